@@ -1,0 +1,1 @@
+//! Audit record format, ring, segments, hash chain and readers.

@@ -1,0 +1,1 @@
+//! Load generators, null back ends, floor and report.

@@ -1,0 +1,1 @@
+//! Identity, metrics export and the control thread.

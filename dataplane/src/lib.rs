@@ -1,0 +1,1 @@
+//! Sessions, the gate, the ring log and metrics, over the runtime.

@@ -1,0 +1,1 @@
+//! Detectors, transforms and the streaming masker.

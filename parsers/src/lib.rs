@@ -1,0 +1,1 @@
+//! Wire protocols and SQL as sans-I/O, zero-copy parsers.

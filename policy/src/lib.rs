@@ -1,0 +1,1 @@
+//! Effects and identity to a decision, with Cedar.
