@@ -1,1 +1,3 @@
 //! Wire protocols and SQL as sans-I/O, zero-copy parsers.
+
+pub mod sql;
