@@ -8,4 +8,11 @@
 //! The rule for effects: the set must contain what the server does. Too large is a nuisance, too small is a hole;
 //! whatever is not known is [`effect::Action::Opaque`].
 
+pub mod analyze;
 pub mod effect;
+pub mod lexer;
+pub mod neutral;
+pub mod settings;
+pub mod shape;
+pub mod statement;
+pub mod weight;

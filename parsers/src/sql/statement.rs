@@ -1,0 +1,349 @@
+//! The result of an analysis: statements with their place in the text, their kind, their effects and reasons.
+
+use std::ops::Range;
+
+use smallvec::SmallVec;
+
+use super::effect::{Action, Effect, EffectMask, Object, ObjectKind};
+use super::neutral::Neutral;
+use super::shape::Shape;
+
+/// What a text does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Analysis {
+    /// The statements in the order of the text; none for an empty text. A text that could not be read is one
+    /// statement that is opaque.
+    pub statements: Vec<Statement>,
+    /// The literals that decisions may ignore, by their ordinal in the [`Shape`] of the text.
+    pub neutral: Neutral,
+    /// Whether the text was read. If not, nothing of it may be cached.
+    pub readable: bool,
+}
+
+/// One statement of a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Statement {
+    /// Its part of the text: everything behind the statement before it, up to and including its own `;`. The parts of
+    /// all statements together are the text.
+    pub range: Range<usize>,
+    /// The `;` that ends it, as an index into [`Shape::semicolons`]; none if the text ends it.
+    pub semicolon: Option<usize>,
+    /// What the gate has to know of it.
+    pub kind: StatementKind,
+    /// What it does, without doubles.
+    pub effects: SmallVec<[Effect; 4]>,
+    /// Why effects are opaque, one for each cause.
+    pub reasons: SmallVec<[Reason; 1]>,
+    /// The prepared statement that it runs (EXECUTE, also below EXPLAIN or CREATE TABLE AS). Its effects come on top:
+    /// see [`Self::effects_with`].
+    pub runs_prepared: Option<Box<str>>,
+}
+
+impl Statement {
+    /// The statement's part of another text with the same shape, or of the text that was analysed.
+    pub fn range_in(statements: &[Self], index: usize, shape: &Shape, text_len: usize) -> Range<usize> {
+        let behind = |statement: &Self| {
+            statement
+                .semicolon
+                .and_then(|ordinal| shape.semicolons().get(ordinal))
+                .map_or(text_len, |&at| at as usize + 1)
+        };
+        let start = index
+            .checked_sub(1)
+            .and_then(|before| statements.get(before))
+            .map_or(0, behind);
+        let last = index + 1 >= statements.len();
+        let end = if last {
+            text_len
+        } else {
+            statements.get(index).map_or(text_len, behind)
+        };
+        start..end
+    }
+
+    /// All effects, those of a prepared statement that it runs included. `lookup` knows prepared statements by name;
+    /// one that it does not know is opaque.
+    pub fn effects_with<'a>(
+        &self,
+        lookup: impl FnOnce(&str) -> Option<&'a [Effect]>,
+    ) -> SmallVec<[Effect; 4]> {
+        let mut effects = self.effects.clone();
+        if let Some(name) = &self.runs_prepared {
+            match lookup(name) {
+                Some(prepared) => effects.extend(prepared.iter().cloned()),
+                None => {
+                    effects.push(Effect::new(
+                        Action::Opaque,
+                        Object::new(ObjectKind::Prepared, name.clone()),
+                    ));
+                }
+            }
+        }
+        effects
+    }
+
+    /// The statement's own effects as a mask.
+    pub fn mask(&self) -> EffectMask {
+        self.effects.iter().collect()
+    }
+}
+
+/// What the gate has to know of a statement beside its effects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StatementKind {
+    /// SELECT, VALUES, TABLE.
+    Select,
+    /// SELECT INTO, CREATE TABLE AS, CREATE MATERIALIZED VIEW.
+    CreateTableAs,
+    /// INSERT.
+    Insert,
+    /// UPDATE.
+    Update,
+    /// DELETE.
+    Delete,
+    /// MERGE.
+    Merge,
+    /// BEGIN, START TRANSACTION.
+    Begin,
+    /// COMMIT, END.
+    Commit {
+        /// AND CHAIN.
+        chain: bool,
+    },
+    /// ROLLBACK, ABORT.
+    Rollback {
+        /// AND CHAIN.
+        chain: bool,
+    },
+    /// SAVEPOINT.
+    Savepoint {
+        /// Its name.
+        name: Box<str>,
+    },
+    /// RELEASE SAVEPOINT.
+    Release {
+        /// Its name.
+        name: Box<str>,
+    },
+    /// ROLLBACK TO SAVEPOINT.
+    RollbackTo {
+        /// Its name.
+        name: Box<str>,
+    },
+    /// PREPARE TRANSACTION, which ends the transaction.
+    PrepareTransaction,
+    /// COMMIT PREPARED, ROLLBACK PREPARED.
+    FinishPrepared,
+    /// PREPARE. The statement's effects are those of what it prepares.
+    Prepare {
+        /// Its name, in the name space of the protocol's Parse.
+        name: Box<str>,
+    },
+    /// EXECUTE.
+    Execute {
+        /// The prepared statement's name.
+        name: Box<str>,
+    },
+    /// DEALLOCATE.
+    Deallocate {
+        /// Its name; none for ALL.
+        name: Option<Box<str>>,
+    },
+    /// DISCARD ALL: settings, prepared statements, cursors, temporary objects and locks go.
+    DiscardAll,
+    /// DISCARD PLANS, SEQUENCES or TEMP.
+    Discard,
+    /// SET, also SET ROLE, SET SESSION AUTHORIZATION, SET TIME ZONE, SET TRANSACTION.
+    Set {
+        /// The setting as written, folded.
+        name: Box<str>,
+        /// The values; none for DEFAULT or FROM CURRENT.
+        values: Option<Vec<Box<str>>>,
+        /// SET LOCAL.
+        local: bool,
+    },
+    /// RESET.
+    Reset {
+        /// The setting; none for ALL.
+        name: Option<Box<str>>,
+    },
+    /// SHOW.
+    Show {
+        /// The setting, or `all`.
+        name: Box<str>,
+    },
+    /// COPY ... FROM STDIN.
+    CopyIn {
+        /// Its format option: text, csv or binary.
+        format: CopyFormat,
+    },
+    /// COPY ... TO STDOUT.
+    CopyOut {
+        /// Its format option: text, csv or binary.
+        format: CopyFormat,
+    },
+    /// COPY with a file or program of the server.
+    CopyServer,
+    /// DECLARE CURSOR.
+    Declare {
+        /// The cursor.
+        name: Box<str>,
+    },
+    /// FETCH, MOVE.
+    Fetch {
+        /// The cursor.
+        name: Box<str>,
+    },
+    /// CLOSE.
+    Close {
+        /// The cursor; none for ALL.
+        name: Option<Box<str>>,
+    },
+    /// LISTEN.
+    Listen,
+    /// UNLISTEN.
+    Unlisten,
+    /// NOTIFY.
+    Notify,
+    /// EXPLAIN.
+    Explain {
+        /// Whether the statement is executed too.
+        analyze: bool,
+    },
+    /// DO.
+    Do,
+    /// CALL. May end transactions.
+    Call,
+    /// Any other statement that was understood.
+    Other,
+    /// A text that could not be read.
+    Unreadable,
+}
+
+impl StatementKind {
+    /// A word for records and messages.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Select => "SELECT",
+            Self::CreateTableAs => "CREATE TABLE AS",
+            Self::Insert => "INSERT",
+            Self::Update => "UPDATE",
+            Self::Delete => "DELETE",
+            Self::Merge => "MERGE",
+            Self::Begin => "BEGIN",
+            Self::Commit { .. } => "COMMIT",
+            Self::Rollback { .. } => "ROLLBACK",
+            Self::Savepoint { .. } => "SAVEPOINT",
+            Self::Release { .. } => "RELEASE",
+            Self::RollbackTo { .. } => "ROLLBACK TO",
+            Self::PrepareTransaction => "PREPARE TRANSACTION",
+            Self::FinishPrepared => "COMMIT PREPARED",
+            Self::Prepare { .. } => "PREPARE",
+            Self::Execute { .. } => "EXECUTE",
+            Self::Deallocate { .. } => "DEALLOCATE",
+            Self::DiscardAll => "DISCARD ALL",
+            Self::Discard => "DISCARD",
+            Self::Set { .. } => "SET",
+            Self::Reset { .. } => "RESET",
+            Self::Show { .. } => "SHOW",
+            Self::CopyIn { .. } => "COPY FROM STDIN",
+            Self::CopyOut { .. } => "COPY TO STDOUT",
+            Self::CopyServer => "COPY",
+            Self::Declare { .. } => "DECLARE",
+            Self::Fetch { .. } => "FETCH",
+            Self::Close { .. } => "CLOSE",
+            Self::Listen => "LISTEN",
+            Self::Unlisten => "UNLISTEN",
+            Self::Notify => "NOTIFY",
+            Self::Explain { .. } => "EXPLAIN",
+            Self::Do => "DO",
+            Self::Call => "CALL",
+            Self::Other => "statement",
+            Self::Unreadable => "unreadable",
+        }
+    }
+}
+
+/// The format of COPY data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CopyFormat {
+    /// Tab-separated text with backslash escapes, or with another delimiter.
+    Text,
+    /// CSV.
+    Csv,
+    /// PostgreSQL's binary format.
+    Binary,
+}
+
+/// Why something is opaque.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Reason {
+    /// The cause.
+    pub cause: Cause,
+    /// The name that it is about; empty where there is none.
+    pub name: Box<str>,
+}
+
+impl std::fmt::Display for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.cause.text())?;
+        if !self.name.is_empty() {
+            write!(f, " {}", self.name)?;
+        }
+        Ok(())
+    }
+}
+
+/// A cause of opacity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Cause {
+    /// The lexer refuses the text.
+    Lexical,
+    /// The grammar refuses the text.
+    Syntax,
+    /// Too many bytes.
+    TooLong,
+    /// Too many tokens.
+    TooManyTokens,
+    /// Nested too deeply.
+    TooDeep,
+    /// The parser gave up on it in another way.
+    Parser,
+    /// A function that is not known to be harmless.
+    Function,
+    /// An operator that is not known to be built in.
+    Operator,
+    /// A type that is not known to be built in.
+    Type,
+    /// Code that is computed or given as text: DO, dynamic SQL.
+    Code,
+    /// A value that decides what happens and is not a constant.
+    Computed,
+    /// An object through which code runs later without being called: a trigger, a rule, an operator.
+    Definition,
+    /// A kind of statement or expression that the analysis does not know.
+    Unknown,
+}
+
+impl Cause {
+    /// What a message says.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Lexical => "text that cannot be read",
+            Self::Syntax => "syntax error",
+            Self::TooLong => "text too long",
+            Self::TooManyTokens => "too many tokens",
+            Self::TooDeep => "nested too deeply",
+            Self::Parser => "parser failure",
+            Self::Function => "unknown function",
+            Self::Operator => "unknown operator",
+            Self::Type => "unknown type",
+            Self::Code => "code given as text",
+            Self::Computed => "computed value for",
+            Self::Definition => "definition that runs code",
+            Self::Unknown => "unknown construct",
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! What an analysis of a text may cost, estimated from its tokens before any C code sees it.
