@@ -1,0 +1,150 @@
+//! The shipped schema, compiled once, and the names that requests are made of.
+
+use std::sync::LazyLock;
+
+use cedar_policy::{Context, Entities, EntityId, EntityTypeName, EntityUid, RestrictedExpression, Schema};
+use sluice_parsers::sql::effect::{Action, EffectFlags};
+
+/// The schema's text, as `sluice policy schema` prints it.
+pub const SCHEMA: &str = include_str!("sluice.cedarschema");
+/// Counts up when a policy that was valid may no longer be.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// Requests are numbered: the actions of effects by their own number, then `Connect`.
+pub(crate) const CONNECT: usize = Action::ALL.len();
+/// How many actions a request can have.
+pub(crate) const REQUEST_ACTIONS: usize = CONNECT + 1;
+
+/// The flags that are attributes of a request's context. `HARMLESS` is membership in a group of settings and
+/// `LEXING` is not policy's to permit.
+const CONTEXT_FLAGS: [(EffectFlags, &str); 7] = [
+    (EffectFlags::UNFILTERED, "unfiltered"),
+    (EffectFlags::PROGRAM, "program"),
+    (EffectFlags::FILE, "file"),
+    (EffectFlags::FOREIGN, "foreign"),
+    (EffectFlags::OTHER_USER, "other_user"),
+    (EffectFlags::CASCADE, "cascade"),
+    (EffectFlags::CATALOG, "catalog"),
+];
+
+/// The schema and everything that is the same for every principal and policy set.
+pub(crate) struct Vocabulary {
+    pub(crate) schema: Schema,
+    /// By number of request.
+    pub(crate) actions: [EntityUid; REQUEST_ACTIONS],
+    /// By what [`context_number`] gives.
+    contexts: Vec<Context>,
+    /// The actions in their groups.
+    pub(crate) groups: Entities,
+    pub(crate) harmless: EntityUid,
+    identity: EntityTypeName,
+    group: EntityTypeName,
+    connection: EntityTypeName,
+    database: EntityTypeName,
+    setting: EntityTypeName,
+}
+
+/// The vocabulary. Its parts come from this crate's own text, which a test reads.
+pub(crate) static VOCABULARY: LazyLock<Vocabulary> = LazyLock::new(|| {
+    let (schema, _warnings) = Schema::from_cedarschema_str(SCHEMA).expect("the shipped schema is valid");
+    let action = entity_type("Action");
+    let names = Action::ALL.map(Action::name).into_iter().chain(["Connect"]);
+    let actions: Vec<_> = names.map(|name| uid(&action, name)).collect();
+    let groups = schema.action_entities().expect("the shipped schema is valid");
+    Vocabulary {
+        schema,
+        groups,
+        actions: actions.try_into().expect("one action for each number of request"),
+        contexts: (0..1 << CONTEXT_FLAGS.len()).map(context).collect(),
+        harmless: uid(&entity_type("SettingGroup"), "harmless"),
+        identity: entity_type("Identity"),
+        group: entity_type("Group"),
+        connection: entity_type("Connection"),
+        database: entity_type("Database"),
+        setting: entity_type("Setting"),
+    }
+});
+
+impl Vocabulary {
+    pub(crate) fn identity(&self, id: &str) -> EntityUid {
+        uid(&self.identity, id)
+    }
+
+    pub(crate) fn group(&self, name: &str) -> EntityUid {
+        uid(&self.group, name)
+    }
+
+    pub(crate) fn connection(&self, name: &str) -> EntityUid {
+        uid(&self.connection, name)
+    }
+
+    pub(crate) fn database(&self, id: &str) -> EntityUid {
+        uid(&self.database, id)
+    }
+
+    pub(crate) fn setting(&self, name: &str) -> EntityUid {
+        uid(&self.setting, name)
+    }
+
+    /// The context of an effect with that number.
+    pub(crate) fn context(&self, number: u8) -> Context {
+        self.contexts[usize::from(number)].clone()
+    }
+}
+
+/// One bit for each flag that a context shows.
+pub(crate) fn context_number(flags: EffectFlags) -> u8 {
+    CONTEXT_FLAGS
+        .iter()
+        .enumerate()
+        .filter(|(_, (flag, _))| flags.contains(*flag))
+        .fold(0, |number, (bit, _)| number | 1 << bit)
+}
+
+/// Inverse of [`context_number`] for the context's attributes.
+fn context(number: u8) -> Context {
+    let pairs = CONTEXT_FLAGS
+        .iter()
+        .enumerate()
+        .map(|(bit, (_, name))| ((*name).to_owned(), RestrictedExpression::new_bool(number & 1 << bit != 0)));
+    Context::from_pairs(pairs).expect("the names differ from each other")
+}
+
+fn entity_type(name: &str) -> EntityTypeName {
+    name.parse().expect("a plain identifier")
+}
+
+fn uid(of: &EntityTypeName, id: &str) -> EntityUid {
+    EntityUid::from_type_name_and_id(of.clone(), EntityId::new(id))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_action_of_an_effect_is_in_the_schema_and_nothing_else() {
+        let declared: BTreeSet<String> = VOCABULARY.schema.actions().map(ToString::to_string).collect();
+        let groups: BTreeSet<String> = VOCABULARY.schema.action_groups().map(ToString::to_string).collect();
+        let asked: BTreeSet<String> = VOCABULARY.actions.iter().map(ToString::to_string).collect();
+        assert!(declared.is_superset(&asked), "not in the schema: {:?}", asked.difference(&declared));
+        let never: Vec<_> = declared.difference(&asked).filter(|name| !groups.contains(*name)).collect();
+        assert!(never.is_empty(), "never asked for: {never:?}");
+    }
+
+    #[test]
+    fn contexts_are_what_the_schema_says() {
+        let vocabulary = &*VOCABULARY;
+        for (number, flags) in [(0, EffectFlags::NONE), (1, EffectFlags::UNFILTERED), (64, EffectFlags::CATALOG)] {
+            assert_eq!(context_number(flags), number);
+            vocabulary
+                .context(number)
+                .validate(&vocabulary.schema, &vocabulary.actions[Action::Delete as usize])
+                .unwrap();
+        }
+        assert_eq!(context_number(EffectFlags::HARMLESS | EffectFlags::LEXING), 0);
+        assert_eq!(usize::from(context_number(EffectFlags::from_bits(u16::MAX))), vocabulary.contexts.len() - 1);
+    }
+}

@@ -1,0 +1,215 @@
+//! A set of policies: read, checked and asked.
+
+mod parse;
+mod statements;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use cedar_policy::{Authorizer, Entities, EntityUid, PolicyId, Request};
+use sluice_parsers::sql::effect::{Action, Effect, EffectFlags};
+
+use crate::decision::{Cause, Decision, Denial};
+use crate::errors::PolicyErrors;
+use crate::principal::Principal;
+use crate::schema::{CONNECT, REQUEST_ACTIONS, VOCABULARY, context_number};
+
+/// Policies that were checked against the schema.
+#[derive(Debug)]
+pub struct PolicySet(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    AllowAll,
+    Policies(Box<Policies>),
+}
+
+#[derive(Debug)]
+struct Policies {
+    /// By number of request: the policies whose scope can name that action. What cannot apply is not evaluated.
+    by_action: [cedar_policy::PolicySet; REQUEST_ACTIONS],
+    rules: HashMap<PolicyId, Rule>,
+    authorizer: Authorizer,
+}
+
+/// What a decision says of a policy.
+#[derive(Debug)]
+struct Rule {
+    /// Its place in the file.
+    number: usize,
+    name: Arc<str>,
+    message: Option<Arc<str>>,
+}
+
+impl PolicySet {
+    /// Reads policies. `file` is the name that mistakes are reported under.
+    pub fn parse(source: &str, file: &str) -> Result<Self, PolicyErrors> {
+        parse::parse(source, file).map(|policies| Self(Kind::Policies(Box::new(policies))))
+    }
+
+    /// Permits everything: every effect with every flag, what cannot be analysed, and every setting.
+    pub const fn allow_all() -> Self {
+        Self(Kind::AllowAll)
+    }
+
+    /// The bundled policy that reads and changes nothing (`configs/policies/read-only.cedar`).
+    pub fn read_only() -> Self {
+        Self::parse(READ_ONLY, "read-only.cedar").expect("the bundled policy is valid, as a test shows")
+    }
+
+    /// Whether this is [`PolicySet::allow_all`].
+    pub const fn is_allow_all(&self) -> bool {
+        matches!(self.0, Kind::AllowAll)
+    }
+
+    /// How many policies there are; none permit nothing.
+    pub fn len(&self) -> usize {
+        match &self.0 {
+            Kind::AllowAll => 0,
+            Kind::Policies(policies) => policies.rules.len(),
+        }
+    }
+
+    /// Whether there is no policy.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether `who` may have a session.
+    pub fn connect(&self, who: &Principal) -> Decision {
+        self.decide(who, &[])
+    }
+
+    /// Whether `who` may run a statement with these effects. Each effect is a request of its own, and `Connect`
+    /// is asked with every statement, as the policies may have changed since the session began. Of several
+    /// denials the one that says most is given: a policy that cannot be evaluated, then a `forbid`, then what
+    /// nothing permits; among equals the first effect's.
+    pub fn decide(&self, who: &Principal, effects: &[Effect]) -> Decision {
+        match &self.0 {
+            Kind::AllowAll => Decision::Allow { policies: Vec::new() },
+            Kind::Policies(policies) => policies.decide(who, effects),
+        }
+    }
+}
+
+/// What makes two effects the same request.
+#[derive(PartialEq, Eq)]
+struct Question<'a> {
+    action: Action,
+    context: u8,
+    setting: Option<(&'a str, bool)>,
+}
+
+impl<'a> Question<'a> {
+    fn new(effect: &'a Effect) -> Self {
+        let setting = (effect.action == Action::Set)
+            .then(|| (&*effect.object.name, effect.flags.contains(EffectFlags::HARMLESS)));
+        Self { action: effect.action, context: context_number(effect.flags), setting }
+    }
+}
+
+impl Policies {
+    fn decide(&self, who: &Principal, effects: &[Effect]) -> Decision {
+        let mut permits = Vec::new();
+        let connect = self.ask(CONNECT, who, &who.database, 0, &who.entities);
+        let mut denial = match connect {
+            Answer::Permit(found) => {
+                permits.extend(found);
+                None
+            }
+            // Without a session there is nothing else to say.
+            Answer::Deny(cause, rule, error) => {
+                return Decision::Deny(Box::new(deny(cause, rule, error, who, None)));
+            }
+        };
+        for (index, effect) in effects.iter().enumerate() {
+            let question = Question::new(effect);
+            let lexing = effect.flags.contains(EffectFlags::LEXING);
+            let asked = effects[..index]
+                .iter()
+                .any(|before| before.flags.contains(EffectFlags::LEXING) == lexing && Question::new(before) == question);
+            if asked {
+                continue;
+            }
+            let answer = if lexing { Answer::Deny(Cause::Lexing, None, None) } else { self.ask_question(&question, who) };
+            match answer {
+                Answer::Permit(found) => permits.extend(found),
+                Answer::Deny(cause, rule, error) => {
+                    if denial.as_ref().is_none_or(|worst: &Denial| worst.cause < cause) {
+                        denial = Some(deny(cause, rule, error, who, Some((index, effect))));
+                    }
+                }
+            }
+        }
+        if let Some(denial) = denial {
+            return Decision::Deny(Box::new(denial));
+        }
+        permits.sort_unstable_by_key(|rule| rule.number);
+        permits.dedup_by_key(|rule| rule.number);
+        Decision::Allow { policies: permits.into_iter().map(|rule| Arc::clone(&rule.name)).collect() }
+    }
+
+    fn ask_question(&self, question: &Question<'_>, who: &Principal) -> Answer<'_> {
+        let number = question.action as usize;
+        match question.setting {
+            None => self.ask(number, who, &who.database, question.context, &who.entities),
+            Some((name, harmless)) => {
+                let setting = VOCABULARY.setting(name);
+                let entities = who.entities_with_setting(&setting, harmless);
+                self.ask(number, who, &setting, question.context, &entities)
+            }
+        }
+    }
+
+    fn ask(&self, number: usize, who: &Principal, on: &EntityUid, context: u8, entities: &Entities) -> Answer<'_> {
+        let context = if number == CONNECT { cedar_policy::Context::empty() } else { VOCABULARY.context(context) };
+        let action = VOCABULARY.actions[number].clone();
+        let request = Request::new(who.uid.clone(), action, on.clone(), context, None)
+            .expect("only a schema could refuse a request");
+        let response = self.authorizer.is_authorized(&request, &self.by_action[number], entities);
+        let diagnostics = response.diagnostics();
+        let failed = diagnostics
+            .errors()
+            .map(|error| {
+                let cedar_policy::AuthorizationError::PolicyEvaluationError(error) = error;
+                (self.rule(error.policy_id()), error)
+            })
+            .min_by_key(|(rule, _)| rule.map(|rule| rule.number));
+        if let Some((rule, error)) = failed {
+            return Answer::Deny(Cause::EvaluationError, rule, Some(error.inner().to_string().into()));
+        }
+        let reasons = diagnostics.reason().filter_map(|id| self.rule(id));
+        match response.decision() {
+            cedar_policy::Decision::Allow => Answer::Permit(reasons.collect()),
+            cedar_policy::Decision::Deny => match reasons.min_by_key(|rule| rule.number) {
+                Some(rule) => Answer::Deny(Cause::Forbid, Some(rule), None),
+                None => Answer::Deny(Cause::NoPermit, None, None),
+            },
+        }
+    }
+
+    fn rule(&self, id: &PolicyId) -> Option<&Rule> {
+        self.rules.get(id)
+    }
+}
+
+/// The answer to one request.
+enum Answer<'a> {
+    Permit(Vec<&'a Rule>),
+    Deny(Cause, Option<&'a Rule>, Option<Box<str>>),
+}
+
+fn deny(cause: Cause, rule: Option<&Rule>, error: Option<Box<str>>, who: &Principal, effect: Option<(usize, &Effect)>) -> Denial {
+    Denial {
+        policy: rule.map(|rule| Arc::clone(&rule.name)),
+        message: rule.and_then(|rule| rule.message.clone()),
+        cause,
+        effect: effect.map(|(index, _)| index),
+        action: effect.map_or("Connect", |(_, effect)| effect.action.name()),
+        object: effect.map_or_else(Box::default, |(_, effect)| effect.object.to_string().into()),
+        on: Arc::clone(&who.on),
+        error,
+    }
+}
+
+const READ_ONLY: &str = include_str!("../../configs/policies/read-only.cedar");
