@@ -18,7 +18,9 @@ impl Columns {
     /// Whether the column at `place` is one of these.
     #[inline]
     pub fn contains(&self, place: usize) -> bool {
-        self.0.get(place / 64).is_some_and(|word| word >> (place % 64) & 1 == 1)
+        self.0
+            .get(place / 64)
+            .is_some_and(|word| word >> (place % 64) & 1 == 1)
     }
 
     /// Whether there is no column at all.

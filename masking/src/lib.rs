@@ -1,9 +1,13 @@
 //! Detectors, transforms and the streaming masker.
 
+mod bytes;
 mod class;
 pub mod copy;
 mod detect;
+mod kernel;
 pub mod naive;
+mod pending;
+mod scan;
 mod stream;
 mod transform;
 mod values;
@@ -17,16 +21,7 @@ pub use values::{Ranges, Values, Whole};
 
 /// Masks every hit of `classes` in the values of `buf`, in place, in one pass over the buffer.
 pub fn mask(buf: &mut [u8], classes: ClassSet, values: &mut impl Values, counts: &mut Counts) {
-    let mut position = 0;
-    while position < buf.len() {
-        match values.value_at(buf, position) {
-            Some(value) => {
-                position = value.end;
-                naive::mask_value(&mut buf[value], classes, counts);
-            }
-            None => position += 1,
-        }
-    }
+    scan::mask(buf, classes, values, counts);
 }
 
 /// Masks every hit of `classes` in one value.
@@ -43,3 +38,6 @@ pub fn mask_values(
 ) {
     mask(buf, classes, &mut Ranges::new(values), counts);
 }
+
+#[cfg(test)]
+mod tests;

@@ -71,7 +71,10 @@ fn not_within_digits(value: &[u8], hit: &Range<usize>) -> bool {
 
 /// How many bytes from `at` on pass the test.
 fn run(value: &[u8], at: usize, test: impl Fn(u8) -> bool) -> usize {
-    value[at.min(value.len())..].iter().take_while(|byte| test(**byte)).count()
+    value[at.min(value.len())..]
+        .iter()
+        .take_while(|byte| test(**byte))
+        .count()
 }
 
 fn is_continuation(byte: u8) -> bool {
@@ -116,8 +119,12 @@ fn email_around(value: &[u8], at: usize) -> Option<Range<usize>> {
             }
             start -= 1;
         } else if candidate == b'\\' {
-            let backslashes =
-                value[..start].iter().rev().take(email::BACKSLASHES_MAX).take_while(|byte| **byte == b'\\').count();
+            let backslashes = value[..start]
+                .iter()
+                .rev()
+                .take(email::BACKSLASHES_MAX)
+                .take_while(|byte| **byte == b'\\')
+                .count();
             if backslashes % 2 == 0 {
                 break;
             }
@@ -133,7 +140,11 @@ fn email_around(value: &[u8], at: usize) -> Option<Range<usize>> {
         }
     }
     let mut extra = 0;
-    while start > 0 && extra < 3 && start == first - extra && is_continuation(value[start]) && value[start - 1] >= 0x80
+    while start > 0
+        && extra < 3
+        && start == first - extra
+        && is_continuation(value[start])
+        && value[start - 1] >= 0x80
     {
         start -= 1;
         extra += 1;
@@ -152,7 +163,9 @@ fn is_card(value: &[u8], hit: &Range<usize>) -> bool {
     let text = &value[hit.clone()];
     let separator = |byte: u8| byte == b' ' || byte == b'-';
     if !text.iter().all(|byte| byte.is_ascii_digit() || separator(*byte))
-        || text.windows(2).any(|pair| separator(pair[0]) && separator(pair[1]))
+        || text
+            .windows(2)
+            .any(|pair| separator(pair[0]) && separator(pair[1]))
         || separator(text[0])
         || separator(text[text.len() - 1])
         || !not_within_digits(value, hit)
@@ -167,8 +180,11 @@ fn is_card(value: &[u8], hit: &Range<usize>) -> bool {
     if in_a_word || is_fraction {
         return false;
     }
-    let digits: Vec<u32> =
-        text.iter().filter(|byte| byte.is_ascii_digit()).map(|byte| u32::from(byte - b'0')).collect();
+    let digits: Vec<u32> = text
+        .iter()
+        .filter(|byte| byte.is_ascii_digit())
+        .map(|byte| u32::from(byte - b'0'))
+        .collect();
     if !(card::DIGITS_MIN..=card::DIGITS_MAX).contains(&digits.len()) {
         return false;
     }
@@ -215,8 +231,9 @@ fn ipv4_from(value: &[u8], start: usize) -> Option<Range<usize>> {
         if !(1..=3).contains(&digits) {
             return None;
         }
-        let number =
-            value[end..end + digits].iter().fold(0, |number, digit| number * 10 + u32::from(digit - b'0'));
+        let number = value[end..end + digits]
+            .iter()
+            .fold(0, |number, digit| number * 10 + u32::from(digit - b'0'));
         if number > 255 {
             return None;
         }
@@ -227,7 +244,9 @@ fn ipv4_from(value: &[u8], start: usize) -> Option<Range<usize>> {
 
 fn iban_from(value: &[u8], start: usize) -> Option<Range<usize>> {
     let country = value.get(start..start + 2)?.to_ascii_uppercase();
-    let (_, structure) = iban::COUNTRIES.iter().find(|(code, _)| code.as_bytes() == country)?;
+    let (_, structure) = iban::COUNTRIES
+        .iter()
+        .find(|(code, _)| code.as_bytes() == country)?;
     let mut kinds = vec![b'a', b'a', b'n', b'n'];
     let mut count = 0;
     for byte in structure.bytes() {
@@ -271,19 +290,25 @@ fn iban_from(value: &[u8], start: usize) -> Option<Range<usize>> {
 fn aws_key_from(value: &[u8], start: usize) -> Option<Range<usize>> {
     let hit = start..start + 20;
     let text = value.get(hit.clone())?;
-    let id = text[4..].iter().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
+    let id = text[4..]
+        .iter()
+        .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
     (id && (text.starts_with(b"AKIA") || text.starts_with(b"ASIA"))).then_some(hit)
 }
 
 fn github_token_from(value: &[u8], start: usize) -> Option<Range<usize>> {
     let rest = &value[start..];
-    let short = [b"ghp_", b"gho_", b"ghu_", b"ghs_", b"ghr_"].iter().any(|prefix| rest.starts_with(*prefix));
+    let short = [b"ghp_", b"gho_", b"ghu_", b"ghs_", b"ghr_"]
+        .iter()
+        .any(|prefix| rest.starts_with(*prefix));
     let (prefix, least) = match rest {
         _ if short => (4, github::SHORT_BODY_MIN),
         _ if rest.starts_with(b"github_pat_") => (11, github::LONG_BODY_MIN),
         _ => return None,
     };
-    let body = run(value, start + prefix, |byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let body = run(value, start + prefix, |byte| {
+        byte.is_ascii_alphanumeric() || byte == b'_'
+    });
     (body >= least).then_some(start..start + prefix + body)
 }
 

@@ -13,6 +13,13 @@ pub trait Values {
     fn value_at(&mut self, buf: &[u8], position: usize) -> Option<Range<usize>>;
 }
 
+impl<V: Values> Values for &mut V {
+    #[inline]
+    fn value_at(&mut self, buf: &[u8], position: usize) -> Option<Range<usize>> {
+        V::value_at(self, buf, position)
+    }
+}
+
 /// The buffer is one value.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Whole;
@@ -34,7 +41,10 @@ pub struct Ranges<I> {
 impl<I: Iterator<Item = Range<usize>>> Ranges<I> {
     /// Values at these ranges, which are asked for only as far as there are candidates.
     pub fn new(ranges: impl IntoIterator<IntoIter = I>) -> Self {
-        Self { rest: ranges.into_iter(), current: 0..0 }
+        Self {
+            rest: ranges.into_iter(),
+            current: 0..0,
+        }
     }
 }
 

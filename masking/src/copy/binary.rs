@@ -78,10 +78,20 @@ const CRITICAL_FLAGS: u32 = 0xFFFF_0000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Header,
-    Extension { left: u32 },
+    Extension {
+        left: u32,
+    },
     FieldCount,
-    FieldLength { place: u16, count: u16 },
-    Content { place: u16, count: u16, left: u32, first: bool },
+    FieldLength {
+        place: u16,
+        count: u16,
+    },
+    Content {
+        place: u16,
+        count: u16,
+        left: u32,
+        first: bool,
+    },
     End,
 }
 
@@ -94,7 +104,11 @@ impl Default for BinaryRows {
 impl BinaryRows {
     /// A walker at the start of the data, before its signature.
     pub const fn new() -> Self {
-        Self { state: State::Header, gathered: [0; HEADER_BYTES], gathered_bytes: 0 }
+        Self {
+            state: State::Header,
+            gathered: [0; HEADER_BYTES],
+            gathered_bytes: 0,
+        }
     }
 
     /// The next field of `piece` from `at` on, which is moved behind it; `None` once the piece is used up.
@@ -106,8 +120,12 @@ impl BinaryRows {
             }
             match self.state {
                 State::Header => {
-                    let Some(header) = self.gather::<HEADER_BYTES>(rest, at) else { return Ok(None) };
-                    self.state = State::Extension { left: extension_bytes(&header)? };
+                    let Some(header) = self.gather::<HEADER_BYTES>(rest, at) else {
+                        return Ok(None);
+                    };
+                    self.state = State::Extension {
+                        left: extension_bytes(&header)?,
+                    };
                 }
                 State::Extension { left: 0 } => self.state = State::FieldCount,
                 State::Extension { left } => {
@@ -116,7 +134,9 @@ impl BinaryRows {
                     self.state = State::Extension { left: left - skipped };
                 }
                 State::FieldCount => {
-                    let Some(count) = self.gather(rest, at) else { return Ok(None) };
+                    let Some(count) = self.gather(rest, at) else {
+                        return Ok(None);
+                    };
                     self.state = match i16::from_be_bytes(count) {
                         -1 => State::End,
                         0 => State::FieldCount,
@@ -127,21 +147,39 @@ impl BinaryRows {
                     };
                 }
                 State::FieldLength { place, count } => {
-                    let Some(length) = self.gather(rest, at) else { return Ok(None) };
+                    let Some(length) = self.gather(rest, at) else {
+                        return Ok(None);
+                    };
                     match i32::from_be_bytes(length) {
                         -1 => self.state = State::after_field(place, count),
                         0 => {
                             self.state = State::after_field(place, count);
                             let place = usize::from(place);
-                            return Ok(Some(Field { place, range: *at..*at, first: true, last: true }));
+                            return Ok(Some(Field {
+                                place,
+                                range: *at..*at,
+                                first: true,
+                                last: true,
+                            }));
                         }
                         length => {
-                            let left = u32::try_from(length).map_err(|_| CopyError::FieldLength { length })?;
-                            self.state = State::Content { place, count, left, first: true };
+                            let left =
+                                u32::try_from(length).map_err(|_| CopyError::FieldLength { length })?;
+                            self.state = State::Content {
+                                place,
+                                count,
+                                left,
+                                first: true,
+                            };
                         }
                     }
                 }
-                State::Content { place, count, left, first } => {
+                State::Content {
+                    place,
+                    count,
+                    left,
+                    first,
+                } => {
                     let taken = clamp(left, rest);
                     let range = *at..*at + taken as usize;
                     *at = range.end;
@@ -149,9 +187,19 @@ impl BinaryRows {
                     self.state = if last {
                         State::after_field(place, count)
                     } else {
-                        State::Content { place, count, left: left - taken, first: false }
+                        State::Content {
+                            place,
+                            count,
+                            left: left - taken,
+                            first: false,
+                        }
                     };
-                    return Ok(Some(Field { place: usize::from(place), range, first, last }));
+                    return Ok(Some(Field {
+                        place: usize::from(place),
+                        range,
+                        first,
+                        last,
+                    }));
                 }
                 State::End => return Err(CopyError::AfterEnd),
             }
@@ -174,7 +222,14 @@ impl BinaryRows {
 
 impl State {
     const fn after_field(place: u16, count: u16) -> Self {
-        if place + 1 < count { Self::FieldLength { place: place + 1, count } } else { Self::FieldCount }
+        if place + 1 < count {
+            Self::FieldLength {
+                place: place + 1,
+                count,
+            }
+        } else {
+            Self::FieldCount
+        }
     }
 }
 
@@ -192,7 +247,9 @@ fn extension_bytes(header: &[u8; HEADER_BYTES]) -> Result<u32, CopyError> {
     if flags & CRITICAL_FLAGS != 0 {
         return Err(CopyError::Flags { flags });
     }
-    let length = length.iter().fold(0, |length, byte| length << 8 | i32::from(*byte));
+    let length = length
+        .iter()
+        .fold(0, |length, byte| length << 8 | i32::from(*byte));
     u32::try_from(length).map_err(|_| CopyError::ExtensionLength { length })
 }
 
@@ -249,7 +306,10 @@ mod tests {
         tuple(&mut data, &[Some(b"five")]);
         data.extend((-1_i16).to_be_bytes());
         let want = [(0, &b"one"[..]), (2, b""), (3, b"four"), (0, b"five")];
-        let want: Vec<_> = want.into_iter().map(|(place, content)| (place, content.to_vec())).collect();
+        let want: Vec<_> = want
+            .into_iter()
+            .map(|(place, content)| (place, content.to_vec()))
+            .collect();
         for size in 1..=data.len() {
             assert_eq!(read(&data, size).as_ref(), Ok(&want), "pieces of {size}");
         }
@@ -261,11 +321,27 @@ mod tests {
         let mut long = header(0, b"");
         long[15] = 0xFF;
         for (name, data, want) in [
-            ("text", b"1\tsomebody@example.org\n".repeat(2), CopyError::Signature),
-            ("oids", header(0x0001_0000, b""), CopyError::Flags { flags: 0x0001_0000 }),
-            ("extension", [long, vec![0]].concat(), CopyError::ExtensionLength { length: -0x0100_0000 }),
+            (
+                "text",
+                b"1\tsomebody@example.org\n".repeat(2),
+                CopyError::Signature,
+            ),
+            (
+                "oids",
+                header(0x0001_0000, b""),
+                CopyError::Flags { flags: 0x0001_0000 },
+            ),
+            (
+                "extension",
+                [long, vec![0]].concat(),
+                CopyError::ExtensionLength { length: -0x0100_0000 },
+            ),
             ("count", with(&[0xFF, 0xFE]), CopyError::FieldCount { count: -2 }),
-            ("length", with(&[0, 1, 0xFF, 0xFF, 0xFF, 0xFE]), CopyError::FieldLength { length: -2 }),
+            (
+                "length",
+                with(&[0, 1, 0xFF, 0xFF, 0xFF, 0xFE]),
+                CopyError::FieldLength { length: -2 },
+            ),
             ("after the end", with(&[0xFF, 0xFF, 0]), CopyError::AfterEnd),
         ] {
             for size in 1..=data.len() {

@@ -43,7 +43,12 @@ enum State {
 impl TextRows {
     /// A walker at the start of a row that masks these columns.
     pub fn new(format: TextFormat, columns: Columns) -> Self {
-        Self { format, columns, place: 0, state: State::FieldStart }
+        Self {
+            format,
+            columns,
+            place: 0,
+            state: State::FieldStart,
+        }
     }
 
     /// Masks the columns' bytes in the next piece of the rows, in place.
@@ -115,17 +120,77 @@ mod tests {
     use super::*;
 
     const CASES: [(&str, TextFormat, &[u16], &[u8], &[u8]); 11] = [
-        ("second column", TextFormat::Text, &[1], b"a\tsecret\tc\n", b"a\t******\tc\n"),
-        ("first and last", TextFormat::Text, &[0, 2], b"ab\tcd\tef\n", b"**\tcd\t**\n"),
-        ("NULL stays", TextFormat::Text, &[0, 1], b"\\N\t\\N\n\\Nx\ty\n", b"\\N\t\\N\n\\N*\t*\n"),
-        ("escapes", TextFormat::Text, &[0], b"a\\tb\\\\\tc\n", b"******\tc\n"),
+        (
+            "second column",
+            TextFormat::Text,
+            &[1],
+            b"a\tsecret\tc\n",
+            b"a\t******\tc\n",
+        ),
+        (
+            "first and last",
+            TextFormat::Text,
+            &[0, 2],
+            b"ab\tcd\tef\n",
+            b"**\tcd\t**\n",
+        ),
+        (
+            "NULL stays",
+            TextFormat::Text,
+            &[0, 1],
+            b"\\N\t\\N\n\\Nx\ty\n",
+            b"\\N\t\\N\n\\N*\t*\n",
+        ),
+        (
+            "escapes",
+            TextFormat::Text,
+            &[0],
+            b"a\\tb\\\\\tc\n",
+            b"******\tc\n",
+        ),
         ("escape first", TextFormat::Text, &[0], b"\\tb\tc\n", b"\\**\tc\n"),
-        ("escaped backslash before N", TextFormat::Text, &[0], b"\\\\N\tc\n", b"\\**\tc\n"),
-        ("several rows, empty fields", TextFormat::Text, &[1], b"\t\t\n1\t2\t3\r\n", b"\t\t\n1\t*\t3\r\n"),
-        ("plain", TextFormat::Csv, &[1], b"a,secret,c\nd,e,f\n", b"a,******,c\nd,*,f\n"),
-        ("quoted", TextFormat::Csv, &[1], b"a,\"se,c\nret\",c\n", b"a,\"********\",c\n"),
-        ("doubled quotes", TextFormat::Csv, &[0], b"\"a\"\"b\",c\n", b"\"*\"\"*\",c\n"),
-        ("quoted neighbour", TextFormat::Csv, &[1], b"\"x,\"\"y\",z,\"\"\n", b"\"x,\"\"y\",*,\"\"\n"),
+        (
+            "escaped backslash before N",
+            TextFormat::Text,
+            &[0],
+            b"\\\\N\tc\n",
+            b"\\**\tc\n",
+        ),
+        (
+            "several rows, empty fields",
+            TextFormat::Text,
+            &[1],
+            b"\t\t\n1\t2\t3\r\n",
+            b"\t\t\n1\t*\t3\r\n",
+        ),
+        (
+            "plain",
+            TextFormat::Csv,
+            &[1],
+            b"a,secret,c\nd,e,f\n",
+            b"a,******,c\nd,*,f\n",
+        ),
+        (
+            "quoted",
+            TextFormat::Csv,
+            &[1],
+            b"a,\"se,c\nret\",c\n",
+            b"a,\"********\",c\n",
+        ),
+        (
+            "doubled quotes",
+            TextFormat::Csv,
+            &[0],
+            b"\"a\"\"b\",c\n",
+            b"\"*\"\"*\",c\n",
+        ),
+        (
+            "quoted neighbour",
+            TextFormat::Csv,
+            &[1],
+            b"\"x,\"\"y\",z,\"\"\n",
+            b"\"x,\"\"y\",*,\"\"\n",
+        ),
     ];
 
     #[test]

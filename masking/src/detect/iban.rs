@@ -1,4 +1,12 @@
 //! International bank account numbers (ISO 13616).
+//!
+//! A hit is a country's code, two check digits and the rest of the country's structure, in capitals or small letters,
+//! with a space or dash after any four characters or without, whose remainder by 97 is 1. What stands around it does
+//! not matter: structure, length and remainder are enough.
+
+use std::ops::Range;
+
+use super::View;
 
 /// Countries and the structure of what follows the check digits, as the registry writes it: `n` digits, `a` letters,
 /// `c` either. The last lines are not in the registry but in use.
@@ -22,3 +30,158 @@ pub(crate) const COUNTRIES: [(&str, &str); 109] = [
     ("CV", "21n"), ("DZ", "22n"), ("GA", "23n"), ("GQ", "23n"), ("GW", "2c19n"), ("IR", "22n"), ("KM", "23n"),
     ("MA", "24n"), ("MG", "23n"), ("ML", "24c"), ("MZ", "21n"), ("NE", "24c"), ("SN", "24c"),
 ];
+
+/// The hit whose second check digit is at `at`.
+pub(crate) fn find(view: &View<'_>, at: usize) -> Option<Range<usize>> {
+    let start = view.back(at, PREFIX_BYTES - 1)?;
+    let country = [view.byte(start)?, view.byte(start + 1)?];
+    let structure = structure_of(country)?;
+    let check = [view.byte(start + 2)?, view.byte(start + 3)?];
+    if !check.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+
+    let mut remainder = Remainder(0);
+    let mut end = start + PREFIX_BYTES;
+    let mut place = PREFIX_BYTES;
+    for part in &structure.parts[..structure.count] {
+        for _ in 0..part.count {
+            if place.is_multiple_of(GROUP) && matches!(view.byte(end)?, b' ' | b'-') {
+                end += 1;
+            }
+            remainder.push(view.byte(end).filter(|byte| part.kind.has(*byte))?);
+            end += 1;
+            place += 1;
+        }
+    }
+    for byte in country.into_iter().chain(check) {
+        remainder.push(byte);
+    }
+    (remainder.0 % 97 == 1).then_some(start..end)
+}
+
+/// Country and check digits.
+const PREFIX_BYTES: usize = 4;
+/// One separator may stand after so many characters.
+const GROUP: usize = 4;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Digit,
+    Letter,
+    Either,
+}
+
+impl Kind {
+    fn has(self, byte: u8) -> bool {
+        match self {
+            Self::Digit => byte.is_ascii_digit(),
+            Self::Letter => byte.is_ascii_alphabetic(),
+            Self::Either => byte.is_ascii_alphanumeric(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Part {
+    count: u8,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Structure {
+    parts: [Part; PARTS_MAX],
+    count: usize,
+}
+
+const PARTS_MAX: usize = 3;
+
+/// The number that the characters make, by ISO 7064: divided by 97 only when it grows large.
+struct Remainder(u64);
+
+impl Remainder {
+    /// Takes a digit, or a letter as the two digits of 10 to 35.
+    fn push(&mut self, byte: u8) {
+        const LARGE: u64 = u64::MAX / 1000;
+        if self.0 > LARGE {
+            self.0 %= 97;
+        }
+        self.0 = if byte.is_ascii_digit() {
+            self.0 * 10 + u64::from(byte - b'0')
+        } else {
+            self.0 * 100 + u64::from((byte | 0x20).wrapping_sub(b'a')) + 10
+        };
+    }
+}
+
+/// [`COUNTRIES`] by their two letters, and 0 for what is no country, else one more than the index in the list.
+static COUNTRY_NUMBERS: [u8; 26 * 26] = country_numbers();
+static STRUCTURES: [Structure; COUNTRIES.len()] = structures();
+
+fn structure_of(country: [u8; 2]) -> Option<&'static Structure> {
+    let letter = |byte: u8| {
+        byte.is_ascii_alphabetic()
+            .then(|| usize::from((byte | 0x20) - b'a'))
+    };
+    let number = COUNTRY_NUMBERS[letter(country[0])? * 26 + letter(country[1])?];
+    STRUCTURES.get(usize::from(number).checked_sub(1)?)
+}
+
+const fn country_numbers() -> [u8; 26 * 26] {
+    let mut numbers = [0; 26 * 26];
+    let mut index = 0;
+    while index < COUNTRIES.len() {
+        let code = COUNTRIES[index].0.as_bytes();
+        numbers[(code[0] - b'A') as usize * 26 + (code[1] - b'A') as usize] = index as u8 + 1;
+        index += 1;
+    }
+    numbers
+}
+
+const fn structures() -> [Structure; COUNTRIES.len()] {
+    let nothing = Structure {
+        parts: [Part {
+            count: 0,
+            kind: Kind::Either,
+        }; PARTS_MAX],
+        count: 0,
+    };
+    let mut structures = [nothing; COUNTRIES.len()];
+    let mut index = 0;
+    while index < COUNTRIES.len() {
+        structures[index] = parse(COUNTRIES[index].1.as_bytes());
+        index += 1;
+    }
+    structures
+}
+
+/// Reads the registry's notation; a mistake in the table does not compile.
+const fn parse(notation: &[u8]) -> Structure {
+    let mut structure = Structure {
+        parts: [Part {
+            count: 0,
+            kind: Kind::Either,
+        }; PARTS_MAX],
+        count: 0,
+    };
+    let mut count = 0;
+    let mut index = 0;
+    while index < notation.len() {
+        let kind = match notation[index] {
+            digit @ b'0'..=b'9' => {
+                count = count * 10 + (digit - b'0');
+                index += 1;
+                continue;
+            }
+            b'n' => Kind::Digit,
+            b'a' => Kind::Letter,
+            b'c' => Kind::Either,
+            _ => panic!("not a kind of character"),
+        };
+        structure.parts[structure.count] = Part { count, kind };
+        structure.count += 1;
+        count = 0;
+        index += 1;
+    }
+    structure
+}

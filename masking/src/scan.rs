@@ -1,0 +1,273 @@
+//! The pass: blocks through a kernel, candidates to validators, hits to the buffer.
+
+use std::ops::{ControlFlow, Range};
+
+use crate::detect::{LOOK_BEHIND, View, aws, card, email, github, iban, ipv4, jwt, ssn};
+#[cfg(target_arch = "x86_64")]
+use crate::kernel::avx2::Avx2;
+use crate::kernel::scalar::Scalar;
+use crate::kernel::{BLOCK_BYTES, Candidates, Carry, Kernel};
+use crate::pending::Pending;
+use crate::{Class, ClassSet, Counts, Values};
+
+/// One pass over a buffer.
+pub(crate) struct Pass<'a, V> {
+    pub(crate) buf: &'a mut [u8],
+    pub(crate) values: V,
+    pub(crate) counts: &'a mut Counts,
+    pub(crate) progress: &'a mut Progress,
+    pub(crate) wanted: Candidates,
+    /// More of the last value is to come.
+    pub(crate) is_open: bool,
+}
+
+/// What a pass knows of the bytes behind it; places are the buffer's.
+#[derive(Debug, Clone)]
+pub(crate) struct Progress {
+    pending: Pending,
+    /// The value that the last candidate was in.
+    value: Range<usize>,
+    /// Where the last hit of each class ended.
+    ends: [usize; Class::COUNT],
+    /// Where the last run of digits ended that was looked at for a card.
+    digits_end: usize,
+    /// Up to where the last header of a token was read.
+    header_seen: usize,
+    /// Candidates before this place were dealt with in an earlier pass.
+    resume: usize,
+    /// Where in this buffer a token goes on that had no end in the last one: of GitHub, a JSON web token.
+    running: [Option<usize>; RUNNING.len()],
+}
+
+/// The classes whose hits may be of any length.
+const RUNNING: [(Class, fn(u8) -> bool); 2] =
+    [(Class::GithubToken, github::is_body), (Class::Jwt, jwt::is_body)];
+
+impl Progress {
+    pub(crate) const fn new() -> Self {
+        Self {
+            pending: Pending::new(),
+            value: 0..0,
+            ends: [0; Class::COUNT],
+            digits_end: 0,
+            header_seen: 0,
+            resume: 0,
+            running: [None; RUNNING.len()],
+        }
+    }
+
+    /// The state for a buffer that begins `bytes` further on, of which nothing before is needed.
+    fn rebase(&mut self, bytes: usize) {
+        self.pending.rebase(bytes);
+        self.value = 0..0;
+        for place in
+            self.ends
+                .iter_mut()
+                .chain([&mut self.digits_end, &mut self.header_seen, &mut self.resume])
+        {
+            *place = place.saturating_sub(bytes);
+        }
+        for place in self.running.iter_mut().flatten() {
+            *place -= bytes;
+        }
+    }
+}
+
+/// Masks the hits in all values of a buffer.
+#[inline]
+pub(crate) fn mask(buf: &mut [u8], classes: ClassSet, values: impl Values, counts: &mut Counts) {
+    let wanted = Candidates::wanted(classes);
+    let progress = &mut Progress::new();
+    let mut pass = Pass {
+        buf,
+        values,
+        counts,
+        progress,
+        wanted,
+        is_open: false,
+    };
+    pass.run();
+    pass.close();
+}
+
+impl<V: Values> Pass<'_, V> {
+    /// Goes over the buffer once, with the best kernel that the CPU has.
+    pub(crate) fn run(&mut self) {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(kernel) = Avx2::detect() {
+            return kernel.drive(self);
+        }
+        drive(Scalar, self);
+    }
+
+    /// Writes all hits: nothing follows.
+    pub(crate) fn close(&mut self) {
+        self.progress.pending.write(self.buf, usize::MAX);
+    }
+
+    /// Writes the hits that nothing to come can change, and says where these bytes end.
+    pub(crate) fn advance(&mut self) -> usize {
+        let end = self.progress.resume.saturating_sub(LOOK_BEHIND);
+        self.progress.pending.write(self.buf, end);
+        self.progress.rebase(end);
+        end
+    }
+
+    /// Goes on with tokens that had no end in the last buffer.
+    pub(crate) fn go_on(&mut self) {
+        for (index, (class, is_body)) in RUNNING.into_iter().enumerate() {
+            let Some(start) = self.progress.running[index].take() else {
+                continue;
+            };
+            let end = self.buf[start..]
+                .iter()
+                .position(|byte| !is_body(*byte))
+                .map(|bytes| start + bytes);
+            if end.is_none() {
+                self.progress.running[index] = Some(self.buf.len());
+            }
+            let end = end.unwrap_or(self.buf.len());
+            self.progress.ends[class.index()] = end;
+            self.progress.pending.push(self.buf, start, start, end);
+        }
+    }
+
+    /// Runs the validators at a block's candidates, until one needs bytes that are still to come.
+    #[inline(never)]
+    fn validate(&mut self, base: usize, found: &Candidates) -> ControlFlow<()> {
+        let mut places = found.any();
+        while places != 0 {
+            let bit = places & places.wrapping_neg();
+            let at = base + places.trailing_zeros() as usize;
+            places ^= bit;
+            if at >= self.progress.resume && self.enter_value(at) {
+                self.validate_at(at, |candidates| candidates & bit != 0, found)?;
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Finds the value that `at` is in, if it is in one.
+    #[inline]
+    fn enter_value(&mut self, at: usize) -> bool {
+        if self.progress.value.contains(&at) {
+            return true;
+        }
+        let Some(value) = self.values.value_at(self.buf, at) else {
+            return false;
+        };
+        assert!(
+            value.contains(&at) && value.end <= self.buf.len(),
+            "value {value:?} for position {at}"
+        );
+        self.progress.value = value;
+        true
+    }
+
+    #[inline]
+    fn validate_at(
+        &mut self,
+        at: usize,
+        is_here: impl Fn(u64) -> bool,
+        found: &Candidates,
+    ) -> ControlFlow<()> {
+        if is_here(found.email) {
+            let last_end = self.progress.ends[Class::Email.index()];
+            self.settle(Class::Email, at, |view, _| email::find(view, at, last_end))?;
+        }
+        if is_here(found.card) && at >= self.progress.digits_end {
+            let mut digits_end = at;
+            self.settle(Class::PaymentCard, at, |view, _| {
+                card::find(view, at, &mut digits_end)
+            })?;
+            self.progress.digits_end = digits_end;
+        }
+        if is_here(found.ssn) {
+            self.settle(Class::UsSsn, at, |view, _| ssn::find(view, at))?;
+        }
+        if is_here(found.ipv4) {
+            self.settle(Class::Ipv4, at, |view, _| ipv4::find(view, at))?;
+        }
+        if is_here(found.iban) {
+            self.settle(Class::Iban, at, |view, _| iban::find(view, at))?;
+        }
+        if is_here(found.aws_key) {
+            self.settle(Class::AwsKey, at, |view, _| aws::find(view, at))?;
+        }
+        if is_here(found.github_token) && at >= self.progress.ends[Class::GithubToken.index()] {
+            self.settle(Class::GithubToken, at, |view, _| github::find(view, at))?;
+        }
+        if is_here(found.jwt) && at >= self.progress.ends[Class::Jwt.index()] {
+            self.settle(Class::Jwt, at, |view, progress| {
+                jwt::find(view, at, &mut progress.header_seen)
+            })?;
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Runs one validator and takes its hit.
+    #[inline]
+    fn settle(
+        &mut self,
+        class: Class,
+        at: usize,
+        find: impl FnOnce(&View<'_>, &mut Progress) -> Option<Range<usize>>,
+    ) -> ControlFlow<()> {
+        let view = View::new(self.buf, &self.progress.value.clone());
+        let hit = find(&view, self.progress);
+        if self.is_open && view.asked_past_end() {
+            let end = view.end();
+            let running = RUNNING.iter().position(|(running, _)| *running == class);
+            let (Some(index), true) = (running, hit.is_some()) else {
+                self.progress.resume = at;
+                return ControlFlow::Break(());
+            };
+            self.progress.running[index] = Some(end);
+        }
+        if let Some(hit) = hit {
+            self.take(class, at, &hit);
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn take(&mut self, class: Class, at: usize, hit: &Range<usize>) {
+        let last_end = &mut self.progress.ends[class.index()];
+        if hit.start >= *last_end {
+            self.counts.add(class, 1);
+        }
+        *last_end = hit.end.max(*last_end);
+        self.progress.pending.push(self.buf, at, hit.start, hit.end);
+    }
+}
+
+/// Goes over the buffer with this kernel.
+///
+/// Always inlined, so that it is compiled for the CPU features of the kernel's own entry.
+#[inline(always)]
+#[allow(clippy::inline_always)]
+pub(crate) fn drive<K: Kernel, V: Values>(kernel: K, pass: &mut Pass<'_, V>) {
+    let mut carry = Carry::default();
+    let mut base = 0;
+    while let Some(block) = pass.buf[base..].first_chunk() {
+        let found = carry.step(&kernel.classify(block)).and(&pass.wanted);
+        if found.any() != 0 && pass.validate(base, &found).is_break() {
+            return;
+        }
+        base += BLOCK_BYTES;
+    }
+    let rest = &pass.buf[base..];
+    if !rest.is_empty() {
+        let block = if let Some(last) = pass.buf.last_chunk() {
+            kernel.classify(last).skip((BLOCK_BYTES - rest.len()) as u32)
+        } else {
+            let mut padded = [0; BLOCK_BYTES];
+            padded[..rest.len()].copy_from_slice(rest);
+            kernel.classify(&padded)
+        };
+        let found = carry.step(&block).and(&pass.wanted);
+        if found.any() != 0 && pass.validate(base, &found).is_break() {
+            return;
+        }
+    }
+    pass.progress.resume = pass.buf.len();
+}
