@@ -1,0 +1,514 @@
+//! Audit records: what is recorded, and the bytes it becomes.
+//!
+//! A record is a fixed header and then fields, each a word (tag in the low byte, length above it) and its bytes:
+//!
+//! ```text
+//!  0  u32  length of the whole record, unpadded; in the ring this word is stored last
+//!  4  u32  CRC-32C of everything after it
+//!  8  u64  sequence, counted by the core from 1
+//! 16  u64  time, Unix nanoseconds
+//! 24  u64  session, 0 for none
+//! 32  u64  statement, 0 for none
+//! 40  u16  kind
+//! 42  u16  zero
+//! 44       fields
+//! ```
+//!
+//! Records follow each other at multiples of 8 bytes, the padding is zero. All words are little-endian. A reader skips
+//! kinds and fields that it does not know, and an integer may grow by being longer; a field never changes its meaning.
+//! The same structures go in and come out, borrowing both ways, so encoding a record allocates nothing.
+//!
+//! What a client controls is bytes; what the gateway or its operator named is text. Long values are cut, never refused:
+//! a record always fits [`RECORD_LEN_MAX`].
+
+mod decode;
+mod encode;
+mod list;
+
+pub use decode::{RecordError, check, decode, fuzz_record};
+pub use encode::{crc32c, encode};
+pub use list::{List, ListBuffer, ListIter};
+
+/// Where fields begin.
+pub const HEADER_LEN: usize = 44;
+/// The longest record, padding included.
+pub const RECORD_LEN_MAX: usize = 128 << 10;
+/// The most of a statement's text that is recorded, whatever the configuration says.
+pub const TEXT_LEN_MAX: usize = 64 << 10;
+/// The most of an identity's claims that is recorded.
+pub const CLAIMS_LEN_MAX: usize = 24 << 10;
+/// The most of a list (groups, startup parameters, objects) that is recorded.
+pub const LIST_LEN_MAX: usize = 8 << 10;
+/// The most of any other value.
+pub const VALUE_LEN_MAX: usize = 1 << 10;
+/// An end record is never longer: so much room is kept in the ring for each begin.
+pub const END_LEN_MAX: usize = 320;
+/// A session's end record is never longer.
+pub const SESSION_END_LEN_MAX: usize = 320 + VALUE_LEN_MAX;
+
+/// Classes of data that masked values are counted by, in the masker's order.
+pub const CLASS_NAMES: [&str; 8] = [
+    "email",
+    "payment_card",
+    "us_ssn",
+    "ipv4",
+    "iban",
+    "aws_key",
+    "github_token",
+    "jwt",
+];
+/// The actions of an effect mask, in the order of their bits.
+pub const ACTION_NAMES: [&str; 20] = [
+    "Read",
+    "Filter",
+    "Insert",
+    "Update",
+    "Delete",
+    "Truncate",
+    "Create",
+    "Alter",
+    "Drop",
+    "Grant",
+    "Execute",
+    "Copy",
+    "Set",
+    "SetRole",
+    "Replicate",
+    "Admin",
+    "Lock",
+    "Notify",
+    "Leak",
+    "Opaque",
+];
+/// The flags beside an effect mask, in the order of their bits.
+pub const FLAG_NAMES: [&str; 9] = [
+    "unfiltered",
+    "program",
+    "file",
+    "foreign",
+    "other_user",
+    "cascade",
+    "harmless",
+    "lexing",
+    "catalog",
+];
+
+const _: () =
+    assert!(TEXT_LEN_MAX + 2 * LIST_LEN_MAX + CLAIMS_LEN_MAX + 16 * VALUE_LEN_MAX <= RECORD_LEN_MAX);
+
+/// What happened, when, in which session and statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// Unix time in nanoseconds.
+    pub time_ns: u64,
+    /// The session, unique within the process start; 0 if the record belongs to none.
+    pub session: u64,
+    /// The statement within its session, from 1; 0 if the record belongs to none.
+    pub statement: u64,
+    /// What happened.
+    pub body: Body<'a>,
+}
+
+/// What happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Body<'a> {
+    /// An identity was verified and the session to the server begins.
+    SessionStart(SessionStart<'a>),
+    /// The session is over.
+    SessionEnd(SessionEnd<'a>),
+    /// A statement was decided; if it was allowed, its first byte goes up after this is committed.
+    StatementBegin(StatementBegin<'a>),
+    /// What became of the statement.
+    StatementEnd(StatementEnd),
+    /// Something else worth a record.
+    Event(Event<'a>),
+    /// The chain's last record.
+    Seal(Seal),
+    /// A kind that this version does not know.
+    Unknown {
+        /// Its number.
+        kind: u16,
+    },
+}
+
+impl Body<'_> {
+    /// The number in the record's header.
+    pub fn kind(&self) -> u16 {
+        match self {
+            Self::SessionStart(_) => 1,
+            Self::SessionEnd(_) => 2,
+            Self::StatementBegin(_) => 3,
+            Self::StatementEnd(_) => 4,
+            Self::Event(_) => 5,
+            Self::Seal(_) => 6,
+            Self::Unknown { kind } => *kind,
+        }
+    }
+}
+
+/// Who came, from where, to what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SessionStart<'a> {
+    /// The identity's issuer.
+    pub issuer: &'a str,
+    /// The identity's subject.
+    pub subject: &'a str,
+    /// How it was proven.
+    pub method: Method,
+    /// The identity's groups.
+    pub groups: List<'a>,
+    /// The token's claims as JSON, cut at [`CLAIMS_LEN_MAX`].
+    pub claims: &'a [u8],
+    /// Address and port of the client.
+    pub client: &'a str,
+    /// The listener's name.
+    pub listener: &'a str,
+    /// The connection's name.
+    pub connection: &'a str,
+    /// The database.
+    pub database: &'a [u8],
+    /// The user name towards the server.
+    pub server_user: &'a str,
+    /// Names and values of the startup packet, in turn.
+    pub startup: List<'a>,
+    /// Protocol version and cipher suite towards the client; empty without TLS.
+    pub tls: &'a str,
+    /// What the client calls itself: a claim, not a fact.
+    pub application_name: &'a [u8],
+}
+
+/// How a session ended, and its totals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SessionEnd<'a> {
+    /// Why.
+    pub reason: EndReason,
+    /// What there is to add for people.
+    pub detail: &'a str,
+    /// Statements begun.
+    pub statements: u64,
+    /// Statements denied.
+    pub denied: u64,
+    /// Rows sent to the client.
+    pub rows: u64,
+    /// Bytes sent to the client.
+    pub bytes: u64,
+    /// Values masked, by class.
+    pub masked: [u64; 8],
+}
+
+/// A statement and the decision on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct StatementBegin<'a> {
+    /// How it came.
+    pub protocol: Protocol,
+    /// Its place in a message of several statements, from 0.
+    pub part: u16,
+    /// The statement's text. Cut by the encoder; after decoding, what was recorded.
+    pub text: &'a [u8],
+    /// Length of the whole text if `text` is not all of it, else 0. The encoder sets it for a text that it cuts.
+    pub text_len: u64,
+    /// BLAKE3 of the whole text. The encoder computes it for a text that it cuts, unless it is given (a long text is
+    /// hashed off the core); for a text that is not cut it is not recorded, see [`StatementBegin::whole_text_hash`].
+    pub text_hash: Option<[u8; 32]>,
+    /// One bit for each action, see [`ACTION_NAMES`].
+    pub effects: u32,
+    /// One bit for each flag, see [`FLAG_NAMES`].
+    pub flags: u32,
+    /// The objects as written, a bounded number of them.
+    pub objects: List<'a>,
+    /// What was decided.
+    pub decision: Decision,
+    /// Ids of the policies that decided, separated by commas.
+    pub policy: &'a str,
+    /// The policy's message, or why the statement is opaque.
+    pub message: &'a str,
+}
+
+impl StatementBegin<'_> {
+    /// BLAKE3 of the whole text, whether it was cut or not.
+    pub fn whole_text_hash(&self) -> [u8; 32] {
+        self.text_hash
+            .unwrap_or_else(|| *blake3::hash(self.text).as_bytes())
+    }
+}
+
+/// What became of a statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct StatementEnd {
+    /// In one word.
+    pub outcome: Outcome,
+    /// The error's SQLSTATE, if it failed.
+    pub sqlstate: Option<[u8; 5]>,
+    /// Rows returned, affected or copied.
+    pub rows: u64,
+    /// Bytes of its results.
+    pub bytes: u64,
+    /// Values masked, by class.
+    pub masked: [u64; 8],
+    /// Time that the gateway spent on it.
+    pub gateway_ns: u64,
+    /// Time that the server took.
+    pub upstream_ns: u64,
+}
+
+/// Something that is no statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Event<'a> {
+    /// What.
+    pub event: EventKind,
+    /// For people; may hold what a peer sent.
+    pub text: &'a [u8],
+    /// Address of the peer, if one caused it.
+    pub client: &'a str,
+    /// The identity's subject or the claimed user name, if known.
+    pub subject: &'a [u8],
+    /// The connection's name, if known.
+    pub connection: &'a str,
+    /// For [`EventKind::RecordsLost`]: the first sequence lost; the record's own is the last.
+    pub first_sequence: u64,
+}
+
+/// The end of a chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Seal {
+    /// What ended it.
+    pub cause: SealCause,
+}
+
+/// An enum with a stable number and name for each variant; a number of a later version reads as `Other`.
+macro_rules! coded {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $code:literal, $text:literal;)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+        #[non_exhaustive]
+        pub enum $name {
+            $($(#[$variant_doc])* $variant,)*
+            /// None of these, or one of a later version.
+            #[default]
+            Other,
+        }
+
+        impl $name {
+            /// Every variant.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)* Self::Other];
+
+            /// The number in the record.
+            pub const fn code(self) -> u8 {
+                match self {
+                    $(Self::$variant => $code,)*
+                    Self::Other => 0,
+                }
+            }
+
+            /// The variant of a number.
+            pub const fn from_code(code: u8) -> Self {
+                match code {
+                    $($code => Self::$variant,)*
+                    _ => Self::Other,
+                }
+            }
+
+            /// The name in JSON and in filters.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $text,)*
+                    Self::Other => "other",
+                }
+            }
+
+            /// The variant of a name.
+            pub fn from_name(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|variant| variant.name() == name)
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(self.name())
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.name())
+            }
+        }
+    };
+}
+
+coded! {
+    /// How an identity was proven.
+    Method {
+        /// A JWT of an OIDC issuer.
+        Oidc = 1, "oidc";
+        /// A SCRAM verifier of the configuration.
+        Scram = 2, "scram";
+    }
+}
+
+coded! {
+    /// How a statement came.
+    Protocol {
+        /// A Query message.
+        Simple = 1, "simple";
+        /// A Parse message that was denied, so that no execution follows.
+        Parse = 2, "parse";
+        /// An Execute message.
+        Execute = 3, "execute";
+        /// A FunctionCall message.
+        FunctionCall = 4, "function_call";
+        /// A Bind message that was denied.
+        Bind = 5, "bind";
+    }
+}
+
+coded! {
+    /// What was decided on a statement.
+    Decision {
+        /// It may run.
+        Allow = 1, "allow";
+        /// It may not.
+        Deny = 2, "deny";
+    }
+}
+
+coded! {
+    /// What became of a statement.
+    Outcome {
+        /// The server completed it.
+        Completed = 1, "completed";
+        /// The server failed it.
+        Failed = 2, "failed";
+        /// The gateway denied it.
+        Denied = 3, "denied";
+        /// It was never executed, because an earlier message failed.
+        Skipped = 4, "skipped";
+        /// The server ended it on a cancel request.
+        Cancelled = 5, "cancelled";
+        /// It was on its way and nobody knows.
+        Unknown = 6, "unknown";
+        /// Its portal gave the rows that were asked for and has more.
+        Suspended = 7, "suspended";
+    }
+}
+
+coded! {
+    /// Why a session ended.
+    EndReason {
+        /// The client said goodbye.
+        Terminated = 1, "terminated";
+        /// The client's connection broke.
+        ClientGone = 2, "client_gone";
+        /// The server's connection broke.
+        ServerGone = 3, "server_gone";
+        /// The client broke the protocol.
+        ClientProtocol = 4, "client_protocol";
+        /// The server sent what fits no expectation.
+        ServerProtocol = 5, "server_protocol";
+        /// The gateway is stopping.
+        Drained = 6, "drained";
+        /// A time limit passed.
+        TimedOut = 7, "timed_out";
+        /// The identity expired or was revoked.
+        Expired = 8, "expired";
+        /// The server refused the gateway's login or the connection could not be made.
+        ServerRefused = 9, "server_refused";
+        /// Policy does not let this identity connect.
+        ConnectDenied = 10, "connect_denied";
+        /// The session's task panicked.
+        Panicked = 11, "panicked";
+    }
+}
+
+coded! {
+    /// What an event record is about.
+    EventKind {
+        /// A peer sent what no client sends.
+        HostileInput = 1, "hostile_input";
+        /// A session's task panicked.
+        Panic = 2, "panic";
+        /// Proof of identity failed.
+        AuthFailed = 3, "auth_failed";
+        /// Policy does not let the identity connect.
+        ConnectDenied = 4, "connect_denied";
+        /// A new policy is in force.
+        PolicyReloaded = 5, "policy_reloaded";
+        /// A new policy was refused; the old one stays.
+        PolicyRejected = 6, "policy_rejected";
+        /// A certificate was read again.
+        CertificateReloaded = 7, "certificate_reloaded";
+        /// The core began to serve.
+        Started = 8, "started";
+        /// The core stopped serving.
+        Stopped = 9, "stopped";
+        /// The server sent what fits no expectation.
+        ServerProtocol = 10, "server_protocol";
+        /// The server could not be reached or refused the gateway.
+        ServerRefused = 11, "server_refused";
+        /// A statement could not be recorded, and so was not sent.
+        RecordRefused = 12, "record_refused";
+        /// A cancel request was passed on.
+        Cancelled = 13, "cancelled";
+        /// A cancel request named no session.
+        CancelRefused = 14, "cancel_refused";
+        /// Records were lost with the machine's power.
+        RecordsLost = 15, "records_lost";
+    }
+}
+
+coded! {
+    /// What ended a chain.
+    SealCause {
+        /// The gateway stopped.
+        Stopped = 1, "stopped";
+        /// The gateway died, and the next start wrote down what its ring held.
+        Recovered = 2, "recovered";
+    }
+}
+
+/// Tags of fields. A number is never used again for something else.
+mod tag {
+    pub(super) const TEXT: u8 = 1;
+    pub(super) const TEXT_LEN: u8 = 2;
+    pub(super) const TEXT_HASH: u8 = 3;
+    pub(super) const PROTOCOL: u8 = 4;
+    pub(super) const PART: u8 = 5;
+    pub(super) const EFFECTS: u8 = 6;
+    pub(super) const FLAGS: u8 = 7;
+    pub(super) const OBJECTS: u8 = 8;
+    pub(super) const DECISION: u8 = 9;
+    pub(super) const POLICY: u8 = 10;
+    pub(super) const MESSAGE: u8 = 11;
+
+    pub(super) const OUTCOME: u8 = 20;
+    pub(super) const SQLSTATE: u8 = 21;
+    pub(super) const ROWS: u8 = 22;
+    pub(super) const BYTES: u8 = 23;
+    pub(super) const MASKED: u8 = 24;
+    pub(super) const GATEWAY_NS: u8 = 25;
+    pub(super) const UPSTREAM_NS: u8 = 26;
+
+    pub(super) const ISSUER: u8 = 40;
+    pub(super) const SUBJECT: u8 = 41;
+    pub(super) const METHOD: u8 = 42;
+    pub(super) const GROUPS: u8 = 43;
+    pub(super) const CLAIMS: u8 = 44;
+    pub(super) const CLIENT: u8 = 45;
+    pub(super) const LISTENER: u8 = 46;
+    pub(super) const CONNECTION: u8 = 47;
+    pub(super) const DATABASE: u8 = 48;
+    pub(super) const SERVER_USER: u8 = 49;
+    pub(super) const STARTUP: u8 = 50;
+    pub(super) const TLS: u8 = 51;
+    pub(super) const APPLICATION_NAME: u8 = 52;
+
+    pub(super) const REASON: u8 = 60;
+    pub(super) const DETAIL: u8 = 61;
+    pub(super) const STATEMENTS: u8 = 62;
+    pub(super) const DENIED: u8 = 63;
+
+    pub(super) const EVENT: u8 = 70;
+    pub(super) const FIRST_SEQUENCE: u8 = 71;
+    pub(super) const SEAL: u8 = 72;
+}
