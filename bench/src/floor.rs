@@ -6,7 +6,6 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use nix::sys::epoll::EpollFlags;
 use slab::Slab;
@@ -63,7 +62,7 @@ impl Floor {
     pub fn run(&mut self, stop: &AtomicBool) -> io::Result<()> {
         let mut events = no_events();
         while !stop.load(Ordering::Relaxed) {
-            for happened in self.poller.wait(&mut events, Some(Duration::from_mins(1)))? {
+            for happened in self.poller.wait(&mut events)? {
                 if happened.key == LISTENER {
                     self.accept();
                 } else {
@@ -177,6 +176,7 @@ fn accepted(written: io::Result<usize>) -> io::Result<usize> {
 mod tests {
     use std::net::Shutdown;
     use std::thread;
+    use std::time::Duration;
 
     use super::*;
 

@@ -8,7 +8,6 @@ pub mod session;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use slab::Slab;
 
@@ -57,11 +56,11 @@ impl NullPostgres {
         self.listener.local_addr()
     }
 
-    /// Serves until `stop` is set, which is looked at each second.
+    /// Serves until `stop` is set, which is looked at when something happens.
     pub fn run(&mut self, stop: &AtomicBool) -> io::Result<()> {
         let mut events = no_events();
         while !stop.load(Ordering::Relaxed) {
-            for happened in self.poller.wait(&mut events, Some(Duration::from_secs(1)))? {
+            for happened in self.poller.wait(&mut events)? {
                 if happened.key == LISTENER {
                     self.accept();
                 } else {
@@ -186,6 +185,7 @@ impl Client {
 mod tests {
     use std::sync::Arc;
     use std::thread::{self, JoinHandle};
+    use std::time::Duration;
 
     use super::*;
 
@@ -213,6 +213,7 @@ mod tests {
     impl Drop for Running {
         fn drop(&mut self) {
             self.stop.store(true, Ordering::Relaxed);
+            drop(TcpStream::connect(self.address));
             self.thread.take().map(JoinHandle::join);
         }
     }
@@ -266,11 +267,11 @@ mod tests {
         let mut wire = Vec::new();
         crate::wire::startup(&mut wire, &[("user", "bench")]);
         crate::wire::frame(&mut wire, b'Q', |out| {
-            out.extend_from_slice(b"SELECT 1 FROM stream_400000_a\0")
+            out.extend_from_slice(b"SELECT 1 FROM stream_400000_a\0");
         });
         // Queued behind the stream, answered after it.
         crate::wire::frame(&mut wire, b'Q', |out| {
-            out.extend_from_slice(b"SELECT 1 FROM point_a\0")
+            out.extend_from_slice(b"SELECT 1 FROM point_a\0");
         });
         socket.write_all(&wire).unwrap();
         thread::sleep(Duration::from_millis(100));

@@ -7,7 +7,6 @@
 
 use std::io;
 use std::os::fd::AsFd;
-use std::time::Duration;
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
@@ -68,17 +67,14 @@ impl Poller {
             .modify(socket, &mut EpollEvent::new(interest, key as u64))?)
     }
 
-    /// Waits for events; none when the time is up or a signal came.
+    /// Waits for events; none when a signal came.
+    ///
+    /// There is no time-out: arming a timer in each wait costs what is to be measured.
     pub fn wait<'a>(
         &self,
         events: &'a mut [EpollEvent; EVENTS_MAX],
-        timeout: Option<Duration>,
     ) -> io::Result<impl Iterator<Item = Happened> + use<'a>> {
-        let timeout = match timeout {
-            None => EpollTimeout::NONE,
-            Some(time) => EpollTimeout::try_from(time).unwrap_or(EpollTimeout::MAX),
-        };
-        let count = match self.epoll.wait(events, timeout) {
+        let count = match self.epoll.wait(events, EpollTimeout::NONE) {
             Ok(count) => count,
             Err(nix::errno::Errno::EINTR) => 0,
             Err(error) => return Err(error.into()),

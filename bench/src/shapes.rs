@@ -67,7 +67,8 @@ impl Shape {
                     } else {
                         pieces.push(if place == "n" { Piece::Number } else { Piece::Word });
                         parameters += 1;
-                        prepared.push_str(&format!("${parameters}"));
+                        prepared.push('$');
+                        prepared.push_str(&parameters.to_string());
                     }
                     text
                 }

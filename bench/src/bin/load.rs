@@ -2,7 +2,9 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::process;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -52,6 +54,9 @@ struct Arguments {
     /// Demand TLS, with the certificate (of `localhost`) in this PEM file
     #[arg(long)]
     tls_ca: Option<PathBuf>,
+    /// Seconds for opening connections and for what is in flight at the end, before giving up
+    #[arg(long, default_value_t = 60)]
+    patience: u64,
     /// Be killed when the starting process ends
     #[arg(long)]
     die_with_parent: bool,
@@ -93,8 +98,18 @@ fn main() -> anyhow::Result<()> {
         expect: arguments.expect,
         stream_rows: arguments.stream_rows,
     };
+    watch_over(job.warm_up + job.duration + Duration::from_secs(arguments.patience));
     let mut fleet = Fleet::new(arguments.address, who)?;
     let measured = load::run(&mut fleet, &job)?;
     println!("{}", serde_json::to_string(&measured)?);
     Ok(())
+}
+
+/// Ends the process when it has not ended by itself within `limit`: a server may simply stay silent.
+fn watch_over(limit: Duration) {
+    thread::spawn(move || {
+        thread::sleep(limit);
+        eprintln!("load: not done within {limit:?}, the server does not answer");
+        process::exit(1);
+    });
 }

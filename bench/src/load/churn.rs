@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 
 use super::connection::Outcome;
-use super::fleet::{Fleet, SILENCE_MAX, expect_rows};
+use super::fleet::{Fleet, expect_rows};
 use super::{Job, Measurement};
 use crate::kernel::CpuWatch;
 use crate::shapes::{Shape, shapes};
@@ -49,7 +49,7 @@ fn round(
     }
     let (mut queries, mut bytes, mut live) = (0, 0, job.connections);
     while live > 0 {
-        fleet.turn(SILENCE_MAX, None, |fleet, key, outcome| {
+        fleet.turn(None, |fleet, key, outcome| {
             match outcome {
                 Outcome::LoggedIn => fleet.connections[key].ask_simple(shapes, &mut fleet.scratch)?,
                 Outcome::Answered(reply) => {

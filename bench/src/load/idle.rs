@@ -43,7 +43,7 @@ pub fn run(fleet: &mut Fleet, job: &Job) -> anyhow::Result<Measurement> {
         connection.ask_simple(&shapes, &mut fleet.scratch)?;
     }
     while answered < job.connections {
-        fleet.turn(super::fleet::SILENCE_MAX, None, |_, _, _| {
+        fleet.turn(None, |_, _, _| {
             answered += 1;
             Ok(())
         })?;

@@ -10,7 +10,7 @@ use anyhow::ensure;
 use hdrhistogram::Histogram;
 
 use super::connection::Outcome;
-use super::fleet::{First, Fleet, SILENCE_MAX, expect_rows};
+use super::fleet::{First, Fleet, expect_rows};
 use super::{Job, Measurement, Workload};
 use crate::kernel::CpuWatch;
 use crate::rows::Rows;
@@ -46,6 +46,7 @@ pub fn run(fleet: &mut Fleet, job: &Job) -> anyhow::Result<Measurement> {
         rows.count()
     };
     let shapes = shapes(&prefix);
+    fleet.sample_all = job.workload == Workload::Stream;
     fleet.open(job.connections, First::Prepare(&shapes))?;
 
     let work = Loop {
@@ -95,29 +96,25 @@ impl Loop<'_> {
             in_flight += 1;
         }
         while in_flight > 0 {
-            fleet.turn(
-                SILENCE_MAX,
-                Some((self.rows, self.job.expect)),
-                |fleet, key, outcome| {
-                    let Outcome::Answered(reply) = outcome else {
-                        return Ok(());
-                    };
-                    let now = Instant::now();
-                    let connection = &mut fleet.connections[key];
-                    let waited = now.duration_since(connection.asked_at()).as_nanos();
-                    latency.saturating_record(u64::try_from(waited).unwrap_or(LATENCY_NS_MAX));
-                    expect_rows(&reply, self.rows_due)?;
-                    counts.queries += 1;
-                    counts.bytes += reply.bytes;
-                    counts.rows_checked += reply.rows_checked;
-                    if now < end {
-                        connection.ask_next(self.shapes, &mut fleet.scratch)?;
-                    } else {
-                        in_flight -= 1;
-                    }
-                    Ok(())
-                },
-            )?;
+            fleet.turn(Some((self.rows, self.job.expect)), |fleet, key, outcome| {
+                let Outcome::Answered(reply) = outcome else {
+                    return Ok(());
+                };
+                let now = Instant::now();
+                let connection = &mut fleet.connections[key];
+                let waited = now.duration_since(connection.asked_at()).as_nanos();
+                latency.saturating_record(u64::try_from(waited).unwrap_or(LATENCY_NS_MAX));
+                expect_rows(&reply, self.rows_due)?;
+                counts.queries += 1;
+                counts.bytes += reply.bytes;
+                counts.rows_checked += reply.rows_checked;
+                if now < end {
+                    connection.ask_next(self.shapes, &mut fleet.scratch)?;
+                } else {
+                    in_flight -= 1;
+                }
+                Ok(())
+            })?;
         }
         Ok(counts)
     }
