@@ -92,7 +92,9 @@ mod tests {
         for algorithm in Algorithm::ALL {
             assert_eq!(Algorithm::from_name(algorithm.name()), Some(algorithm));
         }
-        for name in ["none", "None", "", "HS256", "HS384", "HS512", "rs256", "RS256 ", "ES256K", "RSA-OAEP", "dir"] {
+        for name in [
+            "none", "None", "", "HS256", "HS384", "HS512", "rs256", "RS256 ", "ES256K", "RSA-OAEP", "dir",
+        ] {
             assert_eq!(Algorithm::from_name(name), None, "{name}");
         }
     }

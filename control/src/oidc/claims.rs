@@ -1,9 +1,7 @@
 //! What a token with a valid signature claims, held against the configuration and the time.
 
 use serde_json::{Map, Value};
-use sluice_policy::identity::{
-    GROUP_BYTES_MAX, GROUPS_MAX, Identity, Method, SUBJECT_BYTES_MAX, TokenError,
-};
+use sluice_policy::identity::{GROUP_BYTES_MAX, GROUPS_MAX, Identity, Method, SUBJECT_BYTES_MAX, TokenError};
 use sluice_policy::printable;
 
 use super::config::IssuerConfig;
@@ -15,12 +13,27 @@ const AUDIENCES_MAX: usize = 64;
 /// How much of a token's text goes into an error.
 pub(super) const SHOWN_CHARS_MAX: usize = 128;
 /// Claims that say who the token is about come first into the record.
-const RECORDED_FIRST: [&str; 10] = ["iss", "sub", "aud", "azp", "client_id", "jti", "iat", "exp", "scope", "act"];
+const RECORDED_FIRST: [&str; 10] = [
+    "iss",
+    "sub",
+    "aud",
+    "azp",
+    "client_id",
+    "jti",
+    "iat",
+    "exp",
+    "scope",
+    "act",
+];
 /// The largest time that all readers of JSON agree on.
 const TIME_S_MAX: f64 = 9_007_199_254_740_992.0;
 
 /// The identity that the claims make, if they are for this gateway and for now.
-pub(super) fn identity(claims: Map<String, Value>, config: &IssuerConfig, now_s: u64) -> Result<Identity, TokenError> {
+pub(super) fn identity(
+    claims: Map<String, Value>,
+    config: &IssuerConfig,
+    now_s: u64,
+) -> Result<Identity, TokenError> {
     let expires_at_s = check_times(&claims, config.leeway_s, now_s)?;
     check_audience(&claims, &config.audiences)?;
     // A token bound to a key (RFC 7800) is worth nothing without a proof, which a password cannot carry.
@@ -41,9 +54,14 @@ pub(super) fn identity(claims: Map<String, Value>, config: &IssuerConfig, now_s:
 
 /// `exp`, having checked that it, `nbf` and `iat` agree with the clock.
 fn check_times(claims: &Map<String, Value>, leeway_s: u64, now_s: u64) -> Result<u64, TokenError> {
-    let expires_at_s = time(claims, "exp")?.ok_or_else(|| TokenError::MissingClaim { claim: "exp".to_owned() })?;
+    let expires_at_s = time(claims, "exp")?.ok_or_else(|| TokenError::MissingClaim {
+        claim: "exp".to_owned(),
+    })?;
     if now_s >= expires_at_s.saturating_add(leeway_s) {
-        return Err(TokenError::Expired { expired_at_s: expires_at_s, now_s });
+        return Err(TokenError::Expired {
+            expired_at_s: expires_at_s,
+            now_s,
+        });
     }
     for claim in ["nbf", "iat"] {
         if let Some(valid_from_s) = time(claims, claim)?
@@ -69,7 +87,11 @@ fn time(claims: &Map<String, Value>, claim: &str) -> Result<Option<u64>, TokenEr
 
 fn check_audience(claims: &Map<String, Value>, expected: &[String]) -> Result<(), TokenError> {
     let got = match claims.get("aud") {
-        None => return Err(TokenError::MissingClaim { claim: "aud".to_owned() }),
+        None => {
+            return Err(TokenError::MissingClaim {
+                claim: "aud".to_owned(),
+            });
+        }
         Some(Value::String(audience)) => vec![audience.as_str()],
         Some(Value::Array(audiences)) if audiences.len() <= AUDIENCES_MAX => audiences
             .iter()
@@ -78,18 +100,27 @@ fn check_audience(claims: &Map<String, Value>, expected: &[String]) -> Result<()
             .ok_or_else(|| bad("aud", "it holds something else than strings"))?,
         Some(_) => return Err(bad("aud", "it is neither a string nor a short list of strings")),
     };
-    if got.iter().any(|audience| expected.iter().any(|ours| ours == audience)) {
+    if got
+        .iter()
+        .any(|audience| expected.iter().any(|ours| ours == audience))
+    {
         Ok(())
     } else {
-        Err(TokenError::WrongAudience { got: printable(&got.join(" "), SHOWN_CHARS_MAX) })
+        Err(TokenError::WrongAudience {
+            got: printable(&got.join(" "), SHOWN_CHARS_MAX),
+        })
     }
 }
 
 fn subject(claims: &Map<String, Value>) -> Result<&str, TokenError> {
     match claims.get("sub") {
-        None => Err(TokenError::MissingClaim { claim: "sub".to_owned() }),
+        None => Err(TokenError::MissingClaim {
+            claim: "sub".to_owned(),
+        }),
         Some(Value::String(subject)) if subject.is_empty() => Err(bad("sub", "it is empty")),
-        Some(Value::String(subject)) if subject.len() > SUBJECT_BYTES_MAX => Err(bad("sub", "it is too long")),
+        Some(Value::String(subject)) if subject.len() > SUBJECT_BYTES_MAX => {
+            Err(bad("sub", "it is too long"))
+        }
         Some(Value::String(subject)) if subject.chars().any(char::is_control) => {
             Err(bad("sub", "it holds control characters"))
         }
@@ -123,7 +154,10 @@ fn groups(claims: &Map<String, Value>, path: &str, prefix: &str) -> Result<Vec<S
             .ok_or_else(|| bad(path, "it holds something else than names"))?,
         _ => return Err(bad(path, "it is neither a name nor a list of names")),
     };
-    if names.iter().any(|name| name.is_empty() || name.len() + prefix.len() > GROUP_BYTES_MAX) {
+    if names
+        .iter()
+        .any(|name| name.is_empty() || name.len() + prefix.len() > GROUP_BYTES_MAX)
+    {
         return Err(bad(path, "it holds a name that is empty or too long"));
     }
     Ok(names.into_iter().map(|name| format!("{prefix}{name}")).collect())
@@ -131,13 +165,17 @@ fn groups(claims: &Map<String, Value>, path: &str, prefix: &str) -> Result<Vec<S
 
 fn at_path<'a>(claims: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
     let (parents, last) = path.rsplit_once('.')?;
-    let parent = parents.split('.').try_fold(claims, |object, name| object.get(name)?.as_object())?;
+    let parent = parents
+        .split('.')
+        .try_fold(claims, |object, name| object.get(name)?.as_object())?;
     parent.get(last)
 }
 
 /// The claims that fit into [`CLAIMS_BYTES_MAX`], those that say who it is first.
 fn bounded(mut claims: Map<String, Value>) -> Map<String, Value> {
-    let first = RECORDED_FIRST.iter().filter_map(|name| claims.remove_entry(*name));
+    let first = RECORDED_FIRST
+        .iter()
+        .filter_map(|name| claims.remove_entry(*name));
     let mut left = CLAIMS_BYTES_MAX;
     let mut kept = Map::new();
     let first: Vec<_> = first.collect();
@@ -153,7 +191,10 @@ fn bounded(mut claims: Map<String, Value>) -> Map<String, Value> {
 }
 
 fn bad(claim: &str, what: &'static str) -> TokenError {
-    TokenError::BadClaim { claim: claim.to_owned(), what }
+    TokenError::BadClaim {
+        claim: claim.to_owned(),
+        what,
+    }
 }
 
 #[cfg(test)]
@@ -167,7 +208,9 @@ mod tests {
     fn judge(change: impl FnOnce(&mut Value), path: &str) -> Result<Identity, TokenError> {
         let mut claims = json!({"iss": "https://i", "sub": "agent", "aud": "gateway", "exp": NOW_S + 60});
         change(&mut claims);
-        let Value::Object(claims) = claims else { panic!("an object") };
+        let Value::Object(claims) = claims else {
+            panic!("an object")
+        };
         let mut config = IssuerConfig::new("https://i", "gateway", KeySource::File("k".into()));
         config.groups_claim = Some(path.to_owned());
         config.group_prefix = "p:".to_owned();
@@ -185,25 +228,69 @@ mod tests {
             ("exp is beyond time", json!({"exp": 1e300}), Err("bad_claim")),
             ("exp with a fraction", json!({"exp": 1_000_060.5}), Ok(())),
             ("just expired", json!({"exp": NOW_S - leeway}), Err("expired")),
-            ("expired within the leeway", json!({"exp": NOW_S - leeway + 1}), Ok(())),
+            (
+                "expired within the leeway",
+                json!({"exp": NOW_S - leeway + 1}),
+                Ok(()),
+            ),
             ("exp of 1970", json!({"exp": 0}), Err("expired")),
             ("valid since just now", json!({"nbf": NOW_S}), Ok(())),
             ("nbf within the leeway", json!({"nbf": NOW_S + leeway}), Ok(())),
-            ("nbf in the future", json!({"nbf": NOW_S + leeway + 1}), Err("not_yet_valid")),
+            (
+                "nbf in the future",
+                json!({"nbf": NOW_S + leeway + 1}),
+                Err("not_yet_valid"),
+            ),
             ("nbf is text", json!({"nbf": "0"}), Err("bad_claim")),
-            ("issued in the future", json!({"iat": NOW_S + leeway + 1}), Err("not_yet_valid")),
+            (
+                "issued in the future",
+                json!({"iat": NOW_S + leeway + 1}),
+                Err("not_yet_valid"),
+            ),
             ("audience among others", json!({"aud": ["x", "gateway"]}), Ok(())),
-            ("other audience", json!({"aud": "gateway2"}), Err("wrong_audience")),
-            ("no audience in the list", json!({"aud": []}), Err("wrong_audience")),
-            ("audience of another case", json!({"aud": "Gateway"}), Err("wrong_audience")),
-            ("audience list with a number", json!({"aud": ["gateway", 1]}), Err("bad_claim")),
-            ("audience is an object", json!({"aud": {"gateway": 1}}), Err("bad_claim")),
-            ("endless audiences", json!({"aud": vec!["gateway"; 65]}), Err("bad_claim")),
+            (
+                "other audience",
+                json!({"aud": "gateway2"}),
+                Err("wrong_audience"),
+            ),
+            (
+                "no audience in the list",
+                json!({"aud": []}),
+                Err("wrong_audience"),
+            ),
+            (
+                "audience of another case",
+                json!({"aud": "Gateway"}),
+                Err("wrong_audience"),
+            ),
+            (
+                "audience list with a number",
+                json!({"aud": ["gateway", 1]}),
+                Err("bad_claim"),
+            ),
+            (
+                "audience is an object",
+                json!({"aud": {"gateway": 1}}),
+                Err("bad_claim"),
+            ),
+            (
+                "endless audiences",
+                json!({"aud": vec!["gateway"; 65]}),
+                Err("bad_claim"),
+            ),
             ("empty subject", json!({"sub": ""}), Err("bad_claim")),
             ("subject is a number", json!({"sub": 7}), Err("bad_claim")),
             ("subject with a newline", json!({"sub": "a\nb"}), Err("bad_claim")),
-            ("endless subject", json!({"sub": "x".repeat(SUBJECT_BYTES_MAX + 1)}), Err("bad_claim")),
-            ("bound to a key", json!({"cnf": {"jkt": "x"}}), Err("sender_constrained")),
+            (
+                "endless subject",
+                json!({"sub": "x".repeat(SUBJECT_BYTES_MAX + 1)}),
+                Err("bad_claim"),
+            ),
+            (
+                "bound to a key",
+                json!({"cnf": {"jkt": "x"}}),
+                Err("sender_constrained"),
+            ),
         ] {
             let got = judge(
                 |claims| {
@@ -216,8 +303,17 @@ mod tests {
             assert_eq!(got.as_ref().map(|_| ()).map_err(TokenError::name), want, "{name}");
         }
         for claim in ["exp", "aud", "sub"] {
-            let got = judge(|claims| drop(claims.as_object_mut().unwrap().remove(claim)), "groups");
-            assert_eq!(got, Err(TokenError::MissingClaim { claim: claim.to_owned() }), "without {claim}");
+            let got = judge(
+                |claims| drop(claims.as_object_mut().unwrap().remove(claim)),
+                "groups",
+            );
+            assert_eq!(
+                got,
+                Err(TokenError::MissingClaim {
+                    claim: claim.to_owned()
+                }),
+                "without {claim}"
+            );
         }
     }
 
@@ -225,22 +321,62 @@ mod tests {
     fn groups_are_read_in_full_or_not_at_all() {
         let many: Vec<_> = (0..=GROUPS_MAX).map(|number| number.to_string()).collect();
         for (name, path, change, want) in [
-            ("list", "groups", json!({"groups": ["b", "a", "b"]}), Ok(&["p:a", "p:b"][..])),
+            (
+                "list",
+                "groups",
+                json!({"groups": ["b", "a", "b"]}),
+                Ok(&["p:a", "p:b"][..]),
+            ),
             ("one name", "groups", json!({"groups": "a"}), Ok(&["p:a"])),
             ("absent", "groups", json!({}), Ok(&[])),
             ("null", "groups", json!({"groups": null}), Ok(&[])),
             ("empty list", "groups", json!({"groups": []}), Ok(&[])),
-            ("path", "realm_access.roles", json!({"realm_access": {"roles": ["a"]}}), Ok(&["p:a"])),
-            ("long path", "a.b.c", json!({"a": {"b": {"c": "x"}}}), Ok(&["p:x"])),
+            (
+                "path",
+                "realm_access.roles",
+                json!({"realm_access": {"roles": ["a"]}}),
+                Ok(&["p:a"]),
+            ),
+            (
+                "long path",
+                "a.b.c",
+                json!({"a": {"b": {"c": "x"}}}),
+                Ok(&["p:x"]),
+            ),
             ("path through a string", "a.b", json!({"a": "b"}), Ok(&[])),
-            ("name with dots", "https://example.com/groups", json!({"https://example.com/groups": ["a"]}), Ok(&["p:a"])),
-            ("a group's prefix cannot be given by the issuer", "groups", json!({"groups": ["q:a"]}), Ok(&["p:q:a"])),
-            ("number in the list", "groups", json!({"groups": ["a", 1]}), Err("bad_claim")),
+            (
+                "name with dots",
+                "https://example.com/groups",
+                json!({"https://example.com/groups": ["a"]}),
+                Ok(&["p:a"]),
+            ),
+            (
+                "a group's prefix cannot be given by the issuer",
+                "groups",
+                json!({"groups": ["q:a"]}),
+                Ok(&["p:q:a"]),
+            ),
+            (
+                "number in the list",
+                "groups",
+                json!({"groups": ["a", 1]}),
+                Err("bad_claim"),
+            ),
             ("object", "groups", json!({"groups": {"a": 1}}), Err("bad_claim")),
             ("empty name", "groups", json!({"groups": [""]}), Err("bad_claim")),
-            ("endless name", "groups", json!({"groups": ["x".repeat(300)]}), Err("bad_claim")),
+            (
+                "endless name",
+                "groups",
+                json!({"groups": ["x".repeat(300)]}),
+                Err("bad_claim"),
+            ),
             ("too many", "groups", json!({"groups": many}), Err("bad_claim")),
-            ("left out by the issuer", "groups", json!({"_claim_names": {"groups": "src1"}}), Err("groups_left_out")),
+            (
+                "left out by the issuer",
+                "groups",
+                json!({"_claim_names": {"groups": "src1"}}),
+                Err("groups_left_out"),
+            ),
         ] {
             let got = judge(
                 |claims| {
@@ -253,7 +389,11 @@ mod tests {
             match (got, want) {
                 (Ok(identity), Ok(want)) => assert_eq!(identity.groups(), want, "{name}"),
                 (got, want) => {
-                    assert_eq!(got.map(|_| ()).map_err(|error| error.name()), want.map(|_| ()), "{name}");
+                    assert_eq!(
+                        got.map(|_| ()).map_err(|error| error.name()),
+                        want.map(|_| ()),
+                        "{name}"
+                    );
                 }
             }
         }

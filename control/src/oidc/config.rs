@@ -27,7 +27,10 @@ impl KeySource {
         if !text.contains("://") {
             return Ok(Self::File(PathBuf::from(text)));
         }
-        let refuse = |what| OidcConfigError::KeySource { source_text: text.to_owned(), what };
+        let refuse = |what| OidcConfigError::KeySource {
+            source_text: text.to_owned(),
+            what,
+        };
         let url = reqwest::Url::parse(text).map_err(|_| refuse("it is not a URL"))?;
         if !url.username().is_empty() || url.password().is_some() {
             return Err(refuse("it holds credentials"));
@@ -35,7 +38,9 @@ impl KeySource {
         match (url.scheme(), url.host_str()) {
             ("https", Some(_)) => Ok(Self::Url(url)),
             ("http", Some(host)) if is_loopback(host) => Ok(Self::Url(url)),
-            ("http", _) => Err(refuse("who can change what travels without TLS could add a key; use https")),
+            ("http", _) => Err(refuse(
+                "who can change what travels without TLS could add a key; use https",
+            )),
             _ => Err(refuse("use https, or the path of a file")),
         }
     }
@@ -43,8 +48,14 @@ impl KeySource {
 
 /// Whether a URL's host is this machine, whatever a resolver says.
 fn is_loopback(host: &str) -> bool {
-    let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    host == "localhost" || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    let address = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+        .unwrap_or(host);
+    host == "localhost"
+        || address
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
 }
 
 /// One issuer.
@@ -172,7 +183,10 @@ pub(super) fn check(issuers: &[IssuerConfig]) -> Result<(), OidcConfigError> {
             return Err(OidcConfigError::NoAudience { issuer });
         }
         if config.leeway_s > LEEWAY_S_MAX {
-            return Err(OidcConfigError::Leeway { issuer, leeway_s: config.leeway_s });
+            return Err(OidcConfigError::Leeway {
+                issuer,
+                leeway_s: config.leeway_s,
+            });
         }
         if config.group_prefix.len() > GROUP_PREFIX_BYTES_MAX {
             return Err(OidcConfigError::GroupPrefix { issuer });
@@ -180,7 +194,10 @@ pub(super) fn check(issuers: &[IssuerConfig]) -> Result<(), OidcConfigError> {
         if let Some(claim) = &config.groups_claim
             && claim.split('.').any(str::is_empty)
         {
-            return Err(OidcConfigError::GroupsClaim { issuer, claim: claim.clone() });
+            return Err(OidcConfigError::GroupsClaim {
+                issuer,
+                claim: claim.clone(),
+            });
         }
         for other in &issuers[..index] {
             if other.issuer == issuer {
@@ -189,7 +206,10 @@ pub(super) fn check(issuers: &[IssuerConfig]) -> Result<(), OidcConfigError> {
             let gives = config.groups_claim.is_some() && other.groups_claim.is_some();
             let (ours, theirs) = (config.group_prefix.as_str(), other.group_prefix.as_str());
             if gives && (ours.starts_with(theirs) || theirs.starts_with(ours)) {
-                return Err(OidcConfigError::GroupPrefixes { issuer, other: other.issuer.clone() });
+                return Err(OidcConfigError::GroupPrefixes {
+                    issuer,
+                    other: other.issuer.clone(),
+                });
             }
         }
     }
@@ -210,11 +230,23 @@ mod tests {
             ("loopback name", "http://localhost:4000/jwks", true),
             ("loopback of IPv6", "http://[::1]:4000/jwks", true),
             ("http", "http://issuer.example/jwks", false),
-            ("a name that looks like an address", "http://127.0.0.1.example/jwks", false),
-            ("a name that begins like localhost", "http://localhost.example/jwks", false),
+            (
+                "a name that looks like an address",
+                "http://127.0.0.1.example/jwks",
+                false,
+            ),
+            (
+                "a name that begins like localhost",
+                "http://localhost.example/jwks",
+                false,
+            ),
             ("all addresses", "http://0.0.0.0/jwks", false),
             ("user", "https://user@issuer.example/jwks", false),
-            ("user that looks like a host", "http://127.0.0.1@issuer.example/jwks", false),
+            (
+                "user that looks like a host",
+                "http://127.0.0.1@issuer.example/jwks",
+                false,
+            ),
             ("other scheme", "ftp://issuer.example/jwks", false),
             ("file scheme", "file:///etc/jwks.json", false),
             ("no host", "https://", false),
@@ -238,18 +270,55 @@ mod tests {
         for (name, configs, good) in [
             ("one", vec![issuer("https://a.example", "")], true),
             ("none at all", Vec::new(), true),
-            ("two with prefixes", vec![issuer("https://a.example", "a:"), issuer("https://b.example", "b:")], true),
-            ("two without", vec![issuer("https://a.example", ""), issuer("https://b.example", "")], false),
-            ("one without", vec![issuer("https://a.example", ""), issuer("https://b.example", "b:")], false),
-            ("one begins with the other's", vec![issuer("https://a.example", "a:"), issuer("https://b.example", "a:b")], false),
-            ("twice", vec![issuer("https://a.example", "a:"), issuer("https://a.example", "b:")], false),
+            (
+                "two with prefixes",
+                vec![
+                    issuer("https://a.example", "a:"),
+                    issuer("https://b.example", "b:"),
+                ],
+                true,
+            ),
+            (
+                "two without",
+                vec![issuer("https://a.example", ""), issuer("https://b.example", "")],
+                false,
+            ),
+            (
+                "one without",
+                vec![issuer("https://a.example", ""), issuer("https://b.example", "b:")],
+                false,
+            ),
+            (
+                "one begins with the other's",
+                vec![
+                    issuer("https://a.example", "a:"),
+                    issuer("https://b.example", "a:b"),
+                ],
+                false,
+            ),
+            (
+                "twice",
+                vec![
+                    issuer("https://a.example", "a:"),
+                    issuer("https://a.example", "b:"),
+                ],
+                false,
+            ),
             ("local", vec![issuer("local", "")], false),
             ("empty", vec![issuer("", "")], false),
             ("fragment", vec![issuer("https://a.example#b", "")], false),
             ("no audience", with(|config| config.audiences.clear()), false),
-            ("empty audience", with(|config| config.audiences.push(String::new())), false),
+            (
+                "empty audience",
+                with(|config| config.audiences.push(String::new())),
+                false,
+            ),
             ("an hour of leeway", with(|config| config.leeway_s = 3600), false),
-            ("empty part of a path", with(|config| config.groups_claim = Some("a..b".into())), false),
+            (
+                "empty part of a path",
+                with(|config| config.groups_claim = Some("a..b".into())),
+                false,
+            ),
             ("no groups", with(|config| config.groups_claim = None), true),
         ] {
             assert_eq!(check(&configs).is_ok(), good, "{name}: {:?}", check(&configs));

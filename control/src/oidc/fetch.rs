@@ -73,7 +73,10 @@ impl Fetcher {
             KeySource::File(path) => return Ok(Self::File(path.clone())),
             KeySource::Url(url) => url.clone(),
         };
-        let tls = |error: reqwest::Error| OidcConfigError::Tls { issuer: config.issuer.clone(), what: causes(&error) };
+        let tls = |error: reqwest::Error| OidcConfigError::Tls {
+            issuer: config.issuer.clone(),
+            what: causes(&error),
+        };
         let mut builder = Client::builder()
             .user_agent(concat!("sluice/", env!("CARGO_PKG_VERSION")))
             // A redirect could lead away from what was configured, to plain HTTP among others.
@@ -81,12 +84,17 @@ impl Fetcher {
             .connect_timeout(CONNECT_TIME_MAX)
             .timeout(EXCHANGE_TIME_MAX);
         if url.scheme() == "https" {
-            builder = builder.https_only(true).min_tls_version(reqwest::tls::Version::TLS_1_2);
+            builder = builder
+                .https_only(true)
+                .min_tls_version(reqwest::tls::Version::TLS_1_2);
             if let Some(pem) = &config.ca_pem {
                 let authorities = Certificate::from_pem_bundle(pem).map_err(tls)?;
                 if authorities.is_empty() {
                     let what = "the file holds no certificate in PEM".to_owned();
-                    return Err(OidcConfigError::Tls { issuer: config.issuer.clone(), what });
+                    return Err(OidcConfigError::Tls {
+                        issuer: config.issuer.clone(),
+                        what,
+                    });
                 }
                 builder = builder.tls_certs_only(authorities);
             }
@@ -108,7 +116,10 @@ impl Fetcher {
                 let text = match read {
                     Ok(text) => text?,
                     Err(error) => {
-                        return Err(FetchError::File { path: path.clone(), error: std::io::Error::other(error) });
+                        return Err(FetchError::File {
+                            path: path.clone(),
+                            error: std::io::Error::other(error),
+                        });
                     }
                 };
                 (path.display().to_string(), text)
@@ -120,26 +131,48 @@ impl Fetcher {
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>, FetchError> {
-    let failed = |error| FetchError::File { path: path.to_owned(), error };
+    let failed = |error| FetchError::File {
+        path: path.to_owned(),
+        error,
+    };
     let mut text = Vec::new();
     let limit = KEY_SET_BYTES_MAX as u64 + 1;
-    std::fs::File::open(path).map_err(failed)?.take(limit).read_to_end(&mut text).map_err(failed)?;
+    std::fs::File::open(path)
+        .map_err(failed)?
+        .take(limit)
+        .read_to_end(&mut text)
+        .map_err(failed)?;
     if text.len() > KEY_SET_BYTES_MAX {
-        return Err(FetchError::TooLarge { from: path.display().to_string() });
+        return Err(FetchError::TooLarge {
+            from: path.display().to_string(),
+        });
     }
     Ok(text)
 }
 
 async fn get(client: &Client, url: &Url) -> Result<Vec<u8>, FetchError> {
-    let failed = |error: reqwest::Error| FetchError::Exchange { url: url.to_string(), what: causes(&error.without_url()) };
-    let mut response = client.get(url.clone()).header("accept", "application/json").send().await.map_err(failed)?;
+    let failed = |error: reqwest::Error| FetchError::Exchange {
+        url: url.to_string(),
+        what: causes(&error.without_url()),
+    };
+    let mut response = client
+        .get(url.clone())
+        .header("accept", "application/json")
+        .send()
+        .await
+        .map_err(failed)?;
     if response.status() != reqwest::StatusCode::OK {
-        return Err(FetchError::Status { url: url.to_string(), status: response.status().as_u16() });
+        return Err(FetchError::Status {
+            url: url.to_string(),
+            status: response.status().as_u16(),
+        });
     }
     let mut text = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(failed)? {
         if text.len() + chunk.len() > KEY_SET_BYTES_MAX {
-            return Err(FetchError::TooLarge { from: url.to_string() });
+            return Err(FetchError::TooLarge {
+                from: url.to_string(),
+            });
         }
         text.extend_from_slice(&chunk);
     }

@@ -90,8 +90,16 @@ mod tests {
     fn an_object_is_read_in_one_way_or_not_at_all() {
         for (name, text, good) in [
             ("empty object", "{}", true),
-            ("everything", r#"{"a":[1,-2,0.5,"x",true,null],"b":{"a":1}}"#, true),
-            ("the same name in two objects", r#"{"a":{"x":1},"b":{"x":2}}"#, true),
+            (
+                "everything",
+                r#"{"a":[1,-2,0.5,"x",true,null],"b":{"a":1}}"#,
+                true,
+            ),
+            (
+                "the same name in two objects",
+                r#"{"a":{"x":1},"b":{"x":2}}"#,
+                true,
+            ),
             ("twice", r#"{"sub":"a","sub":"b"}"#, false),
             ("twice with the same value", r#"{"sub":"a","sub":"a"}"#, false),
             ("twice by an escape", "{\"sub\":\"a\",\"s\\u0075b\":\"b\"}", false),
@@ -106,7 +114,10 @@ mod tests {
             assert_eq!(object(text.as_bytes()).is_some(), good, "{name}");
         }
         assert!(object(b"{\"a\":\"\xff\"}").is_none(), "not UTF-8");
-        assert!(object(format!("{{\"a\":{}1{}}}", "[".repeat(100_000), "]".repeat(100_000)).as_bytes()).is_none(), "too deep");
+        assert!(
+            object(format!("{{\"a\":{}1{}}}", "[".repeat(100_000), "]".repeat(100_000)).as_bytes()).is_none(),
+            "too deep"
+        );
     }
 
     #[test]

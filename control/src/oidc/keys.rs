@@ -139,7 +139,11 @@ impl Key {
         if key.get("use").is_some_and(|usage| usage != "sig") {
             return Err(Unusable::OtherUse);
         }
-        let verifies = |operations: &Value| operations.as_array().is_some_and(|list| list.contains(&"verify".into()));
+        let verifies = |operations: &Value| {
+            operations
+                .as_array()
+                .is_some_and(|list| list.contains(&"verify".into()))
+        };
         if key.get("key_ops").is_some_and(|operations| !verifies(operations)) {
             return Err(Unusable::OtherUse);
         }
@@ -148,7 +152,11 @@ impl Key {
             Some(Value::String(kid)) if kid.len() <= KID_BYTES_MAX => Some(kid.clone()),
             Some(_) => return Err(Unusable::Malformed),
         };
-        let part = |name: &str| text(name).and_then(|part| URL_SAFE_NO_PAD.decode(part).ok()).ok_or(Unusable::Malformed);
+        let part = |name: &str| {
+            text(name)
+                .and_then(|part| URL_SAFE_NO_PAD.decode(part).ok())
+                .ok_or(Unusable::Malformed)
+        };
         let (kind, decoding) = match (text("kty"), text("crv")) {
             (Some("RSA"), _) => (Kind::Rsa, rsa(&part("n")?, &part("e")?)?),
             (Some("EC"), Some("P-256")) => (Kind::P256, point(&part("x")?, &part("y")?, 32)?),
@@ -165,7 +173,12 @@ impl Key {
             }
             Some(_) => return Err(Unusable::Malformed),
         };
-        Ok(Self { kid, kind, algorithm, decoding })
+        Ok(Self {
+            kid,
+            kind,
+            algorithm,
+            decoding,
+        })
     }
 }
 
@@ -206,9 +219,15 @@ impl KeySet {
             }
         }
         if keys.is_empty() {
-            return Err(KeySetError::NoUsableKey { keys: listed.len(), first_reason });
+            return Err(KeySetError::NoUsableKey {
+                keys: listed.len(),
+                first_reason,
+            });
         }
-        Ok(Self { unusable: listed.len() - keys.len(), keys })
+        Ok(Self {
+            unusable: listed.len() - keys.len(),
+            keys,
+        })
     }
 
     pub(super) fn len(&self) -> usize {
@@ -217,7 +236,9 @@ impl KeySet {
 
     /// The keys that a token with this `kid` names. Without one, all of them.
     pub(super) fn named<'a>(&'a self, kid: Option<&'a str>) -> impl Iterator<Item = &'a Key> {
-        self.keys.iter().filter(move |key| kid.is_none() || key.kid.as_deref() == kid)
+        self.keys
+            .iter()
+            .filter(move |key| kid.is_none() || key.kid.as_deref() == kid)
     }
 }
 
@@ -226,7 +247,9 @@ fn rsa(modulus: &[u8], exponent: &[u8]) -> Result<DecodingKey, Unusable> {
     if !(RSA_BITS_MIN..=RSA_BITS_MAX).contains(&bits(modulus)) {
         return Err(Unusable::Size);
     }
-    if !(2..=RSA_EXPONENT_BITS_MAX).contains(&bits(exponent)) || exponent.last().is_none_or(|last| last % 2 == 0) {
+    if !(2..=RSA_EXPONENT_BITS_MAX).contains(&bits(exponent))
+        || exponent.last().is_none_or(|last| last % 2 == 0)
+    {
         return Err(Unusable::Size);
     }
     Ok(DecodingKey::from_rsa_raw_components(modulus, exponent))
@@ -241,7 +264,11 @@ fn point(x: &[u8], y: &[u8], coordinate_bytes: usize) -> Result<DecodingKey, Unu
 }
 
 fn ed25519(x: &[u8]) -> Result<DecodingKey, Unusable> {
-    if x.len() == 32 { Ok(DecodingKey::from_ed_der(x)) } else { Err(Unusable::Malformed) }
+    if x.len() == 32 {
+        Ok(DecodingKey::from_ed_der(x))
+    } else {
+        Err(Unusable::Malformed)
+    }
 }
 
 fn without_leading_zeros(number: &[u8]) -> &[u8] {
@@ -251,7 +278,9 @@ fn without_leading_zeros(number: &[u8]) -> &[u8] {
 
 /// The length of a number without leading zeros, in bits.
 fn bits(number: &[u8]) -> usize {
-    number.first().map_or(0, |first| number.len() * 8 - first.leading_zeros() as usize)
+    number
+        .first()
+        .map_or(0, |first| number.len() * 8 - first.leading_zeros() as usize)
 }
 
 #[cfg(test)]
@@ -269,32 +298,136 @@ mod tests {
         let (n, e, c32, c48) = (number(256, 0x80), "AQAB".to_owned(), number(32, 1), number(48, 1));
         for (name, key, want) in [
             ("RSA", format!(r#"{{"kty":"RSA","n":"{n}","e":"{e}"}}"#), None),
-            ("RSA for PS256", format!(r#"{{"kty":"RSA","alg":"PS256","use":"sig","n":"{n}","e":"{e}"}}"#), None),
-            ("RSA with a leading zero", format!(r#"{{"kty":"RSA","n":"{}","e":"{e}"}}"#, number(257, 0)), None),
-            ("RSA of 2047 bits", format!(r#"{{"kty":"RSA","n":"{}","e":"{e}"}}"#, number(256, 0x7f)), Some(Unusable::Size)),
-            ("RSA of 8193 bits", format!(r#"{{"kty":"RSA","n":"{}","e":"{e}"}}"#, number(1025, 1)), Some(Unusable::Size)),
-            ("RSA with exponent 1", format!(r#"{{"kty":"RSA","n":"{n}","e":"AQ"}}"#), Some(Unusable::Size)),
-            ("RSA with an even exponent", format!(r#"{{"kty":"RSA","n":"{n}","e":"AQAA"}}"#), Some(Unusable::Size)),
-            ("RSA with a huge exponent", format!(r#"{{"kty":"RSA","n":"{n}","e":"{n}"}}"#), Some(Unusable::Size)),
-            ("RSA without exponent", format!(r#"{{"kty":"RSA","n":"{n}"}}"#), Some(Unusable::Malformed)),
-            ("RSA in padded base64", format!(r#"{{"kty":"RSA","n":"{n}==","e":"{e}"}}"#), Some(Unusable::Malformed)),
-            ("RSA for encryption", format!(r#"{{"kty":"RSA","use":"enc","n":"{n}","e":"{e}"}}"#), Some(Unusable::OtherUse)),
-            ("RSA to sign only", format!(r#"{{"kty":"RSA","key_ops":["sign"],"n":"{n}","e":"{e}"}}"#), Some(Unusable::OtherUse)),
-            ("RSA that says ES256", format!(r#"{{"kty":"RSA","alg":"ES256","n":"{n}","e":"{e}"}}"#), Some(Unusable::OtherAlgorithm)),
-            ("RSA that says HS256", format!(r#"{{"kty":"RSA","alg":"HS256","n":"{n}","e":"{e}"}}"#), Some(Unusable::OtherAlgorithm)),
-            ("RSA that says none", format!(r#"{{"kty":"RSA","alg":"none","n":"{n}","e":"{e}"}}"#), Some(Unusable::OtherAlgorithm)),
-            ("RSA with its private half", format!(r#"{{"kty":"RSA","n":"{n}","e":"{e}","d":"{n}"}}"#), Some(Unusable::Private)),
-            ("kid is a number", format!(r#"{{"kty":"RSA","kid":1,"n":"{n}","e":"{e}"}}"#), Some(Unusable::Malformed)),
-            ("P-256", format!(r#"{{"kty":"EC","crv":"P-256","x":"{c32}","y":"{c32}"}}"#), None),
-            ("P-256 of P-384's length", format!(r#"{{"kty":"EC","crv":"P-256","x":"{c48}","y":"{c48}"}}"#), Some(Unusable::Malformed)),
-            ("P-384", format!(r#"{{"kty":"EC","crv":"P-384","alg":"ES384","x":"{c48}","y":"{c48}"}}"#), None),
-            ("P-384 that says ES256", format!(r#"{{"kty":"EC","crv":"P-384","alg":"ES256","x":"{c48}","y":"{c48}"}}"#), Some(Unusable::OtherAlgorithm)),
-            ("secp256k1", format!(r#"{{"kty":"EC","crv":"secp256k1","x":"{c32}","y":"{c32}"}}"#), Some(Unusable::UnknownKind)),
-            ("Ed25519", format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{c32}"}}"#), None),
-            ("X25519", format!(r#"{{"kty":"OKP","crv":"X25519","x":"{c32}"}}"#), Some(Unusable::UnknownKind)),
-            ("Ed25519 too short", r#"{"kty":"OKP","crv":"Ed25519","x":"AA"}"#.to_owned(), Some(Unusable::Malformed)),
-            ("shared secret", r#"{"kty":"oct","k":"AAAA"}"#.to_owned(), Some(Unusable::Symmetric)),
-            ("unknown kind", r#"{"kty":"AKP"}"#.to_owned(), Some(Unusable::UnknownKind)),
+            (
+                "RSA for PS256",
+                format!(r#"{{"kty":"RSA","alg":"PS256","use":"sig","n":"{n}","e":"{e}"}}"#),
+                None,
+            ),
+            (
+                "RSA with a leading zero",
+                format!(r#"{{"kty":"RSA","n":"{}","e":"{e}"}}"#, number(257, 0)),
+                None,
+            ),
+            (
+                "RSA of 2047 bits",
+                format!(r#"{{"kty":"RSA","n":"{}","e":"{e}"}}"#, number(256, 0x7f)),
+                Some(Unusable::Size),
+            ),
+            (
+                "RSA of 8193 bits",
+                format!(r#"{{"kty":"RSA","n":"{}","e":"{e}"}}"#, number(1025, 1)),
+                Some(Unusable::Size),
+            ),
+            (
+                "RSA with exponent 1",
+                format!(r#"{{"kty":"RSA","n":"{n}","e":"AQ"}}"#),
+                Some(Unusable::Size),
+            ),
+            (
+                "RSA with an even exponent",
+                format!(r#"{{"kty":"RSA","n":"{n}","e":"AQAA"}}"#),
+                Some(Unusable::Size),
+            ),
+            (
+                "RSA with a huge exponent",
+                format!(r#"{{"kty":"RSA","n":"{n}","e":"{n}"}}"#),
+                Some(Unusable::Size),
+            ),
+            (
+                "RSA without exponent",
+                format!(r#"{{"kty":"RSA","n":"{n}"}}"#),
+                Some(Unusable::Malformed),
+            ),
+            (
+                "RSA in padded base64",
+                format!(r#"{{"kty":"RSA","n":"{n}==","e":"{e}"}}"#),
+                Some(Unusable::Malformed),
+            ),
+            (
+                "RSA for encryption",
+                format!(r#"{{"kty":"RSA","use":"enc","n":"{n}","e":"{e}"}}"#),
+                Some(Unusable::OtherUse),
+            ),
+            (
+                "RSA to sign only",
+                format!(r#"{{"kty":"RSA","key_ops":["sign"],"n":"{n}","e":"{e}"}}"#),
+                Some(Unusable::OtherUse),
+            ),
+            (
+                "RSA that says ES256",
+                format!(r#"{{"kty":"RSA","alg":"ES256","n":"{n}","e":"{e}"}}"#),
+                Some(Unusable::OtherAlgorithm),
+            ),
+            (
+                "RSA that says HS256",
+                format!(r#"{{"kty":"RSA","alg":"HS256","n":"{n}","e":"{e}"}}"#),
+                Some(Unusable::OtherAlgorithm),
+            ),
+            (
+                "RSA that says none",
+                format!(r#"{{"kty":"RSA","alg":"none","n":"{n}","e":"{e}"}}"#),
+                Some(Unusable::OtherAlgorithm),
+            ),
+            (
+                "RSA with its private half",
+                format!(r#"{{"kty":"RSA","n":"{n}","e":"{e}","d":"{n}"}}"#),
+                Some(Unusable::Private),
+            ),
+            (
+                "kid is a number",
+                format!(r#"{{"kty":"RSA","kid":1,"n":"{n}","e":"{e}"}}"#),
+                Some(Unusable::Malformed),
+            ),
+            (
+                "P-256",
+                format!(r#"{{"kty":"EC","crv":"P-256","x":"{c32}","y":"{c32}"}}"#),
+                None,
+            ),
+            (
+                "P-256 of P-384's length",
+                format!(r#"{{"kty":"EC","crv":"P-256","x":"{c48}","y":"{c48}"}}"#),
+                Some(Unusable::Malformed),
+            ),
+            (
+                "P-384",
+                format!(r#"{{"kty":"EC","crv":"P-384","alg":"ES384","x":"{c48}","y":"{c48}"}}"#),
+                None,
+            ),
+            (
+                "P-384 that says ES256",
+                format!(r#"{{"kty":"EC","crv":"P-384","alg":"ES256","x":"{c48}","y":"{c48}"}}"#),
+                Some(Unusable::OtherAlgorithm),
+            ),
+            (
+                "secp256k1",
+                format!(r#"{{"kty":"EC","crv":"secp256k1","x":"{c32}","y":"{c32}"}}"#),
+                Some(Unusable::UnknownKind),
+            ),
+            (
+                "Ed25519",
+                format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{c32}"}}"#),
+                None,
+            ),
+            (
+                "X25519",
+                format!(r#"{{"kty":"OKP","crv":"X25519","x":"{c32}"}}"#),
+                Some(Unusable::UnknownKind),
+            ),
+            (
+                "Ed25519 too short",
+                r#"{"kty":"OKP","crv":"Ed25519","x":"AA"}"#.to_owned(),
+                Some(Unusable::Malformed),
+            ),
+            (
+                "shared secret",
+                r#"{"kty":"oct","k":"AAAA"}"#.to_owned(),
+                Some(Unusable::Symmetric),
+            ),
+            (
+                "unknown kind",
+                r#"{"kty":"AKP"}"#.to_owned(),
+                Some(Unusable::UnknownKind),
+            ),
             ("no kind", "{}".to_owned(), Some(Unusable::Malformed)),
             ("no object", "7".to_owned(), Some(Unusable::Malformed)),
         ] {
@@ -303,7 +436,10 @@ mod tests {
                     assert_eq!(set.len(), 1, "{name}");
                     None
                 }
-                Err(KeySetError::NoUsableKey { keys: 1, first_reason }) => first_reason,
+                Err(KeySetError::NoUsableKey {
+                    keys: 1,
+                    first_reason,
+                }) => first_reason,
                 Err(other) => panic!("{name}: {other}"),
             };
             assert_eq!(got, want, "{name}");
@@ -317,10 +453,29 @@ mod tests {
             ("nothing", String::new(), KeySetError::NotAKeySet),
             ("html", "<html>".to_owned(), KeySetError::NotAKeySet),
             ("no keys", "{}".to_owned(), KeySetError::NotAKeySet),
-            ("keys is an object", r#"{"keys":{}}"#.to_owned(), KeySetError::NotAKeySet),
-            ("keys twice", r#"{"keys":[],"keys":[]}"#.to_owned(), KeySetError::NotAKeySet),
-            ("empty", r#"{"keys":[]}"#.to_owned(), KeySetError::NoUsableKey { keys: 0, first_reason: None }),
-            ("too many", format!(r#"{{"keys":[{many}]}}"#), KeySetError::TooManyKeys { keys: KEYS_MAX + 1 }),
+            (
+                "keys is an object",
+                r#"{"keys":{}}"#.to_owned(),
+                KeySetError::NotAKeySet,
+            ),
+            (
+                "keys twice",
+                r#"{"keys":[],"keys":[]}"#.to_owned(),
+                KeySetError::NotAKeySet,
+            ),
+            (
+                "empty",
+                r#"{"keys":[]}"#.to_owned(),
+                KeySetError::NoUsableKey {
+                    keys: 0,
+                    first_reason: None,
+                },
+            ),
+            (
+                "too many",
+                format!(r#"{{"keys":[{many}]}}"#),
+                KeySetError::TooManyKeys { keys: KEYS_MAX + 1 },
+            ),
         ] {
             assert_eq!(KeySet::parse(text.as_bytes()).unwrap_err(), want, "{name}");
         }
@@ -329,9 +484,18 @@ mod tests {
     #[test]
     fn a_strange_key_does_not_spoil_the_set() {
         let x = number(32, 1);
-        let text = format!(r#"{{"keys":[{{"kty":"oct","k":"AA"}},{{"kty":"OKP","crv":"Ed25519","kid":"a","x":"{x}"}}]}}"#);
+        let text = format!(
+            r#"{{"keys":[{{"kty":"oct","k":"AA"}},{{"kty":"OKP","crv":"Ed25519","kid":"a","x":"{x}"}}]}}"#
+        );
         let set = KeySet::parse(text.as_bytes()).unwrap();
         assert_eq!((set.len(), set.unusable), (1, 1));
-        assert_eq!((set.named(Some("a")).count(), set.named(Some("b")).count(), set.named(None).count()), (1, 0, 1));
+        assert_eq!(
+            (
+                set.named(Some("a")).count(),
+                set.named(Some("b")).count(),
+                set.named(None).count()
+            ),
+            (1, 0, 1)
+        );
     }
 }

@@ -58,13 +58,21 @@ async fn keep_issuer_fresh(issuer: &Issuer, times: RefreshTimes) {
         match issuer.refresh().await {
             Ok(keys) => {
                 if failures > 0 {
-                    tracing::info!(issuer = issuer.name(), keys, "the issuer's keys can be read again");
+                    tracing::info!(
+                        issuer = issuer.name(),
+                        keys,
+                        "the issuer's keys can be read again"
+                    );
                 }
                 failures = 0;
             }
             Err(error) => {
                 failures += 1;
-                tracing::warn!(issuer = issuer.name(), failures, "the issuer's keys cannot be read: {error}");
+                tracing::warn!(
+                    issuer = issuer.name(),
+                    failures,
+                    "the issuer's keys cannot be read: {error}"
+                );
             }
         }
         let earliest = Instant::now() + times.attempt_interval_min;
@@ -79,7 +87,10 @@ async fn keep_issuer_fresh(issuer: &Issuer, times: RefreshTimes) {
 fn pause(times: RefreshTimes, failures: u32) -> Duration {
     match failures {
         0 => times.interval,
-        _ => times.retry.saturating_mul(2_u32.saturating_pow(failures - 1)).min(times.interval),
+        _ => times
+            .retry
+            .saturating_mul(2_u32.saturating_pow(failures - 1))
+            .min(times.interval),
     }
 }
 
@@ -90,7 +101,15 @@ mod tests {
     #[test]
     fn failures_are_retried_ever_later_but_never_later_than_a_refresh() {
         let times = RefreshTimes::default();
-        for (failures, want_s) in [(0, 300), (1, 10), (2, 20), (3, 40), (6, 300), (100, 300), (u32::MAX, 300)] {
+        for (failures, want_s) in [
+            (0, 300),
+            (1, 10),
+            (2, 20),
+            (3, 40),
+            (6, 300),
+            (100, 300),
+            (u32::MAX, 300),
+        ] {
             assert_eq!(pause(times, failures).as_secs(), want_s, "{failures} failures");
         }
     }

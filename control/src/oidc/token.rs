@@ -29,19 +29,40 @@ pub(super) struct Unverified<'a> {
 impl<'a> Unverified<'a> {
     pub(super) fn parse(token: &'a [u8]) -> Result<Self, TokenError> {
         if token.len() > TOKEN_BYTES_MAX {
-            return Err(TokenError::TooLong { bytes: token.len(), bytes_max: TOKEN_BYTES_MAX });
+            return Err(TokenError::TooLong {
+                bytes: token.len(),
+                bytes_max: TOKEN_BYTES_MAX,
+            });
         }
         let text = std::str::from_utf8(token).map_err(|_| malformed("it is not text"))?;
         let (message, header, payload, signature) = parts(text)?;
-        let header = decode(header).ok_or_else(|| malformed("its header is not a JSON object in base64url"))?;
+        let header =
+            decode(header).ok_or_else(|| malformed("its header is not a JSON object in base64url"))?;
         let (algorithm, kid) = read_header(&header)?;
-        let claims = decode(payload).ok_or_else(|| malformed("its claims are not a JSON object in base64url"))?;
+        let claims =
+            decode(payload).ok_or_else(|| malformed("its claims are not a JSON object in base64url"))?;
         let issuer = match claims.get("iss") {
             Some(Value::String(issuer)) => issuer.clone(),
-            Some(_) => return Err(TokenError::BadClaim { claim: "iss".to_owned(), what: "it is not a string" }),
-            None => return Err(TokenError::MissingClaim { claim: "iss".to_owned() }),
+            Some(_) => {
+                return Err(TokenError::BadClaim {
+                    claim: "iss".to_owned(),
+                    what: "it is not a string",
+                });
+            }
+            None => {
+                return Err(TokenError::MissingClaim {
+                    claim: "iss".to_owned(),
+                });
+            }
         };
-        Ok(Self { algorithm, kid, issuer, message: message.as_bytes(), signature, claims })
+        Ok(Self {
+            algorithm,
+            kid,
+            issuer,
+            message: message.as_bytes(),
+            signature,
+            claims,
+        })
     }
 
     /// The claims. Only for who has verified the signature.
@@ -57,8 +78,12 @@ fn parts(text: &str) -> Result<(&str, &str, &str, &str), TokenError> {
         4 => return Err(malformed("it is encrypted (five parts)")),
         _ => return Err(malformed("it is not three parts with dots between them")),
     }
-    let (message, signature) = text.rsplit_once('.').ok_or_else(|| malformed("it has no signature"))?;
-    let (header, payload) = message.split_once('.').ok_or_else(|| malformed("it has no claims"))?;
+    let (message, signature) = text
+        .rsplit_once('.')
+        .ok_or_else(|| malformed("it has no signature"))?;
+    let (header, payload) = message
+        .split_once('.')
+        .ok_or_else(|| malformed("it has no claims"))?;
     Ok((message, header, payload, signature))
 }
 
@@ -74,16 +99,29 @@ fn read_header(header: &Map<String, Value>) -> Result<(Algorithm, Option<String>
         return Err(TokenError::CritRefused);
     }
     let algorithm = match header.get("alg") {
-        Some(Value::String(name)) => Algorithm::from_name(name)
-            .ok_or_else(|| TokenError::AlgorithmRefused { got: printable(name, SHOWN_CHARS_MAX) })?,
+        Some(Value::String(name)) => {
+            Algorithm::from_name(name).ok_or_else(|| TokenError::AlgorithmRefused {
+                got: printable(name, SHOWN_CHARS_MAX),
+            })?
+        }
         _ => return Err(malformed("its header names no algorithm")),
     };
     // Tokens of other uses are signed with the same keys (RFC 8725, section 3.11).
     if let Some(got) = header.get("typ") {
-        let got = got.as_str().ok_or_else(|| malformed("its `typ` is not a string"))?;
-        let kind = got.get(..12).filter(|start| start.eq_ignore_ascii_case("application/")).map_or(got, |_| &got[12..]);
-        if !["jwt", "at+jwt"].iter().any(|known| kind.eq_ignore_ascii_case(known)) {
-            return Err(TokenError::WrongType { got: printable(got, SHOWN_CHARS_MAX) });
+        let got = got
+            .as_str()
+            .ok_or_else(|| malformed("its `typ` is not a string"))?;
+        let kind = got
+            .get(..12)
+            .filter(|start| start.eq_ignore_ascii_case("application/"))
+            .map_or(got, |_| &got[12..]);
+        if !["jwt", "at+jwt"]
+            .iter()
+            .any(|known| kind.eq_ignore_ascii_case(known))
+        {
+            return Err(TokenError::WrongType {
+                got: printable(got, SHOWN_CHARS_MAX),
+            });
         }
     }
     match header.get("kid") {
@@ -113,7 +151,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn token(header: &str, payload: &str) -> String {
-        format!("{}.{}.c2ln", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(payload))
+        format!(
+            "{}.{}.c2ln",
+            URL_SAFE_NO_PAD.encode(header),
+            URL_SAFE_NO_PAD.encode(payload)
+        )
     }
 
     #[test]
@@ -122,27 +164,65 @@ mod tests {
         for (name, header, want) in [
             ("plain", r#"{"alg":"RS256"}"#, Ok(())),
             ("typ JWT", r#"{"alg":"RS256","typ":"JWT"}"#, Ok(())),
-            ("typ of an access token", r#"{"alg":"RS256","typ":"at+jwt"}"#, Ok(())),
-            ("typ in full", r#"{"alg":"RS256","typ":"application/AT+JWT"}"#, Ok(())),
-            ("own key offered", r#"{"alg":"RS256","jwk":{"kty":"oct"},"jku":"http://x","x5u":"http://x","x5c":[]}"#, Ok(())),
-            ("logout token", r#"{"alg":"RS256","typ":"logout+jwt"}"#, Err("wrong_type")),
-            ("typ that is no ASCII", r#"{"alg":"RS256","typ":"applicationé/jwt"}"#, Err("wrong_type")),
-            ("proof of possession", r#"{"alg":"ES256","typ":"dpop+jwt"}"#, Err("wrong_type")),
+            (
+                "typ of an access token",
+                r#"{"alg":"RS256","typ":"at+jwt"}"#,
+                Ok(()),
+            ),
+            (
+                "typ in full",
+                r#"{"alg":"RS256","typ":"application/AT+JWT"}"#,
+                Ok(()),
+            ),
+            (
+                "own key offered",
+                r#"{"alg":"RS256","jwk":{"kty":"oct"},"jku":"http://x","x5u":"http://x","x5c":[]}"#,
+                Ok(()),
+            ),
+            (
+                "logout token",
+                r#"{"alg":"RS256","typ":"logout+jwt"}"#,
+                Err("wrong_type"),
+            ),
+            (
+                "typ that is no ASCII",
+                r#"{"alg":"RS256","typ":"applicationé/jwt"}"#,
+                Err("wrong_type"),
+            ),
+            (
+                "proof of possession",
+                r#"{"alg":"ES256","typ":"dpop+jwt"}"#,
+                Err("wrong_type"),
+            ),
             ("typ is a number", r#"{"alg":"RS256","typ":1}"#, Err("malformed")),
             ("none", r#"{"alg":"none"}"#, Err("algorithm_refused")),
             ("None", r#"{"alg":"None"}"#, Err("algorithm_refused")),
             ("HS256", r#"{"alg":"HS256"}"#, Err("algorithm_refused")),
             ("no algorithm", "{}", Err("malformed")),
             ("algorithm is a list", r#"{"alg":["RS256"]}"#, Err("malformed")),
-            ("two algorithms", r#"{"alg":"RS256","alg":"none"}"#, Err("malformed")),
-            ("crit", r#"{"alg":"RS256","crit":["exp"],"exp":1}"#, Err("crit_refused")),
+            (
+                "two algorithms",
+                r#"{"alg":"RS256","alg":"none"}"#,
+                Err("malformed"),
+            ),
+            (
+                "crit",
+                r#"{"alg":"RS256","crit":["exp"],"exp":1}"#,
+                Err("crit_refused"),
+            ),
             ("empty crit", r#"{"alg":"RS256","crit":[]}"#, Err("crit_refused")),
-            ("unencoded payload", r#"{"alg":"RS256","b64":false}"#, Err("crit_refused")),
+            (
+                "unencoded payload",
+                r#"{"alg":"RS256","b64":false}"#,
+                Err("crit_refused"),
+            ),
             ("kid is a number", r#"{"alg":"RS256","kid":1}"#, Err("malformed")),
             ("a list", "[]", Err("malformed")),
         ] {
             let token = token(header, good);
-            let got = Unverified::parse(token.as_bytes()).map(|_| ()).map_err(|error| error.name());
+            let got = Unverified::parse(token.as_bytes())
+                .map(|_| ())
+                .map_err(|error| error.name());
             assert_eq!(got, want, "{name}");
         }
     }
@@ -161,13 +241,31 @@ mod tests {
             ("with a newline", format!("{good}\n"), Ok(())), // The signature is no longer base64url: refused later.
             ("padded", good.replacen('.', "=.", 1), Err("malformed")),
             ("standard base64", good.replacen("ey", "+/", 1), Err("malformed")),
-            ("no issuer", token(r#"{"alg":"RS256"}"#, "{}"), Err("missing_claim")),
-            ("issuer is a list", token(r#"{"alg":"RS256"}"#, r#"{"iss":["i"]}"#), Err("bad_claim")),
-            ("duplicate claims", token(r#"{"alg":"RS256"}"#, r#"{"iss":"i","sub":"a","sub":"b"}"#), Err("malformed")),
-            ("claims are no object", token(r#"{"alg":"RS256"}"#, "\"i\""), Err("malformed")),
+            (
+                "no issuer",
+                token(r#"{"alg":"RS256"}"#, "{}"),
+                Err("missing_claim"),
+            ),
+            (
+                "issuer is a list",
+                token(r#"{"alg":"RS256"}"#, r#"{"iss":["i"]}"#),
+                Err("bad_claim"),
+            ),
+            (
+                "duplicate claims",
+                token(r#"{"alg":"RS256"}"#, r#"{"iss":"i","sub":"a","sub":"b"}"#),
+                Err("malformed"),
+            ),
+            (
+                "claims are no object",
+                token(r#"{"alg":"RS256"}"#, "\"i\""),
+                Err("malformed"),
+            ),
             ("too long", "a".repeat(TOKEN_BYTES_MAX + 1), Err("too_long")),
         ] {
-            let got = Unverified::parse(text.as_bytes()).map(|_| ()).map_err(|error| error.name());
+            let got = Unverified::parse(text.as_bytes())
+                .map(|_| ())
+                .map_err(|error| error.name());
             assert_eq!(got, want, "{name}");
         }
         assert_eq!(Unverified::parse(b"\xff.a.b").unwrap_err().name(), "malformed");

@@ -70,8 +70,14 @@ impl Verifier {
 impl TokenVerifier for Verifier {
     fn verify(&self, token: &[u8], now_s: u64) -> Result<Identity, TokenError> {
         let token = Unverified::parse(token)?;
-        let Some(issuer) = self.issuers.iter().find(|issuer| issuer.config.issuer == token.issuer) else {
-            return Err(TokenError::WrongIssuer { got: printable(&token.issuer, SHOWN_CHARS_MAX) });
+        let Some(issuer) = self
+            .issuers
+            .iter()
+            .find(|issuer| issuer.config.issuer == token.issuer)
+        else {
+            return Err(TokenError::WrongIssuer {
+                got: printable(&token.issuer, SHOWN_CHARS_MAX),
+            });
         };
         issuer.check_signature(&token)?;
         claims::identity(token.into_claims(), &issuer.config, now_s)
@@ -101,20 +107,28 @@ impl Issuer {
         let keys = result?;
         let count = keys.len();
         if keys.unusable > 0 {
-            tracing::debug!(issuer = self.name(), unusable = keys.unusable, "keys that cannot verify tokens are left out");
+            tracing::debug!(
+                issuer = self.name(),
+                unusable = keys.unusable,
+                "keys that cannot verify tokens are left out"
+            );
         }
         self.keys.store(Some(Arc::new(keys)));
         Ok(count)
     }
 
     fn check_signature(&self, token: &Unverified<'_>) -> Result<(), TokenError> {
-        let refused = || TokenError::AlgorithmRefused { got: token.algorithm.name().to_owned() };
+        let refused = || TokenError::AlgorithmRefused {
+            got: token.algorithm.name().to_owned(),
+        };
         if !self.config.permits(token.algorithm) {
             return Err(refused());
         }
         let Some(keys) = self.keys.load_full() else {
             self.wanted.notify_one();
-            return Err(TokenError::NoKeysYet { issuer: self.config.issuer.clone() });
+            return Err(TokenError::NoKeysYet {
+                issuer: self.config.issuer.clone(),
+            });
         };
         let named: Vec<_> = keys.named(token.kid.as_deref()).collect();
         let mut fitting = named.iter().filter(|key| key.allows(token.algorithm));
@@ -124,8 +138,14 @@ impl Issuer {
             (Some(_), Some(_)) if token.kid.is_none() => Err(self.unknown_key(token)),
             (Some(_), _) => {
                 // Two keys of one name (a rotation that reuses it) may both fit.
-                let verified = named.iter().any(|key| key.verifies(token.algorithm, token.message, token.signature));
-                if verified { Ok(()) } else { Err(TokenError::BadSignature) }
+                let verified = named
+                    .iter()
+                    .any(|key| key.verifies(token.algorithm, token.message, token.signature));
+                if verified {
+                    Ok(())
+                } else {
+                    Err(TokenError::BadSignature)
+                }
             }
             // The key is there, and this is not its algorithm.
             (None, _) if token.kid.is_some() && !named.is_empty() => Err(refused()),
@@ -147,7 +167,11 @@ impl Issuer {
         IssuerStatus {
             issuer: self.config.issuer.clone(),
             keys: self.keys.load().as_ref().map_or(0, |keys| keys.len()),
-            last_error: self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            last_error: self
+                .last_error
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone(),
         }
     }
 }
