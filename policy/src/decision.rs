@@ -130,7 +130,13 @@ impl fmt::Display for Denial {
 mod tests {
     use super::*;
 
-    fn denial(cause: Cause, action: &'static str, object: &str, policy: Option<&str>, message: Option<&str>) -> Denial {
+    fn denial(
+        cause: Cause,
+        action: &'static str,
+        object: &str,
+        policy: Option<&str>,
+        message: Option<&str>,
+    ) -> Denial {
         Denial {
             policy: policy.map(Arc::from),
             message: message.map(Arc::from),
@@ -174,7 +180,13 @@ mod tests {
             ),
             (
                 "a message is not used for what it was not written for",
-                denial(Cause::EvaluationError, "SetRole", "role r", Some("sum"), Some(why)),
+                denial(
+                    Cause::EvaluationError,
+                    "SetRole",
+                    "role r",
+                    Some("sum"),
+                    Some(why),
+                ),
                 "sluice: denied by policy \"sum\": it cannot be evaluated for SET ROLE on orders/shop",
             ),
             (

@@ -35,7 +35,14 @@ impl Mistake {
 /// `read-only.cedar:3:7: unexpected token`
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}: {}", self.file(), self.line, self.column, self.message)
+        write!(
+            f,
+            "{}:{}:{}: {}",
+            self.file(),
+            self.line,
+            self.column,
+            self.message
+        )
     }
 }
 
@@ -43,7 +50,9 @@ impl std::error::Error for Mistake {}
 
 impl Diagnostic for Mistake {
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        self.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
+        self.help
+            .as_ref()
+            .map(|help| Box::new(help) as Box<dyn fmt::Display>)
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
@@ -81,7 +90,10 @@ pub(crate) struct Mistakes {
 impl Mistakes {
     pub(crate) fn new(file: &str, source: &str) -> Self {
         let source = Arc::new(NamedSource::new(file, source.to_owned()));
-        Self { source, found: Vec::new() }
+        Self {
+            source,
+            found: Vec::new(),
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -89,11 +101,22 @@ impl Mistakes {
     }
 
     /// Notes a mistake at a place that may lie outside of the file or inside of a character.
-    pub(crate) fn note(&mut self, start: usize, len: usize, message: String, label: Option<String>, help: Option<String>) {
+    pub(crate) fn note(
+        &mut self,
+        start: usize,
+        len: usize,
+        message: String,
+        label: Option<String>,
+        help: Option<String>,
+    ) {
         let text = self.source.inner();
         let start = floor_char_boundary(text, start);
         let len = floor_char_boundary(text, start.saturating_add(len)) - start;
-        if self.found.iter().any(|mistake| mistake.start == start && mistake.message == message) {
+        if self
+            .found
+            .iter()
+            .any(|mistake| mistake.start == start && mistake.message == message)
+        {
             return;
         }
         let before = &text[..start];
@@ -111,19 +134,34 @@ impl Mistakes {
     }
 
     /// Notes a diagnostic and all that belong to it. `base` is where the text that it speaks of begins.
-    pub(crate) fn note_diagnostic(&mut self, base: usize, diagnostic: &dyn Diagnostic, explain: impl Fn(&str) -> Option<String>) {
+    pub(crate) fn note_diagnostic(
+        &mut self,
+        base: usize,
+        diagnostic: &dyn Diagnostic,
+        explain: impl Fn(&str) -> Option<String>,
+    ) {
         self.note_diagnostic_dyn(base, diagnostic, &explain);
     }
 
-    fn note_diagnostic_dyn(&mut self, base: usize, diagnostic: &dyn Diagnostic, explain: &dyn Fn(&str) -> Option<String>) {
+    fn note_diagnostic_dyn(
+        &mut self,
+        base: usize,
+        diagnostic: &dyn Diagnostic,
+        explain: &dyn Fn(&str) -> Option<String>,
+    ) {
         let message = diagnostic.to_string();
         // The place says which policy it is; its number in the file says less.
-        let message = match message.strip_prefix("for policy `").and_then(|rest| rest.split_once("`, ")) {
+        let message = match message
+            .strip_prefix("for policy `")
+            .and_then(|rest| rest.split_once("`, "))
+        {
             Some((_, message)) => message.to_owned(),
             None => message,
         };
         let label = diagnostic.labels().and_then(|mut labels| labels.next());
-        let (start, len) = label.as_ref().map_or((0, 0), |label| (label.offset(), label.len()));
+        let (start, len) = label
+            .as_ref()
+            .map_or((0, 0), |label| (label.offset(), label.len()));
         let label = label.and_then(|label| label.label().map(str::to_owned));
         let help = explain(&message).or_else(|| diagnostic.help().map(|help| help.to_string()));
         self.note(base + start, len, message, label, help);
@@ -135,7 +173,10 @@ impl Mistakes {
     pub(crate) fn into_errors(mut self) -> PolicyErrors {
         debug_assert!(!self.found.is_empty(), "an error without a mistake");
         self.found.sort_by_key(|mistake| mistake.start);
-        PolicyErrors { file: self.source.name().to_owned(), mistakes: self.found }
+        PolicyErrors {
+            file: self.source.name().to_owned(),
+            mistakes: self.found,
+        }
     }
 }
 

@@ -36,7 +36,10 @@ impl Target {
         if connection.is_empty() || connection.contains('/') {
             return Err(TargetError { connection });
         }
-        Ok(Self { connection, database: database.into() })
+        Ok(Self {
+            connection,
+            database: database.into(),
+        })
     }
 
     /// The connection's name.
@@ -78,7 +81,11 @@ impl Principal {
         let uid = VOCABULARY.identity(&identity.principal_id());
         let connection = VOCABULARY.connection(&target.connection);
         let database = VOCABULARY.database(&on);
-        let groups: HashSet<_> = identity.groups().iter().map(|group| VOCABULARY.group(group)).collect();
+        let groups: HashSet<_> = identity
+            .groups()
+            .iter()
+            .map(|group| VOCABULARY.group(group))
+            .collect();
         let mut entities: Vec<_> = groups.iter().cloned().map(Entity::with_uid).collect();
         entities.push(entity(
             &uid,
@@ -89,7 +96,11 @@ impl Principal {
             ],
             groups,
         ));
-        entities.push(entity(&database, [("name", target.database.as_str())], HashSet::from([connection.clone()])));
+        entities.push(entity(
+            &database,
+            [("name", target.database.as_str())],
+            HashSet::from([connection.clone()]),
+        ));
         entities.push(Entity::with_uid(connection));
         let entities = Entities::from_entities(entities, Some(&VOCABULARY.schema))
             .expect("the entities have distinct ids and the attributes that the schema asks for");
@@ -126,7 +137,13 @@ impl Principal {
 
     /// What equality and hashing look at.
     fn key(&self) -> (&str, &str, &[String], Method, &Target) {
-        (&self.issuer, &self.subject, &self.groups, self.method, &self.target)
+        (
+            &self.issuer,
+            &self.subject,
+            &self.groups,
+            self.method,
+            &self.target,
+        )
     }
 }
 
@@ -157,10 +174,19 @@ impl fmt::Debug for Principal {
     }
 }
 
-fn entity<const N: usize>(uid: &EntityUid, attributes: [(&str, &str); N], parents: HashSet<EntityUid>) -> Entity {
+fn entity<const N: usize>(
+    uid: &EntityUid,
+    attributes: [(&str, &str); N],
+    parents: HashSet<EntityUid>,
+) -> Entity {
     let attributes: HashMap<_, _> = attributes
         .into_iter()
-        .map(|(name, value)| (name.to_owned(), RestrictedExpression::new_string(value.to_owned())))
+        .map(|(name, value)| {
+            (
+                name.to_owned(),
+                RestrictedExpression::new_string(value.to_owned()),
+            )
+        })
         .collect();
     Entity::new(uid.clone(), attributes, parents).expect("strings evaluate to themselves")
 }
@@ -178,7 +204,9 @@ mod tests {
             ("slash in the connection", "orders/a", "b", None),
             ("no connection", "", "b", None),
         ] {
-            let got = Target::new(connection, database).ok().map(|target| target.to_string());
+            let got = Target::new(connection, database)
+                .ok()
+                .map(|target| target.to_string());
             assert_eq!(got.as_deref(), want, "{name}");
         }
     }
@@ -191,7 +219,10 @@ mod tests {
         let again = Principal::new(&identity.clone().with_groups(["b", "a", "a"]), on("shop"));
         assert_eq!(first, again);
         assert_ne!(first, Principal::new(&identity, on("shop2")));
-        assert_ne!(first, Principal::new(&identity.clone().with_groups(["a"]), on("shop")));
+        assert_ne!(
+            first,
+            Principal::new(&identity.clone().with_groups(["a"]), on("shop"))
+        );
         let mut token = identity;
         token.method = Method::Oidc;
         assert_ne!(first, Principal::new(&token, on("shop")));

@@ -103,10 +103,12 @@ pub(crate) fn context_number(flags: EffectFlags) -> u8 {
 
 /// Inverse of [`context_number`] for the context's attributes.
 fn context(number: u8) -> Context {
-    let pairs = CONTEXT_FLAGS
-        .iter()
-        .enumerate()
-        .map(|(bit, (_, name))| ((*name).to_owned(), RestrictedExpression::new_bool(number & 1 << bit != 0)));
+    let pairs = CONTEXT_FLAGS.iter().enumerate().map(|(bit, (_, name))| {
+        (
+            (*name).to_owned(),
+            RestrictedExpression::new_bool(number & 1 << bit != 0),
+        )
+    });
     Context::from_pairs(pairs).expect("the names differ from each other")
 }
 
@@ -127,17 +129,32 @@ mod tests {
     #[test]
     fn every_action_of_an_effect_is_in_the_schema_and_nothing_else() {
         let declared: BTreeSet<String> = VOCABULARY.schema.actions().map(ToString::to_string).collect();
-        let groups: BTreeSet<String> = VOCABULARY.schema.action_groups().map(ToString::to_string).collect();
+        let groups: BTreeSet<String> = VOCABULARY
+            .schema
+            .action_groups()
+            .map(ToString::to_string)
+            .collect();
         let asked: BTreeSet<String> = VOCABULARY.actions.iter().map(ToString::to_string).collect();
-        assert!(declared.is_superset(&asked), "not in the schema: {:?}", asked.difference(&declared));
-        let never: Vec<_> = declared.difference(&asked).filter(|name| !groups.contains(*name)).collect();
+        assert!(
+            declared.is_superset(&asked),
+            "not in the schema: {:?}",
+            asked.difference(&declared)
+        );
+        let never: Vec<_> = declared
+            .difference(&asked)
+            .filter(|name| !groups.contains(*name))
+            .collect();
         assert!(never.is_empty(), "never asked for: {never:?}");
     }
 
     #[test]
     fn contexts_are_what_the_schema_says() {
         let vocabulary = &*VOCABULARY;
-        for (number, flags) in [(0, EffectFlags::NONE), (1, EffectFlags::UNFILTERED), (64, EffectFlags::CATALOG)] {
+        for (number, flags) in [
+            (0, EffectFlags::NONE),
+            (1, EffectFlags::UNFILTERED),
+            (64, EffectFlags::CATALOG),
+        ] {
             assert_eq!(context_number(flags), number);
             vocabulary
                 .context(number)
@@ -145,6 +162,9 @@ mod tests {
                 .unwrap();
         }
         assert_eq!(context_number(EffectFlags::HARMLESS | EffectFlags::LEXING), 0);
-        assert_eq!(usize::from(context_number(EffectFlags::from_bits(u16::MAX))), vocabulary.contexts.len() - 1);
+        assert_eq!(
+            usize::from(context_number(EffectFlags::from_bits(u16::MAX))),
+            vocabulary.contexts.len() - 1
+        );
     }
 }

@@ -104,7 +104,11 @@ impl<'a> Question<'a> {
     fn new(effect: &'a Effect) -> Self {
         let setting = (effect.action == Action::Set)
             .then(|| (&*effect.object.name, effect.flags.contains(EffectFlags::HARMLESS)));
-        Self { action: effect.action, context: context_number(effect.flags), setting }
+        Self {
+            action: effect.action,
+            context: context_number(effect.flags),
+            setting,
+        }
     }
 }
 
@@ -125,13 +129,17 @@ impl Policies {
         for (index, effect) in effects.iter().enumerate() {
             let question = Question::new(effect);
             let lexing = effect.flags.contains(EffectFlags::LEXING);
-            let asked = effects[..index]
-                .iter()
-                .any(|before| before.flags.contains(EffectFlags::LEXING) == lexing && Question::new(before) == question);
+            let asked = effects[..index].iter().any(|before| {
+                before.flags.contains(EffectFlags::LEXING) == lexing && Question::new(before) == question
+            });
             if asked {
                 continue;
             }
-            let answer = if lexing { Answer::Deny(Cause::Lexing, None, None) } else { self.ask_question(&question, who) };
+            let answer = if lexing {
+                Answer::Deny(Cause::Lexing, None, None)
+            } else {
+                self.ask_question(&question, who)
+            };
             match answer {
                 Answer::Permit(found) => permits.extend(found),
                 Answer::Deny(cause, rule, error) => {
@@ -146,7 +154,9 @@ impl Policies {
         }
         permits.sort_unstable_by_key(|rule| rule.number);
         permits.dedup_by_key(|rule| rule.number);
-        Decision::Allow { policies: permits.into_iter().map(|rule| Arc::clone(&rule.name)).collect() }
+        Decision::Allow {
+            policies: permits.into_iter().map(|rule| Arc::clone(&rule.name)).collect(),
+        }
     }
 
     fn ask_question(&self, question: &Question<'_>, who: &Principal) -> Answer<'_> {
@@ -161,12 +171,25 @@ impl Policies {
         }
     }
 
-    fn ask(&self, number: usize, who: &Principal, on: &EntityUid, context: u8, entities: &Entities) -> Answer<'_> {
-        let context = if number == CONNECT { cedar_policy::Context::empty() } else { VOCABULARY.context(context) };
+    fn ask(
+        &self,
+        number: usize,
+        who: &Principal,
+        on: &EntityUid,
+        context: u8,
+        entities: &Entities,
+    ) -> Answer<'_> {
+        let context = if number == CONNECT {
+            cedar_policy::Context::empty()
+        } else {
+            VOCABULARY.context(context)
+        };
         let action = VOCABULARY.actions[number].clone();
         let request = Request::new(who.uid.clone(), action, on.clone(), context, None)
             .expect("only a schema could refuse a request");
-        let response = self.authorizer.is_authorized(&request, &self.by_action[number], entities);
+        let response = self
+            .authorizer
+            .is_authorized(&request, &self.by_action[number], entities);
         let diagnostics = response.diagnostics();
         let failed = diagnostics
             .errors()
@@ -176,7 +199,11 @@ impl Policies {
             })
             .min_by_key(|(rule, _)| rule.map(|rule| rule.number));
         if let Some((rule, error)) = failed {
-            return Answer::Deny(Cause::EvaluationError, rule, Some(error.inner().to_string().into()));
+            return Answer::Deny(
+                Cause::EvaluationError,
+                rule,
+                Some(error.inner().to_string().into()),
+            );
         }
         let reasons = diagnostics.reason().filter_map(|id| self.rule(id));
         match response.decision() {
@@ -199,7 +226,13 @@ enum Answer<'a> {
     Deny(Cause, Option<&'a Rule>, Option<Box<str>>),
 }
 
-fn deny(cause: Cause, rule: Option<&Rule>, error: Option<Box<str>>, who: &Principal, effect: Option<(usize, &Effect)>) -> Denial {
+fn deny(
+    cause: Cause,
+    rule: Option<&Rule>,
+    error: Option<Box<str>>,
+    who: &Principal,
+    effect: Option<(usize, &Effect)>,
+) -> Denial {
     Denial {
         policy: rule.map(|rule| Arc::clone(&rule.name)),
         message: rule.and_then(|rule| rule.message.clone()),

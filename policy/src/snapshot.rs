@@ -100,8 +100,15 @@ mod tests {
         let first = Arc::clone(reader.current());
         assert_eq!((first.epoch, first.is_allow_all()), (1, true));
         assert_eq!(snapshot.replace(PolicySet::read_only()), 2);
-        assert_eq!((reader.current().epoch, reader.current().is_allow_all()), (2, false));
-        assert_eq!((first.epoch, first.is_allow_all()), (1, true), "who holds the old one keeps it");
+        assert_eq!(
+            (reader.current().epoch, reader.current().is_allow_all()),
+            (2, false)
+        );
+        assert_eq!(
+            (first.epoch, first.is_allow_all()),
+            (1, true),
+            "who holds the old one keeps it"
+        );
         assert_eq!(snapshot.epoch(), snapshot.load().epoch);
     }
 
@@ -111,10 +118,17 @@ mod tests {
         let mut epochs: Vec<u64> = std::thread::scope(|scope| {
             let swappers: Vec<_> = (0..4)
                 .map(|_| {
-                    scope.spawn(|| (0..50).map(|_| snapshot.replace(PolicySet::allow_all())).collect::<Vec<_>>())
+                    scope.spawn(|| {
+                        (0..50)
+                            .map(|_| snapshot.replace(PolicySet::allow_all()))
+                            .collect::<Vec<_>>()
+                    })
                 })
                 .collect();
-            swappers.into_iter().flat_map(|swapper| swapper.join().unwrap()).collect()
+            swappers
+                .into_iter()
+                .flat_map(|swapper| swapper.join().unwrap())
+                .collect()
         });
         epochs.sort_unstable();
         assert_eq!(epochs, (2..=201).collect::<Vec<_>>());

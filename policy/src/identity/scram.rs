@@ -22,7 +22,10 @@ pub struct ScramIdentity {
 impl ScramIdentity {
     /// `verifier` as PostgreSQL writes it: `SCRAM-SHA-256$iterations:salt$stored:server`.
     pub fn new(verifier: impl Into<String>, groups: Vec<String>) -> Self {
-        Self { verifier: Zeroizing::new(verifier.into()), groups }
+        Self {
+            verifier: Zeroizing::new(verifier.into()),
+            groups,
+        }
     }
 
     /// The verifier.
@@ -38,7 +41,9 @@ impl ScramIdentity {
 
 impl fmt::Debug for ScramIdentity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ScramIdentity").field("groups", &self.groups).finish_non_exhaustive()
+        f.debug_struct("ScramIdentity")
+            .field("groups", &self.groups)
+            .finish_non_exhaustive()
     }
 }
 
@@ -82,11 +87,18 @@ pub struct ScramIdentities {
 impl ScramIdentities {
     /// A table without names.
     pub fn new(mock_secret: MockSecret) -> Self {
-        Self { by_name: HashMap::new(), mock_secret }
+        Self {
+            by_name: HashMap::new(),
+            mock_secret,
+        }
     }
 
     /// Adds a name.
-    pub fn insert(&mut self, name: impl Into<String>, identity: ScramIdentity) -> Result<(), DuplicateIdentity> {
+    pub fn insert(
+        &mut self,
+        name: impl Into<String>,
+        identity: ScramIdentity,
+    ) -> Result<(), DuplicateIdentity> {
         let name = name.into();
         if self.by_name.contains_key(&name) {
             return Err(DuplicateIdentity { name });
@@ -129,13 +141,21 @@ mod tests {
     #[test]
     fn a_name_is_found_exactly_and_never_twice() {
         let mut table = ScramIdentities::new(MockSecret::new([7; 32]));
-        table.insert("ops", ScramIdentity::new("SCRAM-SHA-256$1:AA==$AA==:AA==", vec!["dba".into()])).unwrap();
+        table
+            .insert(
+                "ops",
+                ScramIdentity::new("SCRAM-SHA-256$1:AA==$AA==:AA==", vec!["dba".into()]),
+            )
+            .unwrap();
         assert_eq!(
             table.insert("ops", ScramIdentity::new("other", Vec::new())),
             Err(DuplicateIdentity { name: "ops".into() })
         );
         let identity = table.identity("ops").unwrap();
-        assert_eq!((identity.issuer.as_str(), identity.subject.as_str()), (LOCAL_ISSUER, "ops"));
+        assert_eq!(
+            (identity.issuer.as_str(), identity.subject.as_str()),
+            (LOCAL_ISSUER, "ops")
+        );
         assert_eq!(identity.groups(), ["dba"]);
         assert!(table.identity("Ops").is_none() && table.get("ops ").is_none());
     }
@@ -143,8 +163,13 @@ mod tests {
     #[test]
     fn debug_output_holds_no_secret() {
         let mut table = ScramIdentities::new(MockSecret::new([7; 32]));
-        table.insert("ops", ScramIdentity::new("SCRAM-SHA-256$secret", Vec::new())).unwrap();
+        table
+            .insert("ops", ScramIdentity::new("SCRAM-SHA-256$secret", Vec::new()))
+            .unwrap();
         let shown = format!("{table:?}");
-        assert!(!shown.contains("secret$") && !shown.contains("SCRAM-SHA-256") && !shown.contains("7, 7"), "{shown}");
+        assert!(
+            !shown.contains("secret$") && !shown.contains("SCRAM-SHA-256") && !shown.contains("7, 7"),
+            "{shown}"
+        );
     }
 }

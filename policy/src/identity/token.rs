@@ -171,7 +171,10 @@ impl TokenError {
 }
 
 fn display_kid(kid: Option<&str>) -> String {
-    kid.map_or_else(|| "for a token without `kid`".to_owned(), |kid| format!("{kid:?}"))
+    kid.map_or_else(
+        || "for a token without `kid`".to_owned(),
+        |kid| format!("{kid:?}"),
+    )
 }
 
 #[cfg(test)]
@@ -181,10 +184,35 @@ mod tests {
     #[test]
     fn errors_say_what_and_what_to_do() {
         for (name, error, says) in [
-            ("expired", TokenError::Expired { expired_at_s: 100, now_s: 135 }, "expired 35 s ago"),
-            ("no kid", TokenError::UnknownKey { issuer: "i".into(), kid: None }, "without `kid`"),
-            ("kid", TokenError::UnknownKey { issuer: "i".into(), kid: Some("k1".into()) }, "no key \"k1\""),
-            ("audience", TokenError::WrongAudience { got: "other".into() }, "audience \"other\""),
+            (
+                "expired",
+                TokenError::Expired {
+                    expired_at_s: 100,
+                    now_s: 135,
+                },
+                "expired 35 s ago",
+            ),
+            (
+                "no kid",
+                TokenError::UnknownKey {
+                    issuer: "i".into(),
+                    kid: None,
+                },
+                "without `kid`",
+            ),
+            (
+                "kid",
+                TokenError::UnknownKey {
+                    issuer: "i".into(),
+                    kid: Some("k1".into()),
+                },
+                "no key \"k1\"",
+            ),
+            (
+                "audience",
+                TokenError::WrongAudience { got: "other".into() },
+                "audience \"other\"",
+            ),
         ] {
             assert!(error.to_string().contains(says), "{name}: {error}");
             assert!(!error.help().is_empty(), "{name}");

@@ -22,7 +22,16 @@ const MESSAGE_BYTES_MAX: usize = 1024;
 const ANNOTATIONS: [&str; 2] = ["id", "message"];
 /// Types that policies of a later version will name.
 const LATER_TYPES: [&str; 10] = [
-    "Table", "View", "Relation", "Schema", "Column", "Function", "Class", "Role", "Sequence", "Extension",
+    "Table",
+    "View",
+    "Relation",
+    "Schema",
+    "Column",
+    "Function",
+    "Class",
+    "Role",
+    "Sequence",
+    "Extension",
 ];
 
 /// One policy of the file.
@@ -49,16 +58,31 @@ pub(super) fn parse(source: &str, file: &str) -> Result<Policies, PolicyErrors> 
         Ok(whole) if whole.num_of_policies() == count => {}
         // The pieces are as good as the file, or the file is not good.
         Ok(_) if mistakes.is_empty() => {
-            mistakes.note(0, 0, "the policies of this file cannot be told apart".to_owned(), None, None);
+            mistakes.note(
+                0,
+                0,
+                "the policies of this file cannot be told apart".to_owned(),
+                None,
+                None,
+            );
         }
         Err(errors) if mistakes.is_empty() => mistakes.note_diagnostic(0, &errors, |_| None),
         Ok(_) | Err(_) => {}
     }
-    if mistakes.is_empty() { Ok(assemble(pieces)) } else { Err(mistakes.into_errors()) }
+    if mistakes.is_empty() {
+        Ok(assemble(pieces))
+    } else {
+        Err(mistakes.into_errors())
+    }
 }
 
 /// Reads one policy, with its annotations.
-fn read_piece<'a>(source: &'a str, number: usize, range: Range<usize>, mistakes: &mut Mistakes) -> Option<Piece<'a>> {
+fn read_piece<'a>(
+    source: &'a str,
+    number: usize,
+    range: Range<usize>,
+    mistakes: &mut Mistakes,
+) -> Option<Piece<'a>> {
     let text = &source[range.clone()];
     let default_name = format!("policy{number}");
     let policy = match Policy::parse(Some(PolicyId::new(&default_name)), text) {
@@ -76,7 +100,13 @@ fn read_piece<'a>(source: &'a str, number: usize, range: Range<usize>, mistakes:
     }
     let name = policy.annotation("id").unwrap_or(&default_name).into();
     let message = policy.annotation("message").map(Arc::from);
-    Some(Piece { range, text, policy, name, message })
+    Some(Piece {
+        range,
+        text,
+        policy,
+        name,
+        message,
+    })
 }
 
 /// What is wrong with an annotation, and what to do.
@@ -91,10 +121,14 @@ fn refuse_annotation(key: &str, value: &str) -> Option<(String, String)> {
             format!("@id({value:?}) is what a policy without @id is called"),
             "give it a name that says what it is for".to_owned(),
         )),
-        "message" if value.is_empty() || value.len() > MESSAGE_BYTES_MAX || value.chars().any(char::is_control) => Some((
-            "@message is no message for a client".to_owned(),
-            format!("use one line of 1 to {MESSAGE_BYTES_MAX} bytes"),
-        )),
+        "message"
+            if value.is_empty() || value.len() > MESSAGE_BYTES_MAX || value.chars().any(char::is_control) =>
+        {
+            Some((
+                "@message is no message for a client".to_owned(),
+                format!("use one line of 1 to {MESSAGE_BYTES_MAX} bytes"),
+            ))
+        }
         key if ANNOTATIONS.contains(&key) => None,
         "approvers" | "ttl" | "max_affected" => Some((
             format!("@{key} has no effect: this version does not hold statements for approval"),
@@ -108,7 +142,8 @@ fn refuse_annotation(key: &str, value: &str) -> Option<(String, String)> {
 }
 
 fn is_default_name(name: &str) -> bool {
-    name.strip_prefix("policy").is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit()))
+    name.strip_prefix("policy")
+        .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// Where `@key` stands in a policy's text.
@@ -137,7 +172,8 @@ fn check_names(pieces: &[Piece<'_>], mistakes: &mut Mistakes) {
 fn validate(pieces: &[Piece<'_>], mistakes: &mut Mistakes) {
     let validator = Validator::new(VOCABULARY.schema.clone());
     for piece in pieces {
-        let set = cedar_policy::PolicySet::from_policies([piece.policy.clone()]).expect("one policy has one id");
+        let set =
+            cedar_policy::PolicySet::from_policies([piece.policy.clone()]).expect("one policy has one id");
         let result = validator.validate(&set, ValidationMode::Strict);
         let base = piece.range.start;
         for error in result.validation_errors() {
@@ -179,15 +215,26 @@ fn explain_schema(message: &str) -> Option<String> {
 fn assemble(pieces: Vec<Piece<'_>>) -> Policies {
     let mut rules = HashMap::new();
     for (number, piece) in pieces.iter().enumerate() {
-        let rule = Rule { number, name: Arc::clone(&piece.name), message: piece.message.clone() };
+        let rule = Rule {
+            number,
+            name: Arc::clone(&piece.name),
+            message: piece.message.clone(),
+        };
         rules.insert(piece.policy.id().clone(), rule);
     }
     let by_action = std::array::from_fn(|number| {
         let action = &VOCABULARY.actions[number];
-        let applying = pieces.iter().map(|piece| &piece.policy).filter(|policy| may_name(policy, action));
+        let applying = pieces
+            .iter()
+            .map(|piece| &piece.policy)
+            .filter(|policy| may_name(policy, action));
         cedar_policy::PolicySet::from_policies(applying.cloned()).expect("ids differ")
     });
-    Policies { by_action, rules, authorizer: Authorizer::new() }
+    Policies {
+        by_action,
+        rules,
+        authorizer: Authorizer::new(),
+    }
 }
 
 /// Whether the scope of a policy can hold for the action.
@@ -195,8 +242,8 @@ fn may_name(policy: &Policy, action: &EntityUid) -> bool {
     match policy.action_constraint() {
         ActionConstraint::Any => true,
         ActionConstraint::Eq(named) => named == *action,
-        ActionConstraint::In(groups) => {
-            groups.iter().any(|group| group == action || VOCABULARY.groups.is_ancestor_of(group, action))
-        }
+        ActionConstraint::In(groups) => groups
+            .iter()
+            .any(|group| group == action || VOCABULARY.groups.is_ancestor_of(group, action)),
     }
 }

@@ -39,7 +39,10 @@ pub(super) fn statements(source: &str) -> Vec<Range<usize>> {
 
 /// The place after the comment's last byte; its newline is a space of its own.
 fn line_end(bytes: &[u8], at: usize) -> usize {
-    bytes[at..].iter().position(|byte| matches!(byte, b'\n' | b'\r')).map_or(bytes.len(), |len| at + len)
+    bytes[at..]
+        .iter()
+        .position(|byte| matches!(byte, b'\n' | b'\r'))
+        .map_or(bytes.len(), |len| at + len)
 }
 
 /// The place after the closing quote.
@@ -70,13 +73,20 @@ mod tests {
             ("comment inside", "a // x;\n b;", &["a // x;\n b;"]),
             ("semicolon in a string", "a \";\" b;", &["a \";\" b;"]),
             ("quote in a string", r#"a "\";" b;"#, &[r#"a "\";" b;"#]),
-            ("slashes in a string", "a \"http://x\"; b;", &["a \"http://x\";", "b;"]),
+            (
+                "slashes in a string",
+                "a \"http://x\"; b;",
+                &["a \"http://x\";", "b;"],
+            ),
             ("not closed", "a; b", &["a;", "b"]),
             ("string not closed", "a \"b; c;", &["a \"b; c;"]),
             ("escape at the end", "a \"\\", &["a \"\\"]),
             ("stray semicolon", "a;; b;", &["a;", ";", "b;"]),
         ] {
-            let got: Vec<_> = statements(source).into_iter().map(|range| &source[range]).collect();
+            let got: Vec<_> = statements(source)
+                .into_iter()
+                .map(|range| &source[range])
+                .collect();
             assert_eq!(got, want, "{name}");
         }
     }
