@@ -1,0 +1,44 @@
+//! The list of ranges that one `sendmsg` takes.
+
+use std::mem;
+use std::ptr;
+
+/// Ranges in one send.
+pub(crate) const GATHER_MAX: usize = 32;
+
+/// A message header and its ranges at an address that does not change.
+pub(crate) struct Gather {
+    header: libc::msghdr,
+    ranges: [libc::iovec; GATHER_MAX],
+}
+
+impl Default for Box<Gather> {
+    fn default() -> Self {
+        // SAFETY: both are plain C structures for which all zeroes is a valid value.
+        Self::new(unsafe { mem::zeroed() })
+    }
+}
+
+impl Gather {
+    /// Lists the items, the first without its first `skip` bytes; returns how many bytes that are.
+    pub(super) fn fill<'a>(&mut self, items: impl Iterator<Item = &'a [u8]>, mut skip: usize) -> usize {
+        let (mut count, mut bytes) = (0, 0);
+        for (range, item) in self.ranges.iter_mut().zip(items) {
+            let item = &item[mem::take(&mut skip)..];
+            *range = libc::iovec {
+                iov_base: item.as_ptr().cast_mut().cast(),
+                iov_len: item.len(),
+            };
+            count += 1;
+            bytes += item.len();
+        }
+        self.header.msg_iovlen = count;
+        bytes
+    }
+
+    /// The header, pointing to the ranges beside it.
+    pub(super) fn header(&mut self) -> *const libc::msghdr {
+        self.header.msg_iov = self.ranges.as_mut_ptr();
+        ptr::from_ref(&self.header)
+    }
+}
