@@ -249,6 +249,7 @@ fn measure(
             },
         ])
         .env("PGPASSWORD", PASSWORD)
+        .env("RUST_BACKTRACE", "0")
         .stdin(Stdio::null());
     if proxy.tls() {
         command.arg("--tls-ca").arg(around.certificate());

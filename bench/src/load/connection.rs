@@ -27,6 +27,8 @@ pub struct Connection {
 enum Stage {
     Login(Login),
     Ready,
+    /// Good-bye is said; what still comes is of no interest.
+    Over,
 }
 
 /// What an event led to.
@@ -112,7 +114,8 @@ impl Connection {
         let mut out = Vec::new();
         wire::terminate(&mut out);
         // Who is gone already needs no good-bye.
-        let _ = self.link.send(&out);
+        let _ = self.link.send(&out).and_then(|()| self.link.end_tls());
+        self.stage = Stage::Over;
     }
 
     /// Takes what an event brought.
@@ -123,7 +126,7 @@ impl Connection {
         buffer: &mut [u8],
         sample: Sample<'_>,
     ) -> anyhow::Result<Outcome> {
-        if happened.writable {
+        if happened.writable && !matches!(self.stage, Stage::Over) {
             self.link.flush()?;
         }
         if !happened.readable {
@@ -131,6 +134,7 @@ impl Connection {
         }
         let mut outcome = Outcome::Waiting;
         let open = match &mut self.stage {
+            Stage::Over => return Ok(Outcome::Waiting),
             Stage::Login(login) => {
                 let mut came = Vec::new();
                 let open = self.link.receive(buffer, happened.closed, |chunk| {

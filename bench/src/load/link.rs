@@ -56,6 +56,13 @@ impl Link {
         self.write_tls()
     }
 
+    /// Says within TLS that nothing more will be sent, as libpq does.
+    pub fn end_tls(&mut self) -> io::Result<()> {
+        let Some(tls) = &mut self.tls else { return Ok(()) };
+        tls.send_close_notify();
+        self.write_tls()
+    }
+
     /// Sends what waits for room.
     pub fn flush(&mut self) -> io::Result<()> {
         if self.unsent.is_empty() {
