@@ -2,7 +2,9 @@
 
 use std::sync::LazyLock;
 
-use cedar_policy::{Context, Entities, EntityId, EntityTypeName, EntityUid, RestrictedExpression, Schema};
+use cedar_policy::{
+    Context, Entities, EntityId, EntityTypeName, EntityUid, RestrictedExpression, Schema, Validator,
+};
 use sluice_parsers::sql::effect::{Action, EffectFlags};
 
 /// The schema's text, as `sluice policy schema` prints it.
@@ -30,6 +32,7 @@ const CONTEXT_FLAGS: [(EffectFlags, &str); 7] = [
 /// The schema and everything that is the same for every principal and policy set.
 pub(crate) struct Vocabulary {
     pub(crate) schema: Schema,
+    pub(crate) validator: Validator,
     /// By number of request.
     pub(crate) actions: [EntityUid; REQUEST_ACTIONS],
     /// By what [`context_number`] gives.
@@ -52,6 +55,7 @@ pub(crate) static VOCABULARY: LazyLock<Vocabulary> = LazyLock::new(|| {
     let actions: Vec<_> = names.map(|name| uid(&action, name)).collect();
     let groups = schema.action_entities().expect("the shipped schema is valid");
     Vocabulary {
+        validator: Validator::new(schema.clone()),
         schema,
         groups,
         actions: actions.try_into().expect("one action for each number of request"),

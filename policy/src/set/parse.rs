@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use cedar_policy::{
-    ActionConstraint, Authorizer, EntityUid, Policy, PolicyId, ValidationMode, ValidationWarning, Validator,
+    ActionConstraint, Authorizer, EntityUid, Policy, PolicyId, ValidationMode, ValidationWarning,
 };
 
 use super::statements::statements;
@@ -70,7 +70,7 @@ pub(super) fn parse(source: &str, file: &str) -> Result<Policies, PolicyErrors> 
         Ok(_) | Err(_) => {}
     }
     if mistakes.is_empty() {
-        Ok(assemble(pieces))
+        Ok(assemble(&pieces))
     } else {
         Err(mistakes.into_errors())
     }
@@ -170,19 +170,24 @@ fn check_names(pieces: &[Piece<'_>], mistakes: &mut Mistakes) {
 
 /// Checks every piece against the schema.
 fn validate(pieces: &[Piece<'_>], mistakes: &mut Mistakes) {
-    let validator = Validator::new(VOCABULARY.schema.clone());
     for piece in pieces {
         let set =
             cedar_policy::PolicySet::from_policies([piece.policy.clone()]).expect("one policy has one id");
-        let result = validator.validate(&set, ValidationMode::Strict);
+        let result = VOCABULARY.validator.validate(&set, ValidationMode::Strict);
         let base = piece.range.start;
+        let mut refused = false;
         for error in result.validation_errors() {
+            refused = true;
             mistakes.note_diagnostic(base, error, explain_schema);
         }
         for warning in result.validation_warnings() {
             let help = match warning {
                 ValidationWarning::ImpossiblePolicy(_) | ValidationWarning::InvalidActionApplication(_) => {
-                    "it would never apply: compare its actions with its resource (see the schema)"
+                    // What follows from a mistake is not another one.
+                    if std::mem::replace(&mut refused, true) {
+                        continue;
+                    }
+                    "it would never apply: compare its actions with its resource and its conditions"
                 }
                 _ => "write it in plain letters of one script, so that it is what it looks like",
             };
@@ -212,7 +217,7 @@ fn explain_schema(message: &str) -> Option<String> {
 }
 
 /// Puts checked pieces together. No mistake was found, so ids differ and pieces are policies.
-fn assemble(pieces: Vec<Piece<'_>>) -> Policies {
+fn assemble(pieces: &[Piece<'_>]) -> Policies {
     let mut rules = HashMap::new();
     for (number, piece) in pieces.iter().enumerate() {
         let rule = Rule {

@@ -1,0 +1,131 @@
+//! What is wrong with a policy file is said in full, each mistake at its place.
+
+use sluice_policy::PolicySet;
+
+const PERMIT: &str = "permit (principal, action == Action::\"Read\", resource);";
+
+/// `line:column: message` of every mistake.
+fn mistakes(source: &str) -> Vec<(String, Option<String>)> {
+    match PolicySet::parse(source, "p.cedar") {
+        Ok(_) => Vec::new(),
+        Err(errors) => errors
+            .mistakes()
+            .iter()
+            .map(|mistake| {
+                let shown = mistake.to_string();
+                (
+                    shown.strip_prefix("p.cedar:").unwrap().to_owned(),
+                    mistake.help.clone(),
+                )
+            })
+            .collect(),
+    }
+}
+
+#[test]
+fn every_mistake_is_reported_at_its_place() {
+    for (name, source, want) in [
+        ("good", format!("@id(\"a\")\n{PERMIT}\n// end"), &[][..]),
+        ("empty file", String::new(), &[]),
+        ("syntax", "permit (principal, action, resource)".to_owned(), &["1:37: unexpected end of input"]),
+        (
+            "two of syntax and one of the schema",
+            "permit (principal, action resource);\n\n  forbid (principl, action, resource);\npermit (principal, action == Action::\"Raed\", resource);"
+                .to_owned(),
+            &["1:27: unexpected token `resource`", "3:11: ", "4:30: unrecognized action `Action::\"Raed\"`"],
+        ),
+        (
+            "a name that comes later",
+            "permit (principal, action == Action::\"Read\", resource in Table::\"users\");".to_owned(),
+            &["1:58: unrecognized entity type `Table`"],
+        ),
+        (
+            "no such attribute of a context",
+            "forbid (principal, action == Action::\"Delete\", resource) when { context.unfilterd };".to_owned(),
+            &["1:65: attribute `unfilterd` in context for Action::\"Delete\" not found"],
+        ),
+        (
+            "held statements",
+            "permit (principal, action == Action::\"Delete\", resource) when { context.approved };".to_owned(),
+            &["1:65: attribute `approved` in context"],
+        ),
+        (
+            "wrong group of settings",
+            "permit (principal, action == Action::\"Set\", resource in SettingGroup::\"harmles\");".to_owned(),
+            &["1:57: "],
+        ),
+        (
+            "a policy that never applies",
+            "permit (principal, action == Action::\"Read\", resource == Setting::\"work_mem\");".to_owned(),
+            &["1:1: unable to find an applicable action"],
+        ),
+        (
+            "a condition that never holds",
+            "forbid (principal, action == Action::\"Read\", resource) when { false };".to_owned(),
+            &["1:1: policy is impossible"],
+        ),
+        ("template", "permit (principal == ?principal, action, resource);".to_owned(), &["1:"]),
+        ("same id", format!("@id(\"a\") {PERMIT}\n@id(\"a\") {PERMIT}"), &["2:1: @id(\"a\") is another policy's as well"]),
+        ("id like a default one", format!("@id(\"policy1\") {PERMIT}"), &["1:1: @id(\"policy1\") is what"]),
+        ("empty id", format!("@id(\"\") {PERMIT}"), &["1:1: @id(\"\") is no name"]),
+        ("id with quotes", format!("@id(\"a\\\"b\") {PERMIT}"), &["1:1: @id(\"a\\\"b\") is no name"]),
+        ("id twice on a policy", format!("@id(\"a\") @id(\"b\") {PERMIT}"), &["1:10: duplicate annotation"]),
+        ("message of two lines", format!("@message(\"a\\nb\") {PERMIT}"), &["1:1: @message is no message"]),
+        ("unknown annotation", format!("@ident(\"a\") {PERMIT}"), &["1:1: @ident is not known"]),
+        ("approvers", format!("@id(\"a\") @approvers(\"dba\") {PERMIT}"), &["1:10: @approvers has no effect"]),
+        ("stray semicolon", format!("{PERMIT};"), &["1:56: unexpected token `;`"]),
+        (
+            "the place is counted in characters",
+            format!("// zürich\n/* */ {PERMIT}"),
+            &["2:1: "],
+        ),
+        (
+            "a string that does not end",
+            "permit (principal == Identity::\"x, action, resource);".to_owned(),
+            &["1:"],
+        ),
+        (
+            "look-alike letters",
+            "permit (principal in Group::\"dbа\", action == Action::\"Read\", resource);".to_owned(),
+            &["1:1: identifier `dbа` contains mixed scripts"],
+        ),
+    ] {
+        let got = mistakes(&source);
+        let listed: Vec<_> = got.iter().map(|(shown, _)| shown.as_str()).collect();
+        assert_eq!(listed.len(), want.len(), "{name}: {listed:#?}");
+        for want in want {
+            assert!(listed.iter().any(|got| got.starts_with(want)), "{name}: {want:?} is not in {listed:#?}");
+        }
+    }
+}
+
+#[test]
+fn tables_are_refused_with_a_reason() {
+    for kind in ["Table", "Schema", "Column", "Function", "Class"] {
+        let source =
+            format!("permit (principal, action == Action::\"Read\", resource in {kind}::\"users\");");
+        let got = mistakes(&source);
+        assert!(
+            got.iter().any(|(_, help)| help
+                .as_ref()
+                .is_some_and(|help| help.contains("connections, databases and settings"))),
+            "{kind}: {got:#?}"
+        );
+    }
+}
+
+#[test]
+fn mistakes_render_with_the_line_they_are_on() {
+    let source =
+        "permit (principal, action, resource);\nforbid (principal, action == Action::\"Raed\", resource);\n";
+    let errors = PolicySet::parse(source, "agents.cedar").unwrap_err();
+    let shown = format!("{:?}", miette::Report::new(errors));
+    for part in [
+        "agents.cedar:2:30",
+        "Raed",
+        "did you mean",
+        "forbid (principal, action == ",
+    ] {
+        assert!(shown.contains(part), "{part:?} is not in\n{shown}");
+    }
+}
