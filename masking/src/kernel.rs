@@ -1,8 +1,8 @@
 //! The pass over the buffer that finds candidates, 64 bytes a step and one bit a byte.
 //!
 //! A [`Kernel`] only says which bytes of a block are what ([`Block`]); there is one for AVX2 and a scalar twin. What
-//! makes a candidate of that is the same code for both: shifts and ANDs over whole blocks, with the last block's bits
-//! carried in ([`Carry`]).
+//! makes a candidate of that is the same code for both, shifts and ANDs over a whole block ([`Candidates::of`]). Blocks
+//! overlap by the bytes that candidates look back on: to carry these bits over costs more than to find them again.
 //!
 //! The pass sees frames, not values: beside a value's bytes stand header bytes that may look like digits or letters.
 //! So a candidate is made only of what *is* in a hit, never of what is not around it, and every hit of a class makes
@@ -11,8 +11,8 @@
 //! | class | candidate | look back |
 //! |---|---|---|
 //! | email | `@` | 0 |
-//! | payment card | a digit that ends 14 bytes of digits and single separators, or 13 with a digit third from the end | 13 |
-//! | US SSN | the first digit of the serial, in `d-dd-d` | 5 |
+//! | payment card | a digit that ends 13 digits, or 14 digits and single separators | 14 |
+//! | US SSN | the last digit | 10 |
 //! | IPv4 | the first digit after the third dot | 12 |
 //! | IBAN | the second check digit, in letter, letter, digit, digit | 3 |
 //! | AWS key | the `A` in `IA` | 1 |
@@ -49,27 +49,6 @@ pub(crate) struct Block {
     pub(crate) upper_a: u64,
     pub(crate) upper_i: u64,
     pub(crate) upper_j: u64,
-}
-
-impl Block {
-    /// The block whose first `bytes` bytes are dropped, and nothing known of what comes after.
-    #[inline(always)]
-    pub(crate) const fn skip(self, bytes: u32) -> Self {
-        Self {
-            digit: self.digit >> bytes,
-            letter: self.letter >> bytes,
-            at: self.at >> bytes,
-            dot: self.dot >> bytes,
-            dash: self.dash >> bytes,
-            space: self.space >> bytes,
-            underscore: self.underscore >> bytes,
-            lower_h: self.lower_h >> bytes,
-            lower_y: self.lower_y >> bytes,
-            upper_a: self.upper_a >> bytes,
-            upper_i: self.upper_i >> bytes,
-            upper_j: self.upper_j >> bytes,
-        }
-    }
 }
 
 /// Candidates of a block by class, a bit for each byte.
@@ -130,69 +109,70 @@ impl Candidates {
     }
 }
 
-/// What the next block needs of the last one.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Carry {
-    last: Block,
-    /// A digit after a dot after a digit.
-    dotted: u64,
-    /// Such a digit that follows another such, an octet before.
-    dotted_twice: u64,
-    /// Ends of 1, 2, 4 and 8 digits with single separators.
-    grouped: [u64; 4],
-}
+/// The bytes before the first that a block may have for its candidates to be complete.
+pub(crate) const LOOK_BACK_BYTES: usize = 16;
 
-impl Carry {
-    /// The candidates of the next block.
+impl Candidates {
+    /// The candidates of a block, complete for bytes that have [`LOOK_BACK_BYTES`] of the block before them.
     #[inline(always)]
-    pub(crate) fn step(&mut self, block: &Block) -> Candidates {
-        let last = &self.last;
-        let digit = |back| shift(block.digit, last.digit, back);
-        let dash = |back| shift(block.dash, last.dash, back);
-        let (digit_1, digit_2) = (digit(1), digit(2));
+    pub(crate) const fn of(block: &Block) -> Self {
+        let Block { digit, letter, dash, .. } = *block;
+        let digits_2 = digit & digit << 1;
+        let digits_4 = digits_2 & digits_2 << 2;
+        let digits_8 = digits_4 & digits_4 << 4;
 
-        let ssn = block.digit & dash(1) & digit_2 & digit(3) & dash(4) & digit(5);
+        let grouped = digit | (dash | block.space) & digit << 1;
+        let grouped_2 = grouped & grouped << 1;
+        let grouped_4 = grouped_2 & grouped_2 << 2;
+        let grouped_8 = grouped_4 & grouped_4 << 4;
 
-        let dotted = block.digit & shift(block.dot, last.dot, 1) & digit_2;
-        let octet_later = |now, last| shift(now, last, 2) | shift(now, last, 3) | shift(now, last, 4);
-        let dotted_twice = dotted & octet_later(dotted, self.dotted);
-        let ipv4 = dotted & octet_later(dotted_twice, self.dotted_twice);
+        let dotted = digit & block.dot << 1 & digit << 2;
+        let dotted_2 = dotted & (dotted << 2 | dotted << 3 | dotted << 4);
 
-        let one = block.digit | (block.dash | block.space) & digit_1;
-        let two = one & shift(one, self.grouped[0], 1);
-        let four = two & shift(two, self.grouped[1], 2);
-        let eight = four & shift(four, self.grouped[2], 4);
-        let thirteen = eight & shift(eight, self.grouped[3], 5);
-        let fourteen = eight & shift(eight, self.grouped[3], 6);
-        // A date with an hour is 13 such bytes too; the space before the hour tells it from 13 digits.
-        let card = block.digit & (fourteen | thirteen & digit_2);
-
-        let letter = |back| shift(block.letter, last.letter, back);
-        let iban = block.digit & digit_1 & letter(2) & letter(3);
-
-        let lower_h = |back| shift(block.lower_h, last.lower_h, back);
-        let candidates = Candidates {
+        Self {
             email: block.at,
-            card,
-            ssn,
-            ipv4,
-            iban,
-            aws_key: block.upper_a & shift(block.upper_i, last.upper_i, 1),
-            github_token: block.underscore & (lower_h(2) | lower_h(3)),
-            jwt: block.upper_j & shift(block.lower_y, last.lower_y, 1),
-        };
-        *self = Self {
-            last: *block,
-            dotted,
-            dotted_twice,
-            grouped: [one, two, four, eight],
-        };
-        candidates
+            card: digits_8 & digits_8 << 5 | digit & grouped_8 & grouped_8 << 6,
+            ssn: digits_4 & dash << 4 & digits_2 << 5 & dash << 7 & digits_2 << 8 & digit << 10,
+            ipv4: dotted & (dotted_2 << 2 | dotted_2 << 3 | dotted_2 << 4),
+            iban: digits_2 & letter << 2 & letter << 3,
+            aws_key: block.upper_a & block.upper_i << 1,
+            github_token: block.underscore & (block.lower_h << 2 | block.lower_h << 3),
+            jwt: block.upper_j & block.lower_y << 1,
+        }
     }
 }
 
-/// The bits of this block and the last, `back` bytes later.
-#[inline(always)]
-const fn shift(now: u64, last: u64, back: u32) -> u64 {
-    now << back | last >> (64 - back)
+#[cfg(test)]
+mod tests {
+    use super::scalar::Scalar;
+    use super::*;
+
+    #[test]
+    fn every_hit_has_its_candidate_wherever_it_lies_in_a_block() {
+        type Places = fn(&Candidates) -> u64;
+        let rows: [(&str, &str, usize, Places); 12] = [
+            ("email", "a@b.co", 1, |found| found.email),
+            ("card", "4111111111111", 12, |found| found.card),
+            ("card", "4111-1111 11111", 14, |found| found.card),
+            ("card", "4-1-1-1-1-1-1-1-1-1-1-1-1", 24, |found| found.card),
+            ("ssn", "123-45-6789", 10, |found| found.ssn),
+            ("ipv4", "1.2.3.4", 6, |found| found.ipv4),
+            ("ipv4", "111.222.133.144", 12, |found| found.ipv4),
+            ("iban", "DE89", 3, |found| found.iban),
+            ("aws", "AKIA", 3, |found| found.aws_key),
+            ("github", "ghp_", 3, |found| found.github_token),
+            ("github", "github_pat_", 6, |found| found.github_token),
+            ("jwt", "eyJ", 2, |found| found.jwt),
+        ];
+        for around in [b' ', b'0', b'A', b'-', b'.', 0] {
+            for (name, text, place, of) in rows {
+                for start in 0..BLOCK_BYTES - text.len() {
+                    let mut block = [around; BLOCK_BYTES];
+                    block[start..start + text.len()].copy_from_slice(text.as_bytes());
+                    let found = Candidates::of(&Scalar.classify(&block));
+                    assert!(of(&found) >> (start + place) & 1 == 1, "{name} at {start} within {around:#04x}");
+                }
+            }
+        }
+    }
 }

@@ -6,7 +6,7 @@ use crate::detect::{LOOK_BEHIND, View, aws, card, email, github, iban, ipv4, jwt
 #[cfg(target_arch = "x86_64")]
 use crate::kernel::avx2::Avx2;
 use crate::kernel::scalar::Scalar;
-use crate::kernel::{BLOCK_BYTES, Candidates, Carry, Kernel};
+use crate::kernel::{BLOCK_BYTES, Candidates, Kernel, LOOK_BACK_BYTES};
 use crate::pending::Pending;
 use crate::{Class, ClassSet, Counts, Values};
 
@@ -134,11 +134,10 @@ impl<V: Values> Pass<'_, V> {
 
     /// Runs the validators at a block's candidates, until one needs bytes that are still to come.
     #[inline(never)]
-    fn validate(&mut self, base: usize, found: &Candidates) -> ControlFlow<()> {
-        let mut places = found.any();
+    fn validate(&mut self, start: usize, mut places: u64, found: &Candidates) -> ControlFlow<()> {
         while places != 0 {
             let bit = places & places.wrapping_neg();
-            let at = base + places.trailing_zeros() as usize;
+            let at = start + places.trailing_zeros() as usize;
             places ^= bit;
             if at >= self.progress.resume && self.enter_value(at) {
                 self.validate_at(at, |candidates| candidates & bit != 0, found)?;
@@ -246,28 +245,37 @@ impl<V: Values> Pass<'_, V> {
 #[inline(always)]
 #[allow(clippy::inline_always)]
 pub(crate) fn drive<K: Kernel, V: Values>(kernel: K, pass: &mut Pass<'_, V>) {
-    let mut carry = Carry::default();
-    let mut base = 0;
-    while let Some(block) = pass.buf[base..].first_chunk() {
-        let found = carry.step(&kernel.classify(block)).and(&pass.wanted);
-        if found.any() != 0 && pass.validate(base, &found).is_break() {
+    let length = pass.buf.len();
+    if length < BLOCK_BYTES {
+        let mut padded = [0; BLOCK_BYTES];
+        padded[..length].copy_from_slice(pass.buf);
+        let found = Candidates::of(&kernel.classify(&padded)).and(&pass.wanted);
+        if found.any() != 0 && pass.validate(0, found.any(), &found).is_break() {
             return;
         }
-        base += BLOCK_BYTES;
+        pass.progress.resume = length;
+        return;
     }
-    let rest = &pass.buf[base..];
-    if !rest.is_empty() {
-        let block = if let Some(last) = pass.buf.last_chunk() {
-            kernel.classify(last).skip((BLOCK_BYTES - rest.len()) as u32)
-        } else {
-            let mut padded = [0; BLOCK_BYTES];
-            padded[..rest.len()].copy_from_slice(rest);
-            kernel.classify(&padded)
-        };
-        let found = carry.step(&block).and(&pass.wanted);
-        if found.any() != 0 && pass.validate(base, &found).is_break() {
+
+    let mut start = 0;
+    let mut new = u64::MAX;
+    while let Some(block) = pass.buf[start..].first_chunk() {
+        let found = Candidates::of(&kernel.classify(block)).and(&pass.wanted);
+        let places = found.any() & new;
+        if places != 0 && pass.validate(start, places, &found).is_break() {
+            return;
+        }
+        start += BLOCK_BYTES - LOOK_BACK_BYTES;
+        new = u64::MAX << LOOK_BACK_BYTES;
+    }
+    let seen = start + LOOK_BACK_BYTES;
+    if let (Some(block), true) = (pass.buf.last_chunk(), seen < length) {
+        let start = length - BLOCK_BYTES;
+        let found = Candidates::of(&kernel.classify(block)).and(&pass.wanted);
+        let places = found.any() & u64::MAX << (seen - start);
+        if places != 0 && pass.validate(start, places, &found).is_break() {
             return;
         }
     }
-    pass.progress.resume = pass.buf.len();
+    pass.progress.resume = length;
 }

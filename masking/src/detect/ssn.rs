@@ -7,9 +7,9 @@ use std::ops::Range;
 
 use super::View;
 
-/// The hit whose serial begins at `at`.
+/// The hit whose last digit is at `at`.
 pub(crate) fn find(view: &View<'_>, at: usize) -> Option<Range<usize>> {
-    let hit = view.back(at, 7)?..at + 4;
+    let hit = view.back(at, 10)?..at + 1;
     let mut text = [0; 11];
     for (byte, at) in text.iter_mut().zip(hit.clone()) {
         *byte = view.byte(at)?;
