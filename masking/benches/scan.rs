@@ -68,13 +68,27 @@ struct Numbers(u64);
 
 impl Numbers {
     fn next(&mut self, below: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % below
     }
 
     fn words(&mut self, count: u64) -> String {
         const WORDS: [&str; 12] = [
-            "order", "Berlin", "pending", "the", "with", "Main", "street", "blue", "delivered", "note", "x", "Anna",
+            "order",
+            "Berlin",
+            "pending",
+            "the",
+            "with",
+            "Main",
+            "street",
+            "blue",
+            "delivered",
+            "note",
+            "x",
+            "Anna",
         ];
         let words: Vec<&str> = (0..count).map(|_| WORDS[self.next(12) as usize]).collect();
         words.join(" ")
@@ -135,7 +149,14 @@ fn dense_row(numbers: &mut Numbers, row: u64) -> Vec<String> {
 
 fn identifier_row(numbers: &mut Numbers, row: u64) -> Vec<String> {
     vec![
-        format!("{}-{}-4{}-8{}-{}", numbers.hex(8), numbers.hex(4), numbers.hex(3), numbers.hex(3), numbers.hex(12)),
+        format!(
+            "{}-{}-4{}-8{}-{}",
+            numbers.hex(8),
+            numbers.hex(4),
+            numbers.hex(3),
+            numbers.hex(3),
+            numbers.hex(12)
+        ),
         numbers.hex(64),
         format!("2024-0{}-1{} 12:34:56.789+00", 1 + row % 9, row % 9),
         format!("{}.{}", numbers.next(100), numbers.next(1_000_000)),
@@ -146,31 +167,59 @@ fn identifier_row(numbers: &mut Numbers, row: u64) -> Vec<String> {
 
 fn count(buf: &[u8]) -> u64 {
     let mut counts = Counts::default();
-    mask(&mut buf.to_vec(), ClassSet::ALL, &mut Rows::default(), &mut counts);
+    mask(
+        &mut buf.to_vec(),
+        ClassSet::ALL,
+        &mut Rows::default(),
+        &mut counts,
+    );
     counts.total()
 }
 
 fn measure(c: &mut Criterion) {
     const LARGE: usize = 64 * 1024;
     let mut point = Vec::new();
-    frame(&mut point, &["4711".to_owned(), "Anna Main street".to_owned(), "pending".to_owned(), "12.50".to_owned()]);
+    frame(
+        &mut point,
+        &[
+            "4711".to_owned(),
+            "Anna Main street".to_owned(),
+            "pending".to_owned(),
+            "12.50".to_owned(),
+        ],
+    );
     point.extend(b"C\0\0\0\x0DSELECT 1\0Z\0\0\0\x05I");
     let sparse = rows(LARGE, sparse_row);
     let dense = rows(LARGE, dense_row);
     let identifiers = rows(LARGE, identifier_row);
-    let hostile = rows(LARGE, |_, _| vec!["a@a@eyJeyJ-1-1-1-1.1.1.1.AD12ghp_AKIAIA1-1 1-1 ".repeat(40)]);
+    let hostile = rows(LARGE, |_, _| {
+        vec!["a@a@eyJeyJ-1-1-1-1.1.1.1.AD12ghp_AKIAIA1-1 1-1 ".repeat(40)]
+    });
 
-    let dense_rows = dense.windows(19).filter(|text| text == b"4111 1111 1111 1111").count() as u64;
+    let dense_rows = dense
+        .windows(19)
+        .filter(|text| text == b"4111 1111 1111 1111")
+        .count() as u64;
     assert_eq!(count(&point), 0);
-    assert_eq!(count(&sparse), sparse.iter().filter(|byte| **byte == b'@').count() as u64);
+    assert_eq!(
+        count(&sparse),
+        sparse.iter().filter(|byte| **byte == b'@').count() as u64
+    );
     assert_eq!(count(&dense), 4 * dense_rows);
     assert!(count(&identifiers) <= 2);
 
     let mut group = c.benchmark_group("mask");
-    group.sample_size(30).warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_millis(1500));
-    for (name, buf) in
-        [("point", &point), ("sparse", &sparse), ("dense", &dense), ("identifiers", &identifiers), ("hostile", &hostile)]
-    {
+    group
+        .sample_size(30)
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_millis(1500));
+    for (name, buf) in [
+        ("point", &point),
+        ("sparse", &sparse),
+        ("dense", &dense),
+        ("identifiers", &identifiers),
+        ("hostile", &hostile),
+    ] {
         group.throughput(Throughput::Bytes(buf.len() as u64));
         // What is masked stays masked, so hits need a fresh copy for each pass; without any, copying is not needed.
         let has_hits = count(buf) > 0;

@@ -116,7 +116,9 @@ impl Candidates {
     /// The candidates of a block, complete for bytes that have [`LOOK_BACK_BYTES`] of the block before them.
     #[inline(always)]
     pub(crate) const fn of(block: &Block) -> Self {
-        let Block { digit, letter, dash, .. } = *block;
+        let Block {
+            digit, letter, dash, ..
+        } = *block;
         let digits_2 = digit & digit << 1;
         let digits_4 = digits_2 & digits_2 << 2;
         let digits_8 = digits_4 & digits_4 << 4;
@@ -170,7 +172,10 @@ mod tests {
                     let mut block = [around; BLOCK_BYTES];
                     block[start..start + text.len()].copy_from_slice(text.as_bytes());
                     let found = Candidates::of(&Scalar.classify(&block));
-                    assert!(of(&found) >> (start + place) & 1 == 1, "{name} at {start} within {around:#04x}");
+                    assert!(
+                        of(&found) >> (start + place) & 1 == 1,
+                        "{name} at {start} within {around:#04x}"
+                    );
                 }
             }
         }

@@ -4,6 +4,7 @@ mod bytes;
 mod class;
 pub mod copy;
 mod detect;
+pub mod fuzz;
 mod kernel;
 pub mod naive;
 mod pending;

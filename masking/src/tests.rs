@@ -2,29 +2,10 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use proptest::sample::select;
 
-use crate::kernel::Candidates;
-use crate::kernel::scalar::Scalar;
-use crate::scan::{Pass, Progress, drive};
-use crate::{Class, ClassSet, Counts, ValueStream, Values, Whole, mask_value, mask_values, naive};
-
-const CARD: &str = "4111111111111111";
-
-/// Masks with the scalar kernel, whatever the CPU has.
-fn mask_with_scalar(buf: &mut [u8], classes: ClassSet, values: impl Values, counts: &mut Counts) {
-    let progress = &mut Progress::new();
-    let wanted = Candidates::wanted(classes);
-    let mut pass = Pass {
-        buf,
-        values,
-        counts,
-        progress,
-        wanted,
-        is_open: false,
-    };
-    drive(Scalar, &mut pass);
-    pass.close();
-}
+use crate::fuzz::{fuzz_mask, fuzz_stream, mask_with_scalar, stream};
+use crate::{Class, ClassSet, Counts, Values, Whole, mask, mask_value, naive};
 
 /// Masks by every engine, wants one result of all, and returns it.
 fn masked(text: &[u8], classes: ClassSet) -> (Vec<u8>, Counts) {
@@ -34,51 +15,15 @@ fn masked(text: &[u8], classes: ClassSet) -> (Vec<u8>, Counts) {
         (value, counts)
     };
     let want = run(&|value, counts| naive::mask_value(value, classes, counts));
-    let shown = || String::from_utf8_lossy(text).into_owned();
     assert_eq!(
         run(&|value, counts| mask_value(value, classes, counts)),
         want,
-        "mask_value of {}",
-        shown()
+        "{}",
+        text.escape_ascii()
     );
-    assert_eq!(
-        run(&|value, counts| mask_with_scalar(value, classes, Whole, counts)),
-        want,
-        "scalar of {}",
-        shown()
-    );
+    let scalar = run(&|value, counts| mask_with_scalar(value, classes, Whole, counts));
+    assert_eq!(scalar, want, "scalar kernel on {}", text.escape_ascii());
     want
-}
-
-/// Feeds a value in pieces of these sizes in turn.
-fn streamed(text: &[u8], classes: ClassSet, sizes: &[usize]) -> (Vec<u8>, Counts) {
-    let (mut sent, mut piece, mut counts) = (Vec::new(), Vec::new(), Counts::default());
-    let mut stream = ValueStream::new(classes);
-    let mut rest = text;
-    for size in sizes.iter().cycle() {
-        let (received, later) = rest.split_at((*size).min(rest.len()));
-        piece.extend(received);
-        rest = later;
-        if rest.is_empty() {
-            stream.finish(&mut piece, &mut counts);
-            sent.append(&mut piece);
-            return (sent, counts);
-        }
-        let before = piece.clone();
-        let finished = stream.feed(&mut piece, &mut counts);
-        assert!(
-            piece.len() - finished <= crate::HOLD_BACK_MAX,
-            "{} bytes held back",
-            piece.len() - finished
-        );
-        assert_eq!(
-            piece[finished..],
-            before[finished..],
-            "held back bytes are unchanged"
-        );
-        sent.extend(piece.drain(..finished));
-    }
-    unreachable!("sizes are endless")
 }
 
 /// A hit of one class in a text, by the marks around it.
@@ -326,7 +271,7 @@ fn cases_are_masked_as_marked() {
         );
         assert_eq!(counts.of(*class), hits, "hits of {class}: {name}");
         for size in 1..text.len() {
-            let (sent, sent_counts) = streamed(&text, ClassSet::EMPTY.with(*class), &[size]);
+            let (sent, sent_counts) = stream(&text, ClassSet::EMPTY.with(*class), &[size]);
             assert_eq!(
                 String::from_utf8_lossy(&sent),
                 String::from_utf8_lossy(&value),
@@ -335,4 +280,202 @@ fn cases_are_masked_as_marked() {
             assert_eq!(sent_counts, counts, "hits of {class}: {name}, pieces of {size}");
         }
     }
+}
+
+/// Pieces of all classes, whole hits, what stands between, and what headers look like.
+const FRAGMENTS: &[&[u8]] = &[
+    b"4111111111111111",
+    b"4111 1111 1111 1111",
+    b"3782-822463-10005",
+    b"4111",
+    b"1111",
+    b"55555555",
+    b"0",
+    b"1",
+    b"4",
+    b"12",
+    b"-",
+    b" ",
+    b".",
+    b"..",
+    b"@",
+    b"'",
+    b"\\",
+    b"\\n",
+    b"\\u00e9",
+    b"_",
+    b",",
+    b"\t",
+    b"a",
+    b"jo.doe",
+    b"x@y",
+    b"@b.co",
+    b"a@b.co",
+    b"example.org",
+    b"\xC3\xA9",
+    b"\xE2\x82\xAC",
+    b"\xF0\x9F\x98\x80",
+    b"\x80",
+    b"\xFF",
+    b"123-45-6789",
+    b"078-05",
+    b"000-12-3456",
+    b"10.0.0.1",
+    b"255.255.",
+    b"256.",
+    b"DE89370400440532013000",
+    b"DE89 3704 0044 0532 0130 00",
+    b"gb29nwbk",
+    b"60161331926819",
+    b"NO93",
+    b"86011117947",
+    b"AKIA",
+    b"ASIA",
+    b"IOSFODNN7EXAMPLE",
+    b"ghp_",
+    b"github_pat_",
+    b"0123456789abcdefghijABCDEFGHIJ012345",
+    b"eyJ",
+    b"eyJhbGciOiJIUzI1NiJ9",
+    b"eyJhbGciOiJIUzI1NiJ9.eyJz.c2ln",
+    b"\0\0\0",
+    b"D\0\0\0",
+    b"\xFF\xFF\xFF\xFF",
+];
+
+fn fragments(most: usize) -> impl Strategy<Value = Vec<u8>> {
+    let fragment = prop_oneof![
+        9 => select(FRAGMENTS).prop_map(<[u8]>::to_vec),
+        1 => vec(any::<u8>(), 1..4),
+        1 => (select(b"0aA.-@e\xC3 _".as_slice()), 1..200_usize).prop_map(|(byte, count)| vec![byte; count]),
+    ];
+    vec(fragment, 0..most).prop_map(|fragments| fragments.concat())
+}
+
+/// One class, or all, or any.
+fn classes() -> impl Strategy<Value = [u8; 2]> {
+    let bits = prop_oneof![
+        (0..Class::COUNT).prop_map(|class| 1 << class),
+        Just(ClassSet::ALL.bits()),
+        any::<u16>(),
+    ];
+    bits.prop_map(u16::to_le_bytes)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4000))]
+
+    #[test]
+    fn values_between_headers_are_masked_as_by_the_oracle(
+        classes in classes(),
+        values in vec(fragments(8), 0..6),
+        padding in prop_oneof![Just(None), (48..58_u8).prop_map(Some)],
+    ) {
+        let mut data = classes.to_vec();
+        for mut value in values {
+            // A length that looks like a digit, right beside the value.
+            value.resize(usize::from(padding.unwrap_or(u8::MAX)).min(value.len()), 0);
+            data.push(u8::try_from(value.len()).unwrap());
+            data.extend(value);
+        }
+        fuzz_mask(&data);
+    }
+
+    #[test]
+    fn headers_may_be_anything(classes in classes(), buf in fragments(40)) {
+        fuzz_mask(&[&classes[..], &buf].concat());
+    }
+
+    #[test]
+    fn every_split_is_masked_as_whole(
+        classes in classes(),
+        sizes in prop_oneof![any::<[u8; 2]>(), Just([0, 0]), Just([u8::MAX, 0])],
+        value in fragments(30),
+    ) {
+        fuzz_stream(&[&classes[..], &sizes, &value].concat());
+    }
+
+    #[test]
+    fn text_stays_text(value in "\\PC{0,40}@[a-zé€😀]{1,90}\\.[a-zé€😀]{2,90}") {
+        let mut value = value.into_bytes();
+        mask_value(&mut value, ClassSet::ALL, &mut Counts::default());
+        prop_assert!(String::from_utf8(value).is_ok());
+    }
+
+    #[test]
+    fn a_class_more_masks_no_less(value in fragments(20), some in classes(), more in classes()) {
+        let some = ClassSet::from_bits(u16::from_le_bytes(some));
+        let all = some.iter().chain(ClassSet::from_bits(u16::from_le_bytes(more)).iter()).collect();
+        let (fewer, _) = masked(&value, some);
+        let (masked, _) = masked(&value, all);
+        for (place, (fewer, masked)) in fewer.iter().zip(&masked).enumerate() {
+            prop_assert!(fewer == masked || *masked == b'*', "byte {}", place);
+        }
+    }
+}
+
+#[test]
+fn long_tokens_are_masked_whole_from_piece_to_piece() {
+    for (class, name, head, body, tail, is_hit) in [
+        (Class::Jwt, "payload", "eyJhbGciOiJIUzI1NiJ9.", "eyJz", " x", true),
+        (Class::Jwt, "longest header", "", "eyJh", ".x y", true),
+        (Class::GithubToken, "token", "ghp_", "Ab9_", " x", true),
+        (Class::Jwt, "no payload", "", "eyJh", " x", false),
+        (Class::PaymentCard, "digits", "", "4111", " x", false),
+        (Class::Email, "long local part", "", "x+y.", "@example.org", true),
+        (Class::Email, "long domain", "a@b.", "x.de", " x", true),
+    ] {
+        let repeats = if name == "longest header" { 2048 } else { 25_000 };
+        let value = [head.as_bytes(), &body.as_bytes().repeat(repeats), tail.as_bytes()].concat();
+        let classes = ClassSet::EMPTY.with(class);
+        let (whole, counts) = masked(&value, classes);
+        assert_eq!(counts.of(class), u32::from(is_hit), "{class}: {name}");
+        for size in [1000, 8192, 9999, 65_536] {
+            let (sent, sent_counts) = stream(&value, classes, &[size]);
+            assert!(sent == whole, "{class}: {name}, pieces of {size}");
+            assert_eq!(sent_counts, counts, "{class}: {name}, pieces of {size}");
+        }
+    }
+}
+
+#[test]
+fn a_header_over_the_limit_is_none() {
+    for (more, hits) in [(8189, 1), (8190, 0)] {
+        let value = format!("--eyJ{}.x", "h".repeat(more));
+        assert_eq!(
+            masked(value.as_bytes(), ClassSet::ALL).1.total(),
+            hits,
+            "{more} characters after eyJ"
+        );
+    }
+}
+
+/// Answers as [`Whole`] and counts how often it is asked.
+struct Asked(usize);
+
+impl Values for Asked {
+    fn value_at(&mut self, buf: &[u8], position: usize) -> Option<std::ops::Range<usize>> {
+        self.0 += 1;
+        Whole.value_at(buf, position)
+    }
+}
+
+#[test]
+fn a_value_is_asked_for_once_and_no_candidates_ask_for_none() {
+    let mut asked = Asked(0);
+    mask(
+        &mut b"a@b.co, c@d.co, 10.0.0.1".repeat(99),
+        ClassSet::ALL,
+        &mut asked,
+        &mut Counts::default(),
+    );
+    assert_eq!(asked.0, 1);
+    let mut asked = Asked(0);
+    mask(
+        &mut b"2024-01-02 12:34:56.789 nothing 12.50, ".repeat(99),
+        ClassSet::ALL,
+        &mut asked,
+        &mut Counts::default(),
+    );
+    assert_eq!(asked.0, 0);
 }

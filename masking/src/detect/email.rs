@@ -39,10 +39,7 @@ pub(crate) fn find(view: &View<'_>, at: usize, last_end: usize) -> Option<Range<
     }
     let end = domain_end(view, at)?;
     let mut start = local_start(view, at, first, last_end);
-    if start == last_end && start > first {
-        // Overlap by a byte, so that the two count as one.
-        start -= 1;
-    } else if start == first {
+    if start == first {
         start = character_start(view, start);
     }
     (start < at).then_some(start..end)
@@ -73,10 +70,15 @@ fn domain_end(view: &View<'_>, at: usize) -> Option<usize> {
     has_top_level.then_some(trimmed)
 }
 
-/// Where the local part begins that ends before `at`, at `first` or later, unless it reaches `last_end`.
+/// Where the local part begins that ends before `at`, at `first` or later.
+///
+/// Where it reaches `last_end`, a byte before that is the answer: the two hits overlap and count as one.
 fn local_start(view: &View<'_>, at: usize, first: usize, last_end: usize) -> usize {
     let mut start = at;
-    while start > first.max(last_end) {
+    while start > first {
+        if start == last_end {
+            return start - 1;
+        }
         let Some(byte) = view.before(start) else { break };
         if is_in(byte, LOCAL) {
             start -= 1;
