@@ -40,6 +40,10 @@ pub const METRICS_LEN: usize = (HISTOGRAMS_OFFSET + Latency::COUNT * SLOTS * 8).
 
 const _: () = assert!(COUNTERS_OFFSET + Counter::COUNT * 8 <= HISTOGRAMS_OFFSET);
 
+/// How many counters a file of this version has.
+#[expect(clippy::cast_possible_truncation, reason = "they fit into a page")]
+const COUNTERS: u32 = Counter::COUNT as u32;
+
 /// The writer's side: one core owns it.
 #[derive(Debug)]
 pub struct Metrics<M> {
@@ -57,7 +61,7 @@ impl<M: SharedMemory> Metrics<M> {
         memory.write(CORE_AT, &chain.core.to_le_bytes());
         memory.write(BOOT_AT, &chain.boot.0);
         memory.write(PROCESS_AT, &process.to_le_bytes());
-        memory.write(COUNTERS_AT, &(Counter::COUNT as u32).to_le_bytes());
+        memory.write(COUNTERS_AT, &COUNTERS.to_le_bytes());
         memory.write(STARTED_AT, &started_ns.to_le_bytes());
         memory.store_u64_release(0, u64::from_le_bytes(MAGIC));
         Self { memory }

@@ -356,7 +356,7 @@ coded! {
         Parse = 2, "parse";
         /// An Execute message.
         Execute = 3, "execute";
-        /// A FunctionCall message.
+        /// A `FunctionCall` message.
         FunctionCall = 4, "function_call";
         /// A Bind message that was denied.
         Bind = 5, "bind";
@@ -512,3 +512,6 @@ mod tag {
     pub(super) const FIRST_SEQUENCE: u8 = 71;
     pub(super) const SEAL: u8 = 72;
 }
+
+#[cfg(test)]
+mod tests;

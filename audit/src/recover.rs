@@ -17,9 +17,9 @@ use std::path::{Path, PathBuf};
 use crate::folder::{ChainFiles, Folder};
 use crate::names::{ChainId, audit_dir};
 use crate::record::{self, Body, Event, EventKind, RECORD_LEN_MAX, Record, Seal, SealCause};
-use crate::ring::{RingReader, ScanEnd, Scanned};
+use crate::ring::{Batch, RingReader, ScanEnd, Scanned};
 use crate::segment::{
-    FLUSH_LEN_MAX, Filled, GENESIS, SegmentBuilder, SegmentError, SegmentReader, SegmentState, scratch_len,
+    FLUSH_LEN_MAX, GENESIS, SegmentBuilder, SegmentError, SegmentReader, SegmentState, scratch_len,
 };
 use crate::time::now_ns;
 
@@ -129,27 +129,30 @@ fn recover_ring(
     };
 
     let (skipped, mut rest) = after(&scanned, state.last_sequence);
+    let next = if rest.is_empty() {
+        scanned.flushed_sequence.saturating_add(1)
+    } else {
+        scanned.first_sequence + skipped
+    };
+    if next > state.last_sequence + 1 {
+        let (first, last) = (state.last_sequence + 1, next - 1);
+        recovered
+            .notes
+            .push(RecoveryNote::RecordsLost { chain, first, last });
+        let event = Event {
+            event: EventKind::RecordsLost,
+            first_sequence: first,
+            ..Event::default()
+        };
+        writer.one(last, Body::Event(event))?;
+        chain_end.sealed = false;
+    }
     if !rest.is_empty() {
-        let first = scanned.first_sequence + skipped;
-        if first > state.last_sequence + 1 {
-            let (lost_first, lost_last) = (state.last_sequence + 1, first - 1);
-            recovered.notes.push(RecoveryNote::RecordsLost {
-                chain,
-                first: lost_first,
-                last: lost_last,
-            });
-            let event = Event {
-                event: EventKind::RecordsLost,
-                first_sequence: lost_first,
-                ..Event::default()
-            };
-            writer.one(lost_last, Body::Event(event))?;
-        }
         recovered.records += scanned.count - skipped;
         chain_end.sealed = false;
-        while !rest.is_empty() {
-            rest = writer.some(rest)?;
-        }
+    }
+    while !rest.is_empty() {
+        rest = writer.some(rest)?;
     }
     if !chain_end.sealed && writer.builder.state().last_sequence > 0 {
         let sequence = writer.builder.state().last_sequence + 1;
@@ -270,12 +273,8 @@ fn read_to_end(reader: &mut SegmentReader<File>, ring: &Scanned, sealed: &mut bo
             Ok(None) if reader.rest_is_zero()? => return Ok(Tail::Clean),
             // Looked at before anything behind it: a torn flush may hold a client's bytes at a block's beginning.
             Ok(None) | Err(_) if ring.continues(reader.next_sequence() - 1) => return Ok(Tail::Leftover),
-            Ok(None) | Err(_) => match reader.resynchronize() {
-                Ok(true) => *sealed = false,
-                Ok(false) => return Ok(Tail::Damage),
-                Err(SegmentError::Io(error)) => return Err(error),
-                Err(_) => return Ok(Tail::Damage),
-            },
+            Ok(None) | Err(_) if reader.resynchronize()? => *sealed = false,
+            Ok(None) | Err(_) => return Ok(Tail::Damage),
         }
     }
 }
@@ -347,28 +346,29 @@ impl Writer<'_> {
         file.sync_all()?;
         self.builder.written(&flush);
         self.file = Some((flush.number, file));
-        Ok(&records[flush.filled.len..])
+        Ok(&records[flush.batch.len..])
     }
 }
 
-fn fill(records: &[u8], into: &mut [u8]) -> Option<Filled> {
-    let mut filled = Filled {
+fn fill(records: &[u8], into: &mut [u8]) -> Option<Batch> {
+    let mut batch = Batch {
         len: 0,
         records: 0,
         first_sequence: 0,
+        end: 0,
     };
-    while let Ok((sequence, used)) = record::check(&records[filled.len..]) {
-        if filled.len + used > into.len() {
+    while let Ok((sequence, used)) = record::check(&records[batch.len..]) {
+        if batch.len + used > into.len() {
             break;
         }
-        if filled.records == 0 {
-            filled.first_sequence = sequence;
+        if batch.records == 0 {
+            batch.first_sequence = sequence;
         }
-        filled.records += 1;
-        filled.len += used;
+        batch.records += 1;
+        batch.len += used;
     }
-    into[..filled.len].copy_from_slice(&records[..filled.len]);
-    (filled.records > 0).then_some(filled)
+    into[..batch.len].copy_from_slice(&records[..batch.len]);
+    (batch.records > 0).then_some(batch)
 }
 
 /// A ring that may hold more than could be read is not thrown away.

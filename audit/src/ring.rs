@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! page 0   header: magic, format, boot id, core, process, capacity
-//!          the flushed position, in a cache line of its own
+//!          the flushed position and the last sequence before it, in a cache line of their own
 //! page 1.. `capacity` bytes of records
 //! ```
 //!
@@ -45,6 +45,7 @@ pub(crate) const CAPACITY_AT: usize = 32;
 pub(crate) const STARTED_AT: usize = 40;
 pub(crate) const PROCESS_AT: usize = 48;
 pub(crate) const FLUSHED_AT: usize = 128;
+pub(crate) const FLUSHED_SEQUENCE_AT: usize = 136;
 
 /// The length of the ring's file. The file must be allocated, not sparse: a full disk would be a SIGBUS.
 pub const fn file_len(capacity: usize) -> usize {
@@ -101,7 +102,7 @@ pub struct Batch {
     pub records: u32,
     /// The sequence of the first.
     pub first_sequence: u64,
-    /// The position behind the last: to be released once they are durable.
+    /// The ring's position behind the last: to be released once they are durable.
     pub end: u64,
 }
 
@@ -228,11 +229,16 @@ impl<M: SharedMemory> Ring<M> {
         Ok((batch.records > 0).then_some(batch))
     }
 
-    /// Frees everything before `end`, a batch's end, which is durable in a segment by now.
-    pub fn release(&mut self, end: u64) {
-        assert!(end.is_multiple_of(8) && (self.flushed..=self.head).contains(&end));
-        self.flushed = end;
-        self.memory.store_u64_release(FLUSHED_AT, end);
+    /// Frees a batch, the first one in the ring, which is durable in a segment by now.
+    pub fn release(&mut self, batch: &Batch) {
+        assert!(batch.end.is_multiple_of(8) && (self.flushed..=self.head).contains(&batch.end));
+        self.flushed = batch.end;
+        // In this order: whoever finds no record at the flushed position can trust the sequence.
+        self.memory.store_u64_release(
+            FLUSHED_SEQUENCE_AT,
+            batch.first_sequence + u64::from(batch.records) - 1,
+        );
+        self.memory.store_u64_release(FLUSHED_AT, batch.end);
     }
 
     /// Bytes committed and not released.
@@ -293,3 +299,6 @@ impl<M: SharedMemory> Ring<M> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,7 +22,7 @@
 mod build;
 mod read;
 
-pub use build::{Filled, Flush, SegmentBuilder, SegmentState, scratch_len};
+pub use build::{Flush, SegmentBuilder, SegmentState, scratch_len};
 pub use read::{FlushHeader, ReadAt, SegmentError, SegmentHeader, SegmentReader, fuzz_segment};
 
 /// Writes are multiples of this, at multiples of this, from memory aligned to this.

@@ -54,7 +54,6 @@ pub(super) fn slot(ns: u64) -> usize {
     let bits = u64::BITS - value.leading_zeros();
     let shift = bits.saturating_sub(PRECISION_BITS + 1);
     // At most 255 after the shift.
-    #[expect(clippy::cast_possible_truncation)]
     let kept = (value >> shift) as usize;
     shift as usize * HALF + kept
 }

@@ -107,21 +107,18 @@ impl ChainCursor {
                     Err(SegmentError::Io(error)) => return Err(failed(error)),
                     // The write that is under way; its records are in the ring.
                     Err(_) if ring.is_some_and(|ring| ring.continues(reader.next_sequence() - 1)) => break,
-                    Err(error) => match reader.resynchronize() {
-                        Ok(found) => {
-                            problems.push(Problem {
-                                path: path.clone(),
-                                offset,
-                                kind: ProblemKind::Segment(error),
-                            });
-                            if !found {
-                                break;
-                            }
-                            self.emit_all(reader.records(), &path, offset, problems, each);
+                    Err(error) => {
+                        let kind = ProblemKind::Segment(error);
+                        problems.push(Problem {
+                            path: path.clone(),
+                            offset,
+                            kind,
+                        });
+                        if !reader.resynchronize().map_err(failed)? {
+                            break;
                         }
-                        Err(SegmentError::Io(error)) => return Err(failed(error)),
-                        Err(_) => break,
-                    },
+                        self.emit_all(reader.records(), &path, offset, problems, each);
+                    }
                 }
             }
             if !self.has_next(dir) {

@@ -43,12 +43,14 @@ impl Tail {
                 .entry(*chain)
                 .or_insert_with(|| (ChainCursor::new(*chain, files), Joiner::new(*chain)));
             cursor.read(&self.dir, &mut self.problems, |sequence, record| {
-                joiner.feed(sequence, record, &mut rows)
+                joiner.feed(sequence, record, &mut rows);
             })?;
         }
         super::keep(&mut rows, &self.filter);
         // Only the past is cut.
-        self.filter.limit = None;
+        if !rows.is_empty() {
+            self.filter.limit = None;
+        }
         Ok(rows)
     }
 }

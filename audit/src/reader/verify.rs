@@ -275,16 +275,11 @@ impl ChainCheck<'_> {
                         offset,
                         error.map_or(ProblemKind::Trailing, ProblemKind::Segment),
                     );
-                    match reader.resynchronize() {
-                        Ok(true) => {
-                            self.next_sequence =
-                                record::check(reader.records()).map_or(0, |(sequence, _)| sequence);
-                            self.records(path, offset, reader.records());
-                        }
-                        Ok(false) => break,
-                        Err(SegmentError::Io(error)) => return Err(error),
-                        Err(_) => break,
+                    if !reader.resynchronize()? {
+                        break;
                     }
+                    self.next_sequence = record::check(reader.records()).map_or(0, |(sequence, _)| sequence);
+                    self.records(path, offset, reader.records());
                 }
             }
         }

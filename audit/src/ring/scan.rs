@@ -6,8 +6,8 @@ use crate::bytes::{array_at, u32_at, u64_at};
 use crate::names::{BootId, ChainId};
 use crate::record::{self, RECORD_LEN_MAX, RecordError};
 use crate::ring::{
-    BOOT_AT, CAPACITY_AT, CORE_AT, FLUSHED_AT, FORMAT, FORMAT_AT, MAGIC, PROCESS_AT, RING_CAPACITY_MAX,
-    RING_CAPACITY_MIN, RING_HEADER_LEN, RingOwner, STARTED_AT,
+    BOOT_AT, CAPACITY_AT, CORE_AT, FLUSHED_AT, FLUSHED_SEQUENCE_AT, FORMAT, FORMAT_AT, MAGIC, PROCESS_AT,
+    RING_CAPACITY_MAX, RING_CAPACITY_MIN, RING_HEADER_LEN, RingOwner, STARTED_AT,
 };
 use crate::segment::ReadAt;
 
@@ -31,6 +31,8 @@ pub struct Scanned {
     pub count: u64,
     /// The sequence of the first, if there is one.
     pub first_sequence: u64,
+    /// The last sequence that was flushed, if no record follows it here.
+    pub flushed_sequence: u64,
     /// The position behind the last.
     pub position: u64,
     /// What stands there.
@@ -71,13 +73,14 @@ impl<R: ReadAt> RingReader<R> {
 
     /// The committed records from the flushed position on, or from `from` if that is further.
     pub fn scan(&self, from: u64) -> io::Result<Scanned> {
-        let mut word = [0; 8];
-        self.source.read_at(&mut word, FLUSHED_AT as u64)?;
-        let flushed = u64::from_le_bytes(word);
+        let mut words = [0; 16];
+        self.source.read_at(&mut words, FLUSHED_AT as u64)?;
+        let flushed = u64_at(&words, 0).unwrap_or(0);
         let mut scanned = Scanned {
             records: Vec::new(),
             count: 0,
             first_sequence: 0,
+            flushed_sequence: u64_at(&words, FLUSHED_SEQUENCE_AT - FLUSHED_AT).unwrap_or(0),
             position: flushed.max(from),
             end: ScanEnd::Uncommitted,
         };
@@ -159,10 +162,12 @@ impl Scanned {
         }
     }
 
-    /// Whether this has the record that follows `sequence`, or ends with it.
+    /// Whether the ring goes on behind a chain that ends with `sequence`: nothing is missing between them.
     pub fn continues(&self, sequence: u64) -> bool {
-        self.count > 0
-            && (self.first_sequence - 1..self.first_sequence.saturating_add(self.count)).contains(&sequence)
+        if self.count == 0 {
+            return sequence == self.flushed_sequence;
+        }
+        (self.first_sequence - 1..self.first_sequence.saturating_add(self.count)).contains(&sequence)
     }
 }
 

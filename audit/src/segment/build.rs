@@ -6,6 +6,7 @@ use super::{
 };
 use crate::names::ChainId;
 use crate::record::RECORD_LEN_MAX;
+use crate::ring::Batch;
 
 /// Scratch for flushes of at most `records_len` bytes of records: room for a segment's header too, whole blocks.
 pub const fn scratch_len(records_len: usize) -> usize {
@@ -15,27 +16,6 @@ pub const fn scratch_len(records_len: usize) -> usize {
         records_len
     };
     BLOCK_LEN + (FLUSH_HEADER_LEN + records_len).next_multiple_of(BLOCK_LEN)
-}
-
-/// What was put into a flush.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Filled {
-    /// Bytes of records.
-    pub len: usize,
-    /// How many records.
-    pub records: u32,
-    /// The first one's sequence.
-    pub first_sequence: u64,
-}
-
-impl From<crate::ring::Batch> for Filled {
-    fn from(batch: crate::ring::Batch) -> Self {
-        Self {
-            len: batch.len,
-            records: batch.records,
-            first_sequence: batch.first_sequence,
-        }
-    }
 }
 
 /// Where a chain stands: enough to go on with it.
@@ -63,8 +43,8 @@ pub struct Flush {
     pub offset: u64,
     /// How many bytes, whole blocks.
     pub len: usize,
-    /// What was put into it.
-    pub filled: Filled,
+    /// What was put into it; `batch.end` is what the ring releases once it is durable.
+    pub batch: Batch,
     after: SegmentState,
 }
 
@@ -111,7 +91,7 @@ impl SegmentBuilder {
     pub fn build<E>(
         &self,
         scratch: &mut [u8],
-        fill: impl FnOnce(&mut [u8]) -> Result<Option<Filled>, E>,
+        fill: impl FnOnce(&mut [u8]) -> Result<Option<Batch>, E>,
     ) -> Result<Option<Flush>, E> {
         assert!(scratch.len() >= scratch_len(0) && scratch.len().is_multiple_of(BLOCK_LEN));
         let rotates = self.state.offset >= self.segment_bytes && self.state.offset > 0;
@@ -125,31 +105,31 @@ impl SegmentBuilder {
         let header_len = if creates { BLOCK_LEN } else { 0 };
         let (header, flush) = scratch.split_at_mut(header_len);
         let flush_len_max = flush.len().min(FLUSH_HEADER_LEN + FLUSH_LEN_MAX);
-        let Some(filled) = fill(&mut flush[FLUSH_HEADER_LEN..flush_len_max])? else {
+        let Some(batch) = fill(&mut flush[FLUSH_HEADER_LEN..flush_len_max])? else {
             return Ok(None);
         };
         assert!(
-            filled.len > 0 && filled.len.is_multiple_of(8) && filled.len <= flush_len_max - FLUSH_HEADER_LEN
+            batch.len > 0 && batch.len.is_multiple_of(8) && batch.len <= flush_len_max - FLUSH_HEADER_LEN
         );
 
         let mut hash = self.state.hash;
         if creates {
-            hash = self.header(header, number, filled.first_sequence, &hash);
+            hash = self.header(header, number, batch.first_sequence, &hash);
         }
-        let used = FLUSH_HEADER_LEN + filled.len;
+        let used = FLUSH_HEADER_LEN + batch.len;
         let padded = used.next_multiple_of(BLOCK_LEN);
         flush[used..padded].fill(0);
         flush[..8].copy_from_slice(&FLUSH_MAGIC);
         // Bounded by `FLUSH_LEN_MAX`.
-        flush[8..12].copy_from_slice(&u32::try_from(filled.len).unwrap_or(u32::MAX).to_le_bytes());
-        flush[12..16].copy_from_slice(&filled.records.to_le_bytes());
-        flush[16..24].copy_from_slice(&filled.first_sequence.to_le_bytes());
+        flush[8..12].copy_from_slice(&u32::try_from(batch.len).unwrap_or(u32::MAX).to_le_bytes());
+        flush[12..16].copy_from_slice(&batch.records.to_le_bytes());
+        flush[16..24].copy_from_slice(&batch.first_sequence.to_le_bytes());
         flush[24..32].fill(0);
         hash = chain(&hash, &flush[..FLUSH_HASH_AT], &flush[FLUSH_HEADER_LEN..used]);
         flush[FLUSH_HASH_AT..FLUSH_HEADER_LEN].copy_from_slice(&hash);
 
         let len = header_len + padded;
-        let last_sequence = filled.first_sequence + u64::from(filled.records) - 1;
+        let last_sequence = batch.first_sequence + u64::from(batch.records) - 1;
         let after = SegmentState {
             number,
             offset: offset + len as u64,
@@ -161,7 +141,7 @@ impl SegmentBuilder {
             creates,
             offset,
             len,
-            filled,
+            batch,
             after,
         }))
     }

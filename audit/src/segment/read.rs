@@ -213,7 +213,7 @@ impl<R: ReadAt> SegmentReader<R> {
 
     /// After an error: goes on behind the next flush that is whole in itself, taking its hash as given. Says whether
     /// there is one; [`SegmentReader::records`] are its records then.
-    pub fn resynchronize(&mut self) -> Result<bool, SegmentError> {
+    pub fn resynchronize(&mut self) -> io::Result<bool> {
         let mut offset = self.offset + BLOCK_LEN as u64;
         let mut block = [0; FLUSH_HEADER_LEN];
         while self.source.read_at(&mut block, offset)? == FLUSH_HEADER_LEN {

@@ -1,0 +1,6 @@
+//! The log as a whole: ring, segments, recovery and readers on files.
+
+mod kill;
+mod readers;
+mod support;
+mod tamper;
