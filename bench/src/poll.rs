@@ -16,6 +16,11 @@ pub const EVENTS_MAX: usize = 512;
 /// Watched for reading, level-triggered.
 pub const LEVEL_READ: EpollFlags = EpollFlags::EPOLLIN;
 
+const EDGE: EpollFlags = EpollFlags::EPOLLIN
+    .union(EpollFlags::EPOLLOUT)
+    .union(EpollFlags::EPOLLRDHUP)
+    .union(EpollFlags::EPOLLET);
+
 /// An epoll instance.
 pub struct Poller {
     epoll: Epoll,
@@ -23,10 +28,6 @@ pub struct Poller {
 
 /// What happened to one descriptor.
 #[derive(Clone, Copy, Debug)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "the kernel's flags, independent of each other"
-)]
 pub struct Happened {
     /// The number the descriptor is watched under.
     pub key: usize,
@@ -36,8 +37,6 @@ pub struct Happened {
     pub writable: bool,
     /// The peer has closed its side: read until the end is seen.
     pub closed: bool,
-    /// Hang-up or error with nothing left to read.
-    pub dead: bool,
 }
 
 impl Poller {
@@ -55,16 +54,14 @@ impl Poller {
 
     /// Watches `socket` edge-triggered for reading, writing and the peer's end.
     pub fn add_edge(&self, socket: impl AsFd, key: usize) -> io::Result<()> {
-        let interest =
-            EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT | EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLET;
-        self.add(socket, key, interest)
+        self.add(socket, key, EDGE)
     }
 
-    /// Changes what `socket` is watched for.
-    pub fn modify(&self, socket: impl AsFd, key: usize, interest: EpollFlags) -> io::Result<()> {
+    /// Has what `socket` is ready for now reported once more.
+    pub fn rearm_edge(&self, socket: impl AsFd, key: usize) -> io::Result<()> {
         Ok(self
             .epoll
-            .modify(socket, &mut EpollEvent::new(interest, key as u64))?)
+            .modify(socket, &mut EpollEvent::new(EDGE, key as u64))?)
     }
 
     /// Waits for events; none when a signal came.
@@ -87,7 +84,6 @@ impl Poller {
                 readable: flags.intersects(EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP | failed),
                 writable: flags.contains(EpollFlags::EPOLLOUT),
                 closed: flags.intersects(EpollFlags::EPOLLRDHUP | failed),
-                dead: flags.intersects(failed) && !flags.contains(EpollFlags::EPOLLIN),
             }
         }))
     }

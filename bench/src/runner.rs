@@ -40,6 +40,8 @@ pub struct Plan {
     pub proxy_cpu: usize,
     /// The CPU of load and back end.
     pub load_cpu: usize,
+    /// Configurations and logs stay after the run.
+    pub keep: bool,
     /// The JSON file.
     pub output: PathBuf,
 }
@@ -69,7 +71,8 @@ pub fn run(plan: &Plan) -> anyhow::Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     // Sluice writes its record to the disk that the target folder is on; other users read the rest below /tmp.
     let private = tempfile::Builder::new().prefix("data-").tempdir_in(folder)?;
-    let public = tempfile::Builder::new().prefix("sluice-bench-").tempdir()?;
+    let mut public = tempfile::Builder::new().prefix("sluice-bench-").tempdir()?;
+    public.disable_cleanup(plan.keep);
     fs::set_permissions(public.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
 
     let mut around = Surroundings {
@@ -104,6 +107,9 @@ pub fn run(plan: &Plan) -> anyhow::Result<()> {
         println!("\ntargets\n{verdicts}");
     }
     println!("written to {}", plan.output.display());
+    if plan.keep {
+        println!("configurations and logs are in {}", public.path().display());
+    }
     if failures.is_empty() {
         Ok(())
     } else {

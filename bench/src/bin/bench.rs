@@ -62,6 +62,9 @@ struct Arguments {
     /// Everything once and short: whether it works, not how fast it is
     #[arg(long)]
     quick: bool,
+    /// Also measure this forwarder, started as `PATH LISTEN_PORT TARGET_PORT epoll`, beside the floor
+    #[arg(long)]
+    reference: Option<PathBuf>,
     /// HAProxy's program
     #[arg(long, default_value = "/usr/sbin/haproxy")]
     haproxy: PathBuf,
@@ -77,6 +80,9 @@ struct Arguments {
     /// The CPU of load and back end
     #[arg(long, default_value_t = 1)]
     load_cpu: usize,
+    /// Leave configurations and logs behind, and tell where
+    #[arg(long)]
+    keep: bool,
     /// Where the figures go
     #[arg(long, default_value = "target/bench/postgres.json")]
     output: PathBuf,
@@ -113,6 +119,14 @@ impl Arguments {
             .parent()
             .context("this program lies nowhere")?
             .to_owned();
+        let mut proxies = if self.proxies.is_empty() {
+            Proxy::ALL.to_vec()
+        } else {
+            self.proxies.clone()
+        };
+        if self.reference.is_some() {
+            proxies.push(Proxy::Reference);
+        }
         let loads = self
             .workloads
             .iter()
@@ -122,15 +136,13 @@ impl Arguments {
             loads,
             programs: Programs {
                 sluice: self.sluice.unwrap_or_else(|| own.join("sluice")),
+                reference: self.reference.unwrap_or_default(),
                 haproxy: self.haproxy,
                 pgbouncer: self.pgbouncer,
                 own,
             },
-            proxies: if self.proxies.is_empty() {
-                Proxy::ALL.to_vec()
-            } else {
-                self.proxies
-            },
+            proxies,
+            keep: self.keep,
             warm_up: self.warm_up,
             stream_rows: self.stream_rows,
             proxy_cpu: self.proxy_cpu,

@@ -32,6 +32,8 @@ pub enum Proxy {
     Direct,
     /// The minimal forwarder.
     Floor,
+    /// Another forwarder, to compare the floor with.
+    Reference,
     /// HAProxy in TCP mode.
     Haproxy,
     /// PgBouncer, session pooling.
@@ -47,7 +49,7 @@ pub enum Proxy {
 }
 
 impl Proxy {
-    /// All, in the order of the table.
+    /// All but `Reference`, in the order of the table.
     pub const ALL: [Self; 8] = [
         Self::Direct,
         Self::Floor,
@@ -64,6 +66,7 @@ impl Proxy {
         match self {
             Self::Direct => "direct",
             Self::Floor => report::FLOOR,
+            Self::Reference => "reference",
             Self::Haproxy => report::HAPROXY,
             Self::Pgbouncer => report::PGBOUNCER,
             Self::Sluice => "sluice",
@@ -90,6 +93,7 @@ impl Proxy {
     fn program(self, programs: &Programs) -> Option<(&Path, &'static str)> {
         match self {
             Self::Direct | Self::Floor => None,
+            Self::Reference => Some((&programs.reference, "name a forwarder with --reference")),
             Self::Haproxy => Some((&programs.haproxy, "apt-get install haproxy")),
             Self::Pgbouncer | Self::PgbouncerTls => Some((&programs.pgbouncer, "apt-get install pgbouncer")),
             Self::Sluice | Self::SluiceNomask | Self::SluiceTls => {
@@ -102,6 +106,8 @@ impl Proxy {
 /// Where the programs are.
 #[derive(Clone, Debug)]
 pub struct Programs {
+    /// A forwarder that takes `LISTEN_PORT TARGET_PORT epoll`.
+    pub reference: PathBuf,
     /// HAProxy.
     pub haproxy: PathBuf,
     /// PgBouncer.
@@ -215,6 +221,14 @@ impl Surroundings {
                     .arg("--listen")
                     .arg(address.to_string());
                 command.arg(self.back_end.to_string());
+                command
+            }
+            Proxy::Reference => {
+                let mut command = foreign(&self.programs.reference, None);
+                command
+                    .arg(address.port().to_string())
+                    .arg(self.back_end.port().to_string())
+                    .arg("epoll");
                 command
             }
             Proxy::Haproxy => {
@@ -388,6 +402,7 @@ mod tests {
     fn every_missing_program_is_told_once() {
         let nowhere = |name: &str| PathBuf::from("/nowhere").join(name);
         let programs = Programs {
+            reference: nowhere("reference"),
             haproxy: nowhere("haproxy"),
             pgbouncer: nowhere("pgbouncer"),
             sluice: nowhere("sluice"),
@@ -412,6 +427,7 @@ mod tests {
         let public = PathBuf::from("/p");
         let around = Surroundings {
             programs: Programs {
+                reference: PathBuf::new(),
                 haproxy: PathBuf::new(),
                 pgbouncer: PathBuf::new(),
                 sluice: PathBuf::new(),
