@@ -72,14 +72,19 @@ impl<'a> Mechanisms<'a> {
 
     /// The names.
     pub fn iter(&self) -> impl Iterator<Item = &'a [u8]> + 'a {
-        self.0.split(|&byte| byte == 0).take_while(|name| !name.is_empty())
+        self.0
+            .split(|&byte| byte == 0)
+            .take_while(|name| !name.is_empty())
     }
 }
 
 /// Reads the body of a BackendKeyData message of protocol 3.0.
 pub fn backend_key_data(body: &[u8]) -> Result<CancelKey, ProtocolError> {
     let mut reader = Reader::new(body);
-    let key = CancelKey { process: reader.u32()?, secret: reader.u32()? };
+    let key = CancelKey {
+        process: reader.u32()?,
+        secret: reader.u32()?,
+    };
     reader.finish()?;
     Ok(key)
 }
@@ -97,7 +102,10 @@ impl<'a> ParameterStatus<'a> {
     /// Reads the body of a ParameterStatus message.
     pub fn parse(body: &'a [u8]) -> Result<Self, ProtocolError> {
         let mut reader = Reader::new(body);
-        let this = Self { name: reader.string()?, value: reader.string()? };
+        let this = Self {
+            name: reader.string()?,
+            value: reader.string()?,
+        };
         reader.finish()?;
         Ok(this)
     }
@@ -193,7 +201,10 @@ impl<'a> CommandComplete<'a> {
         let mut reader = Reader::new(body);
         let tag = reader.string()?;
         reader.finish()?;
-        Ok(Self { tag, rows: trailing_number(tag) })
+        Ok(Self {
+            tag,
+            rows: trailing_number(tag),
+        })
     }
 }
 
@@ -204,9 +215,9 @@ fn trailing_number(tag: &[u8]) -> Option<u64> {
     if digits == 0 || word.last() != Some(&b' ') {
         return None;
     }
-    number
-        .iter()
-        .try_fold(0_u64, |value, digit| value.checked_mul(10)?.checked_add(u64::from(digit - b'0')))
+    number.iter().try_fold(0_u64, |value, digit| {
+        value.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
+    })
 }
 
 /// The transaction's state at the end of a cycle.
@@ -267,7 +278,10 @@ impl<'a> CopyResponse<'a> {
         let format = Format::from_code(reader.u8()?.into())?;
         let column_formats = reader.formats()?;
         reader.finish()?;
-        Ok(Self { format, column_formats })
+        Ok(Self {
+            format,
+            column_formats,
+        })
     }
 }
 
@@ -286,7 +300,11 @@ impl<'a> Notification<'a> {
     /// Reads the body of a NotificationResponse message.
     pub fn parse(body: &'a [u8]) -> Result<Self, ProtocolError> {
         let mut reader = Reader::new(body);
-        let this = Self { process: reader.u32()?, channel: reader.string()?, payload: reader.string()? };
+        let this = Self {
+            process: reader.u32()?,
+            channel: reader.string()?,
+            payload: reader.string()?,
+        };
         reader.finish()?;
         Ok(this)
     }
@@ -319,7 +337,10 @@ impl NegotiateProtocolVersion {
             reader.string()?;
         }
         reader.finish()?;
-        Ok(Self { version, unknown_options })
+        Ok(Self {
+            version,
+            unknown_options,
+        })
     }
 }
 
@@ -356,7 +377,9 @@ impl<'a> Fields<'a> {
 
     /// The text of the first field of that kind.
     pub fn of(&self, kind: u8) -> Option<&'a [u8]> {
-        self.iter().find(|field| field.kind == kind).map(|field| field.value)
+        self.iter()
+            .find(|field| field.kind == kind)
+            .map(|field| field.value)
     }
 
     /// The SQLSTATE.
@@ -394,5 +417,7 @@ pub(super) fn is_fatal(first_bytes: &[u8]) -> bool {
 
 /// The SQLSTATE, if it lies in the first bytes of an error.
 pub(super) fn sqlstate_of(first_bytes: &[u8]) -> Option<SqlState> {
-    fields(first_bytes).find(|field| field.kind == b'C').and_then(|field| SqlState::from_bytes(field.value))
+    fields(first_bytes)
+        .find(|field| field.kind == b'C')
+        .and_then(|field| SqlState::from_bytes(field.value))
 }

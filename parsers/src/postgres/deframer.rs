@@ -121,7 +121,10 @@ impl Default for Deframer {
 impl Deframer {
     /// A deframer at the start of a stream; takes no memory yet.
     pub const fn new() -> Self {
-        Self { state: State::Clear, carry: Vec::new() }
+        Self {
+            state: State::Clear,
+            carry: Vec::new(),
+        }
     }
 
     /// Gives the next piece of `chunk` from `*at` on and moves `*at` behind it.
@@ -206,9 +209,20 @@ impl Deframer {
                 Piece::NeedMore
             }
             Take::Parts => {
-                self.state = State::Passing { tag: header.tag, left: frame_len - rest.len(), frame_len };
+                self.state = State::Passing {
+                    tag: header.tag,
+                    left: frame_len - rest.len(),
+                    frame_len,
+                };
                 let end = chunk.len();
-                Piece::Part { tag: header.tag, start, end, first: true, last: false, frame_len }
+                Piece::Part {
+                    tag: header.tag,
+                    start,
+                    end,
+                    first: true,
+                    last: false,
+                    frame_len,
+                }
             }
         }
     }
@@ -248,8 +262,15 @@ impl Deframer {
                 let frame_len = header.frame_len();
                 if wanted == Take::Parts && frame_len > HEADER_BYTES {
                     let left = frame_len - HEADER_BYTES;
-                    self.state = State::Given(After::Passing { tag: header.tag, left, frame_len });
-                    return Ok(Piece::Head { tag: header.tag, frame_len });
+                    self.state = State::Given(After::Passing {
+                        tag: header.tag,
+                        left,
+                        frame_len,
+                    });
+                    return Ok(Piece::Head {
+                        tag: header.tag,
+                        frame_len,
+                    });
                 }
                 self.carry.reserve(frame_len.min(CARRY_RESERVE_BYTES));
                 self.state = State::Gathering { frame_len };
@@ -261,9 +282,23 @@ impl Deframer {
                 let len = left.min(rest.len());
                 *at = start + len;
                 let last = len == left;
-                self.state =
-                    if last { State::Clear } else { State::Passing { tag, left: left - len, frame_len } };
-                Ok(Piece::Part { tag, start, end: *at, first: false, last, frame_len })
+                self.state = if last {
+                    State::Clear
+                } else {
+                    State::Passing {
+                        tag,
+                        left: left - len,
+                        frame_len,
+                    }
+                };
+                Ok(Piece::Part {
+                    tag,
+                    start,
+                    end: *at,
+                    first: false,
+                    last,
+                    frame_len,
+                })
             }
         }
     }
@@ -306,9 +341,185 @@ impl After {
 #[inline]
 fn check_limit(header: Header, wanted: Take) -> Result<(), ProtocolError> {
     match wanted {
-        Take::Whole { limit } if header.len > limit => {
-            Err(ProtocolError::FrameOverLimit { tag: header.tag, len: header.len, limit })
-        }
+        Take::Whole { limit } if header.len > limit => Err(ProtocolError::FrameOverLimit {
+            tag: header.tag,
+            len: header.len,
+            limit,
+        }),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn encode(frames: &[(u8, Vec<u8>)]) -> Vec<u8> {
+        let mut wire = Vec::new();
+        for (tag, body) in frames {
+            wire.push(*tag);
+            wire.extend_from_slice(&u32::try_from(body.len() + 4).unwrap().to_be_bytes());
+            wire.extend_from_slice(body);
+        }
+        wire
+    }
+
+    /// The frames of a stream that comes in these chunks, with how many came without a copy.
+    fn decode<'a>(
+        chunks: impl Iterator<Item = &'a [u8]>,
+        take: impl Fn(Header) -> Take,
+    ) -> Result<(Vec<(u8, Vec<u8>)>, usize), ProtocolError> {
+        let mut deframer = Deframer::new();
+        let mut frames = Vec::new();
+        let mut parts: Vec<u8> = Vec::new();
+        let mut whole = 0;
+        let mut push = |frame: &[u8]| frames.push((frame[0], frame[HEADER_BYTES..].to_vec()));
+        for chunk in chunks {
+            let mut at = 0;
+            loop {
+                match deframer.next(chunk, &mut at, &take)? {
+                    Piece::Frame { start, end } => {
+                        whole += 1;
+                        push(&chunk[start..end]);
+                    }
+                    Piece::Gathered => push(deframer.gathered()),
+                    Piece::Head { tag, frame_len } => {
+                        assert_eq!((tag, deframer.gathered().len()), (deframer.gathered()[0], HEADER_BYTES));
+                        assert!(frame_len > HEADER_BYTES && parts.is_empty());
+                        parts.extend_from_slice(deframer.gathered());
+                    }
+                    Piece::Part { tag, start, end, first, last, frame_len } => {
+                        assert_eq!(first, parts.is_empty(), "only the first part begins with the header");
+                        parts.extend_from_slice(&chunk[start..end]);
+                        assert_eq!((parts[0], parts.len() == frame_len), (tag, last));
+                        if last {
+                            push(&std::mem::take(&mut parts));
+                        }
+                    }
+                    Piece::NeedMore => break,
+                }
+            }
+            assert_eq!(at, chunk.len(), "a chunk is used up");
+        }
+        assert!(deframer.is_clear());
+        Ok((frames, whole))
+    }
+
+    fn whole(_: Header) -> Take {
+        Take::Whole { limit: 1 << 20 }
+    }
+
+    proptest! {
+        #[test]
+        fn every_split_gives_the_same_frames(
+            sent in vec((any::<u8>(), vec(any::<u8>(), 0..40)), 0..6),
+            parts_of in any::<u8>(),
+        ) {
+            let wire = encode(&sent);
+            let mixed = |header: Header| match header.tag < parts_of {
+                true => Take::Parts,
+                false => Take::Whole { limit: 100 },
+            };
+            for size in 1..=wire.len() {
+                prop_assert_eq!(&decode(wire.chunks(size), mixed).unwrap().0, &sent, "reads of {} bytes", size);
+            }
+            for cut in 0..=wire.len() {
+                let (left, right) = wire.split_at(cut);
+                let (frames, _) = decode([left, right].into_iter(), mixed).unwrap();
+                prop_assert_eq!(&frames, &sent, "cut at {}", cut);
+            }
+        }
+    }
+
+    #[test]
+    fn what_lies_whole_in_a_chunk_is_not_copied() {
+        let sent = [(b'D', vec![1; 10]), (b'D', vec![]), (b'C', vec![2; 300])];
+        let wire = encode(&sent);
+        for take in [whole, |_| Take::Parts] {
+            let (frames, uncopied) = decode([wire.as_slice()].into_iter(), take).unwrap();
+            assert_eq!((frames.as_slice(), uncopied), (&sent[..], 3));
+        }
+    }
+
+    #[test]
+    fn bad_frames() {
+        let small = |_| Take::Whole { limit: 10 };
+        for (name, wire, want) in [
+            ("length 3", &b"Q\0\0\0\x03"[..], ProtocolError::FrameLength { tag: b'Q', len: 3 }),
+            (
+                "over the protocol's limit",
+                b"Q\x40\0\0\0",
+                ProtocolError::FrameLength { tag: b'Q', len: 0x4000_0000 },
+            ),
+            (
+                "over the reader's limit",
+                b"Q\0\0\0\x0b1234567",
+                ProtocolError::FrameOverLimit { tag: b'Q', len: 11, limit: 10 },
+            ),
+        ] {
+            for size in 1..=wire.len() {
+                assert_eq!(decode(wire.chunks(size), small).err(), Some(want), "{name}, reads of {size} bytes");
+            }
+        }
+    }
+
+    #[test]
+    fn a_large_frame_in_parts_is_never_gathered() {
+        let len: u32 = 1 << 30;
+        let mut deframer = Deframer::new();
+        let mut head = vec![b'd'];
+        head.extend_from_slice(&(len - 2).to_be_bytes());
+        let chunk = [0; 1 << 16];
+        let mut passed = 0;
+        let mut at = 0;
+        assert!(deframer.next(&head[..3], &mut at, |_| Take::Parts).is_ok());
+        at = 0;
+        assert!(matches!(deframer.next(&head[3..], &mut at, |_| Take::Parts), Ok(Piece::Head { .. })));
+        while passed < len as usize - 6 {
+            at = 0;
+            let Ok(Piece::Part { start, end, .. }) = deframer.next(&chunk, &mut at, |_| Take::Parts) else {
+                panic!("a part");
+            };
+            passed += end - start;
+            assert!(deframer.carry.capacity() <= CARRY_KEEP_BYTES);
+        }
+        assert!(deframer.is_clear());
+    }
+
+    #[test]
+    fn large_memory_is_returned() {
+        let wire = encode(&[(b'Q', vec![7; 100_000]), (b'S', vec![])]);
+        let mut deframer = Deframer::new();
+        let mut at = 0;
+        assert_eq!(deframer.next(&wire[..50_000], &mut at, whole), Ok(Piece::NeedMore));
+        assert_eq!((deframer.carried(), deframer.is_clear()), (50_000, false));
+        at = 0;
+        assert_eq!(deframer.next(&wire[50_000..], &mut at, whole), Ok(Piece::Gathered));
+        assert_eq!(deframer.gathered().len(), 100_005);
+        assert!(deframer.is_clear());
+        let end = wire.len() - 50_000;
+        assert_eq!(
+            deframer.next(&wire[50_000..], &mut at, whole),
+            Ok(Piece::Frame { start: end - 5, end })
+        );
+        assert_eq!(deframer.carry.capacity(), 0);
+    }
+
+    #[test]
+    fn gathered_bytes_can_be_changed_and_wiped() {
+        let wire = encode(&[(b'p', b"secret\0".to_vec())]);
+        let mut deframer = Deframer::new();
+        for half in [&wire[..6], &wire[6..]] {
+            let mut at = 0;
+            let _ = deframer.next(half, &mut at, whole).unwrap();
+        }
+        deframer.gathered_mut()[5] = b'S';
+        assert_eq!(&deframer.gathered()[5..], b"Secret\0");
+        deframer.wipe();
+        assert_eq!(deframer.gathered(), b"");
+        assert!(deframer.is_clear());
     }
 }

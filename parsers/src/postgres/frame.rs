@@ -73,9 +73,14 @@ impl<'a> Frame<'a> {
             return Err(ProtocolError::Truncated { at: bytes.len() });
         }
         if body.len() > header.body_len() {
-            return Err(ProtocolError::Trailing { left: body.len() - header.body_len() });
+            return Err(ProtocolError::Trailing {
+                left: body.len() - header.body_len(),
+            });
         }
-        Ok(Self { tag: header.tag, body })
+        Ok(Self {
+            tag: header.tag,
+            body,
+        })
     }
 }
 
@@ -129,18 +134,39 @@ mod tests {
     fn headers() {
         for (name, input, want) in [
             ("sync", *b"S\0\0\0\x04", Ok(Header { tag: b'S', len: 4 })),
-            ("length below 4", *b"Q\0\0\0\x03", Err(ProtocolError::FrameLength { tag: b'Q', len: 3 })),
-            ("length zero", *b"Q\0\0\0\0", Err(ProtocolError::FrameLength { tag: b'Q', len: 0 })),
+            (
+                "length below 4",
+                *b"Q\0\0\0\x03",
+                Err(ProtocolError::FrameLength { tag: b'Q', len: 3 }),
+            ),
+            (
+                "length zero",
+                *b"Q\0\0\0\0",
+                Err(ProtocolError::FrameLength { tag: b'Q', len: 0 }),
+            ),
             (
                 "length negative",
                 *b"Q\xff\xff\xff\xff",
-                Err(ProtocolError::FrameLength { tag: b'Q', len: u32::MAX }),
+                Err(ProtocolError::FrameLength {
+                    tag: b'Q',
+                    len: u32::MAX,
+                }),
             ),
-            ("largest", *b"d\x3f\xff\xff\xfe", Ok(Header { tag: b'd', len: FRAME_LEN_MAX })),
+            (
+                "largest",
+                *b"d\x3f\xff\xff\xfe",
+                Ok(Header {
+                    tag: b'd',
+                    len: FRAME_LEN_MAX,
+                }),
+            ),
             (
                 "one over the largest",
                 *b"d\x3f\xff\xff\xff",
-                Err(ProtocolError::FrameLength { tag: b'd', len: FRAME_LEN_MAX + 1 }),
+                Err(ProtocolError::FrameLength {
+                    tag: b'd',
+                    len: FRAME_LEN_MAX + 1,
+                }),
             ),
         ] {
             assert_eq!(parse_header(&input), want, "{name}");
@@ -150,11 +176,30 @@ mod tests {
     #[test]
     fn whole_frames() {
         for (name, input, want) in [
-            ("empty body", &b"S\0\0\0\x04"[..], Ok(Frame { tag: b'S', body: b"" })),
-            ("a body", b"Z\0\0\0\x05I", Ok(Frame { tag: b'Z', body: b"I" })),
+            (
+                "empty body",
+                &b"S\0\0\0\x04"[..],
+                Ok(Frame { tag: b'S', body: b"" }),
+            ),
+            (
+                "a body",
+                b"Z\0\0\0\x05I",
+                Ok(Frame {
+                    tag: b'Z',
+                    body: b"I",
+                }),
+            ),
             ("header cut", b"Z\0\0\0", Err(ProtocolError::Truncated { at: 4 })),
-            ("body cut", b"Z\0\0\0\x06I", Err(ProtocolError::Truncated { at: 6 })),
-            ("a byte too many", b"Z\0\0\0\x05II", Err(ProtocolError::Trailing { left: 1 })),
+            (
+                "body cut",
+                b"Z\0\0\0\x06I",
+                Err(ProtocolError::Truncated { at: 6 }),
+            ),
+            (
+                "a byte too many",
+                b"Z\0\0\0\x05II",
+                Err(ProtocolError::Trailing { left: 1 }),
+            ),
         ] {
             assert_eq!(Frame::from_bytes(input), want, "{name}");
         }

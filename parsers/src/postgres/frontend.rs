@@ -61,7 +61,11 @@ impl<'a> Parse<'a> {
         let count = reader.count()?;
         let parameter_types = Oids(reader.bytes(usize::from(count) * 4)?);
         reader.finish()?;
-        Ok(Self { name, sql, parameter_types })
+        Ok(Self {
+            name,
+            sql,
+            parameter_types,
+        })
     }
 }
 
@@ -82,7 +86,11 @@ impl<'a> Oids<'a> {
 
     /// The OIDs.
     pub fn iter(&self) -> impl Iterator<Item = u32> + 'a {
-        self.0.as_chunks::<4>().0.iter().map(|word| u32::from_be_bytes(*word))
+        self.0
+            .as_chunks::<4>()
+            .0
+            .iter()
+            .map(|word| u32::from_be_bytes(*word))
     }
 
     pub(super) fn read(reader: &mut Reader<'a>, count: u16) -> Result<Self, ProtocolError> {
@@ -138,7 +146,13 @@ impl<'a> Bind<'a> {
         }
         let result_formats = reader.formats()?;
         reader.finish()?;
-        Ok(Self { portal, statement, parameter_formats, parameters, result_formats })
+        Ok(Self {
+            portal,
+            statement,
+            parameter_formats,
+            parameters,
+            result_formats,
+        })
     }
 }
 
@@ -245,7 +259,12 @@ impl<'a> FunctionCall<'a> {
         }
         let result_format = Format::from_code(reader.i16()?)?;
         reader.finish()?;
-        Ok(Self { function, argument_formats, arguments, result_format })
+        Ok(Self {
+            function,
+            argument_formats,
+            arguments,
+            result_format,
+        })
     }
 
     /// Reads the function from the first bytes of a body.

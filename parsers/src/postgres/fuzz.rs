@@ -9,7 +9,9 @@ use super::startup::{self, options};
 
 /// Frames are the same however the stream is cut: the first byte says into chunks of which length.
 pub fn fuzz_frames(data: &[u8]) {
-    let Some((size, wire)) = data.split_first() else { return };
+    let Some((size, wire)) = data.split_first() else {
+        return;
+    };
     let whole = frames(wire, wire.len().max(1));
     let cut = frames(wire, usize::from(*size).max(1));
     // An error shows earlier or later, but the frames before it are the same.
@@ -35,7 +37,13 @@ fn frames(wire: &[u8], size: usize) -> Vec<Vec<u8>> {
                 Ok(Piece::Frame { start, end }) => frames.push(chunk[start..end].to_vec()),
                 Ok(Piece::Gathered) => frames.push(deframer.gathered().to_vec()),
                 Ok(Piece::Head { .. }) => parts.extend_from_slice(deframer.gathered()),
-                Ok(Piece::Part { start, end, last, frame_len, .. }) => {
+                Ok(Piece::Part {
+                    start,
+                    end,
+                    last,
+                    frame_len,
+                    ..
+                }) => {
                     parts.extend_from_slice(&chunk[start..end]);
                     if last {
                         assert_eq!(parts.len(), frame_len);
@@ -82,12 +90,24 @@ pub fn fuzz_frontend(body: &[u8]) {
     let _ = frontend::Execute::parse(body);
     let _ = frontend::SaslInitialResponse::parse(body);
     if let Ok(parse) = frontend::Parse::parse(body) {
-        assert_eq!(parse.parameter_types.iter().count(), parse.parameter_types.count());
+        assert_eq!(
+            parse.parameter_types.iter().count(),
+            parse.parameter_types.count()
+        );
     }
     if let Ok(bind) = frontend::Bind::parse(body) {
-        assert_eq!(bind.parameters.iter().count(), usize::from(bind.parameters.count()));
+        assert_eq!(
+            bind.parameters.iter().count(),
+            usize::from(bind.parameters.count())
+        );
         let head = frontend::BindHead::parse(body);
-        assert_eq!(head, Some(frontend::BindHead { portal: bind.portal, statement: bind.statement }));
+        assert_eq!(
+            head,
+            Some(frontend::BindHead {
+                portal: bind.portal,
+                statement: bind.statement
+            })
+        );
     }
     if let Ok(call) = frontend::FunctionCall::parse(body) {
         assert_eq!(call.arguments.iter().count(), usize::from(call.arguments.count()));
@@ -114,7 +134,10 @@ pub fn fuzz_backend(body: &[u8]) {
     }
     if let Ok(fields) = backend::Fields::parse(body) {
         for field in fields.iter() {
-            assert_eq!(body.get(field.start..field.start + field.value.len()), Some(field.value));
+            assert_eq!(
+                body.get(field.start..field.start + field.value.len()),
+                Some(field.value)
+            );
         }
     }
     for size in [1, 3, body.len().max(1)] {
@@ -144,7 +167,14 @@ fn row_in_parts(body: &[u8], size: usize) -> Row {
         loop {
             match walk.next(part, &mut at).ok()? {
                 row::PartPiece::Null { .. } => values.push(None),
-                row::PartPiece::Value { index, start, end, first, last, len } => {
+                row::PartPiece::Value {
+                    index,
+                    start,
+                    end,
+                    first,
+                    last,
+                    len,
+                } => {
                     if first {
                         values.push(Some(Vec::new()));
                     }
@@ -177,7 +207,11 @@ pub fn fuzz_model(data: &[u8]) {
         Sent::CopyFail,
     ];
     const TAGS: &[u8] = b"TDCIEZ123sntVGHdcNSAW";
-    const ERRORS: [&[u8]; 3] = [b"VERROR\0C42601\0\0", b"VERROR\0C57014\0\0", b"VFATAL\0C57P01\0\0"];
+    const ERRORS: [&[u8]; 3] = [
+        b"VERROR\0C42601\0\0",
+        b"VERROR\0C57014\0\0",
+        b"VFATAL\0C57P01\0\0",
+    ];
 
     let mut model = Model::new();
     let mut given = 0_u32;
@@ -185,7 +219,9 @@ pub fn fuzz_model(data: &[u8]) {
     for &byte in data {
         let choice = usize::from(byte & 0x7f);
         if byte < 0x80 {
-            let Ok(placed) = model.sent(KINDS[choice % KINDS.len()], given) else { break };
+            let Ok(placed) = model.sent(KINDS[choice % KINDS.len()], given) else {
+                break;
+            };
             if let super::model::Placed::Skipped(tag) | super::model::Placed::Silent(tag) = placed {
                 returned.push(tag);
             }
@@ -222,9 +258,14 @@ pub fn fuzz_model(data: &[u8]) {
 pub fn fuzz_scram(data: &[u8]) {
     let _ = scram::end_point::hash(data);
     let iterations = std::num::NonZeroU32::MIN;
-    for binding in [server::Binding::None, server::Binding::TlsServerEndPoint(vec![7; 32])] {
+    for binding in [
+        server::Binding::None,
+        server::Binding::TlsServerEndPoint(vec![7; 32]),
+    ] {
         for mechanism in [scram::SCRAM_SHA_256, scram::SCRAM_SHA_256_PLUS] {
-            let Ok(exchange) = server::Exchange::begin(mechanism, &binding, data) else { continue };
+            let Ok(exchange) = server::Exchange::begin(mechanism, &binding, data) else {
+                continue;
+            };
             let (exchange, _) = exchange.challenge(scram::Verifier::mock(b"s", data, iterations), [1; 18]);
             assert!(exchange.check(data).is_err());
         }

@@ -320,7 +320,9 @@ impl<T> Model<T> {
             Course::Ending | Course::Ended => return Err(ModelError::Ended),
             Course::Skip | Course::PerhapsSkip => match what {
                 Sent::Sync => {}
-                Sent::CopyData | Sent::CopyDone | Sent::CopyFail | Sent::Flush => return Ok(Placed::Silent(tag)),
+                Sent::CopyData | Sent::CopyDone | Sent::CopyFail | Sent::Flush => {
+                    return Ok(Placed::Silent(tag));
+                }
                 _ if self.course == Course::PerhapsSkip => return Err(ModelError::Uncertain { sent: what }),
                 _ => return Ok(Placed::Skipped(tag)),
             },
@@ -367,7 +369,11 @@ impl<T> Model<T> {
     /// Notes a message that is not answered. A time-out runs only inside of a run of the extended protocol.
     fn silence(&mut self, what: Sent) {
         if self.course == Course::Run {
-            let quiet = if what == Sent::Flush { Quiet::Flushes } else { Quiet::CopyMessages };
+            let quiet = if what == Sent::Flush {
+                Quiet::Flushes
+            } else {
+                Quiet::CopyMessages
+            };
             self.quiet = self.quiet.max(quiet);
         }
     }

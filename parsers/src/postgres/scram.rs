@@ -130,7 +130,13 @@ impl fmt::Debug for SaltedKeys {
 pub fn derive(password: &[u8], salt: &[u8], iterations: NonZeroU32) -> SaltedKeys {
     let password = normalize(password);
     let mut salted: Key = Zeroizing::new([0; KEY_BYTES]);
-    pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, iterations, salt, &password, salted.as_mut());
+    pbkdf2::derive(
+        pbkdf2::PBKDF2_HMAC_SHA256,
+        iterations,
+        salt,
+        &password,
+        salted.as_mut(),
+    );
     SaltedKeys {
         client_key: *hmac_sha256(salted.as_ref(), &[b"Client Key"]),
         server_key: *hmac_sha256(salted.as_ref(), &[b"Server Key"]),
@@ -138,7 +144,9 @@ pub fn derive(password: &[u8], salt: &[u8], iterations: NonZeroU32) -> SaltedKey
 }
 
 fn normalize(password: &[u8]) -> Zeroizing<Vec<u8>> {
-    let prepared = str::from_utf8(password).ok().and_then(|text| stringprep::saslprep(text).ok());
+    let prepared = str::from_utf8(password)
+        .ok()
+        .and_then(|text| stringprep::saslprep(text).ok());
     Zeroizing::new(match prepared {
         Some(text) => text.into_owned().into_bytes(),
         None => password.to_vec(),
@@ -165,11 +173,22 @@ impl Verifier {
         let (parameters, keys) = rest.split_once('$')?;
         let (iterations, salt) = parameters.split_once(':')?;
         let (stored, server) = keys.split_once(':')?;
-        let iterations = iterations.parse().ok().filter(|count| (1..=ITERATIONS_MAX).contains(count))?;
-        let salt = STANDARD.decode(salt).ok().filter(|salt| (1..=SALT_BYTES_MAX).contains(&salt.len()))?;
+        let iterations = iterations
+            .parse()
+            .ok()
+            .filter(|count| (1..=ITERATIONS_MAX).contains(count))?;
+        let salt = STANDARD
+            .decode(salt)
+            .ok()
+            .filter(|salt| (1..=SALT_BYTES_MAX).contains(&salt.len()))?;
         let stored_key = STANDARD.decode(stored).ok()?.try_into().ok()?;
         let server_key = STANDARD.decode(server).ok()?.try_into().ok()?;
-        Some(Self { iterations, salt, stored_key, server_key })
+        Some(Self {
+            iterations,
+            salt,
+            stored_key,
+            server_key,
+        })
     }
 
     /// The verifier of keys that were derived from this salt and number of iterations.
@@ -216,7 +235,9 @@ impl Verifier {
 
 impl fmt::Debug for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Verifier").field("iterations", &self.iterations).finish_non_exhaustive()
+        f.debug_struct("Verifier")
+            .field("iterations", &self.iterations)
+            .finish_non_exhaustive()
     }
 }
 
@@ -273,7 +294,9 @@ fn attribute<'a>(
     name: char,
     what: &'static str,
 ) -> Result<(&'a str, Option<&'a str>), ScramError> {
-    let value = attributes.strip_prefix(name).and_then(|rest| rest.strip_prefix('='));
+    let value = attributes
+        .strip_prefix(name)
+        .and_then(|rest| rest.strip_prefix('='));
     let value = value.ok_or(ScramError::Malformed { what })?;
     Ok(match value.split_once(',') {
         Some((value, rest)) => (value, Some(rest)),

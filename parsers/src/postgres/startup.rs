@@ -106,7 +106,10 @@ pub fn parse(buf: &[u8]) -> Result<Parsed<'_>, ProtocolError> {
             Packet::GssEncRequest
         }
         CANCEL_REQUEST => {
-            let key = CancelKey { process: reader.u32()?, secret: reader.u32()? };
+            let key = CancelKey {
+                process: reader.u32()?,
+                secret: reader.u32()?,
+            };
             reader.finish()?;
             Packet::CancelRequest(key)
         }
@@ -115,7 +118,10 @@ pub fn parse(buf: &[u8]) -> Result<Parsed<'_>, ProtocolError> {
             if major != 3 {
                 return Err(ProtocolError::Version { major, minor });
             }
-            Packet::Startup(StartupMessage { minor, pairs: checked_pairs(reader.rest())? })
+            Packet::Startup(StartupMessage {
+                minor,
+                pairs: checked_pairs(reader.rest())?,
+            })
         }
     };
     Ok(Parsed::Packet { packet, used })
@@ -162,12 +168,17 @@ impl Parameter<'_> {
 impl<'a> StartupMessage<'a> {
     /// Every parameter in the order sent, duplicates included.
     pub fn parameters(&self) -> Parameters<'a> {
-        Parameters { reader: Reader::new(self.pairs) }
+        Parameters {
+            reader: Reader::new(self.pairs),
+        }
     }
 
     /// The value that takes effect for a reserved name: the last one sent.
     pub fn last(&self, name: &[u8]) -> Option<&'a [u8]> {
-        self.parameters().filter(|parameter| parameter.name == name).last().map(|parameter| parameter.value)
+        self.parameters()
+            .filter(|parameter| parameter.name == name)
+            .last()
+            .map(|parameter| parameter.value)
     }
 
     /// The login name; the server refuses an empty one.
@@ -177,7 +188,9 @@ impl<'a> StartupMessage<'a> {
 
     /// The database; the server takes the login name where it is missing or empty.
     pub fn database(&self) -> Option<&'a [u8]> {
-        self.last(b"database").filter(|database| !database.is_empty()).or_else(|| self.user())
+        self.last(b"database")
+            .filter(|database| !database.is_empty())
+            .or_else(|| self.user())
     }
 
     /// The command line to be split by [`options::split`].
@@ -195,7 +208,8 @@ impl<'a> StartupMessage<'a> {
     /// Parameters that are settings, in the order sent, duplicates included: the server applies them in that order and
     /// after those of `options`.
     pub fn settings(&self) -> impl Iterator<Item = Parameter<'a>> {
-        self.parameters().filter(|parameter| !parameter.is_protocol_option() && !parameter.is_reserved())
+        self.parameters()
+            .filter(|parameter| !parameter.is_protocol_option() && !parameter.is_reserved())
     }
 
     /// Options of the protocol, none of which is known.
@@ -224,7 +238,10 @@ impl<'a> StartupMessage<'a> {
 /// The spellings of `false` of the server's `parse_bool`: unique prefixes in any case.
 fn is_false(value: &[u8]) -> bool {
     let is = |word: &[u8], least: usize| {
-        value.len() >= least && word.get(..value.len()).is_some_and(|head| head.eq_ignore_ascii_case(value))
+        value.len() >= least
+            && word
+                .get(..value.len())
+                .is_some_and(|head| head.eq_ignore_ascii_case(value))
     };
     is(b"false", 1) || is(b"no", 1) || is(b"off", 2) || value == b"0"
 }
@@ -288,15 +305,34 @@ mod tests {
 
     #[test]
     fn first_packets() {
-        let key = CancelKey { process: 7, secret: 0xdead_beef };
+        let key = CancelKey {
+            process: 7,
+            secret: 0xdead_beef,
+        };
         let whole = |packet| Ok(Parsed::Packet { packet, used: 8 });
         for (name, input, want) in [
             ("nothing", vec![], Ok(Parsed::Incomplete { need: 8 })),
             ("three bytes", vec![0, 0, 0], Ok(Parsed::Incomplete { need: 8 })),
-            ("length alone", vec![0, 0, 0, 16], Ok(Parsed::Incomplete { need: 16 })),
-            ("length 7", vec![0, 0, 0, 7], Err(ProtocolError::StartupLength { len: 7 })),
-            ("longest", vec![0, 0, 0x27, 0x14], Ok(Parsed::Incomplete { need: 10_004 })),
-            ("too long", vec![0, 0, 0x27, 0x15], Err(ProtocolError::StartupLength { len: 10_005 })),
+            (
+                "length alone",
+                vec![0, 0, 0, 16],
+                Ok(Parsed::Incomplete { need: 16 }),
+            ),
+            (
+                "length 7",
+                vec![0, 0, 0, 7],
+                Err(ProtocolError::StartupLength { len: 7 }),
+            ),
+            (
+                "longest",
+                vec![0, 0, 0x27, 0x14],
+                Ok(Parsed::Incomplete { need: 10_004 }),
+            ),
+            (
+                "too long",
+                vec![0, 0, 0x27, 0x15],
+                Err(ProtocolError::StartupLength { len: 10_005 }),
+            ),
             (
                 "length negative",
                 vec![0xff, 0xff, 0xff, 0xff],
@@ -304,19 +340,54 @@ mod tests {
             ),
             ("ssl", packet(SSL_REQUEST, b""), whole(Packet::SslRequest)),
             ("gss", packet(GSSENC_REQUEST, b""), whole(Packet::GssEncRequest)),
-            ("ssl with a body", packet(SSL_REQUEST, b"x"), Err(ProtocolError::Trailing { left: 1 })),
+            (
+                "ssl with a body",
+                packet(SSL_REQUEST, b"x"),
+                Err(ProtocolError::Trailing { left: 1 }),
+            ),
             (
                 "cancel",
                 packet(CANCEL_REQUEST, b"\0\0\0\x07\xde\xad\xbe\xef"),
-                Ok(Parsed::Packet { packet: Packet::CancelRequest(key), used: 16 }),
+                Ok(Parsed::Packet {
+                    packet: Packet::CancelRequest(key),
+                    used: 16,
+                }),
             ),
-            ("cancel cut", packet(CANCEL_REQUEST, b"\0\0\0\x07"), Err(ProtocolError::Truncated { at: 8 })),
-            ("version 2", packet(2 << 16, b"\0"), Err(ProtocolError::Version { major: 2, minor: 0 })),
-            ("version 4", packet(4 << 16, b"\0"), Err(ProtocolError::Version { major: 4, minor: 0 })),
-            ("HTTP", b"GET / HTTP/1.1\r\n\r\n".to_vec(), Err(ProtocolError::StartupLength { len: 0x4745_5420 })),
-            ("no terminator", packet(VERSION, b"user\0x\0"), Err(ProtocolError::StartupLayout)),
-            ("name without value", packet(VERSION, b"user\0\0"), Err(ProtocolError::StartupLayout)),
-            ("bytes behind the end", packet(VERSION, b"user\0x\0\0a\0b\0\0"), Err(ProtocolError::StartupLayout)),
+            (
+                "cancel cut",
+                packet(CANCEL_REQUEST, b"\0\0\0\x07"),
+                Err(ProtocolError::Truncated { at: 8 }),
+            ),
+            (
+                "version 2",
+                packet(2 << 16, b"\0"),
+                Err(ProtocolError::Version { major: 2, minor: 0 }),
+            ),
+            (
+                "version 4",
+                packet(4 << 16, b"\0"),
+                Err(ProtocolError::Version { major: 4, minor: 0 }),
+            ),
+            (
+                "HTTP",
+                b"GET / HTTP/1.1\r\n\r\n".to_vec(),
+                Err(ProtocolError::StartupLength { len: 0x4745_5420 }),
+            ),
+            (
+                "no terminator",
+                packet(VERSION, b"user\0x\0"),
+                Err(ProtocolError::StartupLayout),
+            ),
+            (
+                "name without value",
+                packet(VERSION, b"user\0\0"),
+                Err(ProtocolError::StartupLayout),
+            ),
+            (
+                "bytes behind the end",
+                packet(VERSION, b"user\0x\0\0a\0b\0\0"),
+                Err(ProtocolError::StartupLayout),
+            ),
             ("no body", packet(VERSION, b""), Err(ProtocolError::StartupLayout)),
         ] {
             assert_eq!(parse(&input), want, "{name}");
@@ -329,12 +400,20 @@ mod tests {
             (3 << 16) | 2,
             b"user\0a\0search_path\0x\0_pq_.y\x001\0user\0b\0search_path\0z\0options\0-c a=b\0\0",
         );
-        let Ok(Parsed::Packet { packet: Packet::Startup(message), used }) = parse(&wire) else {
+        let Ok(Parsed::Packet {
+            packet: Packet::Startup(message),
+            used,
+        }) = parse(&wire)
+        else {
             panic!("a start-up message");
         };
         assert_eq!(used, wire.len());
         assert_eq!(message.user(), Some(&b"b"[..]), "the last user counts");
-        assert_eq!(message.database(), Some(&b"b"[..]), "the database defaults to the user");
+        assert_eq!(
+            message.database(),
+            Some(&b"b"[..]),
+            "the database defaults to the user"
+        );
         assert_eq!(message.options(), Some(&b"-c a=b"[..]));
         let settings: Vec<_> = message.settings().map(|setting| setting.value).collect();
         assert_eq!(settings, [b"x", b"z"], "duplicates are kept in order");
@@ -361,7 +440,11 @@ mod tests {
         ] {
             let mut wire = Vec::new();
             startup_message(&mut wire, [(&b"user"[..], &b"x"[..]), (b"replication", value)]);
-            let Ok(Parsed::Packet { packet: Packet::Startup(message), .. }) = parse(&wire) else {
+            let Ok(Parsed::Packet {
+                packet: Packet::Startup(message),
+                ..
+            }) = parse(&wire)
+            else {
                 panic!("{name}");
             };
             assert_eq!(message.asks_for_replication(), want, "{name}");
@@ -373,7 +456,9 @@ mod tests {
         let mut wire = Vec::new();
         startup_message(&mut wire, [(&b"user"[..], &b"x"[..]), (b"database", b"orders")]);
         for cut in 0..wire.len() {
-            let Ok(Parsed::Incomplete { need }) = parse(&wire[..cut]) else { panic!("cut at {cut}") };
+            let Ok(Parsed::Incomplete { need }) = parse(&wire[..cut]) else {
+                panic!("cut at {cut}")
+            };
             assert!(need > cut && need <= wire.len(), "cut at {cut}");
         }
         assert!(matches!(parse(&wire), Ok(Parsed::Packet { .. })));

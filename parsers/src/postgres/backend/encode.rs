@@ -45,24 +45,39 @@ pub struct Report<'a> {
 impl<'a> Report<'a> {
     /// A failed statement.
     pub fn error(sqlstate: SqlState, message: &'a str) -> Self {
-        Self { severity: Severity::Error, sqlstate, message, detail: None, hint: None }
+        Self {
+            severity: Severity::Error,
+            sqlstate,
+            message,
+            detail: None,
+            hint: None,
+        }
     }
 
     /// The end of the session.
     pub fn fatal(sqlstate: SqlState, message: &'a str) -> Self {
-        Self { severity: Severity::Fatal, ..Self::error(sqlstate, message) }
+        Self {
+            severity: Severity::Fatal,
+            ..Self::error(sqlstate, message)
+        }
     }
 
     /// Adds a detail.
     #[must_use]
     pub fn detail(self, detail: &'a str) -> Self {
-        Self { detail: Some(detail), ..self }
+        Self {
+            detail: Some(detail),
+            ..self
+        }
     }
 
     /// Adds a hint.
     #[must_use]
     pub fn hint(self, hint: &'a str) -> Self {
-        Self { hint: Some(hint), ..self }
+        Self {
+            hint: Some(hint),
+            ..self
+        }
     }
 
     /// Appends it as an ErrorResponse or, by its severity, a NoticeResponse.

@@ -45,7 +45,12 @@ impl<'a> Fields<'a> {
             return Err(ProtocolError::Truncated { at: body.len() });
         };
         let count = u16::from_be_bytes(*count);
-        Ok(Self { body, at: 2, count, left: count })
+        Ok(Self {
+            body,
+            at: 2,
+            count,
+            left: count,
+        })
     }
 
     /// How many fields the row has.
@@ -75,7 +80,10 @@ impl<'a> Fields<'a> {
             }
             self.at = start + len;
             self.left -= 1;
-            return Ok(Some(Place::Value { start, end: start + len }));
+            return Ok(Some(Place::Value {
+                start,
+                end: start + len,
+            }));
         }
         if len != -1 {
             return Err(ProtocolError::Count { value: len });
@@ -104,7 +112,10 @@ enum PartState {
 
 impl Default for PartState {
     fn default() -> Self {
-        Self::Count { read: 0, value: [0; 2] }
+        Self::Count {
+            read: 0,
+            value: [0; 2],
+        }
     }
 }
 
@@ -164,12 +175,21 @@ impl PartWalk {
                     }
                     let value = i32::from_be_bytes(*value);
                     if value == -1 {
-                        return Ok(PartPiece::Null { index: self.finish_field() });
+                        return Ok(PartPiece::Null {
+                            index: self.finish_field(),
+                        });
                     }
                     let len = usize::try_from(value).map_err(|_| ProtocolError::Count { value })?;
                     if len == 0 {
                         let index = self.finish_field();
-                        return Ok(PartPiece::Value { index, start: *at, end: *at, first: true, last: true, len });
+                        return Ok(PartPiece::Value {
+                            index,
+                            start: *at,
+                            end: *at,
+                            first: true,
+                            last: true,
+                            len,
+                        });
                     }
                     self.state = PartState::Value { len, left: len };
                 }
@@ -184,7 +204,14 @@ impl PartWalk {
                     *at = start + taken;
                     let last = *left == 0;
                     let index = if last { self.finish_field() } else { self.index };
-                    return Ok(PartPiece::Value { index, start, end: *at, first, last, len });
+                    return Ok(PartPiece::Value {
+                        index,
+                        start,
+                        end: *at,
+                        first,
+                        last,
+                        len,
+                    });
                 }
                 PartState::Done => {
                     return match rest.len() {
@@ -208,7 +235,10 @@ impl PartWalk {
 fn following(left: u16) -> PartState {
     match left {
         0 => PartState::Done,
-        _ => PartState::Length { read: 0, value: [0; 4] },
+        _ => PartState::Length {
+            read: 0,
+            value: [0; 4],
+        },
     }
 }
 

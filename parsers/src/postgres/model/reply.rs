@@ -1,8 +1,8 @@
 //! What a message of the server means: the answering half of the model.
 
 use super::{
-    Course, Front, Item, Model, ModelError, Quiet, Sent, SqlState, TransactionStatus, is_fatal, ready_for_query,
-    sqlstate_of,
+    Course, Front, Item, Model, ModelError, Quiet, Sent, SqlState, TransactionStatus, is_fatal,
+    ready_for_query, sqlstate_of,
 };
 
 /// The part that a message of the server plays.
@@ -80,8 +80,8 @@ impl<T> Owner<'_, T> {
 pub struct Reply<'a, T> {
     /// Its part.
     pub role: Role,
-    /// Inside of a Query: the index of the statement that it belongs to, among those of its text that run. For
-    /// `Complete` it is the statement that ends. Zero everywhere else.
+    /// Inside of a Query: the index of the statement that it belongs to, which is how many before it are complete; for
+    /// `Complete` it is the statement that ends, for `ReadyForQuery` how many are complete. Zero everywhere else.
     pub statement: u32,
     /// Whose it is.
     pub owner: Owner<'a, T>,
@@ -157,7 +157,11 @@ impl<T> Model<T> {
         }
         match step {
             Step::Stay(Role::CopyIn, _) => {
-                self.front = if self.copy_in_is_broken() { Front::CopyInBroken } else { Front::CopyIn };
+                self.front = if self.copy_in_is_broken() {
+                    Front::CopyInBroken
+                } else {
+                    Front::CopyIn
+                };
                 Ok(self.open(Role::CopyIn))
             }
             Step::Stay(role, front) => {
@@ -168,14 +172,21 @@ impl<T> Model<T> {
                 let statement = self.statement;
                 self.front = Front::Between;
                 self.statement = statement.saturating_add(1);
-                Ok(Reply { statement, ..self.open(role) })
+                Ok(Reply {
+                    statement,
+                    ..self.open(role)
+                })
             }
             Step::Finish(role) => Ok(self.finish(role, &mut dropped)),
         }
     }
 
     fn nobody<'a>(role: Role) -> Reply<'a, T> {
-        Reply { role, statement: 0, owner: Owner::Nobody }
+        Reply {
+            role,
+            statement: 0,
+            owner: Owner::Nobody,
+        }
     }
 
     /// A reply of the front item, of which more are to come.
@@ -185,7 +196,11 @@ impl<T> Model<T> {
             Some(item) => Owner::Open(&mut item.tag),
             None => Owner::Nobody,
         };
-        Reply { role, statement: self.statement, owner }
+        Reply {
+            role,
+            statement: self.statement,
+            owner,
+        }
     }
 
     /// The last reply of the front item.
@@ -197,11 +212,18 @@ impl<T> Model<T> {
             None => Owner::Nobody,
         };
         self.drop_stale_copy_ends(dropped);
-        Reply { role, statement, owner }
+        Reply {
+            role,
+            statement,
+            owner,
+        }
     }
 
     fn unexpected(&self, tag: u8) -> ModelError {
-        ModelError::Unexpected { tag, front: self.queue.front().map(|item| item.kind) }
+        ModelError::Unexpected {
+            tag,
+            front: self.queue.front().map(|item| item.kind),
+        }
     }
 
     /// ReadyForQuery.
@@ -232,11 +254,7 @@ impl<T> Model<T> {
     }
 
     /// An ErrorResponse after which the session goes on.
-    fn failed(
-        &mut self,
-        body_prefix: &[u8],
-        mut dropped: impl FnMut(T),
-    ) -> Result<Reply<'_, T>, ModelError> {
+    fn failed(&mut self, body_prefix: &[u8], mut dropped: impl FnMut(T)) -> Result<Reply<'_, T>, ModelError> {
         let Some(item) = self.queue.front() else {
             // A time-out that strikes while Flush is read.
             if self.course == Course::Run && self.quiet == Quiet::Flushes {
@@ -298,12 +316,7 @@ impl<T> Model<T> {
     }
 
     /// The server has read up to the first CopyDone and ignored the Syncs before it.
-    fn copy_succeeded(
-        &mut self,
-        tag: u8,
-        kind: Sent,
-        dropped: &mut impl FnMut(T),
-    ) -> Result<(), ModelError> {
+    fn copy_succeeded(&mut self, tag: u8, kind: Sent, dropped: &mut impl FnMut(T)) -> Result<(), ModelError> {
         let Some(end) = self.queue.iter().position(Item::is_copy_end) else {
             return Err(self.unexpected(tag));
         };
@@ -313,14 +326,23 @@ impl<T> Model<T> {
         self.copy_ends -= 1;
         if self.queue.iter().skip(1).all(Item::is_copy_end) {
             // Ignored Syncs have settled nothing.
-            self.course = if kind.is_extended() { Course::Run } else { Course::Settled };
+            self.course = if kind.is_extended() {
+                Course::Run
+            } else {
+                Course::Settled
+            };
         }
         Ok(())
     }
 
     /// The server has stopped reading somewhere before the first CopyDone, and ignored some of the Syncs before it.
     fn copy_failed(&mut self, kind: Sent, dropped: &mut impl FnMut(T)) -> Result<(), ModelError> {
-        let end = self.queue.iter().skip(1).take_while(|item| item.kind == Sent::Sync).count();
+        let end = self
+            .queue
+            .iter()
+            .skip(1)
+            .take_while(|item| item.kind == Sent::Sync)
+            .count();
         let syncs = u32::try_from(end).unwrap_or(u32::MAX);
         for item in self.queue.drain(1..=end) {
             dropped(item.tag);
@@ -385,7 +407,13 @@ fn transition(kind: Sent, front: Front, tag: u8) -> Option<Step> {
     use Front::{Between, CopyIn, CopyOut, CopyOutDone, Described, Fresh, Rows};
     use Step::{Finish, NextStatement, Stay};
 
-    let complete = |role| if kind == Sent::Query { NextStatement(role) } else { Finish(role) };
+    let complete = |role| {
+        if kind == Sent::Query {
+            NextStatement(role)
+        } else {
+            Finish(role)
+        }
+    };
     Some(match (kind, front, tag) {
         (Sent::Query, Fresh | Between | Rows, b'T') => Stay(Role::RowDescription, Rows),
         (Sent::Query, Fresh | Between, b'G') | (Sent::Execute, Fresh, b'G') => Stay(Role::CopyIn, CopyIn),
@@ -406,7 +434,9 @@ fn transition(kind: Sent, front: Front, tag: u8) -> Option<Step> {
         (Sent::DescribeStatement, Described, b'T') | (Sent::DescribePortal, Fresh, b'T') => {
             Finish(Role::RowDescription)
         }
-        (Sent::DescribeStatement, Described, b'n') | (Sent::DescribePortal, Fresh, b'n') => Finish(Role::NoData),
+        (Sent::DescribeStatement, Described, b'n') | (Sent::DescribePortal, Fresh, b'n') => {
+            Finish(Role::NoData)
+        }
         (Sent::FunctionCall, Fresh, b'V') => Stay(Role::FunctionResult, Front::AwaitReady),
         _ => return None,
     })

@@ -76,7 +76,15 @@ impl Start {
         let message = format!("{header}{client_first_bare}");
         let mut binding = header.into_bytes();
         binding.extend_from_slice(&hash);
-        Ok((Self { mechanism, binding, client_nonce, client_first_bare }, message))
+        Ok((
+            Self {
+                mechanism,
+                binding,
+                client_nonce,
+                client_first_bare,
+            },
+            message,
+        ))
     }
 
     /// The mechanism chosen.
@@ -98,18 +106,28 @@ impl Start {
         if !is_nonce(added) {
             return Err(ScramError::Nonce);
         }
-        let salt = STANDARD.decode(salt).map_err(|_| ScramError::Malformed { what: "salt" })?;
+        let salt = STANDARD
+            .decode(salt)
+            .map_err(|_| ScramError::Malformed { what: "salt" })?;
         if salt.is_empty() || salt.len() > SALT_BYTES_MAX {
             return Err(ScramError::Malformed { what: "salt" });
         }
-        let iterations: NonZeroU32 =
-            iterations.parse().map_err(|_| ScramError::Malformed { what: "iterations" })?;
+        let iterations: NonZeroU32 = iterations
+            .parse()
+            .map_err(|_| ScramError::Malformed { what: "iterations" })?;
         if iterations.get() > iterations_max {
-            return Err(ScramError::Iterations { iterations: iterations.get() });
+            return Err(ScramError::Iterations {
+                iterations: iterations.get(),
+            });
         }
         let client_final = format!("c={},r={nonce}", STANDARD.encode(&self.binding));
         let auth_message = format!("{},{server_first},{client_final}", self.client_first_bare);
-        Ok(Challenge { salt, iterations, client_final, auth_message })
+        Ok(Challenge {
+            salt,
+            iterations,
+            client_final,
+            auth_message,
+        })
     }
 }
 
@@ -143,8 +161,9 @@ impl Proven {
             return Err(ScramError::Refused);
         }
         let (signature, _) = attribute(message, 'v', "server signature")?;
-        let signature =
-            STANDARD.decode(signature).map_err(|_| ScramError::Malformed { what: "server signature" })?;
+        let signature = STANDARD.decode(signature).map_err(|_| ScramError::Malformed {
+            what: "server signature",
+        })?;
         match bool::from(signature.as_slice().ct_eq(self.server_signature.as_slice())) {
             true => Ok(()),
             false => Err(ScramError::ServerSignature),

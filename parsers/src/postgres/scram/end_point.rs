@@ -63,12 +63,17 @@ fn signature_hash(certificate: &[u8]) -> Option<&'static Algorithm> {
 }
 
 fn lookup(table: &[(&[u8], &'static Algorithm)], identifier: &[u8]) -> Option<&'static Algorithm> {
-    table.iter().find(|(known, _)| *known == identifier).map(|(_, algorithm)| *algorithm)
+    table
+        .iter()
+        .find(|(known, _)| *known == identifier)
+        .map(|(_, algorithm)| *algorithm)
 }
 
 /// The content of the element at the start of `der`, if it has that tag, and what follows the element.
 fn element(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
-    let [found, first, rest @ ..] = der else { return None };
+    let [found, first, rest @ ..] = der else {
+        return None;
+    };
     if *found != tag {
         return None;
     }
@@ -76,7 +81,10 @@ fn element(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
         0..=0x7f => (usize::from(*first), rest),
         0x81..=0x84 => {
             let (bytes, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
-            (bytes.iter().fold(0, |len, byte| len << 8 | usize::from(*byte)), rest)
+            (
+                bytes.iter().fold(0, |len, byte| len << 8 | usize::from(*byte)),
+                rest,
+            )
         }
         _ => return None,
     };

@@ -24,8 +24,8 @@
 use subtle::ConstantTimeEq;
 
 use super::{
-    KEY_BYTES, Key, NONCE_BYTES, SCRAM_SHA_256, SCRAM_SHA_256_PLUS, STANDARD, ScramError, TLS_SERVER_END_POINT,
-    Verifier, attribute, hmac_sha256, is_nonce, sha256, text, xor,
+    KEY_BYTES, Key, NONCE_BYTES, SCRAM_SHA_256, SCRAM_SHA_256_PLUS, STANDARD, ScramError,
+    TLS_SERVER_END_POINT, Verifier, attribute, hmac_sha256, is_nonce, sha256, text, xor,
 };
 use base64::Engine;
 use zeroize::Zeroizing;
@@ -77,23 +77,39 @@ impl Exchange {
             _ => return Err(ScramError::Mechanism),
         };
         let message = text(message)?;
-        let (flag, rest) = message.split_once(',').ok_or(ScramError::Malformed { what: "header" })?;
+        let (flag, rest) = message
+            .split_once(',')
+            .ok_or(ScramError::Malformed { what: "header" })?;
         let mut expected = match (flag, binding) {
             ("n", _) if !plus => b"n,,".to_vec(),
             ("y", Binding::None) if !plus => b"y,,".to_vec(),
             ("y", Binding::TlsServerEndPoint(_)) if !plus => return Err(ScramError::Downgrade),
-            ("n" | "y", _) => return Err(ScramError::Malformed { what: "no channel binding" }),
+            ("n" | "y", _) => {
+                return Err(ScramError::Malformed {
+                    what: "no channel binding",
+                });
+            }
             (flag, _) => match flag.strip_prefix("p=") {
                 Some(TLS_SERVER_END_POINT) if plus => format!("p={TLS_SERVER_END_POINT},,").into_bytes(),
-                Some(_) => return Err(ScramError::Malformed { what: "channel binding" }),
-                None => return Err(ScramError::Malformed { what: "channel binding flag" }),
+                Some(_) => {
+                    return Err(ScramError::Malformed {
+                        what: "channel binding",
+                    });
+                }
+                None => {
+                    return Err(ScramError::Malformed {
+                        what: "channel binding flag",
+                    });
+                }
             },
         };
         if plus && let Binding::TlsServerEndPoint(hash) = binding {
             expected.extend_from_slice(hash);
         }
         // An authorization identity is not supported, so nothing stands between the commas.
-        let bare = rest.strip_prefix(',').ok_or(ScramError::Malformed { what: "authorization identity" })?;
+        let bare = rest.strip_prefix(',').ok_or(ScramError::Malformed {
+            what: "authorization identity",
+        })?;
         let (_, rest) = attribute(bare, 'n', "user name")?;
         let (nonce, _) = attribute(rest.unwrap_or_default(), 'r', "nonce")?;
         if !is_nonce(nonce) {
@@ -109,7 +125,11 @@ impl Exchange {
     /// Makes the challenge, to be sent as AuthenticationSASLContinue, from the user's verifier or a mock.
     pub fn challenge(self, verifier: Verifier, server_nonce: [u8; NONCE_BYTES]) -> (Challenged, String) {
         let nonce = format!("{}{}", self.client_nonce, STANDARD.encode(server_nonce));
-        let server_first = format!("r={nonce},s={},i={}", STANDARD.encode(&verifier.salt), verifier.iterations);
+        let server_first = format!(
+            "r={nonce},s={},i={}",
+            STANDARD.encode(&verifier.salt),
+            verifier.iterations
+        );
         let next = Challenged {
             binding: self.binding,
             nonce,
@@ -126,8 +146,9 @@ impl Challenged {
     /// success means that the client knows the password.
     pub fn check(self, message: &[u8]) -> Result<String, ScramError> {
         let message = text(message)?;
-        let (without_proof, proof) =
-            message.rsplit_once(",p=").ok_or(ScramError::Malformed { what: "proof" })?;
+        let (without_proof, proof) = message
+            .rsplit_once(",p=")
+            .ok_or(ScramError::Malformed { what: "proof" })?;
         let (binding, rest) = attribute(without_proof, 'c', "channel binding")?;
         let (nonce, _) = attribute(rest.unwrap_or_default(), 'r', "nonce")?;
         if binding != self.binding {
@@ -137,8 +158,10 @@ impl Challenged {
             return Err(ScramError::Nonce);
         }
         let proof = Zeroizing::new(STANDARD.decode(proof).unwrap_or_default());
-        let proof: &[u8; KEY_BYTES] =
-            proof.as_slice().try_into().map_err(|_| ScramError::Malformed { what: "proof" })?;
+        let proof: &[u8; KEY_BYTES] = proof
+            .as_slice()
+            .try_into()
+            .map_err(|_| ScramError::Malformed { what: "proof" })?;
         let parts: [&[u8]; 5] = [
             self.client_first_bare.as_bytes(),
             b",",

@@ -51,7 +51,11 @@ pub fn settings(options: &[u8]) -> Result<Vec<Setting>, OptionsError> {
             b"-c" => arguments.next().ok_or(OptionsError::MissingArgument)?,
             [b'-', b'c', attached @ ..] => attached.to_vec(),
             [b'-', b'-', name @ ..] if !name.is_empty() => name.to_vec(),
-            _ => return Err(OptionsError::Unknown { argument: String::from_utf8_lossy(&argument).into_owned() }),
+            _ => {
+                return Err(OptionsError::Unknown {
+                    argument: String::from_utf8_lossy(&argument).into_owned(),
+                });
+            }
         };
         settings.push(setting(&assignment)?);
     }
@@ -61,10 +65,13 @@ pub fn settings(options: &[u8]) -> Result<Vec<Setting>, OptionsError> {
 fn setting(assignment: &[u8]) -> Result<Setting, OptionsError> {
     let text = str::from_utf8(assignment).map_err(|_| OptionsError::NotUtf8)?;
     match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => {
-            Ok(Setting { name: name.replace('-', "_"), value: value.to_owned() })
-        }
-        _ => Err(OptionsError::MissingValue { name: text.to_owned() }),
+        Some((name, value)) if !name.is_empty() => Ok(Setting {
+            name: name.replace('-', "_"),
+            value: value.to_owned(),
+        }),
+        _ => Err(OptionsError::MissingValue {
+            name: text.to_owned(),
+        }),
     }
 }
 
@@ -119,8 +126,15 @@ mod tests {
 
     #[test]
     fn settings_are_read_as_the_server() {
-        let set = |name: &str, value: &str| Setting { name: name.to_owned(), value: value.to_owned() };
-        let unknown = |argument: &str| Err(OptionsError::Unknown { argument: argument.to_owned() });
+        let set = |name: &str, value: &str| Setting {
+            name: name.to_owned(),
+            value: value.to_owned(),
+        };
+        let unknown = |argument: &str| {
+            Err(OptionsError::Unknown {
+                argument: argument.to_owned(),
+            })
+        };
         for (name, input, want) in [
             ("empty", "", Ok(vec![])),
             ("apart", "-c a=b", Ok(vec![set("a", "b")])),
@@ -133,8 +147,18 @@ mod tests {
             ("-c takes a switch", "-c --a=b", Ok(vec![set("__a", "b")])),
             ("escapes hide the switch", "\\-c a=b", Ok(vec![set("a", "b")])),
             ("no argument", "-c", Err(OptionsError::MissingArgument)),
-            ("no value", "-c a", Err(OptionsError::MissingValue { name: "a".to_owned() })),
-            ("no name", "-c =b", Err(OptionsError::MissingValue { name: "=b".to_owned() })),
+            (
+                "no value",
+                "-c a",
+                Err(OptionsError::MissingValue { name: "a".to_owned() }),
+            ),
+            (
+                "no name",
+                "-c =b",
+                Err(OptionsError::MissingValue {
+                    name: "=b".to_owned(),
+                }),
+            ),
             ("other switch", "-d 5", unknown("-d")),
             ("switch before -c", "-ec a=b", unknown("-ec")),
             ("end of switches", "--", unknown("--")),
