@@ -1,0 +1,353 @@
+//! The command line, and the help that teaches it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use sluice_audit::reader::SessionName;
+use sluice_audit::record::Outcome;
+use sluice_audit::time::{TimeError, now_ns};
+
+use crate::config::{parse_duration, parse_listen_address};
+
+/// An access gateway for non-human identities.
+///
+/// Sluice stands between agents, services or scripts and a PostgreSQL server. It proves who the client is, judges
+/// every statement by policy, masks personal data in what comes back, and records all of it. The client never holds
+/// the server's credential.
+#[derive(Debug, Parser)]
+#[command(name = "sluice", version, max_term_width = 100, after_help = EXAMPLES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  Try it in front of a server of yours, read-only, with masking:
+    sluice dev --postgres postgres://me:secret@localhost/shop
+
+  Check a configuration, and the servers it leads to:
+    sluice check --config /etc/sluice/sluice.toml --connect
+
+  Serve, and look at what happens:
+    sluice serve --config /etc/sluice/sluice.toml
+    sluice top --config /etc/sluice/sluice.toml
+    sluice audit tail --config /etc/sluice/sluice.toml
+
+Environment:
+  SLUICE_LOG   what is logged to stderr, as in \"info\" (default) or \"sluice_dataplane=debug,warn\"
+  NO_COLOR     set to anything for output without colours";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve what a configuration says, until SIGTERM.
+    #[command(after_help = SERVE_HELP)]
+    Serve(Serve),
+    /// Report every mistake of a configuration, with its line and what to write instead.
+    #[command(after_help = CHECK_HELP)]
+    Check(Check),
+    /// Put a gateway in front of one server, with one command and no configuration.
+    #[command(after_help = DEV_HELP)]
+    Dev(Dev),
+    /// Read the record: follow it, search it, verify it.
+    #[command(subcommand)]
+    Audit(Audit),
+    /// Show what every core does, refreshed in place.
+    #[command(after_help = TOP_HELP)]
+    Top(Top),
+    /// Make the verifier of a local identity's password, for the configuration.
+    #[command(after_help = VERIFIER_HELP)]
+    ScramVerifier(ScramVerifier),
+    /// Print completions for a shell.
+    #[command(after_help = "Example:\n  sluice completions bash > /etc/bash_completion.d/sluice")]
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page.
+    #[command(after_help = "Example:\n  sluice man > /usr/local/share/man/man1/sluice.1")]
+    Man,
+}
+
+const SERVE_HELP: &str = "\
+Signals:
+  SIGTERM, SIGINT   stop accepting, let sessions go on until `limits.drain_timeout`, then end them (57P01);
+                    a second one ends them at once
+  SIGHUP            read certificates and policy again; with a mistake in them the old ones stay in force
+
+Example:
+  sluice serve --config /etc/sluice/sluice.toml";
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// The configuration; configs/sluice.toml shows every setting.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+}
+
+const CHECK_HELP: &str = "\
+Exit status: 0 when there is no mistake (warnings do not count), 1 when there is one, 2 for a wrong command line.
+
+Examples:
+  sluice check --config sluice.toml
+  sluice check --config sluice.toml --connect     # also log in to every server and judge the login's rights";
+
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// The configuration.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// Connect to every server and fetch every issuer's keys as well.
+    #[arg(long)]
+    pub(crate) connect: bool,
+}
+
+const DEV_HELP: &str = "\
+The gateway listens with a self-signed certificate and knows one local identity with a random password. Its data
+folder is temporary unless --data names one. It runs until Ctrl-C.
+
+With --tls optional (the default) both sslmode=disable and sslmode=require work.
+
+Examples:
+  sluice dev --postgres postgres://me:secret@localhost/shop
+  sluice dev --postgres postgres://me@db.internal/shop?sslmode=verify-full --policy my.cedar
+  sluice dev --postgres postgres://me@localhost/shop --env-file gateway.env &
+  set -a; . ./gateway.env; psql -c 'select 1'";
+
+#[derive(Debug, Args)]
+pub(crate) struct Dev {
+    /// The server: postgres://USER[:PASSWORD]@HOST[:PORT]/DATABASE[?sslmode=disable|verify-ca|verify-full&sslrootcert=FILE]
+    #[arg(long, value_name = "URL", env = "SLUICE_DEV_POSTGRES", hide_env_values = true)]
+    pub(crate) postgres: String,
+    /// Where clients connect; port 0 takes any free one.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:6432", value_parser = address)]
+    pub(crate) listen: SocketAddr,
+    /// A file of Cedar policies, in place of the bundled read-only policy.
+    #[arg(long, value_name = "FILE", conflicts_with = "allow_all")]
+    pub(crate) policy: Option<PathBuf>,
+    /// Permit everything; what the server answers is what the client sees.
+    #[arg(long)]
+    pub(crate) allow_all: bool,
+    /// Whether personal data is masked.
+    #[arg(long, value_enum, default_value_t = Switch::On)]
+    pub(crate) mask: Switch,
+    /// Whether clients come by TLS.
+    #[arg(long, value_enum, default_value_t = DevTls::Optional)]
+    pub(crate) tls: DevTls,
+    /// Write PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE and PGSSLMODE there when ready (mode 0600).
+    #[arg(long, value_name = "PATH")]
+    pub(crate) env_file: Option<PathBuf>,
+    /// Keep the record in that folder; without it, it goes when the gateway ends.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// How many cores serve: the first so many that the process may use.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) cores: usize,
+    /// Export Prometheus metrics there, at /metrics.
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
+    pub(crate) metrics: Option<SocketAddr>,
+    /// The name of the one identity.
+    #[arg(long, value_name = "NAME", default_value = "dev")]
+    pub(crate) user: String,
+}
+
+/// On or off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Switch {
+    /// On.
+    On,
+    /// Off.
+    Off,
+}
+
+/// Whether clients of `sluice dev` come by TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DevTls {
+    /// Never.
+    Off,
+    /// As the client likes.
+    Optional,
+    /// Always.
+    Required,
+}
+
+/// Reading the record needs no running gateway.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Audit {
+    /// Follow the record: what is written from now on.
+    #[command(after_help = "Example:\n  sluice audit tail --dir /var/lib/sluice --last 20")]
+    Tail(Tail),
+    /// Search the record.
+    #[command(after_help = QUERY_HELP)]
+    Query(Query),
+    /// Verify checksums and the hash chain; exit status 1 when something is wrong.
+    #[command(after_help = "Example:\n  sluice audit verify --dir /var/lib/sluice")]
+    Verify(Verify),
+}
+
+const QUERY_HELP: &str = "\
+Conditions are joined by AND.
+
+Examples:
+  sluice audit query --dir /var/lib/sluice --denied --since 1h
+  sluice audit query --dir /var/lib/sluice --outcome unknown
+  sluice audit query --dir /var/lib/sluice --subject agent-7 --contains customers --json | jq .text";
+
+/// Where the record is.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Folder {
+    /// The data folder.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+    /// The configuration that names the data folder.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Tail {
+    #[command(flatten)]
+    pub(crate) folder: Folder,
+    /// Print one JSON object a record.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Begin with so many records that are there already.
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub(crate) last: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Query {
+    #[command(flatten)]
+    pub(crate) folder: Folder,
+    /// Print one JSON object a record.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Not older than this: an age (`30m`, `24h`, `7d`) or a time (`2026-11-23T15:04:05Z`).
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(crate) since: Option<u64>,
+    /// Not younger than this.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(crate) until: Option<u64>,
+    /// Of this identity.
+    #[arg(long, value_name = "SUBJECT")]
+    pub(crate) subject: Option<String>,
+    /// To this connection.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) connection: Option<String>,
+    /// Of this session, as rows name it.
+    #[arg(long, value_name = "NAME", value_parser = session)]
+    pub(crate) session: Option<SessionName>,
+    /// Statements with this in their text (upper and lower case alike).
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) contains: Option<String>,
+    /// Denied statements.
+    #[arg(long)]
+    pub(crate) denied: bool,
+    /// Statements that ended so; `unknown` is for those whose end was never recorded.
+    #[arg(long, value_name = "OUTCOME", value_parser = outcome)]
+    pub(crate) outcome: Option<Outcome>,
+    /// Statements only, without sessions and events.
+    #[arg(long)]
+    pub(crate) statements: bool,
+    /// So many at most, the latest.
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    #[command(flatten)]
+    pub(crate) folder: Folder,
+    /// Print the report as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+const TOP_HELP: &str = "\
+Rates are taken over the interval; with --once they are averages since the start.
+
+Examples:
+  sluice top --dir /var/lib/sluice
+  sluice top --dir /var/lib/sluice --once";
+
+#[derive(Debug, Args)]
+pub(crate) struct Top {
+    #[command(flatten)]
+    pub(crate) folder: Folder,
+    /// Print one table and end.
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// Time between two tables.
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
+    pub(crate) interval: Duration,
+}
+
+const VERIFIER_HELP: &str = "\
+The password is read from stdin, without an echo on a terminal. The verifier goes to stdout, everything else to stderr.
+
+Examples:
+  sluice scram-verifier                         # asks for the password
+  sluice scram-verifier --generate              # makes one, and prints it to stderr
+  pass show crew | sluice scram-verifier";
+
+#[derive(Debug, Args)]
+pub(crate) struct ScramVerifier {
+    /// Make a random password instead of reading one.
+    #[arg(long)]
+    pub(crate) generate: bool,
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    parse_listen_address(text).map_err(|mistake| format!("{}: {}", mistake.message, mistake.help))
+}
+
+fn time(text: &str) -> Result<u64, TimeError> {
+    sluice_audit::time::parse(text, now_ns())
+}
+
+fn session(text: &str) -> Result<SessionName, String> {
+    SessionName::parse(text).ok_or_else(|| "write it as rows show it, as in 3f2a9c1b.42".to_owned())
+}
+
+fn outcome(text: &str) -> Result<Outcome, String> {
+    Outcome::from_name(text).ok_or_else(|| {
+        let names: Vec<&str> = Outcome::ALL.iter().map(|outcome| outcome.name()).collect();
+        format!("it is one of {}", names.join(", "))
+    })
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    parse_duration(text).ok_or_else(|| "write a number with a unit: 500ms, 30s, 5m, 1h or 7d".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_examples() {
+        fn walk(command: &clap::Command, path: &str) {
+            for sub in command.get_subcommands() {
+                let path = format!("{path} {}", sub.get_name());
+                walk(sub, &path);
+                if sub.has_subcommands() || sub.get_name() == "help" {
+                    continue;
+                }
+                let after = sub.get_after_help().map(ToString::to_string).unwrap_or_default();
+                assert!(after.contains("Example"), "{path}");
+            }
+        }
+        walk(&Cli::command(), "sluice");
+    }
+}
