@@ -52,6 +52,16 @@ impl<'a> View<'a> {
         byte
     }
 
+    /// The value's bytes from this place on.
+    #[inline]
+    pub(crate) fn array<const N: usize>(&self, at: usize) -> Option<[u8; N]> {
+        let bytes = self.text.get(at..).and_then(<[u8]>::first_chunk).copied();
+        if bytes.is_none() {
+            self.asked_past_end.set(true);
+        }
+        bytes
+    }
+
     /// The value's byte before this place.
     #[inline]
     pub(crate) fn before(&self, at: usize) -> Option<u8> {
@@ -68,14 +78,35 @@ impl<'a> View<'a> {
         at.checked_sub(back).filter(|at| *at >= self.start)
     }
 
-    /// The first place from `at` on whose byte does not pass the test.
+    /// The first place from `at` on, and at most `most` bytes on, whose byte does not pass the test.
     #[inline]
-    pub(crate) fn run_end(&self, at: usize, test: impl Fn(u8) -> bool) -> usize {
-        let mut end = at;
-        while self.byte(end).is_some_and(&test) {
-            end += 1;
+    pub(crate) fn run_end(&self, at: usize, most: usize, test: impl Fn(u8) -> bool) -> usize {
+        let text = self.text.get(at..).unwrap_or_default();
+        let window = text.get(..most).unwrap_or(text);
+        let length = window.iter().position(|byte| !test(*byte)).unwrap_or(window.len());
+        if length == text.len() && length < most {
+            self.asked_past_end.set(true);
         }
-        end
+        at + length
+    }
+
+    /// The first place, back from `at` and no further than `first`, behind a byte that does not pass the test.
+    #[inline]
+    pub(crate) fn run_start(&self, first: usize, at: usize, test: impl Fn(u8) -> bool) -> usize {
+        let window = self.text.get(first..at).unwrap_or_default();
+        window.iter().rposition(|byte| !test(*byte)).map_or(first, |place| first + place + 1)
+    }
+
+    /// The value's bytes before this place.
+    #[inline]
+    pub(crate) fn text_before(&self, at: usize) -> &'a [u8] {
+        self.text.get(self.start..at).unwrap_or_default()
+    }
+
+    /// The value's bytes in this range.
+    #[inline]
+    pub(crate) fn text(&self, range: Range<usize>) -> &'a [u8] {
+        self.text.get(range).unwrap_or_default()
     }
 
     /// Whether a digit stands before or after the hit.

@@ -11,7 +11,7 @@
 //! | class | candidate | look back |
 //! |---|---|---|
 //! | email | `@` | 0 |
-//! | payment card | a digit that ends 13 digits, or 14 digits and single separators | 14 |
+//! | payment card | a digit that ends 13 digits, or 16 digits and single separators, or 14 with five digits in a row among the last 15 bytes | 15 |
 //! | US SSN | the last digit | 10 |
 //! | IPv4 | the first digit after the third dot | 12 |
 //! | IBAN | the second check digit, in letter, letter, digit, digit | 3 |
@@ -98,14 +98,19 @@ impl Candidates {
     /// The bytes at which there is a candidate of any class.
     #[inline(always)]
     pub(crate) const fn any(&self) -> u64 {
-        self.email
-            | self.card
-            | self.ssn
-            | self.ipv4
-            | self.iban
-            | self.aws_key
-            | self.github_token
-            | self.jwt
+        self.card | self.any_but_card()
+    }
+
+    /// The bytes at which there is a candidate of any class but payment cards.
+    #[inline(always)]
+    pub(crate) const fn any_but_card(&self) -> u64 {
+        self.email | self.ssn | self.ipv4 | self.iban | self.any_key()
+    }
+
+    /// The bytes at which there is a candidate of a class with a prefix of its own.
+    #[inline(always)]
+    pub(crate) const fn any_key(&self) -> u64 {
+        self.aws_key | self.github_token | self.jwt
     }
 }
 
@@ -128,12 +133,19 @@ impl Candidates {
         let grouped_4 = grouped_2 & grouped_2 << 2;
         let grouped_8 = grouped_4 & grouped_4 << 4;
 
+        // Five digits in a row somewhere in the last 15 bytes.
+        let five = digits_4 & digit << 4;
+        let five_before = five | five << 1;
+        let five_before = five_before | five_before << 2;
+        let five_before = five_before | five_before << 4;
+        let five_before = five_before | five_before << 3;
+
         let dotted = digit & block.dot << 1 & digit << 2;
         let dotted_2 = dotted & (dotted << 2 | dotted << 3 | dotted << 4);
 
         Self {
             email: block.at,
-            card: digits_8 & digits_8 << 5 | digit & grouped_8 & grouped_8 << 6,
+            card: digits_8 & digits_8 << 5 | digit & grouped_8 & (grouped_8 << 8 | grouped_8 << 6 & five_before),
             ssn: digits_4 & dash << 4 & digits_2 << 5 & dash << 7 & digits_2 << 8 & digit << 10,
             ipv4: dotted & (dotted_2 << 2 | dotted_2 << 3 | dotted_2 << 4),
             iban: digits_2 & letter << 2 & letter << 3,
@@ -152,10 +164,14 @@ mod tests {
     #[test]
     fn every_hit_has_its_candidate_wherever_it_lies_in_a_block() {
         type Places = fn(&Candidates) -> u64;
-        let rows: [(&str, &str, usize, Places); 12] = [
+        let rows: [(&str, &str, usize, Places); 16] = [
             ("email", "a@b.co", 1, |found| found.email),
             ("card", "4111111111111", 12, |found| found.card),
+            ("card", "4-111111111111", 13, |found| found.card),
+            ("card", "411111111111-1", 13, |found| found.card),
+            ("card", "41111-1111-1111", 14, |found| found.card),
             ("card", "4111-1111 11111", 14, |found| found.card),
+            ("card", "4111-1111-1111-1", 15, |found| found.card),
             ("card", "4-1-1-1-1-1-1-1-1-1-1-1-1", 24, |found| found.card),
             ("ssn", "123-45-6789", 10, |found| found.ssn),
             ("ipv4", "1.2.3.4", 6, |found| found.ipv4),

@@ -132,16 +132,53 @@ impl<V: Values> Pass<'_, V> {
         }
     }
 
-    /// Runs the validators at a block's candidates, until one needs bytes that are still to come.
+    /// Runs the validators at these places of a block, until one needs bytes that are still to come.
     #[inline(never)]
     fn validate(&mut self, start: usize, mut places: u64, found: &Candidates) -> ControlFlow<()> {
         while places != 0 {
             let bit = places & places.wrapping_neg();
             let at = start + places.trailing_zeros() as usize;
             places ^= bit;
-            if at >= self.progress.resume && self.enter_value(at) {
-                self.validate_at(at, |candidates| candidates & bit != 0, found)?;
+            if at < self.progress.resume || !self.enter_value(at) {
+                continue;
             }
+            if bit & found.email != 0 {
+                let last_end = self.progress.ends[Class::Email.index()];
+                self.settle(Class::Email, at, |view, _| email::find(view, at, last_end))?;
+            }
+            if bit & found.card != 0 && at >= self.progress.digits_end {
+                let mut digits_end = at;
+                self.settle(Class::PaymentCard, at, |view, _| card::find(view, at, &mut digits_end))?;
+                self.progress.digits_end = digits_end;
+                let later = u32::try_from(digits_end - start).ok().and_then(|bits| u64::MAX.checked_shl(bits));
+                places &= later.unwrap_or(0) | found.any_but_card();
+            }
+            if bit & found.ssn != 0 {
+                self.settle(Class::UsSsn, at, |view, _| ssn::find(view, at))?;
+            }
+            if bit & found.ipv4 != 0 {
+                self.settle(Class::Ipv4, at, |view, _| ipv4::find(view, at))?;
+            }
+            if bit & found.iban != 0 {
+                self.settle(Class::Iban, at, |view, _| iban::find(view, at))?;
+            }
+            if bit & found.any_key() != 0 {
+                self.validate_key(at, bit, found)?;
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    #[inline(never)]
+    fn validate_key(&mut self, at: usize, bit: u64, found: &Candidates) -> ControlFlow<()> {
+        if bit & found.aws_key != 0 {
+            self.settle(Class::AwsKey, at, |view, _| aws::find(view, at))?;
+        }
+        if bit & found.github_token != 0 && at >= self.progress.ends[Class::GithubToken.index()] {
+            self.settle(Class::GithubToken, at, |view, _| github::find(view, at))?;
+        }
+        if bit & found.jwt != 0 && at >= self.progress.ends[Class::Jwt.index()] {
+            self.settle(Class::Jwt, at, |view, progress| jwt::find(view, at, &mut progress.header_seen))?;
         }
         ControlFlow::Continue(())
     }
@@ -161,47 +198,6 @@ impl<V: Values> Pass<'_, V> {
         );
         self.progress.value = value;
         true
-    }
-
-    #[inline]
-    fn validate_at(
-        &mut self,
-        at: usize,
-        is_here: impl Fn(u64) -> bool,
-        found: &Candidates,
-    ) -> ControlFlow<()> {
-        if is_here(found.email) {
-            let last_end = self.progress.ends[Class::Email.index()];
-            self.settle(Class::Email, at, |view, _| email::find(view, at, last_end))?;
-        }
-        if is_here(found.card) && at >= self.progress.digits_end {
-            let mut digits_end = at;
-            self.settle(Class::PaymentCard, at, |view, _| {
-                card::find(view, at, &mut digits_end)
-            })?;
-            self.progress.digits_end = digits_end;
-        }
-        if is_here(found.ssn) {
-            self.settle(Class::UsSsn, at, |view, _| ssn::find(view, at))?;
-        }
-        if is_here(found.ipv4) {
-            self.settle(Class::Ipv4, at, |view, _| ipv4::find(view, at))?;
-        }
-        if is_here(found.iban) {
-            self.settle(Class::Iban, at, |view, _| iban::find(view, at))?;
-        }
-        if is_here(found.aws_key) {
-            self.settle(Class::AwsKey, at, |view, _| aws::find(view, at))?;
-        }
-        if is_here(found.github_token) && at >= self.progress.ends[Class::GithubToken.index()] {
-            self.settle(Class::GithubToken, at, |view, _| github::find(view, at))?;
-        }
-        if is_here(found.jwt) && at >= self.progress.ends[Class::Jwt.index()] {
-            self.settle(Class::Jwt, at, |view, progress| {
-                jwt::find(view, at, &mut progress.header_seen)
-            })?;
-        }
-        ControlFlow::Continue(())
     }
 
     /// Runs one validator and takes its hit.

@@ -57,78 +57,149 @@ pub(crate) const ISSUERS: [Issuer; 20] = [
 ///
 /// `digits_end` becomes the run's end, before which no other candidate need be looked at.
 pub(crate) fn find(view: &View<'_>, at: usize, digits_end: &mut usize) -> Option<Range<usize>> {
-    let is_digit = |at: &usize| view.byte(*at).is_some_and(|byte| byte.is_ascii_digit());
-    let digits = (at..=at + DIGITS_MAX).take_while(is_digit).count();
-    *digits_end = at + digits;
-    if digits > DIGITS_MAX {
-        None
-    } else {
-        first_start(view, *digits_end).map(|start| start..*digits_end)
+    let end = view.run_end(at, DIGITS_MAX + 1, |byte| byte.is_ascii_digit());
+    *digits_end = end;
+    if end - at > DIGITS_MAX {
+        return None;
     }
+    let has_letter_behind = view.byte(end).is_some_and(|byte| byte.is_ascii_alphabetic());
+    let start = first_start(view.text_before(end), has_letter_behind)?;
+    Some(view.start() + start..end)
 }
 
-/// Where the longest card that ends before `end` begins.
+/// Where the longest card begins that ends where the text does.
 ///
 /// All cards with the same end overlap, so the longest is all that is masked and counted.
-fn first_start(view: &View<'_>, end: usize) -> Option<usize> {
-    let has_letter_behind = view.byte(end).is_some_and(|byte| byte.is_ascii_alphabetic());
+fn first_start(text: &[u8], has_letter_behind: bool) -> Option<usize> {
     let mut longest = None;
-    let mut digits = 0;
     let mut sum = 0;
-    let mut start = end;
-    while let Some(byte) = view.before(start) {
-        match byte {
-            b'0'..=b'9' => {
-                if digits == DIGITS_MAX {
-                    break;
-                }
-                sum += luhn(byte, digits);
-                digits += 1;
-                start -= 1;
-            }
-            b' ' | b'-' if view.byte(start).is_some_and(|byte| byte.is_ascii_digit()) => {
-                start -= 1;
-                continue;
-            }
-            _ => break,
+    let mut digits = 0;
+    let mut before = text;
+    loop {
+        digits += take_digits(&mut before, digits, &mut sum);
+        if digits > DIGITS_MAX {
+            return longest;
         }
-        let before = view.before(start);
-        let may_start = match before {
-            Some(b'0'..=b'9') => false,
-            Some(b'.') => !view.before(start - 1).is_some_and(|byte| byte.is_ascii_digit()),
-            Some(byte) => !(has_letter_behind && byte.is_ascii_alphabetic()),
-            None => true,
-        };
-        if may_start && digits >= DIGITS_MIN && sum % 10 == 0 && is_issued(view, start, digits) {
-            longest = Some(start);
+        if digits >= DIGITS_MIN && sum.is_multiple_of(10) && is_card(text, before, digits, has_letter_behind) {
+            longest = Some(before.len());
         }
-    }
-    longest
-}
-
-/// What a digit adds to Luhn's sum, `place` digits from the last.
-fn luhn(digit: u8, place: usize) -> u32 {
-    let digit = u32::from(digit - b'0');
-    match (place % 2, digit) {
-        (0, _) => digit,
-        (_, 0..=4) => digit * 2,
-        _ => digit * 2 - 9,
+        let [head @ .., b' ' | b'-'] = before else { return longest };
+        let [.., b'0'..=b'9'] = head else { return longest };
+        before = head;
     }
 }
 
-fn is_issued(view: &View<'_>, start: usize, digits: usize) -> bool {
-    let mut prefix = 0;
-    let mut seen = 0;
-    let mut at = start;
-    while seen < 4 {
-        let Some(byte) = view.byte(at) else { return false };
-        if byte.is_ascii_digit() {
-            prefix = prefix * 10 + u16::from(byte - b'0');
-            seen += 1;
-        }
-        at += 1;
+/// Takes the digits off the end of `text`, one too many if they are too many, and adds them to Luhn's sum.
+#[inline]
+fn take_digits(text: &mut &[u8], places: usize, sum: &mut u8) -> usize {
+    let mut digits = 0;
+    while let Some((head, four)) = text.split_last_chunk()
+        && places + digits + 4 <= DIGITS_MAX + 1
+        && let Some(four_sum) = luhn_of_four(*four, places + digits)
+    {
+        *sum += four_sum;
+        digits += 4;
+        *text = head;
     }
-    ISSUERS
+    while let Some((digit, head)) = text.split_last()
+        && digit.is_ascii_digit()
+        && places + digits <= DIGITS_MAX
+    {
+        *sum += luhn(digit - b'0', places + digits);
+        digits += 1;
+        *text = head;
+    }
+    digits
+}
+
+/// What a digit adds to Luhn's sum, `place` digits before the last.
+#[inline]
+const fn luhn(digit: u8, place: usize) -> u8 {
+    if place.is_multiple_of(2) { digit } else { 2 * digit - if digit > 4 { 9 } else { 0 } }
+}
+
+/// What four digits add to Luhn's sum, the last of them `place` digits before the last of all; `None` if one is none.
+#[inline]
+const fn luhn_of_four(text: [u8; 4], place: usize) -> Option<u8> {
+    const EACH: u32 = 0x0101_0101;
+    let text = u32::from_be_bytes(text);
+    let digits = text.wrapping_sub(EACH * b'0' as u32);
+    // A byte over `9` sets its highest bit in the sum, one under `0` in the difference.
+    if (text.wrapping_add(EACH * (0x7F - b'9') as u32) | digits) & (EACH << 7) != 0 {
+        return None;
+    }
+    let odd_places = if place.is_multiple_of(2) { 0xFF00_FF00 } else { 0x00FF_00FF };
+    let doubled = digits & odd_places;
+    let over_four = (doubled + EACH * (0x7F - 4)) >> 7 & EACH;
+    let sums = (digits & !odd_places) + doubled * 2 - over_four * 9;
+    Some((sums.wrapping_mul(EACH) >> 24) as u8)
+}
+
+const _: () = assert!((DIGITS_MAX + 1) * 9 <= u8::MAX as usize, "Luhn's sum fits");
+
+/// Whether a number with a right sum, the text's bytes behind `before`, is an issuer's and stands by itself.
+///
+/// Not inlined: where nine of ten sums are wrong, the loop around it is all that counts.
+#[inline(never)]
+fn is_card(text: &[u8], before: &[u8], digits: usize, has_letter_behind: bool) -> bool {
+    let may_start = match before {
+        [.., b'0'..=b'9', b'.'] => false,
+        [.., byte] => !(has_letter_behind && byte.is_ascii_alphabetic()),
+        [] => true,
+    };
+    let prefix = text[before.len()..]
         .iter()
-        .any(|issuer| (issuer.first..=issuer.last).contains(&prefix) && issuer.lengths.contains(&digits))
+        .filter(|byte| byte.is_ascii_digit())
+        .take(4)
+        .fold(0, |prefix, digit| prefix * 10 + usize::from(digit - b'0'));
+    may_start && LENGTHS[prefix] >> (digits - DIGITS_MIN) & 1 == 1
+}
+
+/// [`ISSUERS`] by the first four digits: a bit for each length, that for [`DIGITS_MIN`] lowest.
+static LENGTHS: [u8; 10_000] = lengths();
+
+const _: () = assert!(DIGITS_MAX - DIGITS_MIN < u8::BITS as usize);
+
+const fn lengths() -> [u8; 10_000] {
+    let mut lengths = [0; 10_000];
+    let mut index = 0;
+    while index < ISSUERS.len() {
+        let issuer = &ISSUERS[index];
+        let mut prefix = issuer.first;
+        while prefix <= issuer.last {
+            let mut digits = *issuer.lengths.start();
+            while digits <= *issuer.lengths.end() {
+                lengths[prefix as usize] |= 1 << (digits - DIGITS_MIN);
+                digits += 1;
+            }
+            prefix += 1;
+        }
+        index += 1;
+    }
+    lengths
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn four_digits_add_what_each_adds() {
+        for number in 0..10_000 {
+            let text = *format!("{number:04}").as_bytes().first_chunk().unwrap();
+            for place in [0, 1, 4, 7] {
+                let want = text.iter().rev().zip(place..).map(|(digit, place)| luhn(digit - b'0', place)).sum();
+                assert_eq!(luhn_of_four(text, place), Some(want), "{number:04} at {place}");
+            }
+        }
+        for byte in (0..=u8::MAX).filter(|byte| !byte.is_ascii_digit()) {
+            for place in 0..4 {
+                for digit in [b'0', b'9'] {
+                    let mut text = [digit; 4];
+                    text[place] = byte;
+                    assert_eq!(luhn_of_four(text, 0), None, "{}", text.escape_ascii());
+                }
+            }
+        }
+    }
 }

@@ -46,28 +46,22 @@ pub(crate) fn find(view: &View<'_>, at: usize, last_end: usize) -> Option<Range<
 }
 
 fn domain_end(view: &View<'_>, at: usize) -> Option<usize> {
-    let mut end = at + 1;
-    let mut trimmed = end;
-    let mut letters = 0;
-    let mut has_top_level = false;
-    while let Some(byte) = view.byte(end).filter(|byte| is_in(*byte, DOMAIN)) {
-        let length = end - at;
-        if length > DOMAIN_MAX && (length > DOMAIN_MAX + CONTINUATIONS_MAX || !is_continuation(byte)) {
-            break;
-        }
-        end += 1;
-        if is_in(byte, WORD) {
-            trimmed = end;
-        }
-        // 1 after a dot, 2 after a letter behind that, 3 after another.
-        letters = match letters {
-            _ if byte == b'.' && length > 1 => 1,
-            1..=2 if is_in(byte, LETTER) => letters + 1,
-            _ => 0,
-        };
-        has_top_level |= letters == 3;
+    let start = at + 1;
+    let mut end = view.run_end(start, DOMAIN_MAX, |byte| is_in(byte, DOMAIN));
+    if end - start == DOMAIN_MAX {
+        end = view.run_end(end, CONTINUATIONS_MAX, is_continuation);
     }
-    has_top_level.then_some(trimmed)
+    let domain = view.text(start..end);
+    let length = domain.iter().rposition(|byte| is_in(*byte, WORD))? + 1;
+    has_top_level(&domain[..length]).then_some(start + length)
+}
+
+/// Whether two letters follow a dot behind the first byte.
+fn has_top_level(domain: &[u8]) -> bool {
+    let is_letter = |byte: u8| is_in(byte, LETTER);
+    let follows = |dot: usize| matches!(domain.get(dot + 1..dot + 3), Some([a, b]) if is_letter(*a) && is_letter(*b));
+    let Some(last) = domain.iter().rposition(|byte| *byte == b'.').filter(|last| *last > 0) else { return false };
+    follows(last) || (1..last).any(|dot| domain[dot] == b'.' && follows(dot))
 }
 
 /// Where the local part begins that ends before `at`, at `first` or later.
@@ -75,25 +69,25 @@ fn domain_end(view: &View<'_>, at: usize) -> Option<usize> {
 /// Where it reaches `last_end`, a byte before that is the answer: the two hits overlap and count as one.
 fn local_start(view: &View<'_>, at: usize, first: usize, last_end: usize) -> usize {
     let mut start = at;
-    while start > first {
-        if start == last_end {
+    loop {
+        start = view.run_start(first.max(last_end), start, |byte| is_in(byte, LOCAL));
+        if start == first {
+            return start;
+        }
+        if start == last_end && view.before(start).is_some_and(|byte| is_in(byte, LOCAL)) {
             return start - 1;
         }
-        let Some(byte) = view.before(start) else { break };
-        if is_in(byte, LOCAL) {
-            start -= 1;
-        } else if byte == b'\'' && is_inside_word(view, start - 1, first) {
-            start -= 1;
-        } else if byte == b'\\' && is_escape(view, start) {
-            start -= 1;
-            if !is_unicode_escape(view, start) {
-                break;
+        match view.before(start) {
+            Some(b'\'') if is_inside_word(view, start - 1, first) => start -= 1,
+            Some(b'\\') if is_escape(view, start) => {
+                start -= 1;
+                if !is_unicode_escape(view, start) {
+                    return start;
+                }
             }
-        } else {
-            break;
+            _ => return start,
         }
     }
-    start
 }
 
 fn is_inside_word(view: &View<'_>, apostrophe: usize, first: usize) -> bool {

@@ -21,7 +21,7 @@ const LONG_PREFIX_HEAD_BYTES: usize = b"github".len();
 /// Where the body is long enough, it may go on behind the last byte that is there.
 pub(crate) fn find(view: &View<'_>, at: usize) -> Option<Range<usize>> {
     let (start, body, body_min) = prefix(view, at)?;
-    let end = view.run_end(body, is_body);
+    let end = view.run_end(body, usize::MAX, is_body);
     (end - body >= body_min).then_some(start..end)
 }
 

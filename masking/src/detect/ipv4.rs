@@ -10,38 +10,32 @@ use super::View;
 
 /// The hit whose fourth number begins at `at`.
 pub(crate) fn find(view: &View<'_>, at: usize) -> Option<Range<usize>> {
-    let mut start = at;
+    let mut before = view.text_before(at);
     for _ in 0..3 {
-        start = view.back(start, 1)?;
-        if view.byte(start) != Some(b'.') {
-            return None;
-        }
-        start = octet_before(view, start)?;
+        let [head @ .., b'.'] = before else { return None };
+        before = octet_off(head)?;
     }
-    let mut end = at;
-    let mut number = 0;
-    while let Some(digit) = view.byte(end).filter(u8::is_ascii_digit) {
-        number = number * 10 + u32::from(digit - b'0');
-        end += 1;
-        if end - at > 3 || number > 255 {
-            return None;
-        }
-    }
-    (end > at).then_some(start..end)
+    let end = view.run_end(at, OCTET_DIGITS_MAX + 1, |byte| byte.is_ascii_digit());
+    is_octet(view.text(at..end)).then_some(view.start() + before.len()..end)
 }
 
-/// Where the number that ends before `end` begins, if it is one of an address.
-fn octet_before(view: &View<'_>, end: usize) -> Option<usize> {
-    let mut start = end;
-    let mut number = 0;
-    let mut unit = 1;
-    while let Some(digit) = view.before(start).filter(u8::is_ascii_digit) {
-        number += u32::from(digit - b'0') * unit;
-        unit *= 10;
-        start -= 1;
-        if end - start > 3 || number > 255 {
-            return None;
-        }
+const OCTET_DIGITS_MAX: usize = 3;
+
+/// The text without the number that it ends with, if that is one of an address.
+#[inline]
+fn octet_off(text: &[u8]) -> Option<&[u8]> {
+    let window = &text[text.len().saturating_sub(OCTET_DIGITS_MAX + 1)..];
+    let digits = window.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+    let (head, octet) = text.split_at(text.len() - digits);
+    is_octet(octet).then_some(head)
+}
+
+/// Whether the digits are a number of an address.
+#[inline]
+fn is_octet(digits: &[u8]) -> bool {
+    match digits {
+        [_] | [_, _] | [b'0' | b'1', _, _] => true,
+        [b'2', tens, units] => (*tens, *units) <= (b'5', b'5'),
+        _ => false,
     }
-    (start < end).then_some(start)
 }

@@ -10,10 +10,7 @@ use super::View;
 /// The hit whose last digit is at `at`.
 pub(crate) fn find(view: &View<'_>, at: usize) -> Option<Range<usize>> {
     let hit = view.back(at, 10)?..at + 1;
-    let mut text = [0; 11];
-    for (byte, at) in text.iter_mut().zip(hit.clone()) {
-        *byte = view.byte(at)?;
-    }
+    let text = view.array::<11>(hit.start)?;
     let [area @ .., b'-', g0, g1, b'-', s0, s1, s2, s3] = text else {
         return None;
     };
