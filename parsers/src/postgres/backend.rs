@@ -78,7 +78,7 @@ impl<'a> Mechanisms<'a> {
     }
 }
 
-/// Reads the body of a BackendKeyData message of protocol 3.0.
+/// Reads the body of a `BackendKeyData` message of protocol 3.0.
 pub fn backend_key_data(body: &[u8]) -> Result<CancelKey, ProtocolError> {
     let mut reader = Reader::new(body);
     let key = CancelKey {
@@ -99,7 +99,7 @@ pub struct ParameterStatus<'a> {
 }
 
 impl<'a> ParameterStatus<'a> {
-    /// Reads the body of a ParameterStatus message.
+    /// Reads the body of a `ParameterStatus` message.
     pub fn parse(body: &'a [u8]) -> Result<Self, ProtocolError> {
         let mut reader = Reader::new(body);
         let this = Self {
@@ -119,7 +119,7 @@ pub struct RowDescription<'a> {
 }
 
 impl<'a> RowDescription<'a> {
-    /// Reads the body of a RowDescription message.
+    /// Reads the body of a `RowDescription` message.
     pub fn parse(body: &'a [u8]) -> Result<Self, ProtocolError> {
         let mut reader = Reader::new(body);
         let count = reader.count()?;
@@ -143,7 +143,7 @@ impl<'a> RowDescription<'a> {
     }
 }
 
-/// One column of a RowDescription.
+/// One column of a `RowDescription`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Column<'a> {
     /// As the result names it.
@@ -176,7 +176,7 @@ impl<'a> Column<'a> {
     }
 }
 
-/// Reads the body of a ParameterDescription message.
+/// Reads the body of a `ParameterDescription` message.
 pub fn parameter_description(body: &[u8]) -> Result<Oids<'_>, ProtocolError> {
     let mut reader = Reader::new(body);
     let count = reader.count()?;
@@ -195,7 +195,7 @@ pub struct CommandComplete<'a> {
 }
 
 impl<'a> CommandComplete<'a> {
-    /// Reads the body of a CommandComplete message.
+    /// Reads the body of a `CommandComplete` message.
     #[inline]
     pub fn parse(body: &'a [u8]) -> Result<Self, ProtocolError> {
         let mut reader = Reader::new(body);
@@ -253,7 +253,7 @@ impl TransactionStatus {
     }
 }
 
-/// Reads the body of a ReadyForQuery message.
+/// Reads the body of a `ReadyForQuery` message.
 #[inline]
 pub fn ready_for_query(body: &[u8]) -> Result<TransactionStatus, ProtocolError> {
     let mut reader = Reader::new(body);
@@ -272,7 +272,7 @@ pub struct CopyResponse<'a> {
 }
 
 impl<'a> CopyResponse<'a> {
-    /// Reads the body of a CopyInResponse, CopyOutResponse or CopyBothResponse message.
+    /// Reads the body of a `CopyInResponse`, `CopyOutResponse` or `CopyBothResponse` message.
     pub fn parse(body: &'a [u8]) -> Result<Self, ProtocolError> {
         let mut reader = Reader::new(body);
         let format = Format::from_code(reader.u8()?.into())?;
@@ -297,7 +297,7 @@ pub struct Notification<'a> {
 }
 
 impl<'a> Notification<'a> {
-    /// Reads the body of a NotificationResponse message.
+    /// Reads the body of a `NotificationResponse` message.
     pub fn parse(body: &'a [u8]) -> Result<Self, ProtocolError> {
         let mut reader = Reader::new(body);
         let this = Self {
@@ -310,7 +310,7 @@ impl<'a> Notification<'a> {
     }
 }
 
-/// Reads the body of a FunctionCallResponse message; NULL is none.
+/// Reads the body of a `FunctionCallResponse` message; NULL is none.
 pub fn function_call_response(body: &[u8]) -> Result<Option<&[u8]>, ProtocolError> {
     let mut reader = Reader::new(body);
     let value = reader.value()?;
@@ -328,7 +328,7 @@ pub struct NegotiateProtocolVersion {
 }
 
 impl NegotiateProtocolVersion {
-    /// Reads the body of a NegotiateProtocolVersion message.
+    /// Reads the body of a `NegotiateProtocolVersion` message.
     pub fn parse(body: &[u8]) -> Result<Self, ProtocolError> {
         let mut reader = Reader::new(body);
         let version = reader.u32()?;
@@ -344,11 +344,11 @@ impl NegotiateProtocolVersion {
     }
 }
 
-/// The fields of an ErrorResponse or NoticeResponse.
+/// The fields of an `ErrorResponse` or `NoticeResponse`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fields<'a>(&'a [u8]);
 
-/// One field of an ErrorResponse or NoticeResponse, with its place in the body, so that it can be changed there.
+/// One field of an `ErrorResponse` or `NoticeResponse`, with its place in the body, so that it can be changed there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field<'a> {
     /// The field's kind: `b'M'` is the message.
@@ -360,7 +360,7 @@ pub struct Field<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Reads the body of an ErrorResponse or NoticeResponse message.
+    /// Reads the body of an `ErrorResponse` or `NoticeResponse` message.
     pub fn parse(body: &'a [u8]) -> Result<Self, ProtocolError> {
         let mut reader = Reader::new(body);
         while reader.u8()? != 0 {
@@ -421,3 +421,6 @@ pub(super) fn sqlstate_of(first_bytes: &[u8]) -> Option<SqlState> {
         .find(|field| field.kind == b'C')
         .and_then(|field| SqlState::from_bytes(field.value))
 }
+
+#[cfg(test)]
+mod tests;

@@ -357,7 +357,10 @@ mod tests {
 
     use super::*;
 
-    fn encode(frames: &[(u8, Vec<u8>)]) -> Vec<u8> {
+    /// A tag and a body.
+    type Sent = (u8, Vec<u8>);
+
+    fn encode(frames: &[Sent]) -> Vec<u8> {
         let mut wire = Vec::new();
         for (tag, body) in frames {
             wire.push(*tag);
@@ -371,7 +374,7 @@ mod tests {
     fn decode<'a>(
         chunks: impl Iterator<Item = &'a [u8]>,
         take: impl Fn(Header) -> Take,
-    ) -> Result<(Vec<(u8, Vec<u8>)>, usize), ProtocolError> {
+    ) -> Result<(Vec<Sent>, usize), ProtocolError> {
         let mut deframer = Deframer::new();
         let mut frames = Vec::new();
         let mut parts: Vec<u8> = Vec::new();
@@ -387,12 +390,26 @@ mod tests {
                     }
                     Piece::Gathered => push(deframer.gathered()),
                     Piece::Head { tag, frame_len } => {
-                        assert_eq!((tag, deframer.gathered().len()), (deframer.gathered()[0], HEADER_BYTES));
+                        assert_eq!(
+                            (tag, deframer.gathered().len()),
+                            (deframer.gathered()[0], HEADER_BYTES)
+                        );
                         assert!(frame_len > HEADER_BYTES && parts.is_empty());
                         parts.extend_from_slice(deframer.gathered());
                     }
-                    Piece::Part { tag, start, end, first, last, frame_len } => {
-                        assert_eq!(first, parts.is_empty(), "only the first part begins with the header");
+                    Piece::Part {
+                        tag,
+                        start,
+                        end,
+                        first,
+                        last,
+                        frame_len,
+                    } => {
+                        assert_eq!(
+                            first,
+                            parts.is_empty(),
+                            "only the first part begins with the header"
+                        );
                         parts.extend_from_slice(&chunk[start..end]);
                         assert_eq!((parts[0], parts.len() == frame_len), (tag, last));
                         if last {
@@ -419,10 +436,7 @@ mod tests {
             parts_of in any::<u8>(),
         ) {
             let wire = encode(&sent);
-            let mixed = |header: Header| match header.tag < parts_of {
-                true => Take::Parts,
-                false => Take::Whole { limit: 100 },
-            };
+            let mixed = |header: Header| if header.tag < parts_of { Take::Parts } else { Take::Whole { limit: 100 } };
             for size in 1..=wire.len() {
                 prop_assert_eq!(&decode(wire.chunks(size), mixed).unwrap().0, &sent, "reads of {} bytes", size);
             }
@@ -448,20 +462,35 @@ mod tests {
     fn bad_frames() {
         let small = |_| Take::Whole { limit: 10 };
         for (name, wire, want) in [
-            ("length 3", &b"Q\0\0\0\x03"[..], ProtocolError::FrameLength { tag: b'Q', len: 3 }),
+            (
+                "length 3",
+                &b"Q\0\0\0\x03"[..],
+                ProtocolError::FrameLength { tag: b'Q', len: 3 },
+            ),
             (
                 "over the protocol's limit",
                 b"Q\x40\0\0\0",
-                ProtocolError::FrameLength { tag: b'Q', len: 0x4000_0000 },
+                ProtocolError::FrameLength {
+                    tag: b'Q',
+                    len: 0x4000_0000,
+                },
             ),
             (
                 "over the reader's limit",
                 b"Q\0\0\0\x0b1234567",
-                ProtocolError::FrameOverLimit { tag: b'Q', len: 11, limit: 10 },
+                ProtocolError::FrameOverLimit {
+                    tag: b'Q',
+                    len: 11,
+                    limit: 10,
+                },
             ),
         ] {
             for size in 1..=wire.len() {
-                assert_eq!(decode(wire.chunks(size), small).err(), Some(want), "{name}, reads of {size} bytes");
+                assert_eq!(
+                    decode(wire.chunks(size), small).err(),
+                    Some(want),
+                    "{name}, reads of {size} bytes"
+                );
             }
         }
     }
@@ -472,12 +501,15 @@ mod tests {
         let mut deframer = Deframer::new();
         let mut head = vec![b'd'];
         head.extend_from_slice(&(len - 2).to_be_bytes());
-        let chunk = [0; 1 << 16];
+        let chunk = vec![0; 1 << 16];
         let mut passed = 0;
         let mut at = 0;
         assert!(deframer.next(&head[..3], &mut at, |_| Take::Parts).is_ok());
         at = 0;
-        assert!(matches!(deframer.next(&head[3..], &mut at, |_| Take::Parts), Ok(Piece::Head { .. })));
+        assert!(matches!(
+            deframer.next(&head[3..], &mut at, |_| Take::Parts),
+            Ok(Piece::Head { .. })
+        ));
         while passed < len as usize - 6 {
             at = 0;
             let Ok(Piece::Part { start, end, .. }) = deframer.next(&chunk, &mut at, |_| Take::Parts) else {
@@ -494,10 +526,16 @@ mod tests {
         let wire = encode(&[(b'Q', vec![7; 100_000]), (b'S', vec![])]);
         let mut deframer = Deframer::new();
         let mut at = 0;
-        assert_eq!(deframer.next(&wire[..50_000], &mut at, whole), Ok(Piece::NeedMore));
+        assert_eq!(
+            deframer.next(&wire[..50_000], &mut at, whole),
+            Ok(Piece::NeedMore)
+        );
         assert_eq!((deframer.carried(), deframer.is_clear()), (50_000, false));
         at = 0;
-        assert_eq!(deframer.next(&wire[50_000..], &mut at, whole), Ok(Piece::Gathered));
+        assert_eq!(
+            deframer.next(&wire[50_000..], &mut at, whole),
+            Ok(Piece::Gathered)
+        );
         assert_eq!(deframer.gathered().len(), 100_005);
         assert!(deframer.is_clear());
         let end = wire.len() - 50_000;

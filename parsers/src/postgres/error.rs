@@ -1,6 +1,6 @@
 //! What a peer can get wrong, and the SQLSTATE that tells it so.
 //!
-//! The errors carry values; sentences for the wire are made where the ErrorResponse is written.
+//! The errors carry values; sentences for the wire are made where the `ErrorResponse` is written.
 
 use std::fmt;
 
@@ -171,7 +171,7 @@ pub enum ProtocolError {
 }
 
 impl ProtocolError {
-    /// The SQLSTATE for the ErrorResponse.
+    /// The SQLSTATE for the `ErrorResponse`.
     pub fn sqlstate(&self) -> SqlState {
         match self {
             Self::FrameOverLimit { .. } => SqlState::PROGRAM_LIMIT_EXCEEDED,

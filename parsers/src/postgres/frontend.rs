@@ -1,7 +1,7 @@
 //! Bodies of the client's messages, and the messages that the gateway sends to a server.
 //!
 //! Everything is borrowed from the body. A body is checked to its last byte before it is given out, so that the server
-//! sees what was judged. Where a body may be too large to hold (Bind, FunctionCall), its head can be read from a part.
+//! sees what was judged. Where a body may be too large to hold (Bind, `FunctionCall`), its head can be read from a part.
 
 pub mod encode;
 
@@ -29,13 +29,13 @@ pub fn query(body: &[u8]) -> Result<&[u8], ProtocolError> {
     Ok(sql)
 }
 
-/// The text of a CopyFail message.
+/// The text of a `CopyFail` message.
 #[inline]
 pub fn copy_fail(body: &[u8]) -> Result<&[u8], ProtocolError> {
     query(body)
 }
 
-/// A message that has no body: Sync, Flush, CopyDone, Terminate.
+/// A message that has no body: Sync, Flush, `CopyDone`, Terminate.
 #[inline]
 pub fn empty(body: &[u8]) -> Result<(), ProtocolError> {
     Reader::new(body).finish()
@@ -54,6 +54,10 @@ pub struct Parse<'a> {
 
 impl<'a> Parse<'a> {
     /// Reads the body of a Parse message.
+    #[expect(
+        clippy::self_named_constructors,
+        reason = "every body is read by `parse`, that of Parse too"
+    )]
     pub fn parse(body: &'a [u8]) -> Result<Self, ProtocolError> {
         let mut reader = Reader::new(body);
         let name = reader.string()?;
@@ -247,7 +251,7 @@ pub struct FunctionCall<'a> {
 }
 
 impl<'a> FunctionCall<'a> {
-    /// Reads the body of a FunctionCall message.
+    /// Reads the body of a `FunctionCall` message.
     pub fn parse(body: &'a [u8]) -> Result<Self, ProtocolError> {
         let mut reader = Reader::new(body);
         let function = reader.u32()?;
@@ -273,7 +277,7 @@ impl<'a> FunctionCall<'a> {
     }
 }
 
-/// The text of a PasswordMessage: a secret, borrowed and not copied.
+/// The text of a `PasswordMessage`: a secret, borrowed and not copied.
 pub fn password(body: &[u8]) -> Result<&[u8], ProtocolError> {
     query(body)
 }
@@ -288,7 +292,7 @@ pub struct SaslInitialResponse<'a> {
 }
 
 impl<'a> SaslInitialResponse<'a> {
-    /// Reads the body of a SASLInitialResponse message.
+    /// Reads the body of a `SASLInitialResponse` message.
     pub fn parse(body: &'a [u8]) -> Result<Self, ProtocolError> {
         let mut reader = Reader::new(body);
         let mechanism = reader.string()?;
@@ -297,3 +301,6 @@ impl<'a> SaslInitialResponse<'a> {
         Ok(Self { mechanism, data })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -283,3 +283,6 @@ pub fn fuzz_scram(data: &[u8]) {
         assert_eq!(scram::Verifier::parse(&verifier.to_text()), Ok(verifier));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,12 +5,12 @@
 //! the server has to fit what the front expects, or the session ends. What the model knows of the server:
 //!
 //! * After an error in a message of the extended protocol everything is discarded up to the next Sync, Query and
-//!   FunctionCall too; an error in Query, FunctionCall or Sync itself is followed by ReadyForQuery.
-//! * In COPY IN the server reads CopyData, CopyDone and CopyFail, and ignores Sync and Flush, up to the CopyDone or
-//!   CopyFail. Anything else there ends the session.
+//!   `FunctionCall` too; an error in Query, `FunctionCall` or Sync itself is followed by `ReadyForQuery`.
+//! * In COPY IN the server reads `CopyData`, `CopyDone` and `CopyFail`, and ignores Sync and Flush, up to the `CopyDone` or
+//!   `CopyFail`. Anything else there ends the session.
 //! * Outside of COPY IN those three are ignored: a COPY may fail while its client still streams.
-//! * A Sync that lay before a CopyDone when the COPY failed was either ignored by it or is answered after it. Both are
-//!   accepted, as an optional ReadyForQuery, until the next answer of another kind shows which it was.
+//! * A Sync that lay before a `CopyDone` when the COPY failed was either ignored by it or is answered after it. Both are
+//!   accepted, as an optional `ReadyForQuery`, until the next answer of another kind shows which it was.
 //! * Flush and stale COPY messages are not answered, but `statement_timeout` can strike while they are read. Where that
 //!   could be mistaken for the failure of the message behind them, with another course of events, the session ends.
 //! * A FATAL error may come at any time and is the last message.
@@ -81,11 +81,11 @@ pub enum Sent {
     Sync,
     /// A function called by its OID.
     FunctionCall,
-    /// CopyData.
+    /// `CopyData`.
     CopyData,
-    /// CopyDone.
+    /// `CopyDone`.
     CopyDone,
-    /// CopyFail.
+    /// `CopyFail`.
     CopyFail,
 }
 
@@ -167,7 +167,7 @@ enum Quiet {
 
 #[derive(Debug)]
 struct Item<T> {
-    /// CopyDone and CopyFail are queued to mark their place; the others are answered.
+    /// `CopyDone` and `CopyFail` are queued to mark their place; the others are answered.
     kind: Sent,
     before: Quiet,
     tag: T,
@@ -195,18 +195,18 @@ enum Front {
     CopyInBroken,
     /// Query, Execute: COPY data comes.
     CopyOut,
-    /// Query, Execute: CopyDone has come.
+    /// Query, Execute: `CopyDone` has come.
     CopyOutDone,
     /// Describe of a statement: the parameters have come.
     Described,
-    /// Only ReadyForQuery is to come.
+    /// Only `ReadyForQuery` is to come.
     AwaitReady,
 }
 
 /// What the server does with messages behind the last of the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Course {
-    /// It reads them; the last message queued ended a cycle (Query, FunctionCall, Sync).
+    /// It reads them; the last message queued ended a cycle (Query, `FunctionCall`, Sync).
     Settled,
     /// It reads them, inside of a run of the extended protocol without a Sync yet.
     Run,
@@ -232,9 +232,9 @@ pub struct Model<T> {
     course: Course,
     /// Unanswered messages behind the last of the queue.
     quiet: Quiet,
-    /// How many CopyDone and CopyFail are in the queue.
+    /// How many `CopyDone` and `CopyFail` are in the queue.
     copy_ends: u32,
-    /// ReadyForQuery messages that may still come for Syncs which a failed COPY IN may have ignored.
+    /// `ReadyForQuery` messages that may still come for Syncs which a failed COPY IN may have ignored.
     optional_ready: u32,
     transaction: TransactionStatus,
 }
@@ -246,7 +246,7 @@ impl<T> Default for Model<T> {
 }
 
 impl<T> Model<T> {
-    /// A session that has just received its first ReadyForQuery.
+    /// A session that has just received its first `ReadyForQuery`.
     pub fn new() -> Self {
         Self {
             queue: VecDeque::new(),
@@ -278,7 +278,7 @@ impl<T> Model<T> {
         self.queue.is_empty() && self.course == Course::Settled && self.optional_ready == 0
     }
 
-    /// Whether the server reads COPY data now and no CopyDone or CopyFail has been sent for it.
+    /// Whether the server reads COPY data now and no `CopyDone` or `CopyFail` has been sent for it.
     #[inline]
     pub fn in_copy_in(&self) -> bool {
         matches!(self.front, Front::CopyIn | Front::CopyInBroken) && self.copy_ends == 0
@@ -290,7 +290,7 @@ impl<T> Model<T> {
         matches!(self.course, Course::Skip | Course::PerhapsSkip)
     }
 
-    /// The transaction's state as the last ReadyForQuery told it.
+    /// The transaction's state as the last `ReadyForQuery` told it.
     #[inline]
     pub fn transaction(&self) -> TransactionStatus {
         self.transaction

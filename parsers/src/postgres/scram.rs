@@ -98,7 +98,7 @@ pub enum ScramError {
 }
 
 impl ScramError {
-    /// The SQLSTATE for the ErrorResponse.
+    /// The SQLSTATE for the `ErrorResponse`.
     pub fn sqlstate(&self) -> SqlState {
         match self {
             Self::Password | Self::Downgrade | Self::ChannelBinding => SqlState::INVALID_PASSWORD,
@@ -126,7 +126,7 @@ impl fmt::Debug for SaltedKeys {
 
 /// Derives the keys: `iterations` rounds of HMAC-SHA-256, about a millisecond for 4,096. Not for a core.
 ///
-/// The password is normalized by SASLprep if it can be, and else taken as it is, as the server does.
+/// The password is normalized by `SASLprep` if it can be, and else taken as it is, as the server does.
 pub fn derive(password: &[u8], salt: &[u8], iterations: NonZeroU32) -> SaltedKeys {
     let password = normalize(password);
     let mut salted: Key = Zeroizing::new([0; KEY_BYTES]);
@@ -248,7 +248,7 @@ pub fn random<const N: usize>() -> Result<[u8; N], ScramError> {
     Ok(bytes)
 }
 
-/// The answer to AuthenticationMD5Password.
+/// The answer to `AuthenticationMD5Password`.
 pub fn md5_password(user: &[u8], password: &[u8], salt: [u8; 4]) -> Zeroizing<String> {
     Zeroizing::new(postgres_protocol::authentication::md5_hash(user, password, salt))
 }

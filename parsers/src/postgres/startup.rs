@@ -16,9 +16,14 @@ pub const STARTUP_BODY_BYTES_MAX: usize = 10_000;
 /// Protocol 3.0, the newest that is spoken.
 pub const VERSION: u32 = 3 << 16;
 
-const SSL_REQUEST: u32 = (1234 << 16) | 5679;
-const GSSENC_REQUEST: u32 = (1234 << 16) | 5680;
-const CANCEL_REQUEST: u32 = (1234 << 16) | 5678;
+/// A version that no protocol has marks a request.
+const fn request(number: u32) -> u32 {
+    (1234 << 16) + number
+}
+
+const SSL_REQUEST: u32 = request(5679);
+const GSSENC_REQUEST: u32 = request(5680);
+const CANCEL_REQUEST: u32 = request(5678);
 
 /// Whether a first packet is complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +68,7 @@ impl Packet<'_> {
     }
 }
 
-/// What BackendKeyData gave out and CancelRequest presents.
+/// What `BackendKeyData` gave out and `CancelRequest` presents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CancelKey {
     /// The server's process, or whatever stands for it.
@@ -114,7 +119,7 @@ pub fn parse(buf: &[u8]) -> Result<Parsed<'_>, ProtocolError> {
             Packet::CancelRequest(key)
         }
         code => {
-            let [major, minor] = [code >> 16, code & 0xffff].map(|half| half as u16);
+            let [major, minor] = halves(code);
             if major != 3 {
                 return Err(ProtocolError::Version { major, minor });
             }
@@ -125,6 +130,12 @@ pub fn parse(buf: &[u8]) -> Result<Parsed<'_>, ProtocolError> {
         }
     };
     Ok(Parsed::Packet { packet, used })
+}
+
+/// The major and minor version.
+fn halves(code: u32) -> [u16; 2] {
+    let [a, b, c, d] = code.to_be_bytes();
+    [u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])]
 }
 
 /// Pairs of strings and one zero byte as the last; an empty name stands nowhere else.
@@ -222,7 +233,7 @@ impl<'a> StartupMessage<'a> {
         self.minor > 0 || self.protocol_options().next().is_some()
     }
 
-    /// Appends NegotiateProtocolVersion: version 3.0 and the options that are not known.
+    /// Appends `NegotiateProtocolVersion`: version 3.0 and the options that are not known.
     pub fn negotiate(&self, out: &mut Vec<u8>) {
         writer::frame(out, b'v', |body| {
             body.extend_from_slice(&VERSION.to_be_bytes());
@@ -263,12 +274,12 @@ impl<'a> Iterator for Parameters<'a> {
     }
 }
 
-/// Appends an SSLRequest.
+/// Appends an `SSLRequest`.
 pub fn ssl_request(out: &mut Vec<u8>) {
     writer::untyped(out, |body| body.extend_from_slice(&SSL_REQUEST.to_be_bytes()));
 }
 
-/// Appends a CancelRequest.
+/// Appends a `CancelRequest`.
 pub fn cancel_request(out: &mut Vec<u8>, key: CancelKey) {
     writer::untyped(out, |body| {
         body.extend_from_slice(&CANCEL_REQUEST.to_be_bytes());
@@ -277,7 +288,7 @@ pub fn cancel_request(out: &mut Vec<u8>, key: CancelKey) {
     });
 }
 
-/// Appends a StartupMessage of version 3.0. Send what was judged as parameters of its own rather than `options`, so
+/// Appends a `StartupMessage` of version 3.0. Send what was judged as parameters of its own rather than `options`, so
 /// that the server has nothing to split.
 pub fn startup_message<'a>(out: &mut Vec<u8>, parameters: impl IntoIterator<Item = (&'a [u8], &'a [u8])>) {
     writer::untyped(out, |body| {

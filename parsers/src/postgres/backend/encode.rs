@@ -3,7 +3,7 @@
 use super::{CancelKey, SqlState, TransactionStatus};
 use crate::postgres::writer::{frame, string};
 
-/// How bad an ErrorResponse or NoticeResponse is.
+/// How bad an `ErrorResponse` or `NoticeResponse` is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
     /// The statement failed.
@@ -27,7 +27,7 @@ impl Severity {
     }
 }
 
-/// What an ErrorResponse or NoticeResponse of our own says.
+/// What an `ErrorResponse` or `NoticeResponse` of our own says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Report<'a> {
     /// How bad it is.
@@ -80,7 +80,7 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// Appends it as an ErrorResponse or, by its severity, a NoticeResponse.
+    /// Appends it as an `ErrorResponse` or, by its severity, a `NoticeResponse`.
     pub fn encode(&self, out: &mut Vec<u8>) {
         let tag = match self.severity {
             Severity::Error | Severity::Fatal => b'E',
@@ -113,22 +113,22 @@ fn authentication(out: &mut Vec<u8>, code: u32, data: &[u8]) {
     });
 }
 
-/// Appends AuthenticationOk.
+/// Appends `AuthenticationOk`.
 pub fn authentication_ok(out: &mut Vec<u8>) {
     authentication(out, 0, b"");
 }
 
-/// Appends AuthenticationCleartextPassword.
+/// Appends `AuthenticationCleartextPassword`.
 pub fn authentication_cleartext(out: &mut Vec<u8>) {
     authentication(out, 3, b"");
 }
 
-/// Appends AuthenticationMD5Password.
+/// Appends `AuthenticationMD5Password`.
 pub fn authentication_md5(out: &mut Vec<u8>, salt: [u8; 4]) {
     authentication(out, 5, &salt);
 }
 
-/// Appends AuthenticationSASL.
+/// Appends `AuthenticationSASL`.
 pub fn authentication_sasl(out: &mut Vec<u8>, mechanisms: &[&str]) {
     let mut list = Vec::new();
     for mechanism in mechanisms {
@@ -138,17 +138,17 @@ pub fn authentication_sasl(out: &mut Vec<u8>, mechanisms: &[&str]) {
     authentication(out, 10, &list);
 }
 
-/// Appends AuthenticationSASLContinue.
+/// Appends `AuthenticationSASLContinue`.
 pub fn authentication_sasl_continue(out: &mut Vec<u8>, data: &[u8]) {
     authentication(out, 11, data);
 }
 
-/// Appends AuthenticationSASLFinal.
+/// Appends `AuthenticationSASLFinal`.
 pub fn authentication_sasl_final(out: &mut Vec<u8>, data: &[u8]) {
     authentication(out, 12, data);
 }
 
-/// Appends BackendKeyData.
+/// Appends `BackendKeyData`.
 pub fn backend_key_data(out: &mut Vec<u8>, key: CancelKey) {
     frame(out, b'K', |body| {
         body.extend_from_slice(&key.process.to_be_bytes());
@@ -156,7 +156,7 @@ pub fn backend_key_data(out: &mut Vec<u8>, key: CancelKey) {
     });
 }
 
-/// Appends ParameterStatus.
+/// Appends `ParameterStatus`.
 pub fn parameter_status(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     frame(out, b'S', |body| {
         string(body, name);
@@ -164,42 +164,42 @@ pub fn parameter_status(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     });
 }
 
-/// Appends ReadyForQuery.
+/// Appends `ReadyForQuery`.
 pub fn ready_for_query(out: &mut Vec<u8>, status: TransactionStatus) {
     frame(out, b'Z', |body| body.push(status.byte()));
 }
 
-/// Appends CommandComplete.
+/// Appends `CommandComplete`.
 pub fn command_complete(out: &mut Vec<u8>, tag: &[u8]) {
     frame(out, b'C', |body| string(body, tag));
 }
 
-/// Appends ParseComplete.
+/// Appends `ParseComplete`.
 pub fn parse_complete(out: &mut Vec<u8>) {
     frame(out, b'1', |_| ());
 }
 
-/// Appends BindComplete.
+/// Appends `BindComplete`.
 pub fn bind_complete(out: &mut Vec<u8>) {
     frame(out, b'2', |_| ());
 }
 
-/// Appends CloseComplete.
+/// Appends `CloseComplete`.
 pub fn close_complete(out: &mut Vec<u8>) {
     frame(out, b'3', |_| ());
 }
 
-/// Appends NoData.
+/// Appends `NoData`.
 pub fn no_data(out: &mut Vec<u8>) {
     frame(out, b'n', |_| ());
 }
 
-/// Appends EmptyQueryResponse.
+/// Appends `EmptyQueryResponse`.
 pub fn empty_query(out: &mut Vec<u8>) {
     frame(out, b'I', |_| ());
 }
 
-/// Appends a DataRow of text values; NULL is none.
+/// Appends a `DataRow` of text values; NULL is none.
 pub fn data_row(out: &mut Vec<u8>, values: &[Option<&[u8]>]) {
     frame(out, b'D', |body| {
         crate::postgres::writer::count(body, values.len());

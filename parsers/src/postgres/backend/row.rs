@@ -1,8 +1,8 @@
-//! Walks the fields of DataRow messages, whole or in parts.
+//! Walks the fields of `DataRow` messages, whole or in parts.
 
 use super::ProtocolError;
 
-/// Walks a DataRow body that is whole. Places are offsets in the body.
+/// Walks a `DataRow` body that is whole. Places are offsets in the body.
 ///
 /// ```
 /// use sluice_parsers::postgres::backend::row::{Fields, Place};
@@ -94,7 +94,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Walks a DataRow body that comes in parts, however small. Places are offsets in the part.
+/// Walks a `DataRow` body that comes in parts, however small. Places are offsets in the part.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PartWalk {
     state: PartState,

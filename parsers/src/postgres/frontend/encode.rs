@@ -70,7 +70,7 @@ pub fn execute(out: &mut Vec<u8>, portal: &[u8], rows_max: i32) {
     });
 }
 
-/// Appends a FunctionCall without arguments; of OID 0 it is the call that must fail.
+/// Appends a `FunctionCall` without arguments; of OID 0 it is the call that must fail.
 pub fn function_call(out: &mut Vec<u8>, function: u32) {
     frame(out, b'F', |body| {
         body.extend_from_slice(&function.to_be_bytes());
@@ -88,17 +88,17 @@ pub fn flush(out: &mut Vec<u8>) {
     frame(out, b'H', |_| ());
 }
 
-/// Appends a CopyData.
+/// Appends a `CopyData`.
 pub fn copy_data(out: &mut Vec<u8>, data: &[u8]) {
     frame(out, b'd', |body| body.extend_from_slice(data));
 }
 
-/// Appends a CopyDone.
+/// Appends a `CopyDone`.
 pub fn copy_done(out: &mut Vec<u8>) {
     frame(out, b'c', |_| ());
 }
 
-/// Appends a CopyFail.
+/// Appends a `CopyFail`.
 pub fn copy_fail(out: &mut Vec<u8>, reason: &[u8]) {
     frame(out, b'f', |body| string(body, reason));
 }
@@ -108,12 +108,12 @@ pub fn terminate(out: &mut Vec<u8>) {
     frame(out, b'X', |_| ());
 }
 
-/// Appends a PasswordMessage. The caller wipes `out`.
+/// Appends a `PasswordMessage`. The caller wipes `out`.
 pub fn password(out: &mut Vec<u8>, password: &[u8]) {
     frame(out, b'p', |body| string(body, password));
 }
 
-/// Appends a SASLInitialResponse.
+/// Appends a `SASLInitialResponse`.
 pub fn sasl_initial_response(out: &mut Vec<u8>, mechanism: &[u8], data: &[u8]) {
     frame(out, b'p', |body| {
         string(body, mechanism);
@@ -123,7 +123,7 @@ pub fn sasl_initial_response(out: &mut Vec<u8>, mechanism: &[u8], data: &[u8]) {
     });
 }
 
-/// Appends a SASLResponse.
+/// Appends a `SASLResponse`.
 pub fn sasl_response(out: &mut Vec<u8>, data: &[u8]) {
     frame(out, b'p', |body| body.extend_from_slice(data));
 }

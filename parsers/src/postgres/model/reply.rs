@@ -226,17 +226,18 @@ impl<T> Model<T> {
         }
     }
 
-    /// ReadyForQuery.
+    /// `ReadyForQuery`.
     fn ready(&mut self, body: &[u8], mut dropped: impl FnMut(T)) -> Result<Reply<'_, T>, ModelError> {
         let Ok(status) = ready_for_query(body) else {
             return Err(self.unexpected(b'Z'));
         };
         let role = Role::ReadyForQuery(status);
-        let fits = match (self.queue.front().map(|item| item.kind), self.front) {
-            (Some(Sent::Sync), Front::Fresh) | (Some(_), Front::AwaitReady) => true,
-            (Some(Sent::Query), Front::Between) => true,
-            _ => false,
-        };
+        let fits = matches!(
+            (self.queue.front().map(|item| item.kind), self.front),
+            (Some(Sent::Sync), Front::Fresh)
+                | (Some(Sent::Query), Front::Between)
+                | (Some(_), Front::AwaitReady)
+        );
         if fits {
             self.transaction = status;
             return Ok(self.finish(role, &mut dropped));
@@ -253,7 +254,7 @@ impl<T> Model<T> {
         Err(self.unexpected(b'Z'))
     }
 
-    /// An ErrorResponse after which the session goes on.
+    /// An `ErrorResponse` after which the session goes on.
     fn failed(&mut self, body_prefix: &[u8], mut dropped: impl FnMut(T)) -> Result<Reply<'_, T>, ModelError> {
         let Some(item) = self.queue.front() else {
             // A time-out that strikes while Flush is read.
@@ -272,11 +273,15 @@ impl<T> Model<T> {
             self.optional_ready = 0;
         }
         match front {
-            Front::CopyInBroken => {
+            // The server has read what breaks the COPY, and FATAL follows. Servers before 14 go on instead, without
+            // that message. Any other error came before the server read so far.
+            Front::CopyInBroken
+                if sqlstate_of(body_prefix).is_none_or(|state| state == SqlState::PROTOCOL_VIOLATION) =>
+            {
                 self.course = Course::Ending;
                 return Ok(self.open(Role::Error));
             }
-            Front::CopyIn => self.copy_failed(kind, &mut dropped)?,
+            Front::CopyIn | Front::CopyInBroken => self.copy_failed(kind, &mut dropped)?,
             _ if kind.is_extended() => self.drop_up_to_sync(Course::Skip, &mut dropped),
             _ => {}
         }
@@ -306,7 +311,7 @@ impl<T> Model<T> {
         self.quiet = Quiet::Nothing;
     }
 
-    /// Whether what was sent behind the COPY breaks it: anything but Syncs before its CopyDone or CopyFail.
+    /// Whether what was sent behind the COPY breaks it: anything but Syncs before its `CopyDone` or `CopyFail`.
     fn copy_in_is_broken(&self) -> bool {
         self.queue
             .iter()
@@ -315,7 +320,7 @@ impl<T> Model<T> {
             .is_some_and(|item| !item.is_copy_end())
     }
 
-    /// The server has read up to the first CopyDone and ignored the Syncs before it.
+    /// The server has read up to the first `CopyDone` and ignored the Syncs before it.
     fn copy_succeeded(&mut self, tag: u8, kind: Sent, dropped: &mut impl FnMut(T)) -> Result<(), ModelError> {
         let Some(end) = self.queue.iter().position(Item::is_copy_end) else {
             return Err(self.unexpected(tag));
@@ -335,7 +340,7 @@ impl<T> Model<T> {
         Ok(())
     }
 
-    /// The server has stopped reading somewhere before the first CopyDone, and ignored some of the Syncs before it.
+    /// The server has stopped reading somewhere before the first `CopyDone`, and ignored some of the Syncs before it.
     fn copy_failed(&mut self, kind: Sent, dropped: &mut impl FnMut(T)) -> Result<(), ModelError> {
         let end = self
             .queue
@@ -370,7 +375,7 @@ impl<T> Model<T> {
         Ok(())
     }
 
-    /// CopyDone and CopyFail that no COPY waits for are ignored by the server.
+    /// `CopyDone` and `CopyFail` that no COPY waits for are ignored by the server.
     fn drop_stale_copy_ends(&mut self, dropped: &mut impl FnMut(T)) {
         while let Some(item) = self.queue.pop_front_if(|item| item.is_copy_end()) {
             self.copy_ends -= 1;
@@ -401,7 +406,7 @@ fn strikes_between_messages(sqlstate: SqlState) -> bool {
     matches!(&sqlstate.class(), b"40" | b"53" | b"55" | b"57" | b"58" | b"XX")
 }
 
-/// The step that a message other than an error or ReadyForQuery makes, if the front item expects it.
+/// The step that a message other than an error or `ReadyForQuery` makes, if the front item expects it.
 #[inline]
 fn transition(kind: Sent, front: Front, tag: u8) -> Option<Step> {
     use Front::{Between, CopyIn, CopyOut, CopyOutDone, Described, Fresh, Rows};

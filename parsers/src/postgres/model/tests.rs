@@ -7,6 +7,7 @@
 use super::*;
 
 const SYNTAX: &[u8] = b"SFEHLER\0VERROR\0C42601\0Mx\0\0";
+const VIOLATION: &[u8] = b"SFEHLER\0VERROR\0C08P01\0Mx\0\0";
 const TIME_OUT: &[u8] = b"SFEHLER\0VERROR\0C57014\0Mx\0\0";
 const FATAL: &[u8] = b"SFATAL\0VFATAL\0C57P01\0Mx\0\0";
 
@@ -56,11 +57,12 @@ fn play(script: &str) -> (Vec<String>, Model<u32>) {
                 "<Ze" => (b'Z', &b"E"[..]),
                 "<E" => (b'E', SYNTAX),
                 "<Etime" => (b'E', TIME_OUT),
+                "<Eviolation" => (b'E', VIOLATION),
                 "<Efatal" => (b'E', FATAL),
                 word => (word.as_bytes()[1], &b""[..]),
             };
-            let mut dropped = String::new();
-            match model.received(tag, body, |tag| dropped.push_str(&format!("({tag})"))) {
+            let mut dropped = Vec::new();
+            match model.received(tag, body, |tag| dropped.push(format!("({tag})"))) {
                 Ok(reply) => {
                     let owner = match reply.owner {
                         Owner::Nobody => "-".to_owned(),
@@ -71,7 +73,7 @@ fn play(script: &str) -> (Vec<String>, Model<u32>) {
                         (Role::ReadyForQuery(_), _) | (_, 0) => String::new(),
                         (_, statement) => format!("/{statement}"),
                     };
-                    seen.push(format!("{owner}{statement}{dropped}"));
+                    seen.push(format!("{owner}{statement}{}", dropped.concat()));
                     continue;
                 }
                 Err(error) => error,
@@ -88,7 +90,11 @@ fn play(script: &str) -> (Vec<String>, Model<u32>) {
 fn check(rows: &[(&str, &str, &str)]) {
     for (name, script, want) in rows {
         let (seen, _) = play(script);
-        assert_eq!(seen, want.split_whitespace().collect::<Vec<_>>(), "{name}: {script}");
+        assert_eq!(
+            seen,
+            want.split_whitespace().collect::<Vec<_>>(),
+            "{name}: {script}"
+        );
     }
 }
 
@@ -99,9 +105,17 @@ fn simple_queries() {
         ("no rows", ">Q <C <Z", "0 0."),
         ("empty text", ">Q <I <Z", "0 0."),
         ("three statements", ">Q <C <T <D <C <C <Z", "0 0/1 0/1 0/1 0/2 0."),
-        ("two row sets of a rule in one statement", ">Q <T <D <T <D <C <Z", "0 0 0 0 0 0."),
+        (
+            "two row sets of a rule in one statement",
+            ">Q <T <D <T <D <C <Z",
+            "0 0 0 0 0 0.",
+        ),
         ("failure at once", ">Q <E <Z", "0 0."),
-        ("failure in the second statement", ">Q <C <T <D <E <Z", "0 0/1 0/1 0/1 0."),
+        (
+            "failure in the second statement",
+            ">Q <C <T <D <E <Z",
+            "0 0/1 0/1 0/1 0.",
+        ),
         ("failure at the commit", ">Q <C <E <Z", "0 0/1 0."),
         ("failure of the clean-up too", ">Q <E <E <Z", "0 0 0."),
         ("two in a row", ">Q >Q <C <Z <C <Z", "0 0. 1 1."),
@@ -130,14 +144,30 @@ fn extended_queries() {
         ("portal suspended", ">E >E >S <D <s <D <C <Z", "0 0. 1 1. 2."),
         ("suspended without rows", ">E >S <s <Z", "0. 1."),
         ("empty text", ">P >B >E >S <1 <2 <I <Z", "0. 1. 2. 3."),
-        ("error drops up to Sync", ">P >B >E >S >P >S <E <Z <1 <Z", "0.(1)(2) 3. 4. 5."),
-        ("error without Sync drops what comes", ">P >B <E >E >Q >F >S <Z", "0.(1) skip:2 skip:3 skip:4 5."),
+        (
+            "error drops up to Sync",
+            ">P >B >E >S >P >S <E <Z <1 <Z",
+            "0.(1)(2) 3. 4. 5.",
+        ),
+        (
+            "error without Sync drops what comes",
+            ">P >B <E >E >Q >F >S <Z",
+            "0.(1) skip:2 skip:3 skip:4 5.",
+        ),
         ("Query is discarded too", ">P >Q >S <E <Z", "0.(1) 2."),
-        ("error between parameters and columns", ">Ds >S <t <E <Z", "0 0. 1."),
+        (
+            "error between parameters and columns",
+            ">Ds >S <t <E <Z",
+            "0 0. 1.",
+        ),
         ("error within rows", ">E >E >S <D <E <Z", "0 0.(1) 2."),
         ("error of the Sync itself", ">E >S <C <E <Z", "0. 1 1."),
         ("Query ends the run", ">P >Q >S <1 <C <Z <Z", "0. 1 1. 2."),
-        ("Query fails in a run and nothing is skipped", ">P >Q >P >S <1 <E <Z <1 <Z", "0. 1 1. 2. 3."),
+        (
+            "Query fails in a run and nothing is skipped",
+            ">P >Q >P >S <1 <E <Z <1 <Z",
+            "0. 1 1. 2. 3.",
+        ),
         ("two Syncs", ">S >S <Z <Z", "0. 1."),
         ("columns in an Execute", ">E <T", "!Unexpected"),
         ("columns before the parameters", ">Ds <T", "!Unexpected"),
@@ -164,11 +194,19 @@ fn function_calls() {
 fn unasked_messages() {
     check(&[
         ("idle", "<N <S <A", "- - -"),
-        ("everywhere", ">Q <N <T <A <D <S <D <N <C <N <Z", "- 0 - 0 - 0 - 0 - 0."),
+        (
+            "everywhere",
+            ">Q <N <T <A <D <S <D <N <C <N <Z",
+            "- 0 - 0 - 0 - 0 - 0.",
+        ),
         ("in COPY", ">Q <H <N <d <S <d <c <C <Z", "0 - 0 - 0 0 0 0."),
         ("while skipping", ">P <E <N >S <N <Z", "0. - - 1."),
         ("fatal when idle", "<Efatal", "-"),
-        ("fatal in rows, and rows after it", ">Q <T <Efatal <D", "0 0 !Ended"),
+        (
+            "fatal in rows, and rows after it",
+            ">Q <T <Efatal <D",
+            "0 0 !Ended",
+        ),
         ("fatal, and more sent", "<Efatal >Q", "- !Ended"),
         ("fatal, and a notice", "<Efatal <N", "- !Ended"),
         ("error when idle", "<E", "!Unexpected"),
@@ -185,7 +223,11 @@ fn copy_out() {
     check(&[
         ("in a Query", ">Q <H <d <d <c <C <Z", "0 0 0 0 0 0."),
         ("empty", ">Q <H <c <C <Z", "0 0 0 0."),
-        ("between statements", ">Q <C <H <d <c <C <C <Z", "0 0/1 0/1 0/1 0/1 0/2 0."),
+        (
+            "between statements",
+            ">Q <C <H <d <c <C <C <Z",
+            "0 0/1 0/1 0/1 0/1 0/2 0.",
+        ),
         ("in an Execute", ">E >S <H <d <c <C <Z", "0 0 0 0. 1."),
         ("fails", ">Q <H <d <E <Z", "0 0 0 0."),
         ("fails in an Execute", ">E >E >S <H <d <E <Z", "0 0 0.(1) 2."),
@@ -199,50 +241,171 @@ fn copy_out() {
 #[test]
 fn copy_in() {
     check(&[
-        ("in a Query", ">Q <G >d >d >c <C <Z", "0 silent:1 silent:2 0(3) 0."),
+        (
+            "in a Query",
+            ">Q <G >d >d >c <C <Z",
+            "0 silent:1 silent:2 0(3) 0.",
+        ),
         ("sent ahead", ">Q >d >c <G <C <Z", "silent:1 0 0(2) 0."),
-        ("two in one Query", ">Q >d >c >c <G <C <G <C <Z", "silent:1 0 0(2) 0/1 0/1(3) 0."),
+        (
+            "two in one Query",
+            ">Q >d >c >c <G <C <G <C <Z",
+            "silent:1 0 0(2) 0/1 0/1(3) 0.",
+        ),
         ("Query sent ahead", ">Q >c >Q <G <C <Z <C <Z", "0 0(1) 0. 2 2."),
-        ("given up by the client", ">Q <G >d >f <E <Z", "0 silent:1 0 0.(2)"),
-        ("fails while data comes", ">Q <G >d <E >d <Z >d >c >Q <C <Z", "0 silent:1 0 silent:2 0. silent:3 silent:4 5 5."),
-        ("fails, and the end is on its way", ">Q <G >d >c <E <Z", "0 silent:1 0 0.(2)"),
-        ("fails, end and next Query are on their way", ">Q <G >c >Q <E <Z <C <Z", "0 0 0.(1) 2 2."),
+        (
+            "given up by the client",
+            ">Q <G >d >f <E <Z",
+            "0 silent:1 0 0.(2)",
+        ),
+        (
+            "fails while data comes",
+            ">Q <G >d <E >d <Z >d >c >Q <C <Z",
+            "0 silent:1 0 silent:2 0. silent:3 silent:4 5 5.",
+        ),
+        (
+            "fails, and the end is on its way",
+            ">Q <G >d >c <E <Z",
+            "0 silent:1 0 0.(2)",
+        ),
+        (
+            "fails, end and next Query are on their way",
+            ">Q <G >c >Q <E <Z <C <Z",
+            "0 0 0.(1) 2 2.",
+        ),
         ("not a COPY", ">Q >d >c <E <Z", "silent:1 0 0.(2)"),
-        ("not a COPY, and then one", ">Q >c >Q >c <C <Z <G <C <Z", "0 0.(1) 2 2(3) 2."),
-        ("complete before the end was sent", ">Q <G >d <C", "0 silent:1 !Unexpected"),
+        (
+            "not a COPY, and then one",
+            ">Q >c >Q >c <C <Z <G <C <Z",
+            "0 0.(1) 2 2(3) 2.",
+        ),
+        (
+            "complete before the end was sent",
+            ">Q <G >d <C",
+            "0 silent:1 !Unexpected",
+        ),
         ("end of the cycle within", ">Q <G <Z", "0 !Unexpected"),
         ("rows within", ">Q <G <D", "0 !Unexpected"),
         ("Flush within", ">Q <G >H >c <C <Z", "0 silent:1 0(2) 0."),
         ("Query within", ">Q <G >Q", "0 !InCopyIn"),
-        ("Query sent ahead into it", ">Q >Q <G <E <Efatal", "0 0 0"),
-        ("Query sent ahead into it, and the server goes on", ">Q >Q <G <E <Z", "0 0 !Unexpected"),
-        ("stale messages when idle", ">d >c >f >Q <C <Z", "silent:0 silent:1 silent:2 3 3."),
+        (
+            "Query sent ahead into it",
+            ">Q >Q <G <Eviolation <Efatal",
+            "0 0 0",
+        ),
+        (
+            "Query sent ahead into it, and the server goes on",
+            ">Q >Q <G <Eviolation <Z",
+            "0 0 !Unexpected",
+        ),
+        (
+            "Query sent ahead into it, but COPY fails before",
+            ">Q >d >Q <G <E <Z <C <Z",
+            "silent:1 0 0 0. 2 2.",
+        ),
+        (
+            "stale messages when idle",
+            ">d >c >f >Q <C <Z",
+            "silent:0 silent:1 silent:2 3 3.",
+        ),
     ]);
 }
 
 #[test]
 fn copy_in_by_execute() {
     check(&[
-        ("usual", ">P >B >E <1 <2 <G >d >c >S <C <Z", "0. 1. 2 silent:3 2.(4) 5."),
-        ("t11: a Sync within is ignored", ">E >S <G >d >c >S <C <Z", "0 silent:2 0.(1)(3) 4."),
-        ("Syncs on both sides of the data", ">E >S >d >S >c >S <G <C <Z", "silent:2 0 0.(1)(3)(4) 5."),
+        (
+            "usual",
+            ">P >B >E <1 <2 <G >d >c >S <C <Z",
+            "0. 1. 2 silent:3 2.(4) 5.",
+        ),
+        (
+            "t11: a Sync within is ignored",
+            ">E >S <G >d >c >S <C <Z",
+            "0 silent:2 0.(1)(3) 4.",
+        ),
+        (
+            "Syncs on both sides of the data",
+            ">E >S >d >S >c >S <G <C <Z",
+            "silent:2 0 0.(1)(3)(4) 5.",
+        ),
         ("more in the same run", ">E >c >E >S <G <C <C <Z", "0 0.(1) 2. 3."),
-        ("fails before COPY: both Syncs count", ">E >S >d >c >S <E <Z <Z", "silent:2 0. 1.(3) 4."),
-        ("fails, Sync behind the end", ">E <G >d >c >S <E <Z", "0 silent:1 0.(2) 3."),
-        ("fails, the Sync within was ignored", ">E >S <G >d >c >S <E <Z >Q <C <Z", "0 silent:2 0.(1)(3) 4. 5 5."),
-        ("fails, the Sync within counts", ">E >S <G >d >c >S <E <Z <Z >Q <C <Z", "0 silent:2 0.(1)(3) 4. - 5 5."),
-        ("the same, seen after the next Query was sent", ">E >S <G >c >S <E <Z >Q <Z <C <Z", "0 0.(1)(2) 3. - 4 4."),
-        ("optional end comes once", ">E >S <G >c >S <E <Z <Z <Z", "0 0.(1)(2) 3. - !Unexpected"),
-        ("optional end is over after an answer", ">E >S <G >c >S <E <Z >Q <C <Z <Z", "0 0.(1)(2) 3. 4 4. !Unexpected"),
-        ("optional end never stands within a Query", ">E >S <G >c >S <E <Z >Q <T <Z", "0 0.(1)(2) 3. 4 !Unexpected"),
-        ("fails, only a Sync within was sent", ">E >S <G >d <E <Z >Q <C <Z", "0 silent:2 0.(1) - 3 3."),
-        ("the same, and the next message cannot wait", ">E >S <G >d <E >P", "0 silent:2 0.(1) !Uncertain"),
-        ("the same, and data goes on", ">E >S <G >d <E >d >c >S <Z", "0 silent:2 0.(1) silent:3 silent:4 5."),
-        ("fails, and what follows the end depends on the Sync", ">E >S >c >P >S <G <E", "0 !Ambiguous"),
-        ("fails without a Sync: what follows is dropped", ">E >c >P >S <G <E <Z", "0 0.(1)(2) 3."),
+        (
+            "fails before COPY: both Syncs count",
+            ">E >S >d >c >S <E <Z <Z",
+            "silent:2 0. 1.(3) 4.",
+        ),
+        (
+            "fails, Sync behind the end",
+            ">E <G >d >c >S <E <Z",
+            "0 silent:1 0.(2) 3.",
+        ),
+        (
+            "fails, the Sync within was ignored",
+            ">E >S <G >d >c >S <E <Z >Q <C <Z",
+            "0 silent:2 0.(1)(3) 4. 5 5.",
+        ),
+        (
+            "fails, the Sync within counts",
+            ">E >S <G >d >c >S <E <Z <Z >Q <C <Z",
+            "0 silent:2 0.(1)(3) 4. - 5 5.",
+        ),
+        (
+            "the same, seen after the next Query was sent",
+            ">E >S <G >c >S <E <Z >Q <Z <C <Z",
+            "0 0.(1)(2) 3. - 4 4.",
+        ),
+        (
+            "optional end comes once",
+            ">E >S <G >c >S <E <Z <Z <Z",
+            "0 0.(1)(2) 3. - !Unexpected",
+        ),
+        (
+            "optional end is over after an answer",
+            ">E >S <G >c >S <E <Z >Q <C <Z <Z",
+            "0 0.(1)(2) 3. 4 4. !Unexpected",
+        ),
+        (
+            "optional end never stands within a Query",
+            ">E >S <G >c >S <E <Z >Q <T <Z",
+            "0 0.(1)(2) 3. 4 !Unexpected",
+        ),
+        (
+            "fails, only a Sync within was sent",
+            ">E >S <G >d <E <Z >Q <C <Z",
+            "0 silent:2 0.(1) - 3 3.",
+        ),
+        (
+            "the same, and the next message cannot wait",
+            ">E >S <G >d <E >P",
+            "0 silent:2 0.(1) !Uncertain",
+        ),
+        (
+            "the same, and data goes on",
+            ">E >S <G >d <E >d >c >S <Z",
+            "0 silent:2 0.(1) silent:3 silent:4 5.",
+        ),
+        (
+            "fails, and what follows the end depends on the Sync",
+            ">E >S >c >P >S <G <E",
+            "0 !Ambiguous",
+        ),
+        (
+            "fails without a Sync: what follows is dropped",
+            ">E >c >P >S <G <E <Z",
+            "0 0.(1)(2) 3.",
+        ),
         ("Parse within", ">E <G >P", "0 !InCopyIn"),
-        ("Sync in a Query's COPY", ">Q <G >S >d >c <E <Z <Z >Q <C <Z", "0 silent:2 0(1) 0.(3) - 4 4."),
-        ("Sync in a Query's COPY that succeeds", ">Q <G >S >d >c >S <C <Z <Z", "0 silent:2 0(1)(3) 0. 4."),
+        (
+            "Sync in a Query's COPY",
+            ">Q <G >S >d >c <E <Z <Z >Q <C <Z",
+            "0 silent:2 0(1) 0.(3) - 4 4.",
+        ),
+        (
+            "Sync in a Query's COPY that succeeds",
+            ">Q <G >S >d >c >S <C <Z <Z",
+            "0 silent:2 0(1)(3) 0. 4.",
+        ),
     ]);
 }
 
@@ -250,18 +413,62 @@ fn copy_in_by_execute() {
 #[test]
 fn t11_time_outs_between_messages() {
     check(&[
-        ("at Flush, nothing behind it", ">P <1 >H <Etime >Q >S <Z", "0. silent:1 - skip:2 3."),
-        ("at Flush or Parse is the same", ">P >H >P >S <1 <Etime <Z", "silent:1 0. 2. 3."),
-        ("at Flush or Sync is the same", ">P >H >S <1 <Etime <Z", "silent:1 0. 2 2."),
-        ("at Flush or Query is not", ">P >H >Q <1 <Etime", "silent:1 0. !Ambiguous"),
-        ("a plain error can only be the Query's", ">P >H >Q <1 <E <Z", "silent:1 0. 2 2."),
-        ("no time-out runs after Query", ">Q >H >Q <C <Z <Etime <Z", "silent:1 0 0. 2 2."),
-        ("at stale COPY data", ">P >d >P >S <1 <Etime", "silent:1 0. !Ambiguous"),
-        ("at stale COPY data, nothing behind it", ">P >d <1 <Etime", "silent:1 0. !Unexpected"),
+        (
+            "at Flush, nothing behind it",
+            ">P <1 >H <Etime >Q >S <Z",
+            "0. silent:1 - skip:2 3.",
+        ),
+        (
+            "at Flush or Parse is the same",
+            ">P >H >P >S <1 <Etime <Z",
+            "silent:1 0. 2. 3.",
+        ),
+        (
+            "at Flush or Sync is the same",
+            ">P >H >S <1 <Etime <Z",
+            "silent:1 0. 2 2.",
+        ),
+        (
+            "at Flush or Query is not",
+            ">P >H >Q <1 <Etime",
+            "silent:1 0. !Ambiguous",
+        ),
+        (
+            "a plain error can only be the Query's",
+            ">P >H >Q <1 <E <Z",
+            "silent:1 0. 2 2.",
+        ),
+        (
+            "no time-out runs after Query",
+            ">Q >H >Q <C <Z <Etime <Z",
+            "silent:1 0 0. 2 2.",
+        ),
+        (
+            "at stale COPY data",
+            ">P >d >P >S <1 <Etime",
+            "silent:1 0. !Ambiguous",
+        ),
+        (
+            "at stale COPY data, nothing behind it",
+            ">P >d <1 <Etime",
+            "silent:1 0. !Unexpected",
+        ),
         ("at a stale CopyDone", ">P >c >P >S <1 <Etime", "0.(1) !Ambiguous"),
-        ("at a stale CopyDone sent alone", ">P <1 >c >P >S <Etime", "0. silent:1 !Ambiguous"),
-        ("after COPY IN it is the message's own", ">E >d >c >E >S <G <C <Etime <Z", "silent:1 0 0.(2) 3. 4."),
-        ("stale data after a failed COPY", ">E <G <E >S >d <Z >d >Q <Etime <Z", "0 0. silent:2 1. silent:3 4 4."),
+        (
+            "at a stale CopyDone sent alone",
+            ">P <1 >c >P >S <Etime",
+            "0. silent:1 !Ambiguous",
+        ),
+        (
+            "after COPY IN it is the message's own",
+            ">E >d >c >E >S <G <C <Etime <Z",
+            "silent:1 0 0.(2) 3. 4.",
+        ),
+        (
+            "stale data after a failed COPY",
+            ">E <G <E >S >d <Z >d >Q <Etime <Z",
+            "0 0. silent:2 1. silent:3 4 4.",
+        ),
     ]);
 }
 
@@ -303,7 +510,11 @@ fn a_full_queue_is_an_error_and_gives_room_again() {
     }
     assert_eq!(model.room(), 0);
     assert_eq!(model.sent(Sent::Sync, 0), Err(ModelError::Full));
-    assert_eq!(model.sent(Sent::CopyData, 7), Ok(Placed::Silent(7)), "what is not queued needs no room");
+    assert_eq!(
+        model.sent(Sent::CopyData, 7),
+        Ok(Placed::Silent(7)),
+        "what is not queued needs no room"
+    );
     assert!(model.received(b'Z', b"I", |_| ()).is_ok());
     assert_eq!(model.room(), 1);
 }
@@ -321,6 +532,9 @@ fn a_ready_message_of_another_form_is_unexpected() {
         let mut model = Model::new();
         assert_eq!(model.sent(Sent::Sync, ()), Ok(Placed::Queued));
         let answer = model.received(b'Z', body, |()| ());
-        assert!(matches!(answer, Err(ModelError::Unexpected { tag: b'Z', .. })), "{name}");
+        assert!(
+            matches!(answer, Err(ModelError::Unexpected { tag: b'Z', .. })),
+            "{name}"
+        );
     }
 }

@@ -50,7 +50,7 @@ pub struct Proven {
 }
 
 impl Start {
-    /// Chooses among the server's mechanisms and makes the first message, to be sent as SASLInitialResponse.
+    /// Chooses among the server's mechanisms and makes the first message, to be sent as `SASLInitialResponse`.
     pub fn new<M: AsRef<[u8]>>(
         mechanisms: impl IntoIterator<Item = M>,
         binding: Binding,
@@ -142,7 +142,7 @@ impl Challenge {
         self.iterations
     }
 
-    /// Makes the final message, to be sent as SASLResponse.
+    /// Makes the final message, to be sent as `SASLResponse`.
     pub fn prove(self, keys: &SaltedKeys) -> (Proven, String) {
         let parts = [self.auth_message.as_bytes()];
         let client_signature = hmac_sha256(&sha256(&keys.client_key), &parts);
@@ -154,7 +154,7 @@ impl Challenge {
 }
 
 impl Proven {
-    /// Checks the server's final message. Without its success an AuthenticationOk means nothing.
+    /// Checks the server's final message. Without its success an `AuthenticationOk` means nothing.
     pub fn check(self, message: &[u8]) -> Result<(), ScramError> {
         let message = text(message)?;
         if message.starts_with("e=") {
@@ -164,9 +164,10 @@ impl Proven {
         let signature = STANDARD.decode(signature).map_err(|_| ScramError::Malformed {
             what: "server signature",
         })?;
-        match bool::from(signature.as_slice().ct_eq(self.server_signature.as_slice())) {
-            true => Ok(()),
-            false => Err(ScramError::ServerSignature),
+        if bool::from(signature.as_slice().ct_eq(self.server_signature.as_slice())) {
+            Ok(())
+        } else {
+            Err(ScramError::ServerSignature)
         }
     }
 }

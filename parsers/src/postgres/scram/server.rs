@@ -122,7 +122,7 @@ impl Exchange {
         })
     }
 
-    /// Makes the challenge, to be sent as AuthenticationSASLContinue, from the user's verifier or a mock.
+    /// Makes the challenge, to be sent as `AuthenticationSASLContinue`, from the user's verifier or a mock.
     pub fn challenge(self, verifier: Verifier, server_nonce: [u8; NONCE_BYTES]) -> (Challenged, String) {
         let nonce = format!("{}{}", self.client_nonce, STANDARD.encode(server_nonce));
         let server_first = format!(
@@ -142,7 +142,7 @@ impl Exchange {
 }
 
 impl Challenged {
-    /// Checks the client's final message and gives the answer, to be sent as AuthenticationSASLFinal. Nothing but its
+    /// Checks the client's final message and gives the answer, to be sent as `AuthenticationSASLFinal`. Nothing but its
     /// success means that the client knows the password.
     pub fn check(self, message: &[u8]) -> Result<String, ScramError> {
         let message = text(message)?;
