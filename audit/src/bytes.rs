@@ -1,5 +1,6 @@
 //! Little-endian reads at an offset that answer `None` instead of panicking, for bytes that came from a file.
 
+#[inline]
 pub(crate) fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
     bytes
         .get(at..)?
@@ -7,6 +8,7 @@ pub(crate) fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
         .map(|word| u16::from_le_bytes(*word))
 }
 
+#[inline]
 pub(crate) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     bytes
         .get(at..)?
@@ -14,6 +16,7 @@ pub(crate) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
         .map(|word| u32::from_le_bytes(*word))
 }
 
+#[inline]
 pub(crate) fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
     bytes
         .get(at..)?
@@ -21,6 +24,7 @@ pub(crate) fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
         .map(|word| u64::from_le_bytes(*word))
 }
 
+#[inline]
 pub(crate) fn array_at<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
     bytes.get(at..)?.first_chunk().copied()
 }

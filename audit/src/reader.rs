@@ -113,14 +113,20 @@ pub fn query(data: &Path, filter: &Filter) -> Result<Answer, ReadError> {
         let mut cursor = ChainCursor::new(*chain, files);
         let mut joiner = Joiner::new(*chain);
         let mut rows = Vec::new();
+        let mut fresh = Vec::new();
         cursor.read(&dir, &mut answer.problems, |sequence, record| {
-            joiner.feed(sequence, record, &mut rows);
-            // A chain's rows are bounded while it is read, not only at its end.
-            if rows.len() >= 2 * filter.limit.unwrap_or(usize::MAX / 2).max(1024) {
+            joiner.feed(sequence, record, &mut fresh);
+            rows.extend(fresh.drain(..).filter(|row| filter.matches(row)));
+            // What is not among the newest of its chain is not among the newest of all.
+            if filter
+                .limit
+                .is_some_and(|limit| rows.len() > limit.saturating_mul(2).max(1024))
+            {
                 keep(&mut rows, filter);
             }
         })?;
-        joiner.finish(live == Some(chain.boot), &mut rows);
+        joiner.finish(live == Some(chain.boot), &mut fresh);
+        rows.append(&mut fresh);
         keep(&mut rows, filter);
         answer.rows.append(&mut rows);
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::{Problem, ProblemKind, ReadError};
 use crate::folder::ChainFiles;
 use crate::names::ChainId;
-use crate::record::{self, Record};
+use crate::record::{self, Body, Record};
 use crate::ring::{RingReader, Scanned};
 use crate::segment::{SegmentError, SegmentReader};
 
@@ -19,6 +19,10 @@ pub(super) struct ChainCursor {
     segment: Option<SegmentReader<File>>,
     next_sequence: u64,
     ring_position: u64,
+    /// Whether the last record was a seal.
+    sealed: bool,
+    /// Whether the chain has ended: it is not looked at again.
+    ended: bool,
 }
 
 impl ChainCursor {
@@ -30,6 +34,8 @@ impl ChainCursor {
             segment: None,
             next_sequence: 1,
             ring_position: 0,
+            sealed: false,
+            ended: false,
         }
     }
 
@@ -40,6 +46,9 @@ impl ChainCursor {
         problems: &mut Vec<Problem>,
         mut each: impl FnMut(u64, &Record<'_>),
     ) -> Result<(), ReadError> {
+        if self.ended {
+            return Ok(());
+        }
         // The ring first: what leaves it meanwhile is in the segments by the time they are read.
         let ring_path = self.chain.ring_path(dir);
         let ring = self.scan_ring(&ring_path).map_err(|error| ReadError {
@@ -48,7 +57,13 @@ impl ChainCursor {
         })?;
         self.read_segments(dir, ring.as_ref(), problems, &mut each)?;
 
-        let Some(ring) = ring else { return Ok(()) };
+        let Some(ring) = ring else {
+            if self.sealed {
+                self.ended = true;
+                self.segment = None;
+            }
+            return Ok(());
+        };
         self.ring_position = ring.position;
         self.emit_all(&ring.records, &ring_path, 0, problems, &mut each);
         Ok(())
@@ -147,7 +162,10 @@ impl ChainCursor {
             if sequence >= self.next_sequence {
                 self.next_sequence = sequence.saturating_add(1);
                 match record::decode(rest) {
-                    Ok((sequence, record, _)) => each(sequence, &record),
+                    Ok((sequence, record, _)) => {
+                        self.sealed = matches!(record.body, Body::Seal(_));
+                        each(sequence, &record);
+                    }
                     Err(error) => {
                         let kind = ProblemKind::Record { sequence, error };
                         problems.push(Problem {

@@ -235,6 +235,8 @@ impl StatementRow {
     pub fn outcome(&self) -> Option<Outcome> {
         match &self.state {
             StatementState::Ended { end, .. } => Some(end.outcome),
+            // It was never sent, whatever became of its end record.
+            _ if self.decision == Decision::Deny => Some(Outcome::Denied),
             StatementState::Running => None,
             StatementState::Unknown => Some(Outcome::Unknown),
         }
@@ -396,10 +398,9 @@ impl fmt::Display for StatementRow {
             write!(f, " ({})", Visible(self.policy.as_bytes()))?;
         }
         match &self.state {
-            StatementState::Running => f.write_str(" running")?,
-            StatementState::Unknown => f.write_str(" outcome unknown")?,
+            StatementState::Running | StatementState::Unknown => write_outcome(f, self.outcome())?,
             StatementState::Ended { end, .. } => {
-                write!(f, " {}", end.outcome)?;
+                write_outcome(f, Some(end.outcome))?;
                 if let Some(sqlstate) = &end.sqlstate {
                     write!(f, " {}", Visible(sqlstate))?;
                 }
@@ -453,6 +454,14 @@ impl fmt::Display for EventRow {
             write!(f, ": {}", Visible(&self.text))?;
         }
         Ok(())
+    }
+}
+
+fn write_outcome(f: &mut fmt::Formatter<'_>, outcome: Option<Outcome>) -> fmt::Result {
+    match outcome {
+        None => f.write_str(" running"),
+        Some(Outcome::Unknown) => f.write_str(" outcome unknown"),
+        Some(outcome) => write!(f, " {outcome}"),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Checking that nothing in the log was altered, removed, added or moved.
 
+use std::fmt;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -117,6 +118,28 @@ pub enum ProblemKind {
     Stranger,
 }
 
+/// One line, and one for each problem and notice.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} records in {} segments and {} rings of {} chains: {} sessions, {} statements, {} without an end; ",
+            self.records, self.segments, self.rings, self.chains, self.sessions, self.statements, self.open,
+        )?;
+        match self.problems.len() {
+            0 => f.write_str("intact")?,
+            count => write!(f, "{count} problems")?,
+        }
+        for problem in &self.problems {
+            write!(f, "\nproblem: {problem}")?;
+        }
+        for notice in &self.notices {
+            write!(f, "\nnotice: {notice}")?;
+        }
+        Ok(())
+    }
+}
+
 impl Report {
     /// Whether nothing is wrong.
     pub fn is_intact(&self) -> bool {
@@ -178,8 +201,19 @@ impl ChainCheck<'_> {
         } else {
             None
         };
+        let mut numbers = files.segments.clone();
         let mut expected = 0;
-        for number in files.segments.iter().copied() {
+        for index in 0.. {
+            // Begun since the folder was listed.
+            if index + 1 >= numbers.len() {
+                let next = numbers.last().map_or(0, |last| last.saturating_add(1));
+                if self.chain.segment_path(self.dir, next).exists() {
+                    numbers.push(next);
+                }
+            }
+            let Some(number) = numbers.get(index).copied() else {
+                break;
+            };
             let path = self.chain.segment_path(self.dir, number);
             if number > expected {
                 let kind = ProblemKind::MissingSegments {
@@ -188,12 +222,9 @@ impl ChainCheck<'_> {
                 };
                 self.problem(&path, 0, kind);
             }
-            let is_last = Some(&number) == files.segments.last();
+            let is_last = index + 1 == numbers.len();
             self.segment(&path, number, number == expected, is_last, ring.as_ref())
-                .map_err(|error| ReadError {
-                    path: path.clone(),
-                    error,
-                })?;
+                .map_err(|error| ReadError { path, error })?;
             expected = number.saturating_add(1);
         }
         match ring {
