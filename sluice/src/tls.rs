@@ -18,12 +18,9 @@ mod verifier;
 /// Why a file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TlsFileError {
-    /// The certificate chain.
+    /// A file cannot be read, or is not what it should be.
     #[error("{}: {cause}", path.display())]
-    Certificate { path: PathBuf, cause: PemProblem },
-    /// The private key.
-    #[error("{}: {cause}", path.display())]
-    Key { path: PathBuf, cause: PemProblem },
+    File { path: PathBuf, cause: PemProblem },
     /// Both can be read and do not fit.
     #[error("the key does not belong to the certificate")]
     Mismatch,
@@ -64,20 +61,17 @@ pub(crate) fn system_authorities() -> Option<PathBuf> {
         .find(|path| path.is_file())
 }
 
-/// A listener's certificate and key, ready for handshakes.
-pub(crate) fn listener(certificate: &Path, key: &Path) -> Result<ServerTls, TlsFileError> {
-    let chain = certificates(certificate).map_err(|cause| TlsFileError::Certificate {
-        path: certificate.to_owned(),
-        cause,
-    })?;
-    let key = private_key(key).map_err(|cause| TlsFileError::Key {
-        path: key.to_owned(),
-        cause,
-    })?;
-    server(chain, key)
+/// A certificate with its chain.
+pub(crate) fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsFileError> {
+    certificates(path).map_err(|cause| TlsFileError::File { path: path.to_owned(), cause })
 }
 
-/// The same out of memory.
+/// A private key without a passphrase.
+pub(crate) fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsFileError> {
+    private_key(path).map_err(|cause| TlsFileError::File { path: path.to_owned(), cause })
+}
+
+/// A listener's certificate and key, ready for handshakes.
 pub(crate) fn server(
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
@@ -102,7 +96,7 @@ pub(crate) fn server(
 
 /// The TLS towards a server whose authorities are in that file.
 pub(crate) fn client(verify: Verify, authorities: &Path) -> Result<ClientConfig, TlsFileError> {
-    let failed = |cause| TlsFileError::Certificate {
+    let failed = |cause| TlsFileError::File {
         path: authorities.to_owned(),
         cause,
     };
@@ -132,7 +126,7 @@ pub(crate) fn client(verify: Verify, authorities: &Path) -> Result<ClientConfig,
 
 /// A file of authorities as it is, once it is known to be one.
 pub(crate) fn read_authorities(path: &Path) -> Result<Vec<u8>, TlsFileError> {
-    let failed = |cause| TlsFileError::Certificate {
+    let failed = |cause| TlsFileError::File {
         path: path.to_owned(),
         cause,
     };

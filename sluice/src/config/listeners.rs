@@ -1,6 +1,6 @@
 //! `[listeners.NAME]`: where clients connect, with what certificate, and to what.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -167,29 +167,28 @@ fn listener_tls(
     })
 }
 
+const CHAIN_HELP: &str = "name a PEM file with the certificate first, then its chain";
+const KEY_HELP: &str = "name a PEM file with one private key, without a passphrase";
+
 fn server_tls(
     table: &Table<'_>,
-    certificate: &At<std::path::PathBuf>,
-    key: &At<std::path::PathBuf>,
+    certificate: &At<PathBuf>,
+    key: &At<PathBuf>,
 ) -> Option<ServerTlsHandle> {
     warn_if_others_read(table, "key", key);
-    match tls::listener(&certificate.value, &key.value) {
+    let error = |setting, at: &At<PathBuf>, error: TlsFileError, help| {
+        table.error(setting, at.span.clone(), error.to_string(), help);
+    };
+    let chain = tls::read_chain(&certificate.value).map_err(|cause| error("certificate", certificate, cause, CHAIN_HELP));
+    let private = tls::read_key(&key.value).map_err(|cause| error("key", key, cause, KEY_HELP));
+    match tls::server(chain.ok()?, private.ok()?) {
         Ok(server) => Some(Arc::new(ArcSwap::from_pointee(server))),
-        Err(error) => {
-            let (setting, at, help) = match &error {
-                TlsFileError::Key { .. } => (
-                    "key",
-                    key,
-                    "name a PEM file with one private key, without a passphrase",
-                ),
-                TlsFileError::Mismatch => ("key", key, "name the key that the certificate was made for"),
-                TlsFileError::Certificate { .. } | TlsFileError::Refused(_) => (
-                    "certificate",
-                    certificate,
-                    "name a PEM file with the certificate first, then its chain",
-                ),
-            };
-            table.error(setting, at.span.clone(), error.to_string(), help);
+        Err(TlsFileError::Mismatch) => {
+            error("key", key, TlsFileError::Mismatch, "name the key that the certificate was made for");
+            None
+        }
+        Err(cause) => {
+            error("certificate", certificate, cause, CHAIN_HELP);
             None
         }
     }

@@ -72,6 +72,12 @@ fn found(report: &Report) -> Vec<String> {
     lines
 }
 
+/// Settings as `Debug` shows them, without the policies, whose order is that of a hash table.
+fn shown(settings: &Settings) -> String {
+    let Settings { cores, listeners, connections, identities, policy: _, limits, audit, buffers } = settings;
+    format!("{:#?}", (cores, listeners, connections, identities, limits, audit, buffers))
+}
+
 #[test]
 fn the_smallest_configuration_works() {
     let folder = folder();
@@ -596,7 +602,7 @@ address = "127.0.0.1:9000"
         "https://login.example.com"
     );
     let settings = loaded.into_settings();
-    let shown = format!("{settings:#?}");
+    let shown = shown(&settings);
     for want in [
         "port: 6000",
         "connect_timeout: 3s",
@@ -653,4 +659,76 @@ fn the_data_folder_is_found_in_a_broken_file() {
     );
     fs::write(&path, "cores = 1\n").unwrap();
     assert!(data_folder(&path).is_err());
+}
+
+/// The shipped examples, in a folder with the files they name.
+fn example(name: &str) -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let configs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs");
+    for sub in ["tls", "secrets", "policies"] {
+        fs::create_dir(folder.path().join(sub)).unwrap();
+    }
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    for (file, content) in [
+        ("tls/gateway.crt", made.cert.pem()),
+        ("tls/gateway.key", made.signing_key.serialize_pem()),
+        ("tls/server-ca.crt", made.cert.pem()),
+        ("tls/issuer-ca.crt", made.cert.pem()),
+        ("secrets/orders", "secret".to_owned()),
+        ("secrets/reports", "secret".to_owned()),
+        ("policies/read-only.cedar", fs::read_to_string(configs.join("policies/read-only.cedar")).unwrap()),
+    ] {
+        let path = folder.path().join(file);
+        fs::write(&path, content).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    let source = fs::read_to_string(configs.join(name)).unwrap();
+    (folder, source)
+}
+
+#[test]
+fn the_full_example_works_and_its_defaults_are_the_defaults() {
+    let (folder, source) = example("sluice.toml");
+    let settings = |source: &str| {
+        let (loaded, report) = read(source, folder.path()).map_err(|report| report.to_string()).unwrap();
+        assert_eq!(found(&report), Vec::<String>::new());
+        shown(&loaded.into_settings())
+    };
+    // `#name = value` is a setting at its default, `# text` is a comment.
+    let is_setting = |line: &str| {
+        line.strip_prefix('#').is_some_and(|rest| {
+            rest.split_once(" = ").is_some_and(|(key, _)| key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
+        })
+    };
+    let mut written = 0;
+    let mut whole = String::new();
+    for line in source.lines() {
+        written += usize::from(is_setting(line));
+        whole += if is_setting(line) { &line[1..] } else { line };
+        whole.push('\n');
+    }
+    assert!(written >= 25, "{written} settings are shown at their defaults");
+    assert_eq!(settings(&source), settings(&whole));
+}
+
+#[test]
+fn the_example_for_development_works() {
+    let (folder, source) = example("dev.toml");
+    let (loaded, report) = read(&source, folder.path()).map_err(|report| report.to_string()).unwrap();
+    assert_eq!(found(&report), Vec::<String>::new());
+    assert_eq!(loaded.listeners.len(), 1);
+}
+
+/// A setting that the reference does not name is one that nobody finds.
+#[test]
+fn the_reference_names_every_setting() {
+    let reference = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/configuration.md");
+    let reference = fs::read_to_string(reference).unwrap();
+    let (_, source) = example("sluice.toml");
+    for line in source.lines() {
+        let Some((key, _)) = line.trim_start_matches('#').split_once(" = ") else { continue };
+        if key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') {
+            assert!(reference.contains(&format!("`{key}`")), "{key}");
+        }
+    }
 }
