@@ -188,6 +188,14 @@ impl Databases {
     pub fn allow(&self, database: &str) -> bool {
         match self {
             Self::Any => true,
+            Self::Listed(_) => self.names(database),
+        }
+    }
+
+    /// Whether the configuration names `database` itself.
+    pub fn names(&self, database: &str) -> bool {
+        match self {
+            Self::Any => false,
             Self::Listed(names) => names.iter().any(|name| name == database),
         }
     }
@@ -253,7 +261,7 @@ pub struct Limits {
     pub inline_parse_bytes: usize,
     /// How deep a statement's parse tree may be before it counts as `Opaque`.
     pub max_depth: usize,
-    /// Of a statement's text, how much is kept in the record (its hash covers the whole).
+    /// Of a statement's text, how much is kept in the record (its hash covers the whole); at most 64 KiB.
     pub max_recorded_bytes: usize,
     /// A startup packet over this ends the connection; PostgreSQL's own bound is 10,000.
     pub startup_packet_bytes: usize,
@@ -300,7 +308,7 @@ impl Default for Limits {
 pub struct Audit {
     /// The data folder: rings, segments, metrics files and the lock. It exists and is the gateway's alone.
     pub dir: PathBuf,
-    /// Size of a core's ring.
+    /// Size of a core's ring, a multiple of 4096. Up to a few MiB it stays in the processor's cache.
     pub ring_bytes: usize,
     /// A segment that passed this is sealed and the next one begun.
     pub segment_bytes: u64,
@@ -313,7 +321,7 @@ impl Audit {
     pub fn in_folder(dir: PathBuf) -> Self {
         Self {
             dir,
-            ring_bytes: 16 << 20,
+            ring_bytes: 4 << 20,
             segment_bytes: 256 << 20,
             flush_interval: Duration::from_millis(50),
         }

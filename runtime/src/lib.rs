@@ -39,6 +39,6 @@ pub mod task;
 pub mod time;
 
 pub use crate::core::{
-    CoreError, CoreHandle, Cores, CoresConfig, PanicHook, RingConfig, StartError, spawn_cores,
+    CoreError, CoreHandle, Cores, CoresConfig, CoresControl, PanicHook, RingConfig, StartError, spawn_cores,
 };
 pub use crate::stats::Stats;

@@ -75,6 +75,8 @@ impl Listener {
         // The ring waits by itself; a non-blocking socket would make it give up instead.
         listener.set_nonblocking(false)?;
         let fd = OwnedFd::from(listener);
+        // Listening again only sets the backlog: the standard library's is small.
+        listen(&fd, Backlog::new(config.backlog)?)?;
         // Accepted sockets inherit these, which saves their system calls.
         prepare(&fd)?;
         Ok(Self {

@@ -1,0 +1,62 @@
+# `make demo` and `make test` do everything on a fresh Debian 12 machine, set-up included.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+CARGO ?= cargo
+VENV := target/venv
+PROVIDER := target/oidc-provider
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
+
+.PHONY: demo
+demo: install-test $(VENV)/ready $(PROVIDER)/ready ## the main job, on a real server: what an agent sees through the gateway
+	$(CARGO) build --release --locked -p sluice
+	$(VENV)/bin/python demo/demo.py
+
+.PHONY: test
+test: install-test $(VENV)/ready $(PROVIDER)/ready ## unit, property and end-to-end tests on real servers with real clients
+	$(CARGO) build --locked -p sluice
+	$(CARGO) test --locked --workspace
+
+.PHONY: lint
+lint: install-build ## rustfmt and clippy, as a change has to pass them
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+
+.PHONY: bench
+bench: install-bench ## CPU per query beside the floor, HAProxy and PgBouncer (target/bench/postgres.json)
+	$(CARGO) build --profile dist --locked -p sluice -p sluice-bench
+	target/dist/bench $(BENCH_ARGS)
+
+.PHONY: bench-gate
+bench-gate: install-build ## criterion: a decision from the cache, a record's append, the masker's pass
+	$(CARGO) bench --locked -p sluice-parsers -p sluice-audit -p sluice-masking -p sluice-dataplane
+
+.PHONY: deny
+deny: ## licences, sources and banned crates (needs cargo-deny)
+	$(CARGO) deny check bans licenses sources
+
+.PHONY: clean
+clean: ## remove everything that was built
+	$(CARGO) clean
+
+.PHONY: install-build install-test install-bench
+install-build:
+	@scripts/install.sh build
+install-test:
+	@scripts/install.sh test
+install-bench:
+	@scripts/install.sh bench
+
+$(VENV)/ready: tests/requirements.txt
+	python3 -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	touch $@
+
+$(PROVIDER)/ready: demo/oidc-provider/package.json demo/oidc-provider/package-lock.json demo/oidc-provider/provider.mjs
+	mkdir -p $(PROVIDER)
+	cp demo/oidc-provider/* $(PROVIDER)/
+	cd $(PROVIDER) && npm ci --no-audit --no-fund --loglevel=error
+	touch $@

@@ -1,0 +1,154 @@
+//! What the sessions of one core share.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Waker};
+use std::time::Duration;
+
+use slab::Slab;
+use sluice_audit::metrics::Counter;
+use sluice_runtime::CoreHandle;
+use sluice_runtime::helpers::Helpers;
+use sluice_runtime::mailbox::Sender;
+use sluice_runtime::time::Instant;
+
+use crate::gate::Gate;
+use crate::ledger::Ledger;
+use crate::postgres::cancel::{CancelRequest, Cancels};
+use crate::postgres::catalog::TagCache;
+use crate::postgres::upstream::KeyCache;
+use crate::settings::Settings;
+
+/// What a core is told from elsewhere.
+#[derive(Debug)]
+pub(crate) enum CoreMessage {
+    /// A client asks to cancel what a session of this core runs.
+    Cancel(CancelRequest),
+    /// A task of this core panicked.
+    Panicked(String),
+    /// A new policy is in force.
+    PolicyReloaded { epoch: u64, policies: usize },
+}
+
+/// One core's state. It never leaves the core's thread.
+pub(crate) struct Core {
+    pub(crate) handle: CoreHandle,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) helpers: Helpers,
+    pub(crate) gate: RefCell<Gate>,
+    pub(crate) ledger: RefCell<Ledger>,
+    pub(crate) cancels: RefCell<Cancels>,
+    pub(crate) tags: RefCell<TagCache>,
+    pub(crate) keys: RefCell<KeyCache>,
+    /// The mailboxes of all cores, by index.
+    pub(crate) mailboxes: Arc<[Sender<CoreMessage>]>,
+    /// Tasks that are to be woken when the core ends its sessions.
+    sessions: RefCell<Slab<Option<Waker>>>,
+    ending: Cell<bool>,
+    next_session: Cell<u64>,
+}
+
+/// Bits of a session's number that count on its core; the core's index stands above them.
+const SESSION_BITS: u32 = 48;
+
+impl Core {
+    pub(crate) fn new(
+        handle: CoreHandle,
+        settings: Arc<Settings>,
+        helpers: Helpers,
+        gate: Gate,
+        ledger: Ledger,
+        mailboxes: Arc<[Sender<CoreMessage>]>,
+    ) -> Self {
+        let index = handle.index();
+        Self {
+            handle,
+            settings,
+            helpers,
+            gate: RefCell::new(gate),
+            ledger: RefCell::new(ledger),
+            cancels: RefCell::new(Cancels::new(index)),
+            tags: RefCell::default(),
+            keys: RefCell::default(),
+            mailboxes,
+            sessions: RefCell::default(),
+            ending: Cell::new(false),
+            next_session: Cell::new(1),
+        }
+    }
+
+    /// A number for a session, unique in this start of the process.
+    pub(crate) fn take_session_id(&self) -> u64 {
+        let number = self.next_session.get();
+        self.next_session.set(number + 1);
+        (self.handle.index() as u64) << SESSION_BITS | number
+    }
+
+    /// Takes a place among the core's sessions; none if there are as many as there may be.
+    pub(crate) fn take_seat(self: &Rc<Self>) -> Option<Seat> {
+        let mut sessions = self.sessions.borrow_mut();
+        if sessions.len() >= self.settings.limits.sessions_per_core_max {
+            return None;
+        }
+        let seat = sessions.insert(None);
+        self.ledger.borrow_mut().metrics.set(Counter::SessionsOpen, sessions.len() as u64);
+        Some(Seat { core: Rc::clone(self), seat })
+    }
+
+    /// Sessions that are on the core.
+    pub(crate) fn sessions(&self) -> usize {
+        self.sessions.borrow().len()
+    }
+
+    /// Tells every session to end.
+    pub(crate) fn end_sessions(&self) {
+        self.ending.set(true);
+        for (_, waker) in self.sessions.borrow_mut().iter_mut() {
+            if let Some(waker) = waker.take() {
+                waker.wake();
+            }
+        }
+    }
+
+    /// When the time for proving one's identity is over.
+    pub(crate) fn authentication_deadline(&self) -> Instant {
+        sluice_runtime::time::now() + self.settings.limits.authentication_timeout
+    }
+
+    /// How long a client gets to take its last message.
+    pub(crate) fn farewell_deadline(&self) -> Instant {
+        const FAREWELL: Duration = Duration::from_secs(2);
+        sluice_runtime::time::now() + FAREWELL
+    }
+}
+
+/// A session's place on its core.
+pub(crate) struct Seat {
+    core: Rc<Core>,
+    seat: usize,
+}
+
+impl Seat {
+    /// Whether the session is told to end; its task is woken when that changes.
+    pub(crate) fn is_ending(&self, context: &TaskContext<'_>) -> bool {
+        if self.core.ending.get() {
+            return true;
+        }
+        let mut sessions = self.core.sessions.borrow_mut();
+        if let Some(waker) = sessions.get_mut(self.seat)
+            && waker.as_ref().is_none_or(|waker| !waker.will_wake(context.waker()))
+        {
+            *waker = Some(context.waker().clone());
+        }
+        false
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut sessions = self.core.sessions.borrow_mut();
+        sessions.remove(self.seat);
+        self.core.ledger.borrow_mut().metrics.set(Counter::SessionsOpen, sessions.len() as u64);
+    }
+}

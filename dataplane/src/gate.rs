@@ -1,0 +1,289 @@
+//! The gate: from a statement's text to a verdict.
+//!
+//! One walk of the lexer gives the text's shape. The shape, the literals that matter, the principal with its connection
+//! and database, and the declared parameter types are the key of the core's decision cache; hashes find, exact
+//! comparison decides. A miss is analysed by the server's own grammar, here if it is short, else on a helper thread
+//! ([`Judgement::Away`]). A new policy epoch empties the cache.
+
+mod cache;
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use sluice_audit::record::ListBuffer;
+use sluice_parsers::sql::analyze;
+use sluice_parsers::sql::effect::{Action, Effect, EffectMask, ObjectKind};
+use sluice_parsers::sql::shape::{Shape, hash_bytes};
+use sluice_parsers::sql::statement::{Analysis, Statement};
+use sluice_parsers::sql::weight;
+use sluice_policy::{Decision, Denial, PolicySnapshot, Principal, Reader};
+
+use self::cache::{DecisionKey, Decisions};
+
+/// Texts over this are not looked up: walking them takes longer than a core may be held.
+const CACHED_TEXT_BYTES_MAX: usize = 16 * 1024;
+
+/// Interned principals over this are forgotten; sessions keep theirs.
+const CONTEXTS_MAX: usize = 4096;
+
+/// What policy said of one statement.
+#[derive(Clone, Debug)]
+pub(crate) enum Outcome {
+    /// The first policy that permits, if the decision names one.
+    Allow(Option<Arc<str>>),
+    Deny(Rc<Denial>),
+}
+
+/// What policy said of each statement of a text.
+#[derive(Debug)]
+pub(crate) struct Verdict {
+    pub(crate) statements: Vec<Statement>,
+    pub(crate) masks: Box<[EffectMask]>,
+    /// What each statement touches, as the record keeps it.
+    pub(crate) objects: Box<[ListBuffer]>,
+    pub(crate) outcomes: Box<[Outcome]>,
+    /// The epoch of the policy that was asked.
+    pub(crate) epoch: u64,
+}
+
+impl Verdict {
+    /// Whether a statement changes what the catalog says.
+    pub(crate) fn changes_catalog(&self, statement: usize) -> bool {
+        let ddl = [Action::Create, Action::Alter, Action::Drop, Action::Opaque];
+        self.masks.get(statement).is_some_and(|mask| ddl.into_iter().any(|action| mask.contains(action)))
+    }
+}
+
+/// Who asks, and for what: the part of the key that a session keeps.
+#[derive(Clone, Debug)]
+pub(crate) struct Context {
+    id: u64,
+    pub(crate) principal: Arc<Principal>,
+}
+
+/// What the gate answers at once.
+pub(crate) enum Judgement {
+    /// The verdict.
+    Known(Rc<Verdict>),
+    /// The text has to be analysed away from the core; give the result to [`Gate::adopt`].
+    Away(Box<Errand>),
+}
+
+/// An analysis for a helper thread.
+pub(crate) struct Errand {
+    sql: Vec<u8>,
+    limits: analyze::Limits,
+    policies: Arc<PolicySnapshot>,
+    principal: Arc<Principal>,
+}
+
+/// What an errand brings back.
+pub(crate) struct Finding {
+    analysis: Analysis,
+    decisions: Vec<Decision>,
+    epoch: u64,
+}
+
+impl Errand {
+    /// Analyses and decides; takes as long as it takes.
+    pub(crate) fn run(&self) -> Finding {
+        let analysis = analyze_text(&self.sql, &self.limits);
+        let decisions = decide(&self.policies, &self.principal, &analysis.statements);
+        Finding { analysis, decisions, epoch: self.policies.epoch }
+    }
+}
+
+/// Bounds of the gate.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct GateLimits {
+    pub(crate) inline_parse_bytes: usize,
+    pub(crate) decisions_max: usize,
+    pub(crate) analysis: analyze::Limits,
+}
+
+/// Counts that the caller moves to its metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct GateCounts {
+    pub(crate) hits: u64,
+    pub(crate) misses: u64,
+    pub(crate) away: u64,
+}
+
+/// One core's gate.
+pub(crate) struct Gate {
+    policies: Reader,
+    epoch: u64,
+    limits: GateLimits,
+    /// Scratch of the walk, reused.
+    shape: Shape,
+    /// Scratch for the literals that stay in the key, reused.
+    kept: Vec<u8>,
+    seed: u64,
+    decisions: Decisions,
+    contexts: hashbrown::HashMap<Arc<Principal>, u64>,
+    contexts_made: u64,
+    pub(crate) counts: GateCounts,
+}
+
+impl Gate {
+    /// A gate whose hashes strangers cannot predict if `seed` is secret.
+    pub(crate) fn new(mut policies: Reader, limits: GateLimits, seed: u64) -> Self {
+        let epoch = policies.current().epoch;
+        Self {
+            policies,
+            epoch,
+            limits,
+            shape: Shape::with_seed(seed),
+            kept: Vec::new(),
+            seed,
+            decisions: Decisions::new(limits.decisions_max),
+            contexts: hashbrown::HashMap::new(),
+            contexts_made: 0,
+            counts: GateCounts::default(),
+        }
+    }
+
+    /// The context of a session; sessions of one principal share it.
+    pub(crate) fn context(&mut self, principal: Principal) -> Context {
+        if self.contexts.len() >= CONTEXTS_MAX {
+            self.contexts.clear();
+        }
+        let principal = Arc::new(principal);
+        if let Some((known, &id)) = self.contexts.get_key_value(&principal) {
+            return Context { id, principal: Arc::clone(known) };
+        }
+        // Numbers are never used twice, so a forgotten context's decisions are nobody's.
+        self.contexts_made += 1;
+        self.contexts.insert(Arc::clone(&principal), self.contexts_made);
+        Context { id: self.contexts_made, principal }
+    }
+
+    /// The policy in force.
+    pub(crate) fn policies(&mut self) -> &Arc<PolicySnapshot> {
+        let current = self.policies.current();
+        if current.epoch != self.epoch {
+            self.epoch = current.epoch;
+            self.decisions.clear();
+        }
+        current
+    }
+
+    /// The epoch in force, for checking a verdict that is kept.
+    pub(crate) fn epoch(&mut self) -> u64 {
+        self.policies().epoch
+    }
+
+    /// Judges a text. `parameter_types` are the OIDs that Parse declares, as they lie on the wire.
+    pub(crate) fn judge(&mut self, sql: &[u8], parameter_types: &[u8], context: &Context) -> Judgement {
+        self.policies();
+        let is_cacheable = sql.len() <= CACHED_TEXT_BYTES_MAX && self.shape.scan(sql).is_ok();
+        if is_cacheable && let Some(verdict) = self.look_up(sql, parameter_types, context) {
+            self.counts.hits += 1;
+            return Judgement::Known(verdict);
+        }
+        if sql.len() > self.limits.inline_parse_bytes || !weight::weigh(sql).inline() {
+            self.counts.away += 1;
+            return Judgement::Away(Box::new(Errand {
+                sql: sql.to_vec(),
+                limits: self.limits.analysis,
+                policies: Arc::clone(self.policies.current()),
+                principal: Arc::clone(&context.principal),
+            }));
+        }
+        self.counts.misses += 1;
+        let analysis = analyze_text(sql, &self.limits.analysis);
+        let policies = self.policies.current();
+        let decisions = decide(policies, &context.principal, &analysis.statements);
+        let finding = Finding { analysis, decisions, epoch: policies.epoch };
+        Judgement::Known(self.adopt(sql, parameter_types, context, finding))
+    }
+
+    /// Makes a verdict of what an errand found and caches it.
+    pub(crate) fn adopt(
+        &mut self,
+        sql: &[u8],
+        parameter_types: &[u8],
+        context: &Context,
+        finding: Finding,
+    ) -> Rc<Verdict> {
+        let Analysis { statements, neutral, readable } = finding.analysis;
+        let verdict = Rc::new(Verdict {
+            masks: statements.iter().map(Statement::mask).collect(),
+            objects: statements.iter().map(|statement| objects_of(&statement.effects)).collect(),
+            outcomes: finding.decisions.into_iter().map(Outcome::from).collect(),
+            statements,
+            epoch: finding.epoch,
+        });
+        let is_current = finding.epoch == self.epoch();
+        if readable && is_current && sql.len() <= CACHED_TEXT_BYTES_MAX && self.shape.scan(sql).is_ok() {
+            let shape = self.decisions.shape(self.shape.hash(), self.shape.normalized(), neutral);
+            self.kept.clear();
+            self.shape.kept_literals(sql, &shape.neutral, &mut self.kept);
+            let hash = self.key_hash(parameter_types, context);
+            let key = DecisionKey { shape: &shape, kept: &self.kept, context: context.id, parameter_types };
+            self.decisions.insert(hash, &key, Rc::clone(&verdict));
+        }
+        verdict
+    }
+
+    /// Asks policy about effects that no text has by itself: a startup parameter, a prepared statement by name.
+    pub(crate) fn decide_effects(&mut self, effects: &[Effect], context: &Context) -> Outcome {
+        Outcome::from(self.policies().decide(&context.principal, effects))
+    }
+
+    /// The part of `sql` that is statement `index` of a verdict over a text of the same shape.
+    pub(crate) fn range(&mut self, sql: &[u8], verdict: &Verdict, index: usize) -> std::ops::Range<usize> {
+        if verdict.statements.len() <= 1 || self.shape.scan(sql).is_err() {
+            return 0..sql.len();
+        }
+        Statement::range_in(&verdict.statements, index, &self.shape, sql.len())
+    }
+
+    fn look_up(&mut self, sql: &[u8], parameter_types: &[u8], context: &Context) -> Option<Rc<Verdict>> {
+        let shape = self.decisions.find_shape(self.shape.hash(), self.shape.normalized())?;
+        self.kept.clear();
+        self.shape.kept_literals(sql, &shape.neutral, &mut self.kept);
+        let hash = self.key_hash(parameter_types, context);
+        let key = DecisionKey { shape: &shape, kept: &self.kept, context: context.id, parameter_types };
+        self.decisions.find(hash, &key)
+    }
+
+    fn key_hash(&self, parameter_types: &[u8], context: &Context) -> u64 {
+        let mut hash = self.shape.hash() ^ context.id.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        for part in [self.kept.as_slice(), parameter_types] {
+            if !part.is_empty() {
+                hash = hash.rotate_left(23) ^ hash_bytes(self.seed, part);
+            }
+        }
+        hash
+    }
+}
+
+impl From<Decision> for Outcome {
+    fn from(decision: Decision) -> Self {
+        match decision {
+            Decision::Allow { policies } => Self::Allow(policies.into_iter().next()),
+            Decision::Deny(denial) => Self::Deny(Rc::new(*denial)),
+        }
+    }
+}
+
+/// What effects touch, each once, for the record.
+pub(crate) fn objects_of(effects: &[Effect]) -> ListBuffer {
+    let mut names: Vec<String> = effects
+        .iter()
+        .filter(|effect| effect.object.kind != ObjectKind::Nothing)
+        .map(|effect| effect.object.to_string())
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    ListBuffer::of(names)
+}
+
+fn analyze_text(sql: &[u8], limits: &analyze::Limits) -> Analysis {
+    analyze::analyze_bytes(sql, limits)
+}
+
+fn decide(policies: &PolicySnapshot, who: &Principal, statements: &[Statement]) -> Vec<Decision> {
+    statements.iter().map(|statement| policies.decide(who, &statement.effects)).collect()
+}

@@ -1,0 +1,21 @@
+//! PostgreSQL sessions: login on both sides, the way of a statement, and the masks on the way back.
+
+pub(crate) mod cancel;
+pub(crate) mod catalog;
+mod client;
+mod columns;
+mod copy;
+mod deny;
+mod large;
+mod login;
+mod names;
+mod pump;
+mod rows;
+mod server;
+mod session;
+mod statements;
+mod types;
+pub(crate) mod upstream;
+mod wire;
+
+pub(crate) use pump::serve;

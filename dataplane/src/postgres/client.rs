@@ -1,0 +1,287 @@
+//! What the client sends: each message is judged, recorded and forwarded, or replaced by one that fails.
+//!
+//! This file cuts the stream and forwards; [`requests`] judges each kind of message.
+
+mod requests;
+
+use sluice_audit::record::{EndReason, Outcome as Ending};
+use sluice_parsers::postgres::frame::{FRAME_LEN_SMALL, HEADER_BYTES, frontend_len_max};
+use sluice_parsers::postgres::frontend::{BindHead, FunctionCall};
+use sluice_parsers::postgres::{Deframer, Header, Piece, Placed, ProtocolError, Sent, SqlState, Take};
+use sluice_runtime::net::Received;
+use sluice_runtime::time::Instant;
+
+use super::deny::Kind;
+use super::session::{End, Output, Session};
+use super::statements::Ticket;
+use crate::gate::{Errand, Finding};
+
+/// Bind and FunctionCall messages over this pass in parts: their values may be of any size.
+const GATHERED_BYTES_MAX: u32 = 64 * 1024;
+
+/// The names at the front of a Bind that comes in parts; no client has longer ones.
+const HEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// Room for a message's name, OIDs and length beside its statement's text.
+const TEXT_MARGIN_BYTES: u32 = 512 * 1024;
+
+/// What becomes of the client's bytes.
+pub(crate) enum ClientFlow {
+    /// All were taken.
+    Done,
+    /// A statement has to be analysed away from the core; then [`Session::resume`].
+    Away(Box<Errand>, Pending),
+    /// Too many messages await their answers: the rest is to be given again when some were answered.
+    Full(Received),
+    /// The client said goodbye.
+    Terminate,
+}
+
+/// A message that waits for its analysis, with what came behind it.
+pub(crate) struct Pending {
+    frame: Vec<u8>,
+    rest: Received,
+}
+
+/// A message that comes in parts.
+#[derive(Debug, Default)]
+pub(super) enum Passing {
+    #[default]
+    Nothing,
+    /// Its parts go up.
+    Forward,
+    /// Its parts are thrown away: another message went up instead.
+    Swallow,
+    /// Its front is gathered until it can be judged.
+    Head { tag: u8, bytes: Vec<u8> },
+}
+
+/// What is to be done with a message.
+enum Act {
+    Forward,
+    /// These bytes go up in front of it.
+    ForwardBehind(Vec<u8>),
+    /// These bytes go up instead.
+    Replace(Vec<u8>),
+    /// It has to be analysed away from the core.
+    Away(Box<Errand>),
+    Terminate,
+}
+
+impl Session {
+    /// Takes bytes of the client, which were received at that moment.
+    pub(crate) fn on_client(
+        &mut self,
+        chunk: Received,
+        received: Instant,
+        out: &mut Output,
+    ) -> Result<ClientFlow, End> {
+        let mut deframer = std::mem::take(&mut self.from_client);
+        let flow = self.cut_client(&mut deframer, chunk, received, out);
+        self.from_client = deframer;
+        flow
+    }
+
+    /// Goes on with a message whose analysis has come back, and with what came behind it.
+    pub(crate) fn resume(
+        &mut self,
+        pending: Pending,
+        finding: Finding,
+        received: Instant,
+        out: &mut Output,
+    ) -> Result<ClientFlow, End> {
+        let Pending { frame, rest } = pending;
+        match self.request(&frame, Some(finding), received)? {
+            Act::Forward => out.to_server.push(frame.into()),
+            Act::ForwardBehind(before) => out.to_server.extend([before.into(), frame.into()]),
+            Act::Replace(instead) => out.to_server.push(instead.into()),
+            // A finding answers the only question that leads to these.
+            Act::Away(_) | Act::Terminate => {
+                return Err(End::new(EndReason::Other, SqlState::INTERNAL_ERROR, "an analysis was asked for twice"));
+            }
+        }
+        self.on_client(rest, received, out)
+    }
+
+    fn cut_client(
+        &mut self,
+        deframer: &mut Deframer,
+        mut chunk: Received,
+        received: Instant,
+        out: &mut Output,
+    ) -> Result<ClientFlow, End> {
+        let text_max = u32::try_from(self.core.settings.limits.max_statement_bytes).unwrap_or(u32::MAX);
+        // `chunk[..at]` is decided, and goes up from where it lies when something else has to go up behind it.
+        let mut at = 0;
+        loop {
+            if !self.has_room() {
+                forward(&mut chunk, at, out);
+                return Ok(ClientFlow::Full(chunk));
+            }
+            let decided = at;
+            let piece = deframer.next(&chunk, &mut at, |header| take(header, text_max));
+            let piece = piece.map_err(|error| End::hostile(&error))?;
+            if let Piece::Frame { start, end } = piece {
+                let act = self.request(&chunk[start..end], None, received)?;
+                if matches!(act, Act::Forward) {
+                    continue;
+                }
+                forward(&mut chunk, start, out);
+                let frame = chunk.split_to(end - start);
+                at = 0;
+                if let Some(flow) = self.act(act, frame, &mut chunk, out) {
+                    return Ok(flow);
+                }
+                continue;
+            }
+            forward(&mut chunk, decided, out);
+            at -= decided;
+            match piece {
+                Piece::Frame { .. } => {}
+                Piece::NeedMore => {
+                    self.count_copied(chunk.len());
+                    return Ok(ClientFlow::Done);
+                }
+                Piece::Gathered => {
+                    chunk.advance(at);
+                    let act = self.request(deframer.gathered(), None, received)?;
+                    let frame = Received::from(deframer.gathered().to_vec());
+                    if let Some(flow) = self.act(act, frame, &mut chunk, out) {
+                        return Ok(flow);
+                    }
+                }
+                Piece::Head { tag, .. } => {
+                    chunk.advance(at);
+                    self.begin_parts(tag, received, out)?;
+                    self.pass_part(Received::from(deframer.gathered().to_vec()), received, out)?;
+                }
+                Piece::Part { tag, start, end, first, last, .. } => {
+                    chunk.advance(start - decided);
+                    let part = chunk.split_to(end - start);
+                    if first {
+                        self.begin_parts(tag, received, out)?;
+                    }
+                    self.pass_part(part, received, out)?;
+                    if last {
+                        self.end_parts()?;
+                    }
+                }
+            }
+            at = 0;
+        }
+    }
+
+    /// Does what was decided of a whole message; `rest` is what came behind it.
+    fn act(&self, act: Act, frame: Received, rest: &mut Received, out: &mut Output) -> Option<ClientFlow> {
+        match act {
+            Act::Forward => out.to_server.push(frame.into()),
+            Act::ForwardBehind(before) => out.to_server.extend([before.into(), frame.into()]),
+            Act::Replace(instead) => out.to_server.push(instead.into()),
+            Act::Terminate => return Some(ClientFlow::Terminate),
+            Act::Away(errand) => {
+                self.count_copied(frame.len());
+                let mut rest = rest.split_off(0);
+                // It waits, and ring buffers are few.
+                rest.detach();
+                return Some(ClientFlow::Away(errand, Pending { frame: frame.to_vec(), rest }));
+            }
+        }
+        None
+    }
+
+    /// A message in parts begins.
+    fn begin_parts(&mut self, tag: u8, received: Instant, out: &mut Output) -> Result<(), End> {
+        self.passing = match tag {
+            b'd' => {
+                self.sent(Sent::CopyData, Ticket::Plain, received)?;
+                Passing::Forward
+            }
+            b'Q' | b'P' => {
+                let kind = if tag == b'Q' { Kind::Query } else { Kind::Parse };
+                out.to_server.push(self.refuse_long_text(kind, received)?.into());
+                Passing::Swallow
+            }
+            tag => Passing::Head { tag, bytes: Vec::new() },
+        };
+        Ok(())
+    }
+
+    /// A part of a message; the first one begins with the header.
+    fn pass_part(&mut self, part: Received, received: Instant, out: &mut Output) -> Result<(), End> {
+        match &mut self.passing {
+            Passing::Nothing | Passing::Swallow => Ok(()),
+            Passing::Forward => {
+                out.to_server.push(part.into());
+                Ok(())
+            }
+            Passing::Head { bytes, .. } => {
+                bytes.extend_from_slice(&part);
+                self.judge_head(received, out)
+            }
+        }
+    }
+
+    /// Judges a message in parts as soon as its front says what it is about.
+    fn judge_head(&mut self, received: Instant, out: &mut Output) -> Result<(), End> {
+        let Passing::Head { tag, bytes } = std::mem::take(&mut self.passing) else {
+            return Ok(());
+        };
+        let body = bytes.get(HEADER_BYTES..).unwrap_or_default();
+        let act = match tag {
+            b'B' => BindHead::parse(body).map(|head| self.bind(head.portal, head.statement, None, received)),
+            _ => FunctionCall::function_of(body).map(|function| self.function_call(function, received)),
+        };
+        self.passing = match act.transpose()? {
+            None if bytes.len() > HEAD_BYTES_MAX => {
+                return Err(End::hostile(&ProtocolError::FrameOverLimit { tag, len: u32::MAX, limit: FRAME_LEN_SMALL }));
+            }
+            None => Passing::Head { tag, bytes },
+            Some(Act::Replace(instead)) => {
+                out.to_server.push(instead.into());
+                Passing::Swallow
+            }
+            Some(_) => {
+                out.to_server.push(bytes.into());
+                Passing::Forward
+            }
+        };
+        Ok(())
+    }
+
+    /// A message in parts is through.
+    fn end_parts(&mut self) -> Result<(), End> {
+        match std::mem::take(&mut self.passing) {
+            // Its front never said what it is about.
+            Passing::Head { bytes, .. } => Err(End::hostile(&ProtocolError::Truncated { at: bytes.len() })),
+            Passing::Nothing | Passing::Forward | Passing::Swallow => Ok(()),
+        }
+    }
+
+    /// Enters a message into the model before it goes up.
+    fn sent(&mut self, what: Sent, ticket: Ticket, now: Instant) -> Result<(), End> {
+        match self.model.sent(what, ticket).map_err(|error| End::out_of_turn(&error))? {
+            Placed::Queued => {}
+            Placed::Skipped(ticket) | Placed::Silent(ticket) => {
+                self.end_ticket(ticket, Ending::Skipped, now);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Sends the front of a chunk up.
+fn forward(chunk: &mut Received, len: usize, out: &mut Output) {
+    if len > 0 {
+        out.to_server.push(chunk.split_to(len).into());
+    }
+}
+
+/// How each message is wanted; what no client may send has a limit of nothing.
+fn take(header: Header, text_max: u32) -> Take {
+    match header.tag {
+        b'd' => Take::Parts,
+        b'B' | b'F' if header.len > GATHERED_BYTES_MAX => Take::Parts,
+        b'Q' | b'P' if header.len > text_max.saturating_add(TEXT_MARGIN_BYTES) => Take::Parts,
+        tag => Take::Whole { limit: frontend_len_max(tag).unwrap_or(0) },
+    }
+}

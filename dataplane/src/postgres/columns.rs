@@ -1,0 +1,164 @@
+//! What is done to each column of a result: the plan that rows are masked by.
+
+use std::rc::Rc;
+
+use hashbrown::HashMap;
+use sluice_masking::Class;
+use sluice_parsers::postgres::ProtocolError;
+use sluice_parsers::postgres::backend::{Format, RowDescription};
+
+use super::types::{Carries, carries, is_overwritable};
+
+/// A table's OID and a column's number: the server's own word for where a value comes from.
+pub(crate) type ColumnKey = (u32, i16);
+
+/// The configured columns of one database, as its catalog numbers them.
+pub(crate) type Tags = HashMap<ColumnKey, Option<Class>>;
+
+/// What is done to the values of a column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Treatment {
+    /// They pass.
+    Pass,
+    /// Detectors look through the text that they carry.
+    Scan(Carries),
+    /// They are overwritten, whatever they are.
+    Overwrite(Option<Class>),
+    /// They are replaced by NULL, as their form cannot be overwritten.
+    Null(Option<Class>),
+}
+
+/// What the server says of a result column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Facts {
+    pub(crate) key: ColumnKey,
+    pub(crate) type_oid: u32,
+    pub(crate) format: Format,
+}
+
+impl Facts {
+    /// The columns of a RowDescription.
+    pub(crate) fn of(description: &[u8]) -> Result<Rc<[Self]>, ProtocolError> {
+        Ok(RowDescription::parse(description)?
+            .iter()
+            .map(|column| Self {
+                key: (column.table_oid, column.column_number),
+                type_oid: column.type_oid,
+                format: column.format,
+            })
+            .collect())
+    }
+}
+
+/// What is done to each column of a result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Plan {
+    treatments: Box<[Treatment]>,
+    scans: bool,
+    rewrites: bool,
+}
+
+impl Plan {
+    /// The plan of a result whose description tells the formats too.
+    pub(crate) fn new(columns: &[Facts], is_scanned: bool, tags: &Tags) -> Self {
+        Self::build(columns.iter().copied(), is_scanned, tags)
+    }
+
+    /// The plan of a described statement's result in the formats that a Bind asks for.
+    pub(crate) fn with_formats(
+        columns: &[Facts],
+        format: impl Fn(usize) -> Format,
+        is_scanned: bool,
+        tags: &Tags,
+    ) -> Self {
+        let facts = columns.iter().enumerate().map(|(index, column)| Facts { format: format(index), ..*column });
+        Self::build(facts, is_scanned, tags)
+    }
+
+    /// A plan for rows of which nothing is known: every value is looked through.
+    pub(crate) fn suspicious(columns: usize) -> Self {
+        Self {
+            treatments: vec![Treatment::Scan(Carries::Text); columns].into(),
+            scans: true,
+            rewrites: false,
+        }
+    }
+
+    fn build(columns: impl Iterator<Item = Facts>, is_scanned: bool, tags: &Tags) -> Self {
+        let treatments: Box<[Treatment]> = columns
+            .map(|column| match tags.get(&column.key) {
+                Some(&class) if is_overwritable(column.type_oid, column.format) => Treatment::Overwrite(class),
+                Some(&class) => Treatment::Null(class),
+                None => match carries(column.type_oid, column.format) {
+                    Carries::Nothing => Treatment::Pass,
+                    _ if !is_scanned => Treatment::Pass,
+                    carried => Treatment::Scan(carried),
+                },
+            })
+            .collect();
+        Self {
+            scans: treatments.iter().any(|treatment| matches!(treatment, Treatment::Scan(_))),
+            rewrites: treatments
+                .iter()
+                .any(|treatment| matches!(treatment, Treatment::Overwrite(_) | Treatment::Null(_))),
+            treatments,
+        }
+    }
+
+    /// What is done to the column of that index. One that the description does not name is looked through.
+    #[inline]
+    pub(crate) fn treatment(&self, index: usize) -> Treatment {
+        self.treatments.get(index).copied().unwrap_or(Treatment::Scan(Carries::Text))
+    }
+
+    /// Whether any column is looked through.
+    #[inline]
+    pub(crate) fn scans(&self) -> bool {
+        self.scans
+    }
+
+    /// Whether any column is overwritten or becomes NULL.
+    #[inline]
+    pub(crate) fn rewrites(&self) -> bool {
+        self.rewrites
+    }
+
+    /// Whether rows pass as they are.
+    #[inline]
+    pub(crate) fn passes(&self) -> bool {
+        !self.scans && !self.rewrites
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: u32 = 25;
+    const INT4: u32 = 23;
+
+    fn facts(attnum: i16, type_oid: u32, format: Format) -> Facts {
+        Facts { key: (9000, attnum), type_oid, format }
+    }
+
+    #[test]
+    fn columns_get_their_treatment() {
+        let tags = Tags::from_iter([((9000, 1), Some(Class::Email)), ((9000, 2), None)]);
+        for (name, column, want) in [
+            ("tagged text", facts(1, TEXT, Format::Binary), Treatment::Overwrite(Some(Class::Email))),
+            ("tagged number as text", facts(2, INT4, Format::Text), Treatment::Overwrite(None)),
+            ("tagged number in binary", facts(2, INT4, Format::Binary), Treatment::Null(None)),
+            ("text", facts(3, TEXT, Format::Text), Treatment::Scan(Carries::Text)),
+            ("number", facts(3, INT4, Format::Text), Treatment::Pass),
+        ] {
+            assert_eq!(Plan::new(&[column], true, &tags).treatment(0), want, "{name}");
+        }
+        assert_eq!(Plan::new(&[facts(3, TEXT, Format::Text)], false, &tags).treatment(0), Treatment::Pass);
+    }
+
+    #[test]
+    fn an_undescribed_column_is_looked_through() {
+        let plan = Plan::new(&[], true, &Tags::new());
+        assert_eq!(plan.treatment(0), Treatment::Scan(Carries::Text));
+    }
+}

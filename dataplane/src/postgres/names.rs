@@ -1,0 +1,210 @@
+//! What a session's names stand for: prepared statements and portals, as the server knows them.
+//!
+//! The server changes its table when a message *succeeds*, and the gateway has to decide before it knows. So a name
+//! keeps what it stands for now and what messages still under way would make it stand for; a decision about the name
+//! has to hold for each of them (a failed Parse leaves the old text under its name). SQL-level `PREPARE` and the
+//! protocol share one name space. The server cuts names (see [`name_key`]), so two long names can be one.
+
+use std::rc::Rc;
+
+use hashbrown::HashMap;
+use sluice_parsers::postgres::frontend::name_key;
+use smallvec::SmallVec;
+
+/// What one name stands for, and what it may come to stand for.
+#[derive(Debug)]
+struct Slot<T> {
+    current: Option<Rc<T>>,
+    pending: SmallVec<[Rc<T>; 1]>,
+}
+
+impl<T> Default for Slot<T> {
+    fn default() -> Self {
+        Self { current: None, pending: SmallVec::new() }
+    }
+}
+
+impl<T> Slot<T> {
+    fn is_empty(&self) -> bool {
+        self.current.is_none() && self.pending.is_empty()
+    }
+
+    fn succeeded(&mut self, value: &Rc<T>) {
+        // What was sent before it has had its answer, or was dropped with its pipeline.
+        if let Some(at) = self.pending.iter().position(|pending| Rc::ptr_eq(pending, value)) {
+            self.pending.drain(..=at);
+        }
+        self.current = Some(Rc::clone(value));
+    }
+
+    fn failed(&mut self, value: &Rc<T>) {
+        self.pending.retain(|pending| !Rc::ptr_eq(pending, value));
+    }
+
+    fn candidates(&self) -> SmallVec<[Rc<T>; 2]> {
+        self.pending.iter().rev().chain(self.current.as_ref()).cloned().collect()
+    }
+}
+
+/// A name space of one session.
+#[derive(Debug)]
+pub(crate) struct Names<T> {
+    unnamed: Slot<T>,
+    named: HashMap<Vec<u8>, Slot<T>>,
+    named_max: usize,
+}
+
+/// The session has as many names open as it may.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("more than {named_max} names are open in this session")]
+pub(crate) struct TooManyNames {
+    pub(crate) named_max: usize,
+}
+
+impl<T> Names<T> {
+    pub(crate) fn new(named_max: usize) -> Self {
+        Self { unnamed: Slot::default(), named: HashMap::new(), named_max }
+    }
+
+    /// A message that would make `name` stand for `value` goes up.
+    pub(crate) fn sent(&mut self, name: &[u8], value: Rc<T>) -> Result<(), TooManyNames> {
+        let name = name_key(name);
+        if name.is_empty() {
+            // The server drops the unnamed one before it reads the new text, so only the last sent can be meant.
+            self.unnamed.current = None;
+            self.unnamed.pending.clear();
+            self.unnamed.pending.push(value);
+            return Ok(());
+        }
+        if !self.named.contains_key(name) && self.named.len() >= self.named_max {
+            return Err(TooManyNames { named_max: self.named_max });
+        }
+        self.named.entry_ref(name).or_default().pending.push(value);
+        Ok(())
+    }
+
+    /// That message succeeded.
+    pub(crate) fn succeeded(&mut self, name: &[u8], value: &Rc<T>) {
+        let name = name_key(name);
+        if name.is_empty() {
+            // A later message may have taken the unnamed slot already.
+            if self.unnamed.pending.iter().any(|pending| Rc::ptr_eq(pending, value)) {
+                self.unnamed.succeeded(value);
+            }
+        } else {
+            self.named.entry_ref(name).or_default().succeeded(value);
+        }
+    }
+
+    /// That message failed, or was skipped by the server.
+    pub(crate) fn failed(&mut self, name: &[u8], value: &Rc<T>) {
+        let name = name_key(name);
+        if name.is_empty() {
+            self.unnamed.failed(value);
+        } else if let Some(slot) = self.named.get_mut(name) {
+            slot.failed(value);
+            if slot.is_empty() {
+                self.named.remove(name);
+            }
+        }
+    }
+
+    /// The server closed `name`; gives what it stood for.
+    pub(crate) fn closed(&mut self, name: &[u8]) -> Option<Rc<T>> {
+        let name = name_key(name);
+        if name.is_empty() {
+            return self.unnamed.current.take();
+        }
+        let slot = self.named.get_mut(name)?;
+        let closed = slot.current.take();
+        if slot.is_empty() {
+            self.named.remove(name);
+        }
+        closed
+    }
+
+    /// The server closed every name (`DEALLOCATE ALL`, `DISCARD ALL`; portals at the end of a transaction).
+    pub(crate) fn closed_all(&mut self, mut closed: impl FnMut(Rc<T>)) {
+        self.unnamed.current.take().map(&mut closed);
+        if self.named.is_empty() {
+            return;
+        }
+        self.named.retain(|_, slot| {
+            slot.current.take().map(&mut closed);
+            !slot.is_empty()
+        });
+    }
+
+    /// All that `name` may stand for when a message sent now arrives, the likeliest first.
+    pub(crate) fn candidates(&self, name: &[u8]) -> SmallVec<[Rc<T>; 2]> {
+        let name = name_key(name);
+        if name.is_empty() {
+            return self.unnamed.candidates();
+        }
+        self.named.get(name).map(Slot::candidates).unwrap_or_default()
+    }
+
+    /// What `name` most likely stands for, where nothing depends on being right.
+    pub(crate) fn likeliest(&self, name: &[u8]) -> Option<&Rc<T>> {
+        let name = name_key(name);
+        let slot = if name.is_empty() { &self.unnamed } else { self.named.get(name)? };
+        slot.pending.last().or(slot.current.as_ref())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all(names: &Names<u32>, name: &[u8]) -> Vec<u32> {
+        names.candidates(name).iter().map(|value| **value).collect()
+    }
+
+    #[test]
+    fn a_failed_parse_leaves_the_old_text() {
+        let mut names = Names::new(10);
+        let (old, new) = (Rc::new(1), Rc::new(2));
+        names.sent(b"s", Rc::clone(&old)).unwrap();
+        names.succeeded(b"s", &old);
+        names.sent(b"s", Rc::clone(&new)).unwrap();
+        assert_eq!(all(&names, b"s"), [2, 1], "both are possible while the answer is out");
+        names.failed(b"s", &new);
+        assert_eq!(all(&names, b"s"), [1]);
+        assert_eq!(names.closed(b"s"), Some(old));
+        assert_eq!(all(&names, b"s"), [0; 0]);
+    }
+
+    #[test]
+    fn the_unnamed_statement_is_the_last_sent() {
+        let mut names = Names::new(10);
+        let (old, new) = (Rc::new(1), Rc::new(2));
+        names.sent(b"", Rc::clone(&old)).unwrap();
+        names.sent(b"", Rc::clone(&new)).unwrap();
+        names.succeeded(b"", &old);
+        assert_eq!(all(&names, b""), [2], "a late answer does not bring the old one back");
+        names.failed(b"", &new);
+        assert_eq!(all(&names, b""), [0; 0], "the server dropped the old one first");
+    }
+
+    #[test]
+    fn names_are_cut_where_the_server_cuts() {
+        let mut names = Names::new(10);
+        let value = Rc::new(7);
+        let long = [b'x'; 64];
+        names.sent(&long, Rc::clone(&value)).unwrap();
+        names.succeeded(&long, &value);
+        assert_eq!(all(&names, &[b'x'; 63]), [7]);
+        assert_eq!(all(&names, &[b'x'; 62]), [0; 0]);
+    }
+
+    #[test]
+    fn the_number_of_names_is_bounded() {
+        let mut names = Names::new(2);
+        for name in [b"a", b"b"] {
+            names.sent(name, Rc::new(0)).unwrap();
+        }
+        assert_eq!(names.sent(b"c", Rc::new(0)), Err(TooManyNames { named_max: 2 }));
+        names.closed_all(drop);
+        assert_eq!(all(&names, b"a"), [0], "what is under way outlives DISCARD ALL");
+    }
+}

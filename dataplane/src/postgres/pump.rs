@@ -1,0 +1,464 @@
+//! Drives a session: two streams on one task, each side read only while the other takes what it gives.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
+
+use sluice_audit::metrics::Counter;
+use sluice_audit::record::{
+    Body, EndReason, Event, EventKind, ListBuffer, Method as RecordedMethod, SessionStart,
+};
+use sluice_masking::ClassSet;
+use sluice_parsers::postgres::backend::TransactionStatus;
+use sluice_parsers::postgres::backend::encode;
+use sluice_parsers::postgres::frontend;
+use sluice_parsers::postgres::startup::CancelKey;
+use sluice_parsers::postgres::{SqlState, scram};
+use sluice_policy::identity::Method;
+use sluice_runtime::helpers::HelperError;
+use sluice_runtime::net::{Arrival, Received};
+use sluice_runtime::time::{Instant, precise_now, timeout};
+
+use super::cancel::Registration;
+use super::catalog;
+use super::client::{ClientFlow, Pending};
+use super::deny::Nobody;
+use super::login::{self, LoggedIn, NoSession, Refused};
+use super::session::{End, Masks, Output, Session};
+use super::upstream::{self, Upstream, UpstreamError};
+use crate::core::{Core, Seat};
+use crate::gate::{Errand, Finding};
+use crate::settings::Masking;
+use crate::stream::{Stream, StreamError};
+
+/// Chunks taken in one turn of a session, so that none holds its core.
+const CHUNKS_PER_TURN: usize = 32;
+
+/// Everything from a connection's arrival to its end.
+pub(crate) async fn serve(core: Rc<Core>, arrival: Arrival) {
+    core.ledger.borrow_mut().metrics.add(Counter::ConnectionsAccepted, 1);
+    let listener = arrival.tag as usize;
+    let settings = Arc::clone(&core.settings);
+    let Some(listener) = settings.listeners.get(listener) else { return };
+    let client = arrival.socket.peer_address().map(|address| address.to_string()).unwrap_or_default();
+    let seat = core.take_seat();
+    let deadline = core.authentication_deadline();
+    let logged_in = timeout(deadline, login::log_in(&core, listener, arrival.socket)).await;
+    let logged_in = match logged_in {
+        Ok(Ok(logged_in)) => logged_in,
+        Ok(Err(no_session)) => return turn_away(&core, no_session, &client).await,
+        Err(_) => {
+            let event = Event {
+                event: EventKind::HostileInput,
+                text: b"authentication took longer than authentication_timeout",
+                client: &client,
+                ..Event::default()
+            };
+            core.ledger.borrow_mut().event(0, event);
+            return;
+        }
+    };
+    let Some(seat) = seat else {
+        let end = End::new(EndReason::Other, SqlState::TOO_MANY_CONNECTIONS, "this core has as many sessions as it may");
+        return farewell(&core, logged_in.stream, &end).await;
+    };
+    converse(core, logged_in, seat, &listener.name, &client).await;
+}
+
+/// Tells a client that was refused, and the record.
+async fn turn_away(core: &Rc<Core>, no_session: NoSession, client: &str) {
+    let NoSession::Refused(refused) = no_session else { return };
+    let Refused { stream, end, event, user, connection } = *refused;
+    let event = Event {
+        event,
+        text: end.message.as_bytes(),
+        client,
+        subject: &user,
+        connection: &connection,
+        ..Event::default()
+    };
+    core.ledger.borrow_mut().event(0, event);
+    if let Some(stream) = stream {
+        farewell(core, stream, &end).await;
+    }
+}
+
+/// Sends a client its last message.
+async fn farewell(core: &Core, mut stream: Stream, end: &End) {
+    if let Some(report) = end.report() {
+        // A client that is gone needs none.
+        let _ = stream.send(report);
+    }
+    stream.finish(core.farewell_deadline()).await;
+}
+
+/// Logs in at the server and begins the session.
+async fn converse(core: Rc<Core>, logged_in: LoggedIn, seat: Seat, listener: &str, client: &str) {
+    let connection = Arc::clone(&logged_in.connection);
+    let accepts_any = core.gate.borrow_mut().policies().is_allow_all();
+    let attempt = async {
+        let mut upstream =
+            upstream::log_in(&core, &connection, &logged_in.database, &logged_in.settings, accepts_any).await?;
+        let tags = catalog::tags(&core, &connection, &logged_in.database, &mut upstream).await?;
+        let nobody = Nobody::new(scram::random().map_err(UpstreamError::from)?);
+        let secret = u32::from_be_bytes(scram::random().map_err(UpstreamError::from)?);
+        Ok::<_, UpstreamError>((upstream, tags, nobody, secret))
+    };
+    let (upstream, tags, nobody, secret) = match attempt.await {
+        Ok(ready) => ready,
+        Err(error) => {
+            tracing::warn!(connection = connection.name, %error, "no session with the server");
+            let text = error.to_string();
+            let event = Event {
+                event: EventKind::ServerRefused,
+                text: text.as_bytes(),
+                client,
+                subject: logged_in.identity.subject.as_bytes(),
+                connection: &connection.name,
+                ..Event::default()
+            };
+            core.ledger.borrow_mut().event(0, event);
+            let (sqlstate, message) = error.for_client();
+            let message = message.strip_prefix("sluice: ").unwrap_or(&message).to_owned();
+            return farewell(&core, logged_in.stream, &End::new(EndReason::ServerRefused, sqlstate, message)).await;
+        }
+    };
+    let classes = match &connection.masking {
+        Masking::On { classes, .. } => *classes,
+        Masking::Off => ClassSet::EMPTY,
+    };
+    let id = core.take_session_id();
+    if record_start(&core, id, &logged_in, listener, client).is_err() {
+        let end = End::new(EndReason::Other, SqlState::INSUFFICIENT_RESOURCES, "the audit log takes no more records");
+        return farewell(&core, logged_in.stream, &end).await;
+    }
+    core.ledger.borrow_mut().metrics.add(Counter::SessionsTotal, 1);
+    let key = upstream.key.unwrap_or(CancelKey { process: 0, secret: 0 });
+    let registration = Registration::new(&core, secret, &connection, upstream.address, key, id);
+
+    let LoggedIn { mut stream, messages, context, .. } = logged_in;
+    let mut greeting = Vec::new();
+    encode::authentication_ok(&mut greeting);
+    greeting.extend_from_slice(&upstream.statuses);
+    if let Some(registration) = &registration {
+        encode::backend_key_data(&mut greeting, registration.key);
+    }
+    encode::ready_for_query(&mut greeting, TransactionStatus::Idle);
+    let greeted = stream.send(greeting);
+
+    let mut session = Session::new(Rc::clone(&core), id, context, Masks { classes, tags }, nobody);
+    let Upstream { stream: server, messages: server_messages, .. } = upstream;
+    let (deframer, client_rest) = messages.into_parts();
+    session.from_client = deframer;
+    let (deframer, server_rest) = server_messages.into_parts();
+    session.from_server = deframer;
+    let pump = Pump {
+        session,
+        client: stream,
+        server,
+        seat,
+        output: Output::default(),
+        waiting: Waiting::Nothing,
+        said_goodbye: false,
+        queued_max: core.settings.buffers.queued_bytes_max,
+    };
+    let mut live = Live(Some(pump));
+    let end = match (greeted, server_rest) {
+        (Err(error), _) => End::quiet(EndReason::ClientGone, error.to_string()),
+        (Ok(()), None) => live.run(client_rest).await,
+        (Ok(()), Some(_)) => End::server("more than was asked for"),
+    };
+    live.end(&core, end).await;
+    drop(registration);
+}
+
+fn record_start(
+    core: &Core,
+    id: u64,
+    logged_in: &LoggedIn,
+    listener: &str,
+    client: &str,
+) -> Result<(), sluice_audit::ring::RingFull> {
+    let identity = &logged_in.identity;
+    let groups = ListBuffer::of(identity.groups());
+    let startup = ListBuffer::of(&logged_in.startup);
+    let claims = if identity.claims.is_empty() { String::new() } else { serde_json::to_string(&identity.claims).unwrap_or_default() };
+    let application_name = logged_in.settings.iter().rfind(|(name, _)| name == "application_name");
+    let start = SessionStart {
+        issuer: &identity.issuer,
+        subject: &identity.subject,
+        method: match identity.method {
+            Method::Oidc => RecordedMethod::Oidc,
+            Method::Scram => RecordedMethod::Scram,
+        },
+        groups: groups.as_list(),
+        claims: claims.as_bytes(),
+        client,
+        listener,
+        connection: &logged_in.connection.name,
+        database: logged_in.database.as_bytes(),
+        server_user: &logged_in.connection.user,
+        startup: startup.as_list(),
+        tls: &logged_in.tls,
+        application_name: application_name.map_or(&[], |(_, value)| value.as_bytes()),
+    };
+    core.ledger.borrow_mut().append(precise_now(), id, 0, Body::SessionStart(start))
+}
+
+/// A session that is recorded as begun, and so has to be recorded as ended even if its task panics.
+struct Live(Option<Pump>);
+
+impl Live {
+    async fn run(&mut self, client_rest: Option<Received>) -> End {
+        match &mut self.0 {
+            Some(pump) => pump.run(client_rest).await,
+            None => End::quiet(EndReason::Other, ""),
+        }
+    }
+
+    async fn end(mut self, core: &Rc<Core>, end: End) {
+        let Some(mut pump) = self.0.take() else { return };
+        pump.record(&end);
+        let event = match end.reason {
+            EndReason::ClientProtocol => Some(EventKind::HostileInput),
+            EndReason::ServerProtocol | EndReason::ServerGone => Some(EventKind::ServerProtocol),
+            _ => None,
+        };
+        if let Some(event) = event {
+            let event = Event { event, text: end.message.as_bytes(), ..Event::default() };
+            core.ledger.borrow_mut().event(pump.session.id, event);
+        }
+        let mut goodbye = Vec::new();
+        frontend::encode::terminate(&mut goodbye);
+        // A server that is gone needs none.
+        let _ = pump.server.send(goodbye);
+        let Pump { client, server, seat, .. } = pump;
+        drop(server);
+        farewell(core, client, &end).await;
+        drop(seat);
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        if let Some(pump) = &mut self.0 {
+            pump.record(&End::quiet(EndReason::Panicked, "the session's task panicked or was dropped"));
+        }
+    }
+}
+
+/// What the client's side waits for.
+enum Waiting {
+    Nothing,
+    /// An analysis on a helper thread.
+    Analysis { finding: Pin<Box<dyn Future<Output = Result<Finding, HelperError>>>>, pending: Option<Pending>, received: Instant },
+    /// Answers, before more messages may be sent.
+    Room(Received),
+}
+
+struct Pump {
+    session: Session,
+    client: Stream,
+    server: Stream,
+    seat: Seat,
+    output: Output,
+    waiting: Waiting,
+    /// The client has said goodbye: what is still to be answered is, and then the server closes.
+    said_goodbye: bool,
+    queued_max: usize,
+}
+
+impl Pump {
+    async fn run(&mut self, client_rest: Option<Received>) -> End {
+        if let Some(rest) = client_rest
+            && let Err(end) = self.take_client(rest)
+        {
+            return end;
+        }
+        poll_fn(|context| self.poll(context)).await
+    }
+
+    fn poll(&mut self, context: &mut TaskContext<'_>) -> Poll<End> {
+        match self.turn(context) {
+            Ok(true) => {
+                // There may be more; the others have their turn first.
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Ok(false) => Poll::Pending,
+            Err(end) => Poll::Ready(end),
+        }
+    }
+
+    /// Takes what there is; says whether the turn ended before all was taken.
+    fn turn(&mut self, context: &mut TaskContext<'_>) -> Result<bool, End> {
+        if self.seat.is_ending(context) {
+            let message = "terminating connection due to administrator command";
+            return Err(End::new(EndReason::Drained, SqlState::ADMIN_SHUTDOWN, message));
+        }
+        for _ in 0..CHUNKS_PER_TURN {
+            let served = self.poll_server(context)?;
+            let taken = self.poll_client(context)?;
+            if !served && !taken {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Takes a chunk of the server, unless the client does not take what it has.
+    fn poll_server(&mut self, context: &TaskContext<'_>) -> Result<bool, End> {
+        if is_full(&self.client, self.queued_max, context).map_err(|error| client_end(&error))? {
+            return Ok(false);
+        }
+        let chunk = match self.server.poll_receive(context) {
+            Poll::Pending => return Ok(false),
+            Poll::Ready(Ok(Some(chunk))) => chunk,
+            Poll::Ready(Ok(None)) => return Err(self.server_end("the server closed the connection unexpectedly")),
+            Poll::Ready(Err(error)) => return Err(self.server_end(&format!("the server's connection broke: {error}"))),
+        };
+        let received = precise_now();
+        let len = chunk.len() as u64;
+        let taken = self.session.on_server(chunk, received, &mut self.output);
+        let sent = self.client.send_all(&mut self.output.to_client);
+        {
+            let metrics = &mut self.session.core().ledger.borrow_mut().metrics;
+            metrics.add(Counter::BytesFromServers, len);
+            metrics.add(Counter::BytesForwarded, len);
+        }
+        taken?;
+        sent.map_err(|error| client_end(&error))?;
+        Ok(true)
+    }
+
+    /// Takes a chunk of the client, unless it has to wait.
+    fn poll_client(&mut self, context: &mut TaskContext<'_>) -> Result<bool, End> {
+        match &mut self.waiting {
+            Waiting::Nothing => {}
+            Waiting::Analysis { finding, pending, received } => {
+                let Poll::Ready(found) = finding.as_mut().poll(context) else { return Ok(false) };
+                let found = found.map_err(|error| {
+                    End::new(EndReason::Other, SqlState::INTERNAL_ERROR, format!("the analysis failed: {error}"))
+                })?;
+                let (Some(pending), received) = (pending.take(), *received) else { return Ok(false) };
+                self.waiting = Waiting::Nothing;
+                let flow = self.session.resume(pending, found, received, &mut self.output)?;
+                self.follow(flow, received)?;
+                return Ok(true);
+            }
+            Waiting::Room(_) => {
+                if !self.session.has_room() {
+                    return Ok(false);
+                }
+                if let Waiting::Room(rest) = std::mem::replace(&mut self.waiting, Waiting::Nothing) {
+                    self.take_client(rest)?;
+                }
+                return Ok(true);
+            }
+        }
+        if self.said_goodbye {
+            return Ok(false);
+        }
+        if is_full(&self.server, self.queued_max, context).map_err(|error| self.server_end(&error.to_string()))? {
+            return Ok(false);
+        }
+        match self.client.poll_receive(context) {
+            Poll::Pending => Ok(false),
+            Poll::Ready(Ok(Some(chunk))) => self.take_client(chunk).map(|()| true),
+            Poll::Ready(Ok(None)) => Err(End::quiet(EndReason::ClientGone, "the client closed the connection")),
+            Poll::Ready(Err(error)) => Err(client_end(&error)),
+        }
+    }
+
+    fn take_client(&mut self, chunk: Received) -> Result<(), End> {
+        let received = precise_now();
+        let len = chunk.len() as u64;
+        let flow = self.session.on_client(chunk, received, &mut self.output);
+        {
+            let metrics = &mut self.session.core().ledger.borrow_mut().metrics;
+            metrics.add(Counter::BytesFromClients, len);
+            metrics.add(Counter::BytesForwarded, len);
+        }
+        // What was decided before an error goes up: the server does it, and the record says so.
+        let flow = match flow {
+            Ok(flow) => flow,
+            Err(end) => {
+                let _ = self.server.send_all(&mut self.output.to_server);
+                return Err(end);
+            }
+        };
+        self.follow(flow, received)
+    }
+
+    fn follow(&mut self, flow: ClientFlow, received: Instant) -> Result<(), End> {
+        self.server
+            .send_all(&mut self.output.to_server)
+            .map_err(|error| self.server_end(&format!("the server's connection broke: {error}")))?;
+        match flow {
+            ClientFlow::Done => {}
+            ClientFlow::Away(errand, pending) => {
+                let finding = self.analyse(errand);
+                self.waiting = Waiting::Analysis { finding, pending: Some(pending), received };
+            }
+            ClientFlow::Full(rest) => {
+                let mut rest = rest;
+                rest.detach();
+                self.waiting = Waiting::Room(rest);
+            }
+            ClientFlow::Terminate => {
+                if self.session.is_idle() {
+                    return Err(End::quiet(EndReason::Terminated, ""));
+                }
+                self.said_goodbye = true;
+                let mut goodbye = Vec::new();
+                frontend::encode::terminate(&mut goodbye);
+                self.server.send(goodbye).map_err(|error| self.server_end(&error.to_string()))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn analyse(&self, errand: Box<Errand>) -> Pin<Box<dyn Future<Output = Result<Finding, HelperError>>>> {
+        let helpers = self.session.core().helpers.clone();
+        self.session.core().ledger.borrow_mut().metrics.add(Counter::AnalysesOffloaded, 1);
+        Box::pin(async move { helpers.run(move || errand.run()).await })
+    }
+
+    /// The end of a session whose server is gone, as the client has to be told of it.
+    fn server_end(&self, message: &str) -> End {
+        if self.said_goodbye {
+            return End::quiet(EndReason::Terminated, "");
+        }
+        if self.session.was_told_fatal() {
+            return End::quiet(EndReason::ServerGone, message);
+        }
+        End::new(EndReason::ServerGone, SqlState::CONNECTION_FAILURE, message)
+    }
+
+    fn record(&mut self, end: &End) {
+        let now = precise_now();
+        self.session.end_runs(now);
+        self.session.record_end(end, now);
+    }
+}
+
+/// Whether a stream has more queued than it may; its task is woken when it has less.
+fn is_full(stream: &Stream, queued_max: usize, context: &TaskContext<'_>) -> Result<bool, StreamError> {
+    if stream.queued() <= queued_max {
+        return Ok(false);
+    }
+    match stream.poll_drained(context, queued_max) {
+        Poll::Pending => Ok(true),
+        Poll::Ready(drained) => drained.map(|()| false),
+    }
+}
+
+fn client_end(error: &StreamError) -> End {
+    if error.is_peer_gone() {
+        End::quiet(EndReason::ClientGone, error.to_string())
+    } else {
+        End::quiet(EndReason::ClientProtocol, error.to_string())
+    }
+}

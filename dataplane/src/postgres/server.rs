@@ -1,0 +1,293 @@
+//! What the server answers: each message is matched to what it answers, masked, recorded, and forwarded.
+//!
+//! This file cuts the stream, masks and forwards; [`replies`] knows what each reply means.
+
+mod replies;
+
+use std::ops::Range;
+use std::rc::Rc;
+
+use sluice_parsers::postgres::frame::{FRAME_LEN_MAX, HEADER_BYTES, is_backend_tag};
+use sluice_parsers::postgres::model::{BODY_PREFIX_BYTES, Owner};
+use sluice_parsers::postgres::{Deframer, Header, Piece, Take};
+use sluice_runtime::net::Received;
+use sluice_runtime::time::{Instant, precise_now};
+
+use super::columns::Plan;
+use super::large::LargeRow;
+use super::rows;
+use super::session::{End, Output, Session};
+use super::statements::Ticket;
+use crate::ledger::nanoseconds;
+
+/// Rows and COPY data over this pass in parts.
+const GATHERED_BYTES_MAX: u32 = 64 * 1024;
+
+/// Descriptions, errors and what else is read whole. An error over this passes in parts.
+const READ_BYTES_MAX: u32 = 1 << 20;
+
+/// What is done with a message of the server.
+pub(super) enum Delivery {
+    Forward,
+    /// The client gets this instead.
+    Replace(Vec<u8>),
+    /// The client does not see it.
+    Hide,
+}
+
+/// A run of messages in a chunk that are masked together.
+enum Run {
+    Nothing,
+    Rows(Range<usize>),
+    CopyData(Range<usize>),
+}
+
+impl Session {
+    /// Takes bytes of the server, which were received at that moment.
+    pub(crate) fn on_server(&mut self, chunk: Received, received: Instant, out: &mut Output) -> Result<(), End> {
+        self.answered_since = received;
+        let mut deframer = std::mem::take(&mut self.from_server);
+        let done = self.cut_server(&mut deframer, chunk, out);
+        self.from_server = deframer;
+        let now = precise_now();
+        self.tally.spent_ns += nanoseconds(now.saturating_duration_since(self.answered_since));
+        done
+    }
+
+    fn cut_server(&mut self, deframer: &mut Deframer, mut chunk: Received, out: &mut Output) -> Result<(), End> {
+        let is_masked = self.masks.is_on();
+        // `chunk[..at]` is decided but for the run at its end.
+        let mut at = 0;
+        let mut run = Run::Nothing;
+        loop {
+            let decided = at;
+            let piece = deframer.next(&chunk, &mut at, |header| take(header, is_masked)).map_err(End::server)?;
+            if let Piece::Frame { start, end } = piece {
+                let tag = chunk.get(start).copied().unwrap_or_default();
+                match tag {
+                    b'D' if !matches!(run, Run::CopyData(_)) => {
+                        self.row(end - start, matches!(run, Run::Nothing))?;
+                        if !is_masked || self.plan.passes() {
+                            continue;
+                        }
+                        if self.plan.rewrites() {
+                            forward(&mut chunk, start, out);
+                            at = 0;
+                            let mut frame = chunk.split_to(end - start);
+                            let rewritten = rows::rewrite(&mut frame, &self.plan, &mut self.tally.masked);
+                            let mut frame = rewritten.map_err(End::server)?.map_or(frame, Received::from);
+                            if self.plan.scans() {
+                                rows::scan(&mut frame, &self.plan, self.masks.classes, &mut self.tally.masked);
+                            }
+                            out.to_client.push(frame.into());
+                            continue;
+                        }
+                        run = match run {
+                            Run::Rows(rows) => Run::Rows(rows.start..end),
+                            _ => Run::Rows(start..end),
+                        };
+                        continue;
+                    }
+                    b'd' if !matches!(run, Run::Rows(_)) => {
+                        self.copy_data(end - start)?;
+                        if self.copy_out.is_some() {
+                            run = match run {
+                                Run::CopyData(data) => Run::CopyData(data.start..end),
+                                _ => Run::CopyData(start..end),
+                            };
+                        }
+                        continue;
+                    }
+                    b'D' | b'd' => return Err(End::server("rows between COPY data")),
+                    _ => {}
+                }
+                self.mask_run(&mut run, &mut chunk)?;
+                match self.reply(chunk.get_mut(start..end).unwrap_or_default())? {
+                    Delivery::Forward => {}
+                    delivery => {
+                        forward(&mut chunk, start, out);
+                        chunk.advance(end - start);
+                        at = 0;
+                        if let Delivery::Replace(instead) = delivery {
+                            out.to_client.push(instead.into());
+                        }
+                    }
+                }
+                continue;
+            }
+            self.mask_run(&mut run, &mut chunk)?;
+            forward(&mut chunk, decided, out);
+            match piece {
+                Piece::Frame { .. } => {}
+                Piece::NeedMore => {
+                    self.count_copied(chunk.len());
+                    return Ok(());
+                }
+                Piece::Gathered => {
+                    chunk.advance(at - decided);
+                    self.gathered(Received::from(deframer.gathered().to_vec()), out)?;
+                }
+                Piece::Head { tag, .. } => {
+                    chunk.advance(at - decided);
+                    let head = deframer.gathered();
+                    self.begin_part(tag, head.len(), &[])?;
+                    out.to_client.push(head.to_vec().into());
+                }
+                Piece::Part { tag, start, end, first, last, .. } => {
+                    chunk.advance(start - decided);
+                    let part = chunk.split_to(end - start);
+                    self.part(tag, part, first, last, out)?;
+                }
+            }
+            at = 0;
+        }
+    }
+
+    /// A message that straddled chunks.
+    fn gathered(&mut self, mut frame: Received, out: &mut Output) -> Result<(), End> {
+        let tag = frame.first().copied().unwrap_or_default();
+        match tag {
+            b'D' => {
+                self.row(frame.len(), true)?;
+                if self.plan.rewrites() {
+                    let rewritten = rows::rewrite(&mut frame, &self.plan, &mut self.tally.masked);
+                    frame = rewritten.map_err(End::server)?.map_or(frame, Received::from);
+                }
+                if self.plan.scans() {
+                    rows::scan(&mut frame, &self.plan, self.masks.classes, &mut self.tally.masked);
+                }
+                out.to_client.push(frame.into());
+            }
+            b'd' => {
+                self.copy_data(frame.len())?;
+                let len = frame.len();
+                self.mask_run(&mut Run::CopyData(0..len), &mut frame)?;
+                out.to_client.push(frame.into());
+            }
+            _ => match self.reply(&mut frame)? {
+                Delivery::Forward => out.to_client.push(frame.into()),
+                Delivery::Replace(instead) => out.to_client.push(instead.into()),
+                Delivery::Hide => {}
+            },
+        }
+        Ok(())
+    }
+
+    /// A row belongs to what is answered now; the first of a run tells its plan.
+    fn row(&mut self, frame_len: usize, is_first: bool) -> Result<(), End> {
+        let reply = self.model.received(b'D', &[], |_| ()).map_err(End::server)?;
+        if is_first && self.masks.is_on() {
+            // A Query's rows follow its RowDescription, which set the plan.
+            if let Owner::Open(Ticket::Execute { portal, .. }) = reply.owner {
+                self.plan = portal
+                    .plan(self.masks.scans(), &self.masks.tags)
+                    .unwrap_or_else(|| Rc::new(Plan::suspicious(0)));
+            }
+        }
+        self.tally.rows += 1;
+        self.tally.bytes += frame_len as u64;
+        Ok(())
+    }
+
+    fn copy_data(&mut self, frame_len: usize) -> Result<(), End> {
+        self.model.received(b'd', &[], |_| ()).map_err(End::server)?;
+        self.tally.bytes += frame_len as u64;
+        Ok(())
+    }
+
+    /// Masks the run at the end of what is decided.
+    fn mask_run(&mut self, run: &mut Run, chunk: &mut Received) -> Result<(), End> {
+        match std::mem::replace(run, Run::Nothing) {
+            Run::Nothing => Ok(()),
+            Run::Rows(range) => {
+                let frames = chunk.get_mut(range).unwrap_or_default();
+                rows::scan(frames, &self.plan, self.masks.classes, &mut self.tally.masked);
+                Ok(())
+            }
+            Run::CopyData(range) => {
+                let frames = chunk.get_mut(range).unwrap_or_default();
+                match &mut self.copy_out {
+                    Some(copy) => copy.mask(frames, &mut self.tally.masked).map_err(End::server),
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+
+    /// A message in parts begins; `body` is what of it came with the header.
+    fn begin_part(&mut self, tag: u8, frame_len: usize, body: &[u8]) -> Result<(), End> {
+        match tag {
+            b'D' => {
+                self.row(frame_len, true)?;
+                if self.masks.is_on() && !self.plan.passes() {
+                    self.large_row = Some(LargeRow::new(Rc::clone(&self.plan), self.masks.classes));
+                }
+            }
+            b'd' => {
+                self.copy_data(frame_len)?;
+                if let Some(copy) = &mut self.copy_out {
+                    copy.begin_part();
+                }
+            }
+            _ => {
+                // Errors and notices, which name their SQLSTATE first, and results of function calls.
+                let mut head = vec![tag, 0, 0, 0, 0];
+                head.extend_from_slice(body.get(..body.len().min(BODY_PREFIX_BYTES)).unwrap_or_default());
+                self.reply(&mut head)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A part of a message; the first one may begin with the header.
+    fn part(&mut self, tag: u8, part: Received, first: bool, last: bool, out: &mut Output) -> Result<(), End> {
+        let body = if first { HEADER_BYTES.min(part.len()) } else { 0 };
+        if first {
+            self.begin_part(tag, part.len(), part.get(body..).unwrap_or_default())?;
+        }
+        let Self { large_row, copy_out, tally, .. } = self;
+        let masked = match (tag, large_row, copy_out) {
+            (b'D', Some(row), _) => {
+                row.part(part.get(body..).unwrap_or_default(), &mut tally.masked).map_err(End::server)?
+            }
+            (b'd', _, Some(copy)) => copy
+                .part(part.get(body..).unwrap_or_default(), last, &mut tally.masked)
+                .map_err(End::server)?,
+            _ => {
+                out.to_client.push(part.into());
+                return Ok(());
+            }
+        };
+        if body > 0 {
+            let mut head = part;
+            head.truncate(body);
+            out.to_client.push(head.into());
+        }
+        if !masked.is_empty() {
+            self.count_copied(masked.len());
+            out.to_client.push(masked.into());
+        }
+        if last {
+            self.large_row = None;
+        }
+        Ok(())
+    }
+}
+
+/// Sends the front of a chunk down.
+fn forward(chunk: &mut Received, len: usize, out: &mut Output) {
+    if len > 0 {
+        out.to_client.push(chunk.split_to(len).into());
+    }
+}
+
+/// How each message is wanted; what no server may send has a limit of nothing.
+fn take(header: Header, is_masked: bool) -> Take {
+    match header.tag {
+        b'D' | b'd' if !is_masked || header.len > GATHERED_BYTES_MAX => Take::Parts,
+        b'E' | b'N' | b'V' if header.len > READ_BYTES_MAX => Take::Parts,
+        b'D' | b'd' => Take::Whole { limit: FRAME_LEN_MAX },
+        tag if is_backend_tag(tag) => Take::Whole { limit: READ_BYTES_MAX },
+        _ => Take::Whole { limit: 0 },
+    }
+}

@@ -1,0 +1,391 @@
+//! What each reply of the server means for the session: names, portals, plans, and the record.
+
+use std::ops::Range;
+use std::rc::Rc;
+
+use sluice_audit::record::{EndReason, Outcome as Ending, Protocol, StatementBegin};
+use sluice_parsers::postgres::backend::encode::Report;
+use sluice_parsers::postgres::backend::{CommandComplete, CopyResponse, Fields, ParameterStatus, TransactionStatus};
+use sluice_parsers::postgres::frame::HEADER_BYTES;
+use sluice_parsers::postgres::model::{BODY_PREFIX_BYTES, Owner};
+use sluice_parsers::postgres::{Role, SqlState};
+use sluice_parsers::sql::settings;
+use sluice_parsers::sql::statement::StatementKind;
+use smallvec::SmallVec;
+
+use super::Delivery;
+use crate::gate::{Outcome, Verdict};
+use crate::postgres::columns::{Facts, Plan};
+use crate::postgres::copy::CopyOut;
+use crate::postgres::session::{End, Session, prepared_name};
+use crate::postgres::statements::{Prepared, QueryTicket, Refusal, Run, Ticket};
+
+/// What a reply asks of the session, taken out of its ticket.
+enum Reaction {
+    Forward,
+    Hide,
+    /// Rows of a Query follow, with these columns.
+    Columns,
+    /// A statement has ended well.
+    Completed { run: Option<Run>, verdict: Rc<Verdict>, statement: u32, prepared: Option<Rc<Prepared>> },
+    /// A Query has failed.
+    Failed(FailedQuery),
+    CopyOut,
+    /// The message ended with this reply.
+    Done(Role, Ticket),
+    FunctionEnded(Option<Run>),
+    Refused(Refusal),
+    Unasked(Role),
+    Fatal,
+}
+
+/// A Query that failed, and what of it never ran.
+struct FailedQuery {
+    failed: Option<Run>,
+    skipped: Range<u64>,
+    like: Run,
+    refusal: Option<Refusal>,
+}
+
+impl FailedQuery {
+    /// Takes the open statements out of the ticket; `statement` is the one that failed.
+    fn take(query: &mut QueryTicket, statement: u32) -> Self {
+        let like = query.first;
+        let failed = (statement < query.live).then(|| query.run(statement));
+        let next = statement.saturating_add(1).min(query.live).max(query.ended);
+        let skipped = query.run(next).id..query.run(query.live).id;
+        query.ended = query.live;
+        let refusal = if failed.is_none() { query.refused.as_deref().cloned() } else { None };
+        Self { failed, skipped, like, refusal }
+    }
+}
+
+impl Session {
+    /// Takes a whole message of the server that is neither a row nor COPY data.
+    pub(super) fn reply(&mut self, frame: &mut [u8]) -> Result<Delivery, End> {
+        let Some((&mut tag, body)) = frame.split_first_mut() else {
+            return Ok(Delivery::Forward);
+        };
+        let body = body.get_mut(HEADER_BYTES - 1..).unwrap_or_default();
+        let prefix = body.get(..body.len().min(BODY_PREFIX_BYTES)).unwrap_or_default();
+        let mut dropped: SmallVec<[Ticket; 4]> = SmallVec::new();
+        let reply = self.model.received(tag, prefix, |ticket| dropped.push(ticket)).map_err(End::server)?;
+        let reaction = match (reply.role, reply.owner) {
+            (Role::Fatal, _) => Reaction::Fatal,
+            (role, Owner::Nobody) => Reaction::Unasked(role),
+            (role, Owner::Done(ticket)) => Reaction::Done(role, ticket),
+            (role, Owner::Open(ticket)) => open(role, reply.statement, ticket),
+        };
+        for ticket in dropped {
+            self.end_ticket(ticket, Ending::Skipped, self.answered_since);
+        }
+        self.react(reaction, body)
+    }
+
+    fn react(&mut self, reaction: Reaction, body: &mut [u8]) -> Result<Delivery, End> {
+        match reaction {
+            Reaction::Forward => Ok(Delivery::Forward),
+            Reaction::Hide => Ok(Delivery::Hide),
+            Reaction::Columns => {
+                if self.masks.is_on() {
+                    let columns = Facts::of(body).map_err(End::server)?;
+                    self.plan = Rc::new(Plan::new(&columns, self.masks.scans(), &self.masks.tags));
+                }
+                Ok(Delivery::Forward)
+            }
+            Reaction::Completed { run, verdict, statement, prepared } => {
+                self.copy_out = None;
+                self.completed(&verdict, statement, prepared.as_ref());
+                if let Some(run) = run {
+                    self.count_rows(body);
+                    self.end_answered(run, Ending::Completed, None);
+                }
+                Ok(Delivery::Forward)
+            }
+            Reaction::Failed(query) => {
+                self.copy_out = None;
+                for id in query.skipped {
+                    self.end_empty(Run { id, ..query.like }, Ending::Skipped, self.answered_since);
+                }
+                self.failed(query.failed, query.refusal.as_ref(), body)
+            }
+            Reaction::CopyOut => {
+                if self.masks.scans() {
+                    let format = CopyResponse::parse(body).map_err(End::server)?.format;
+                    self.copy_out = Some(CopyOut::new(format, self.masks.classes));
+                }
+                Ok(Delivery::Forward)
+            }
+            Reaction::FunctionEnded(run) => {
+                if let Some(run) = run {
+                    self.end_answered(run, Ending::Completed, None);
+                }
+                Ok(Delivery::Forward)
+            }
+            Reaction::Refused(refusal) => self.failed(None, Some(&refusal), body),
+            Reaction::Unasked(role) => self.unasked(role, body),
+            Reaction::Done(role, ticket) => self.done(role, ticket, body),
+            Reaction::Fatal => {
+                self.told_fatal = true;
+                self.mask_text(body);
+                Ok(Delivery::Forward)
+            }
+        }
+    }
+
+    /// A message's last reply.
+    fn done(&mut self, role: Role, ticket: Ticket, body: &mut [u8]) -> Result<Delivery, End> {
+        if role == Role::Error {
+            return self.message_failed(ticket, body);
+        }
+        if let Role::ReadyForQuery(status) = role {
+            self.ready(status);
+        }
+        match ticket {
+            Ticket::Query(query) => {
+                // The text held no statement, or the server counted fewer than its grammar.
+                for statement in query.ended..query.live {
+                    self.end_answered(query.run(statement), Ending::Completed, None);
+                }
+                for (index, prepared) in &query.prepares {
+                    if *index >= query.ended && let Some(name) = prepared_name(&query.verdict, *index) {
+                        self.statements.failed(name.as_bytes(), prepared);
+                    }
+                }
+            }
+            Ticket::Parse { name, prepared } => self.statements.succeeded(&name, &prepared),
+            Ticket::Bind { name, portal } => self.portals.succeeded(&name, &portal),
+            Ticket::DescribeStatement { prepared } => {
+                if let Some(prepared) = prepared {
+                    prepared.describe(described(role, body)?);
+                }
+            }
+            Ticket::DescribePortal { portal, is_hidden } => {
+                if let Some(portal) = portal {
+                    let columns = described(role, body)?;
+                    portal.set_plan(Rc::new(Plan::new(&columns, self.masks.scans(), &self.masks.tags)));
+                    if let Some(statement) = &portal.statement {
+                        statement.describe(columns);
+                    }
+                }
+                if is_hidden {
+                    return Ok(Delivery::Hide);
+                }
+            }
+            Ticket::Execute { portal, run } => {
+                self.copy_out = None;
+                let outcome = if role == Role::Suspended { Ending::Suspended } else { Ending::Completed };
+                if outcome == Ending::Completed
+                    && let Some(prepared) = &portal.statement
+                {
+                    self.completed(&Rc::clone(&prepared.verdict), index_of(prepared), None);
+                }
+                self.count_rows(body);
+                self.end_answered(run, outcome, None);
+            }
+            Ticket::CloseStatement { name } => drop(self.statements.closed(&name)),
+            Ticket::ClosePortal { name } => {
+                if let Some(portal) = self.portals.closed(&name) {
+                    self.end_portal(&portal, self.answered_since);
+                }
+            }
+            Ticket::FunctionCall { run } => {
+                if let Some(run) = run {
+                    self.end_answered(run, Ending::Completed, None);
+                }
+            }
+            Ticket::Refused(_) => {
+                if !matches!(role, Role::ReadyForQuery(_)) {
+                    // What must fail did not: nothing is known of the server any more.
+                    return Err(End::server("a message that cannot succeed has succeeded"));
+                }
+            }
+            Ticket::Plain => {}
+        }
+        Ok(Delivery::Forward)
+    }
+
+    /// A message of the extended protocol has failed.
+    fn message_failed(&mut self, ticket: Ticket, body: &mut [u8]) -> Result<Delivery, End> {
+        match ticket {
+            Ticket::Parse { name, prepared } => {
+                self.statements.failed(&name, &prepared);
+                self.record_failed_parse(&prepared, body);
+                self.failed(None, None, body)
+            }
+            Ticket::Bind { name, portal } => {
+                self.portals.failed(&name, &portal);
+                let run = portal.run.take();
+                self.bound_runs -= usize::from(run.is_some());
+                self.failed(run, None, body)
+            }
+            Ticket::Execute { run, .. } => {
+                self.copy_out = None;
+                self.failed(Some(run), None, body)
+            }
+            Ticket::Refused(refusal) => self.failed(None, Some(&refusal), body),
+            Ticket::FunctionCall { run } => self.failed(run, None, body),
+            Ticket::Query(_)
+            | Ticket::DescribeStatement { .. }
+            | Ticket::DescribePortal { .. }
+            | Ticket::CloseStatement { .. }
+            | Ticket::ClosePortal { .. }
+            | Ticket::Plain => self.failed(None, None, body),
+        }
+    }
+
+    /// An error of the server: the end of a run, or the expected failure of what was sent for a refused message.
+    fn failed(&mut self, run: Option<Run>, refusal: Option<&Refusal>, body: &mut [u8]) -> Result<Delivery, End> {
+        let sqlstate = Fields::parse(body).ok().and_then(|fields| fields.sqlstate());
+        if let Some(run) = run {
+            let cancelled = sqlstate == Some(SqlState::QUERY_CANCELED);
+            let outcome = if cancelled { Ending::Cancelled } else { Ending::Failed };
+            self.end_answered(run, outcome, sqlstate);
+        }
+        if let Some(refusal) = refusal
+            && sqlstate == Some(refusal.expected)
+        {
+            let mut report = Report::error(refusal.sqlstate, &refusal.message);
+            if let Some(detail) = &refusal.detail {
+                report = report.detail(detail);
+            }
+            if let Some(hint) = &refusal.hint {
+                report = report.hint(hint);
+            }
+            let mut instead = Vec::new();
+            report.encode(&mut instead);
+            return Ok(Delivery::Replace(instead));
+        }
+        self.mask_text(body);
+        Ok(Delivery::Forward)
+    }
+
+    /// What came without being asked for.
+    fn unasked(&mut self, role: Role, body: &mut [u8]) -> Result<Delivery, End> {
+        match role {
+            Role::ReadyForQuery(status) => self.ready(status),
+            Role::ParameterStatus => {
+                let status = ParameterStatus::parse(body).map_err(End::server)?;
+                let name = String::from_utf8_lossy(status.name);
+                let value = String::from_utf8_lossy(status.value);
+                if !settings::value_accepted(&name, &value) && !self.allows_all() {
+                    // The next statement would be read in another way than it was judged.
+                    let message = format!("the server's {name} became {value}, under which statements cannot be judged");
+                    return Err(End::new(EndReason::ServerProtocol, SqlState::INVALID_PARAMETER_VALUE, message));
+                }
+                self.mask_text(body);
+            }
+            _ => self.mask_text(body),
+        }
+        Ok(Delivery::Forward)
+    }
+
+    /// The server waits for the next message. Outside of a transaction all portals are gone.
+    fn ready(&mut self, status: TransactionStatus) {
+        if status == TransactionStatus::Idle {
+            let mut gone: SmallVec<[Rc<crate::postgres::statements::Portal>; 2]> = SmallVec::new();
+            self.portals.closed_all(|portal| gone.push(portal));
+            if self.bound_runs > 0 {
+                for portal in gone {
+                    self.end_portal(&portal, self.answered_since);
+                }
+            }
+        }
+    }
+
+    /// What a statement's success changes in the session.
+    fn completed(&mut self, verdict: &Verdict, statement: u32, prepared: Option<&Rc<Prepared>>) {
+        if verdict.changes_catalog(statement as usize) {
+            let target = self.context.principal.target();
+            self.core.tags.borrow_mut().forget(target.connection(), target.database());
+        }
+        let Some(statement) = verdict.statements.get(statement as usize) else {
+            return;
+        };
+        match &statement.kind {
+            StatementKind::Prepare { name } => {
+                if let Some(prepared) = prepared {
+                    self.statements.succeeded(name.as_bytes(), prepared);
+                }
+            }
+            StatementKind::Deallocate { name: Some(name) } => drop(self.statements.closed(name.as_bytes())),
+            StatementKind::Deallocate { name: None } | StatementKind::DiscardAll => self.statements.closed_all(drop),
+            _ => {}
+        }
+    }
+
+    /// Takes the count of CommandComplete where no rows were seen.
+    fn count_rows(&mut self, body: &[u8]) {
+        if self.tally.rows == 0
+            && let Ok(complete) = CommandComplete::parse(body)
+        {
+            self.tally.rows = complete.rows.unwrap_or(0);
+        }
+    }
+
+    /// Nothing of a Parse runs, so only its failure is recorded.
+    fn record_failed_parse(&mut self, prepared: &Prepared, body: &[u8]) {
+        let run = Run { id: self.take_runs(1), received: self.answered_since, sent: self.answered_since };
+        let mask = prepared.verdict.masks.get(prepared.index).copied().unwrap_or_default();
+        let text = crate::postgres::session::Text {
+            protocol: Protocol::Parse,
+            part: 0,
+            text: &prepared.text,
+            mask,
+            objects: StatementBegin::default().objects,
+        };
+        let outcome: Outcome = prepared.outcome().clone();
+        if self.begin(run, text, &outcome, "").is_ok() {
+            let sqlstate = Fields::parse(body).ok().and_then(|fields| fields.sqlstate());
+            self.end_answered(run, Ending::Failed, sqlstate);
+        }
+    }
+
+    /// Errors, notices and notifications carry values too.
+    fn mask_text(&mut self, body: &mut [u8]) {
+        if self.masks.scans() {
+            sluice_masking::mask_value(body, self.masks.classes, &mut self.tally.masked);
+        }
+    }
+}
+
+/// A reply after which more is to come.
+fn open(role: Role, statement: u32, ticket: &mut Ticket) -> Reaction {
+    match (ticket, role) {
+        (Ticket::Query(_), Role::RowDescription) => Reaction::Columns,
+        (Ticket::Query(_) | Ticket::Execute { .. }, Role::CopyOut) => Reaction::CopyOut,
+        (Ticket::Query(query), Role::Complete | Role::EmptyQuery) => {
+            let run = (statement < query.live && statement >= query.ended).then(|| query.run(statement));
+            query.ended = query.ended.max(statement.saturating_add(1).min(query.live));
+            let prepared = query.prepares.iter().find(|(index, _)| *index == statement);
+            Reaction::Completed {
+                run,
+                verdict: Rc::clone(&query.verdict),
+                statement,
+                prepared: prepared.map(|(_, prepared)| Rc::clone(prepared)),
+            }
+        }
+        (Ticket::Query(query), Role::Error) => Reaction::Failed(FailedQuery::take(query, statement)),
+        (Ticket::FunctionCall { run }, Role::FunctionResult) => Reaction::FunctionEnded(run.take()),
+        (Ticket::FunctionCall { run }, Role::Error) => {
+            let failed = run.take();
+            let like = failed.unwrap_or_else(|| Run::at(sluice_runtime::time::precise_now()));
+            Reaction::Failed(FailedQuery { failed, skipped: 0..0, like, refusal: None })
+        }
+        (Ticket::Refused(refusal), Role::Error) => Reaction::Refused((**refusal).clone()),
+        (Ticket::DescribePortal { is_hidden: true, .. }, _) => Reaction::Hide,
+        _ => Reaction::Forward,
+    }
+}
+
+/// The columns of a Describe's answer; none if there are no rows.
+fn described(role: Role, body: &[u8]) -> Result<Rc<[Facts]>, End> {
+    match role {
+        Role::RowDescription => Facts::of(body).map_err(End::server),
+        _ => Ok(Rc::from([])),
+    }
+}
+
+fn index_of(prepared: &Prepared) -> u32 {
+    u32::try_from(prepared.index).unwrap_or(u32::MAX)
+}

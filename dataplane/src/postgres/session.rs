@@ -1,0 +1,406 @@
+//! The middle of a session: bytes of both sides in, bytes for both sides out. It has no socket.
+//!
+//! [`client`](super::client) takes what the client sends, [`server`](super::server) what the server answers. Both share
+//! what is here: the model of the server's states, the name tables, the masks, and the record of what runs.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use sluice_audit::metrics::Counter;
+use sluice_audit::record::{
+    Body, Decision, EndReason, List, Outcome as Ending, Protocol, SessionEnd, StatementBegin, StatementEnd,
+};
+use sluice_audit::ring::RingFull;
+use sluice_masking::{ClassSet, Counts};
+use sluice_parsers::postgres::backend::encode::Report;
+use sluice_parsers::postgres::{Deframer, Model, ModelError, ProtocolError, SqlState};
+use sluice_parsers::sql::effect::EffectMask;
+use sluice_runtime::net::Outgoing;
+use sluice_runtime::time::{Instant, precise_now};
+
+use super::columns::{Plan, Tags};
+use super::copy::CopyOut;
+use super::deny::Nobody;
+use super::large::LargeRow;
+use super::names::Names;
+use super::statements::{Portal, Prepared, Run, Ticket};
+use crate::core::Core;
+use crate::gate::{Context, Outcome};
+use crate::ledger::nanoseconds;
+
+/// Bytes of statement texts that a session may have prepared.
+const PREPARED_TEXT_BYTES_MAX: usize = 64 << 20;
+
+/// What a session masks.
+#[derive(Clone, Debug)]
+pub(crate) struct Masks {
+    /// Classes that are found by content; none where masking is off.
+    pub(crate) classes: ClassSet,
+    /// Configured columns of the session's database.
+    pub(crate) tags: Rc<Tags>,
+}
+
+impl Masks {
+    /// Whether rows need to be looked at.
+    pub(crate) fn is_on(&self) -> bool {
+        !self.classes.is_empty() || !self.tags.is_empty()
+    }
+
+    pub(crate) fn scans(&self) -> bool {
+        !self.classes.is_empty()
+    }
+}
+
+/// What goes out, in order.
+#[derive(Debug, Default)]
+pub(crate) struct Output {
+    pub(crate) to_server: Vec<Outgoing>,
+    pub(crate) to_client: Vec<Outgoing>,
+}
+
+/// Why a session ends.
+#[derive(Debug)]
+pub(crate) struct End {
+    pub(crate) reason: EndReason,
+    /// What the client is told, as a FATAL error; nothing if it is gone or was told by the server.
+    pub(crate) sqlstate: Option<SqlState>,
+    /// For the client and the record.
+    pub(crate) message: String,
+}
+
+impl End {
+    pub(crate) fn new(reason: EndReason, sqlstate: SqlState, message: impl Into<String>) -> Self {
+        Self { reason, sqlstate: Some(sqlstate), message: message.into() }
+    }
+
+    /// An end that the client needs no word of.
+    pub(crate) fn quiet(reason: EndReason, message: impl Into<String>) -> Self {
+        Self { reason, sqlstate: None, message: message.into() }
+    }
+
+    /// The client broke the protocol.
+    pub(crate) fn hostile(error: &ProtocolError) -> Self {
+        Self::new(EndReason::ClientProtocol, error.sqlstate(), error.to_string())
+    }
+
+    /// The client sent what the server's states do not allow.
+    pub(crate) fn out_of_turn(error: &ModelError) -> Self {
+        Self::new(EndReason::ClientProtocol, SqlState::PROTOCOL_VIOLATION, error.to_string())
+    }
+
+    /// The server sent what is no message, or fits no expectation.
+    pub(crate) fn server(error: impl std::fmt::Display) -> Self {
+        let message = format!("the server's answer does not fit the protocol: {error}");
+        Self::new(EndReason::ServerProtocol, SqlState::CONNECTION_FAILURE, message)
+    }
+
+    /// The ErrorResponse for the client.
+    pub(crate) fn report(&self) -> Option<Vec<u8>> {
+        let message = format!("sluice: {}", self.message);
+        let sqlstate = self.sqlstate?;
+        let mut out = Vec::new();
+        Report::fatal(sqlstate, &message).encode(&mut out);
+        Some(out)
+    }
+}
+
+/// What the statement that is being answered has given so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Tally {
+    pub(super) rows: u64,
+    pub(super) bytes: u64,
+    pub(super) masked: Counts,
+    /// Time spent on its answer in the gateway.
+    pub(super) spent_ns: u64,
+}
+
+/// Totals of the session, for its end record.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Totals {
+    pub(super) statements: u64,
+    pub(super) denied: u64,
+    pub(super) rows: u64,
+    pub(super) bytes: u64,
+    pub(super) masked: [u64; 8],
+}
+
+/// How the text of an execution came.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Text<'a> {
+    pub(super) protocol: Protocol,
+    pub(super) part: u16,
+    pub(super) text: &'a [u8],
+    pub(super) mask: EffectMask,
+    pub(super) objects: List<'a>,
+}
+
+/// One session between a client and a server, both logged in.
+pub(crate) struct Session {
+    pub(super) core: Rc<Core>,
+    pub(crate) id: u64,
+    pub(super) context: Context,
+    pub(super) masks: Masks,
+    pub(super) nobody: Nobody,
+    pub(super) model: Model<Ticket>,
+    pub(super) from_client: Deframer,
+    pub(super) from_server: Deframer,
+    pub(super) passing: super::client::Passing,
+    pub(super) statements: Names<Prepared>,
+    pub(super) portals: Names<Portal>,
+    pub(super) text_budget: Rc<Cell<usize>>,
+    next_run: u64,
+    /// Binds whose run no Execute has taken.
+    pub(super) bound_runs: usize,
+    pub(super) tally: Tally,
+    /// When the server's bytes that are being worked on were received, or the last statement in them ended.
+    pub(super) answered_since: Instant,
+    pub(super) totals: Totals,
+    /// The plan of the rows that a Query or Execute is giving.
+    pub(super) plan: Rc<Plan>,
+    /// A row that is larger than what is gathered, while it passes.
+    pub(super) large_row: Option<LargeRow>,
+    /// COPY data on its way to the client.
+    pub(super) copy_out: Option<CopyOut>,
+    /// A FATAL error of the server went to the client.
+    pub(super) told_fatal: bool,
+}
+
+impl Session {
+    pub(crate) fn new(core: Rc<Core>, id: u64, context: Context, masks: Masks, nobody: Nobody) -> Self {
+        let names_max = core.settings.limits.prepared_max;
+        Self {
+            core,
+            id,
+            context,
+            masks,
+            nobody,
+            model: Model::new(),
+            from_client: Deframer::new(),
+            from_server: Deframer::new(),
+            passing: super::client::Passing::Nothing,
+            statements: Names::new(names_max),
+            portals: Names::new(names_max),
+            text_budget: Rc::new(Cell::new(PREPARED_TEXT_BYTES_MAX)),
+            next_run: 1,
+            bound_runs: 0,
+            tally: Tally::default(),
+            answered_since: precise_now(),
+            totals: Totals::default(),
+            plan: Rc::new(Plan::suspicious(0)),
+            large_row: None,
+            copy_out: None,
+            told_fatal: false,
+        }
+    }
+
+    pub(crate) fn core(&self) -> &Core {
+        &self.core
+    }
+
+    /// Whether the server has told the client of the session's end itself.
+    pub(crate) fn was_told_fatal(&self) -> bool {
+        self.told_fatal
+    }
+
+    /// Whether nothing is under way: the session may be ended without breaking anything off.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.model.is_idle() && self.from_client.is_clear()
+    }
+
+    /// Whether another message of the client may be taken.
+    pub(crate) fn has_room(&self) -> bool {
+        self.model.room() > HIDDEN_MESSAGES
+    }
+
+    pub(super) fn allows_all(&self) -> bool {
+        self.core.gate.borrow_mut().policies().is_allow_all()
+    }
+
+    /// The number of the next run; `count` are taken.
+    pub(super) fn take_runs(&mut self, count: usize) -> u64 {
+        let first = self.next_run;
+        self.next_run += count as u64;
+        first
+    }
+
+    /// Commits the begin of a run.
+    pub(super) fn begin(
+        &mut self,
+        run: Run,
+        text: Text<'_>,
+        outcome: &Outcome,
+        message: &str,
+    ) -> Result<(), RingFull> {
+        let (decision, policy) = match outcome {
+            Outcome::Allow(policy) => (Decision::Allow, policy.as_deref()),
+            Outcome::Deny(denial) => (Decision::Deny, denial.policy.as_deref()),
+        };
+        let begin = StatementBegin {
+            protocol: text.protocol,
+            part: text.part,
+            text: text.text,
+            effects: text.mask.action_bits(),
+            flags: u32::from(text.mask.flags().bits()),
+            objects: text.objects,
+            decision,
+            policy: policy.unwrap_or_default(),
+            message,
+            ..StatementBegin::default()
+        };
+        let mut ledger = self.core.ledger.borrow_mut();
+        ledger.begin(run.received, self.id, run.id, begin)?;
+        self.totals.statements += 1;
+        ledger.metrics.add(Counter::Statements, 1);
+        match decision {
+            Decision::Allow => ledger.metrics.add(Counter::StatementsAllowed, 1),
+            _ => {
+                self.totals.denied += 1;
+                ledger.metrics.add(Counter::StatementsDenied, 1);
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends a run that gave nothing: denied, skipped, or of unknown outcome.
+    pub(super) fn end_empty(&mut self, run: Run, outcome: Ending, now: Instant) {
+        let gateway_ns = nanoseconds(run.sent.saturating_duration_since(run.received));
+        let end = StatementEnd { outcome, gateway_ns, ..StatementEnd::default() };
+        self.core.ledger.borrow_mut().end(now, self.id, run.id, end);
+    }
+
+    /// Ends the run that is being answered, with what its answer gave.
+    pub(super) fn end_answered(&mut self, run: Run, outcome: Ending, sqlstate: Option<SqlState>) {
+        let now = precise_now();
+        let tally = std::mem::take(&mut self.tally);
+        let spent_ns = tally.spent_ns + nanoseconds(now.saturating_duration_since(self.answered_since));
+        self.answered_since = now;
+        let gateway_ns = nanoseconds(run.sent.saturating_duration_since(run.received)) + spent_ns;
+        let upstream_ns = nanoseconds(now.saturating_duration_since(run.sent)).saturating_sub(spent_ns);
+        let mut masked = [0; 8];
+        for (class, count) in tally.masked.iter() {
+            masked[class.index()] = u64::from(count);
+            self.totals.masked[class.index()] += u64::from(count);
+        }
+        self.totals.rows += tally.rows;
+        self.totals.bytes += tally.bytes;
+        let end = StatementEnd {
+            outcome,
+            sqlstate: sqlstate.map(|state| state.0),
+            rows: tally.rows,
+            bytes: tally.bytes,
+            masked,
+            gateway_ns,
+            upstream_ns,
+        };
+        let mut ledger = self.core.ledger.borrow_mut();
+        ledger.end(now, self.id, run.id, end);
+        ledger.metrics.add(Counter::RowsForwarded, tally.rows);
+        if outcome == Ending::Failed {
+            ledger.metrics.add(Counter::StatementsFailed, 1);
+        }
+        ledger.masked(&tally.masked);
+        ledger.times(gateway_ns, upstream_ns);
+    }
+
+    /// Ends every run that is open, when the session ends.
+    pub(crate) fn end_runs(&mut self, now: Instant) {
+        let open: Vec<Ticket> = self.model.drain().collect();
+        let mut is_front = true;
+        for ticket in open {
+            let outcome = if is_front { Ending::Unknown } else { Ending::Skipped };
+            is_front &= !self.end_ticket(ticket, outcome, now);
+        }
+        self.end_bound_runs(now);
+    }
+
+    /// Ends the runs of Binds that were never executed, as their portals go.
+    pub(super) fn end_bound_runs(&mut self, now: Instant) {
+        if self.bound_runs == 0 {
+            return;
+        }
+        let mut gone = Vec::new();
+        self.portals.closed_all(|portal| gone.push(portal));
+        for portal in gone {
+            self.end_portal(&portal, now);
+        }
+    }
+
+    /// Ends the run that a portal's Bind began, if no Execute took it.
+    pub(super) fn end_portal(&mut self, portal: &Portal, now: Instant) {
+        if let Some(run) = portal.run.take() {
+            self.bound_runs -= 1;
+            self.end_empty(run, Ending::Skipped, now);
+        }
+    }
+
+    /// Ends the runs of a message that gets no further answer; says whether it had any.
+    pub(super) fn end_ticket(&mut self, ticket: Ticket, outcome: Ending, now: Instant) -> bool {
+        match ticket {
+            Ticket::Query(query) => {
+                for statement in query.ended..query.live {
+                    self.end_empty(query.run(statement), outcome, now);
+                }
+                for (index, prepared) in &query.prepares {
+                    if let Some(name) = prepared_name(&query.verdict, *index) {
+                        self.statements.failed(name.as_bytes(), prepared);
+                    }
+                }
+                query.ended < query.live
+            }
+            Ticket::Parse { name, prepared } => {
+                self.statements.failed(&name, &prepared);
+                false
+            }
+            Ticket::Bind { name, portal } => {
+                self.portals.failed(&name, &portal);
+                self.end_portal(&portal, now);
+                false
+            }
+            Ticket::Execute { run, .. } | Ticket::FunctionCall { run: Some(run) } => {
+                self.end_empty(run, outcome, now);
+                true
+            }
+            Ticket::DescribeStatement { .. }
+            | Ticket::DescribePortal { .. }
+            | Ticket::CloseStatement { .. }
+            | Ticket::ClosePortal { .. }
+            | Ticket::FunctionCall { run: None }
+            | Ticket::Refused(_)
+            | Ticket::Plain => false,
+        }
+    }
+
+    pub(super) fn count_copied(&self, bytes: usize) {
+        if bytes > 0 {
+            self.core.ledger.borrow_mut().metrics.add(Counter::BytesCopied, bytes as u64);
+        }
+    }
+
+    /// The session's end in the record.
+    pub(crate) fn record_end(&self, end: &End, now: Instant) {
+        let body = SessionEnd {
+            reason: end.reason,
+            detail: &end.message,
+            statements: self.totals.statements,
+            denied: self.totals.denied,
+            rows: self.totals.rows,
+            bytes: self.totals.bytes,
+            masked: self.totals.masked,
+        };
+        // Room for it was kept at the session's start.
+        let recorded = self.core.ledger.borrow_mut().append(now, self.id, 0, Body::SessionEnd(body));
+        debug_assert!(recorded.is_ok(), "{recorded:?}");
+    }
+}
+
+/// Messages that the gateway may add to one of the client's.
+pub(super) const HIDDEN_MESSAGES: usize = 2;
+
+/// The name that a PREPARE of a verdict makes.
+pub(super) fn prepared_name(verdict: &crate::gate::Verdict, index: u32) -> Option<&str> {
+    use sluice_parsers::sql::statement::StatementKind;
+    match verdict.statements.get(index as usize).map(|statement| &statement.kind) {
+        Some(StatementKind::Prepare { name }) => Some(name),
+        _ => None,
+    }
+}
