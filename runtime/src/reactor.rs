@@ -65,6 +65,8 @@ pub(crate) struct Reactor {
     unflushed: RefCell<Vec<Rc<Stream>>>,
     /// Streams whose send was submitted and is done unless a completion says otherwise.
     sent_now: RefCell<Vec<Rc<Stream>>>,
+    /// Something waits for the end of a send that is about to be submitted.
+    send_awaited: Cell<bool>,
     /// Streams that received more than their consumers took.
     crowded: RefCell<Vec<Rc<Stream>>>,
     /// Streams that found no receive buffer.
@@ -155,6 +157,7 @@ impl Reaper {
             operations: Operations::default(),
             unflushed: RefCell::default(),
             sent_now: RefCell::default(),
+            send_awaited: Cell::new(false),
             crowded: RefCell::default(),
             starved: RefCell::default(),
             gathers: RefCell::default(),
@@ -180,6 +183,7 @@ impl Reaper {
         let _entered = Entered::new(&self.reactor);
         let main = crate::task::spawn(main);
         let outcome = loop {
+            self.reactor.poll_tasks();
             if let Some(outcome) = main.take_outcome() {
                 break outcome;
             }
@@ -215,10 +219,13 @@ impl Reactor {
         now
     }
 
+    /// The ring's part of a turn.
     fn turn(&self) -> io::Result<()> {
-        self.poll_tasks();
         self.flush();
-        let sleep = if self.tasks.ready() > 0 {
+        // Silent sends also hold buffers until the ring's turn is over, which starved streams wait for.
+        let awaited = self.send_awaited.replace(false)
+            || (!self.starved.borrow().is_empty() && !self.sent_now.borrow().is_empty());
+        let sleep = if awaited || self.tasks.ready() > 0 {
             Sleep::Never
         } else {
             self.sleep()
@@ -252,13 +259,14 @@ impl Reactor {
         self.arm_remote();
         drain(&self.crowded, |stream| stream.relieve(self));
         drain(&self.unflushed, |stream| stream.flush(self));
-        if self.pool.take_returned() && !self.starved.borrow().is_empty() {
-            self.revive_starved();
-        }
+        self.revive_starved();
     }
 
     /// The longest waiting first, and no more of them than there are buffers to fill.
     fn revive_starved(&self) {
+        if self.starved.borrow().is_empty() {
+            return;
+        }
         let mut free = self.pool.free();
         if free * REVIVE_FREE_DIVISOR < self.pool.buffers() {
             return;
@@ -370,11 +378,13 @@ impl Reactor {
     /// Drops all tasks, cancels everything that is in flight and waits for it to end.
     fn end(&self) -> io::Result<()> {
         self.tasks.end_all();
-        for key in self.acceptors.borrow().keys() {
+        let acceptors = self.acceptors.borrow().keys();
+        for key in acceptors {
             let acceptor = self.acceptors.borrow().get(key).cloned();
             acceptor.iter().for_each(|acceptor| acceptor.close(self));
         }
-        for key in self.streams.borrow().keys() {
+        let streams = self.streams.borrow().keys();
+        for key in streams {
             let stream = self.streams.borrow().get(key).cloned();
             stream.iter().for_each(|stream| stream.close(self));
         }
@@ -385,13 +395,13 @@ impl Reactor {
             drain(&self.unflushed, |stream| stream.flush(self));
             let mut ring = self.ring.borrow_mut();
             ring.cancel_all();
-            // Once for what was submitted, and again only while something is in flight.
             ring.enter(Sleep::Never, &self.stats)?;
             drop(ring);
             self.complete_last()?;
             let now = Instant::now();
             if self.is_quiet() || now >= deadline {
-                return Ok(());
+                // The last descriptors are closed by the ring as well.
+                return self.ring.borrow_mut().enter(Sleep::Never, &self.stats);
             }
             let pause = Duration::from_millis(1).min(deadline - now);
             self.ring.borrow_mut().enter(Sleep::AtMost(pause), &self.stats)?;

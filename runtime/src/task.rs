@@ -175,6 +175,7 @@ impl<T> Finish<T> {
 
 impl<T> Drop for Finish<T> {
     fn drop(&mut self) {
+        // A panic drops it while it unwinds, and is told with its message afterwards.
         if !std::thread::panicking() {
             self.0.settle(Err(TaskError::Aborted));
         }
@@ -311,18 +312,18 @@ impl Tasks {
         }
     }
 
-    /// Drops a task's future, whose destructors may panic as well.
+    /// Takes a task out and drops its future, whose destructors may panic as well.
     fn end(&self, key: Key, future: TaskFuture, panic: Option<String>) -> Polled {
         let task = self.table.borrow_mut().remove(key);
-        let dropped = catch_unwind(AssertUnwindSafe(move || drop(future)));
-        let panic = panic.or_else(|| dropped.err().map(|panic| message_of(&*panic)));
-        let Some(message) = panic else {
-            return Polled::Ended;
-        };
-        if let Some(task) = task {
-            task.outcome.panicked(&message);
+        if let (Some(task), Some(message)) = (&task, &panic) {
+            // Before the drop, which would settle it as aborted.
+            task.outcome.panicked(message);
         }
-        Polled::Panicked(message)
+        let dropped = catch_unwind(AssertUnwindSafe(move || drop(future)));
+        match panic.or_else(|| dropped.err().map(|panic| message_of(&*panic))) {
+            Some(message) => Polled::Panicked(message),
+            None => Polled::Ended,
+        }
     }
 
     /// Ends every task, also those that these start while they end.

@@ -32,8 +32,6 @@ pub(crate) struct Pool {
     /// How many ranges of each buffer are lent.
     ranges: Box<[Cell<u32>]>,
     lent: Cell<usize>,
-    /// Set when a buffer came back, for those who starved.
-    returned: Cell<bool>,
     pub(crate) stats: Rc<Counters>,
 }
 
@@ -58,7 +56,6 @@ impl Pool {
             tail: Cell::new(0),
             ranges: (0..buffers).map(|_| Cell::new(0)).collect(),
             lent: Cell::new(0),
-            returned: Cell::new(false),
             stats,
         };
         let address = pool.entries.start.as_ptr() as u64;
@@ -90,12 +87,6 @@ impl Pool {
         self.lent.get() * 2 >= self.ranges.len()
     }
 
-    /// Whether a buffer came back since the last call.
-    #[inline]
-    pub(crate) fn take_returned(&self) -> bool {
-        self.returned.replace(false)
-    }
-
     /// Takes over a buffer that a completion filled. The caller holds its only range and gives it to
     /// [`release`](Self::release) once.
     #[inline]
@@ -122,7 +113,6 @@ impl Pool {
         ranges.set(left);
         if left == 0 {
             self.lent.set(self.lent.get() - 1);
-            self.returned.set(true);
             self.provide(buffer);
         }
     }

@@ -5,8 +5,9 @@
 //!
 //! Sending is one operation at a time, over everything that is queued. The first attempt is made while it is
 //! submitted (`MSG_DONTWAIT`) and is silent when all went out (`SKIP_SUCCESS`): the common send costs neither a
-//! completion nor a second turn of the ring, and its buffers are free at once. Only an attempt that falls short
-//! completes; the rest then waits in the ring for room, from the heap if buffers are scarce.
+//! completion nor a second turn of the ring. Only an attempt that falls short completes; the rest then waits in the
+//! ring for room, from the heap if buffers are scarce. Since silence is the good news, the core does not go to sleep
+//! in the submission of a send that somebody waits for (`Reactor::send_awaited`).
 //!
 //! Invariants: the first items of `outgoing` that `sending` covers are neither dropped nor changed while it is not
 //! `Idle`; the slot is vacated and the descriptor closed only when nothing is in flight.
@@ -383,6 +384,9 @@ impl Stream {
         let bytes = self.submit_send(reactor, &mut inner, Kind::SendNow);
         inner.sending = Sending::Now { bytes };
         reactor.sent_now.borrow_mut().push(Rc::clone(self));
+        if inner.drained_waker.is_some() || inner.phase != Phase::Open || bytes < inner.unsent {
+            reactor.send_awaited.set(true);
+        }
     }
 
     /// Returns how many bytes are asked for.

@@ -251,3 +251,118 @@ fn slot_of(tick: u64, level: usize) -> usize {
     let shift = SLOT_BITS * u32::try_from(level).unwrap_or_default();
     usize::try_from((tick >> shift) % SLOTS as u64).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Arm(u64),
+        Move(usize, u64),
+        Disarm(usize),
+        Pass(u64),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let span = prop_oneof![
+            0..5u64,
+            0..200u64,
+            0..10_000u64,
+            0..2_000_000u64,
+            0..400_000_000_000u64
+        ];
+        let step = (0..4u8, any::<prop::sample::Index>(), span).prop_map(|(kind, index, span)| match kind {
+            0 => Step::Arm(span),
+            1 => Step::Move(index.index(64), span),
+            2 => Step::Disarm(index.index(64)),
+            _ => Step::Pass(span),
+        });
+        proptest::collection::vec(step, 1..80)
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_a_sorted_map(steps in steps()) {
+            let start = Instant::now();
+            let at = |millis: u64| start + Duration::from_millis(millis);
+            let mut wheel = Wheel::new(start);
+            let mut now = 0;
+            // Deadline and wake-ups counted, by entry, in the order of arming.
+            let mut armed: Vec<(Entry, u64, Arc<Count>)> = Vec::new();
+            for step in steps {
+                match step {
+                    Step::Arm(span) => {
+                        let entry = wheel.arm(at(now + span));
+                        armed.push((entry, now + span, Arc::new(Count(AtomicUsize::new(0)))));
+                    }
+                    Step::Move(index, span) if index < armed.len() => {
+                        armed[index].0 = wheel.rearm(armed[index].0, at(now + span));
+                        armed[index].1 = now + span;
+                    }
+                    Step::Disarm(index) if index < armed.len() => wheel.disarm(armed.remove(index).0),
+                    Step::Move(..) | Step::Disarm(_) => {}
+                    Step::Pass(span) => now += span,
+                }
+                for (entry, _, count) in &armed {
+                    let waker = Waker::from(Arc::clone(count));
+                    let _ = wheel.poll(*entry, &Context::from_waker(&waker));
+                }
+                // What is due now may fire a tick late when it was armed at this very moment.
+                let next = wheel.next_deadline();
+                let first = armed.iter().map(|(_, deadline, _)| *deadline).filter(|deadline| *deadline > now).min();
+                if let (Some(first), Some(next)) = (first, next) {
+                    prop_assert!(next <= at(first), "asked to sleep past {first}");
+                }
+                if armed.iter().any(|(_, deadline, _)| *deadline > now) {
+                    prop_assert!(next.is_some());
+                }
+                wheel.expire(at(now), Waker::wake);
+                let mut seen = BTreeMap::new();
+                for (entry, deadline, count) in &armed {
+                    let waker = Waker::from(Arc::clone(count));
+                    let expired = wheel.poll(*entry, &Context::from_waker(&waker));
+                    prop_assert!(!expired || *deadline <= now, "{deadline} fired at {now}");
+                    prop_assert!(expired || *deadline + 1 >= now, "{deadline} not fired at {now}");
+                    seen.insert(*deadline, expired);
+                }
+            }
+            // In the end everything fires.
+            wheel.expire(at(now + 500_000_000_000), Waker::wake);
+            prop_assert!(wheel.is_idle());
+            for (entry, _, count) in &armed {
+                let waker = Waker::from(Arc::clone(count));
+                prop_assert!(wheel.poll(*entry, &Context::from_waker(&waker)));
+            }
+        }
+    }
+
+    #[test]
+    fn an_hour_costs_few_wake_ups() {
+        let start = Instant::now();
+        let mut wheel = Wheel::new(start);
+        let entry = wheel.arm(start + Duration::from_secs(3600));
+        let mut wake_ups = 0;
+        while let Some(next) = wheel.next_deadline() {
+            wheel.expire(next, drop);
+            wake_ups += 1;
+        }
+        assert!(wheel.poll(entry, &Context::from_waker(Waker::noop())));
+        assert!(wake_ups <= LEVELS, "{wake_ups} wake-ups");
+    }
+}
