@@ -4,6 +4,8 @@
 use std::fs;
 use std::path::Path;
 
+use proptest::collection::vec;
+use proptest::prelude::*;
 use sluice_audit::names::{BootId, ChainId, audit_dir};
 use sluice_audit::reader::{Filter, query, verify};
 use sluice_audit::record::{Body, Decision, Event, EventKind, Outcome};
@@ -304,6 +306,100 @@ fn a_damaged_segment_is_not_written_over() {
             texts.iter().any(|row| row.contains("select 9")),
             "{name}: what the ring held is there: {texts:?}"
         );
+    }
+}
+
+#[test]
+fn an_empty_ring_explains_no_damage_before_its_end() {
+    let data = data_folder();
+    let mut core = Core::start(CHAIN);
+    for statement in 1..=3 {
+        core.begin(1, statement, b"select 1", Decision::Allow);
+        core.flush();
+    }
+    let good = Files::of(CHAIN, &core);
+    for (name, offset) in [
+        ("second flush", 2 * BLOCK_LEN + 100),
+        ("last flush", 3 * BLOCK_LEN + 100),
+    ] {
+        let mut files = good.clone();
+        let segment = files.segments.get_mut(&0).expect("a segment");
+        segment[offset] ^= 1;
+        let damaged = segment.clone();
+        files.place(data.path(), true);
+        recover(data.path(), SEGMENT_BYTES).expect("recovers");
+        let left = fs::read(CHAIN.segment_path(&audit_dir(data.path()), 0)).expect("still there");
+        assert!(left.starts_with(&damaged), "{name}: nothing is cut");
+        assert!(!verify(data.path()).expect("readable").is_intact(), "{name}");
+    }
+}
+
+/// What a core does next.
+#[derive(Debug, Clone)]
+enum Deed {
+    Begin(usize),
+    End,
+    Event(usize),
+    Flush,
+}
+
+fn deed() -> impl Strategy<Value = Deed> {
+    prop_oneof![
+        3 => (0_usize..6000).prop_map(Deed::Begin),
+        2 => Just(Deed::End),
+        1 => (0_usize..2000).prop_map(Deed::Event),
+        2 => Just(Deed::Flush),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn killed_anywhere_in_any_history(
+        deeds in vec(deed(), 1..60),
+        kills in vec((any::<prop::sample::Index>(), any::<prop::sample::Index>()), 4),
+    ) {
+        let data = data_folder();
+        let mut core = Core::start(CHAIN);
+        let mut open = Vec::new();
+        for (statement, deed) in (1..).zip(deeds) {
+            match deed {
+                Deed::Begin(len) => {
+                    core.begin(1, statement, text(statement, len).as_bytes(), Decision::Allow);
+                    open.push(statement);
+                }
+                Deed::End => {
+                    if let Some(statement) = open.pop() {
+                        core.end(1, statement, Outcome::Completed);
+                    }
+                }
+                Deed::Event(len) => {
+                    let text = text(statement, len);
+                    let event = Event { text: text.as_bytes(), ..Event::default() };
+                    core.append(0, 0, Body::Event(event)).expect("room");
+                }
+                Deed::Flush => drop(core.flush()),
+            }
+        }
+        let journal = core.journal.borrow();
+        for (step, cut) in kills {
+            let step = step.index(journal.len());
+            let mut files = Files::new(CHAIN);
+            journal[..step].iter().for_each(|step| files.apply(step));
+            match &journal[step] {
+                Step::Committed { .. } => {}
+                Step::Store { bytes, .. } if bytes.len() <= 8 => {}
+                Step::Store { offset, bytes } => {
+                    let cut = cut.index(bytes.len());
+                    files.ring[*offset..offset + cut].copy_from_slice(&bytes[..cut]);
+                }
+                Step::Write { number, offset, bytes } => {
+                    files.write(*number, *offset, 0, &bytes[..cut.index(bytes.len())]);
+                }
+            }
+            check(&files, data.path(), &format!("step {step}"));
+        }
     }
 }
 
