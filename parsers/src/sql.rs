@@ -9,9 +9,11 @@
 //! whatever is not known is [`effect::Action::Opaque`].
 
 pub mod analyze;
+mod builtin;
 pub mod effect;
 pub mod lexer;
 pub mod neutral;
+pub mod pure;
 pub mod settings;
 pub mod shape;
 pub mod statement;

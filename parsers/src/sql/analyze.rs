@@ -1,10 +1,31 @@
 //! From a text to its statements with their effects, by PostgreSQL's own grammar.
+//!
+//! The text is bounded before the C code sees it: its length, its tokens, and its depth as [`super::weight`] estimates
+//! it. A panic below (the parser's binding has a few) is caught and ends as an opaque statement; a crash of the C code
+//! could not be, which is why it runs on well-formed, bounded text only.
+//!
+//! The first form resolves no names: see [`super::pure`] and `call` for what that means.
 
+mod call;
+mod definition;
+mod expression;
+mod filter;
+mod query;
+mod utility;
+mod walk;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use pg_query::protobuf::{ParseResult, RawStmt};
 use smallvec::smallvec;
 
-use super::effect::{Action, Effect, Object};
+use self::walk::Walker;
+use super::effect::{Action, Effect, Object, ObjectKind};
+use super::lexer::{Lexer, TokenKind};
 use super::neutral::Neutral;
+use super::shape::Shape;
 use super::statement::{Analysis, Cause, Reason, Statement, StatementKind};
+use super::weight;
 
 /// Bounds of one analysis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,7 +34,7 @@ pub struct Limits {
     pub bytes_max: usize,
     /// Most tokens, after long lists of constants were shortened.
     pub tokens_max: usize,
-    /// Deepest nesting, as `weight` estimates it.
+    /// Deepest nesting, as [`super::weight`] estimates it.
     pub depth_max: usize,
 }
 
@@ -32,24 +53,186 @@ pub const ANALYSIS_STACK_BYTES: usize = 16 << 20;
 
 /// The statements of a text with their effects. Never panics; what cannot be read is opaque.
 pub fn analyze(sql: &str, limits: &Limits) -> Analysis {
-    let _ = limits;
-    unreadable(sql.len(), Cause::Unknown, "")
+    match catch_unwind(AssertUnwindSafe(|| read(sql, limits))) {
+        Ok(Ok(analysis)) => analysis,
+        Ok(Err(reason)) => unreadable(sql.len(), reason),
+        Err(_panic) => unreadable(
+            sql.len(),
+            Reason {
+                cause: Cause::Parser,
+                name: "panic".into(),
+            },
+        ),
+    }
 }
 
-fn unreadable(text_len: usize, cause: Cause, name: &str) -> Analysis {
+/// [`analyze`] for a text that may not be UTF-8.
+pub fn analyze_bytes(sql: &[u8], limits: &Limits) -> Analysis {
+    match std::str::from_utf8(sql) {
+        Ok(text) => analyze(text, limits),
+        Err(_) => unreadable(
+            sql.len(),
+            Reason {
+                cause: Cause::Lexical,
+                name: "invalid UTF-8".into(),
+            },
+        ),
+    }
+}
+
+fn read(sql: &str, limits: &Limits) -> Result<Analysis, Reason> {
+    let reason = |cause, name: String| Reason {
+        cause,
+        name: name.into(),
+    };
+    if sql.len() > limits.bytes_max {
+        return Err(reason(Cause::TooLong, format!("{} bytes", sql.len())));
+    }
+    let mut shape = Shape::new();
+    shape
+        .scan(sql.as_bytes())
+        .map_err(|error| reason(Cause::Lexical, error.to_string()))?;
+    let trimmed = weight::trim(sql, &shape).map_err(|error| reason(Cause::Lexical, error.to_string()))?;
+    let text = trimmed.text();
+    let weight =
+        weight::try_weigh(text.as_bytes()).map_err(|error| reason(Cause::Lexical, error.to_string()))?;
+    if weight.tokens > limits.tokens_max {
+        return Err(reason(Cause::TooManyTokens, weight.tokens.to_string()));
+    }
+    if weight.depth > limits.depth_max {
+        return Err(reason(Cause::TooDeep, weight.depth.to_string()));
+    }
+    let parsed = pg_query::parse(text, 0).map_err(|error| match error {
+        pg_query::Error::Parse(message) => reason(Cause::Syntax, message),
+        other => reason(Cause::Parser, other.to_string()),
+    })?;
+    let mut analysis = walk(sql, &shape, &parsed.protobuf)?;
+    trimmed.extend(&mut analysis.neutral);
+    Ok(analysis)
+}
+
+fn walk(sql: &str, shape: &Shape, tree: &ParseResult) -> Result<Analysis, Reason> {
+    let mut statements = Vec::with_capacity(tree.stmts.len());
+    let mut neutral = Neutral::none();
+    let mut start = 0;
+    for (index, raw) in tree.stmts.iter().enumerate() {
+        let last = index + 1 == tree.stmts.len();
+        let end = statement_end(raw, sql, last)?;
+        let semicolon = u32::try_from(end)
+            .ok()
+            .filter(|_| sql.as_bytes().get(end) == Some(&b';'))
+            .and_then(|end| shape.semicolons().binary_search(&end).ok());
+        if semicolon.is_none() && end != sql.len() {
+            return Err(Reason {
+                cause: Cause::Parser,
+                name: "statement end".into(),
+            });
+        }
+        let mut walker = Walker::default();
+        let kind = if let Some(kind) = raw.stmt.as_ref().and_then(|stmt| stmt.node.as_ref()) {
+            walker.statement(kind)
+        } else {
+            walker.unknown("statement");
+            StatementKind::Other
+        };
+        for &location in &walker.neutral_at {
+            if let Some(ordinal) = literal_at(sql, shape, location) {
+                neutral.insert(ordinal);
+            }
+        }
+        let behind = if last { sql.len() } else { end + 1 };
+        statements.push(Statement {
+            range: start..behind,
+            semicolon,
+            kind,
+            effects: walker.effects,
+            reasons: walker.reasons,
+            runs_prepared: walker.runs_prepared,
+        });
+        start = behind;
+    }
+    Ok(Analysis {
+        statements,
+        neutral,
+        readable: true,
+    })
+}
+
+/// Where the statement's own `;` stands, or the end of the text.
+fn statement_end(raw: &RawStmt, sql: &str, last: bool) -> Result<usize, Reason> {
+    let broken = || Reason {
+        cause: Cause::Parser,
+        name: "statement location".into(),
+    };
+    let location = usize::try_from(raw.stmt_location).map_err(|_| broken())?;
+    let length = usize::try_from(raw.stmt_len).map_err(|_| broken())?;
+    match length {
+        0 if last => Ok(sql.len()),
+        0 => Err(broken()),
+        _ => location
+            .checked_add(length)
+            .filter(|&end| end <= sql.len())
+            .ok_or_else(broken),
+    }
+}
+
+/// The literal whose token begins at a constant's location. A negative number's location is that of its sign.
+fn literal_at(sql: &str, shape: &Shape, location: i32) -> Option<usize> {
+    let location = usize::try_from(location).ok()?;
+    let find = |at: usize| {
+        let at = u32::try_from(at).ok()?;
+        shape
+            .literals()
+            .binary_search_by_key(&at, |literal| literal.start)
+            .ok()
+    };
+    if let Some(ordinal) = find(location) {
+        return Some(ordinal);
+    }
+    let mut lexer = Lexer::resume(sql, location);
+    loop {
+        let token = lexer.next_token().ok()??;
+        match token.kind {
+            TokenKind::Sign if sql.as_bytes()[token.start..token.end] == *b"-" => {}
+            TokenKind::Integer | TokenKind::Numeric => return find(token.start),
+            _ => return None,
+        }
+    }
+}
+
+fn unreadable(text_len: usize, reason: Reason) -> Analysis {
     Analysis {
         statements: vec![Statement {
             range: 0..text_len,
             semicolon: None,
             kind: StatementKind::Unreadable,
-            effects: smallvec![Effect::new(Action::Opaque, Object::nothing())],
-            reasons: smallvec![Reason {
-                cause,
-                name: name.into()
-            }],
+            effects: smallvec![Effect::new(
+                Action::Opaque,
+                Object::new(ObjectKind::Nothing, reason.cause.text())
+            )],
+            reasons: smallvec![reason],
             runs_prepared: None,
         }],
         neutral: Neutral::none(),
         readable: false,
     }
+}
+
+/// Fuzz body: any bytes give an analysis whose statements cover the text in order.
+pub fn fuzz_analyze(data: &[u8]) {
+    let analysis = analyze_bytes(data, &Limits::default());
+    let mut behind = 0;
+    for statement in &analysis.statements {
+        assert_eq!(statement.range.start, behind);
+        assert!(statement.range.end >= behind);
+        behind = statement.range.end;
+        assert!(
+            statement.reasons.is_empty()
+                || statement
+                    .effects
+                    .iter()
+                    .any(|effect| effect.action == Action::Opaque)
+        );
+    }
+    assert!(analysis.statements.is_empty() || behind == data.len());
 }

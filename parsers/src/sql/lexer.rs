@@ -90,6 +90,29 @@ pub enum TokenKind {
     Sign,
 }
 
+impl TokenKind {
+    /// Whether it is a constant by itself.
+    pub const fn is_literal(self) -> bool {
+        match self {
+            Self::Integer
+            | Self::Numeric
+            | Self::String
+            | Self::EscapeString
+            | Self::UnicodeString
+            | Self::BitString
+            | Self::HexString
+            | Self::DollarString => true,
+            Self::Word
+            | Self::QuotedWord
+            | Self::UnicodeWord
+            | Self::National
+            | Self::Param
+            | Self::Punctuation
+            | Self::Sign => false,
+        }
+    }
+}
+
 /// One token: what it is and where it lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Token {
@@ -129,6 +152,14 @@ impl<'a> Lexer<'a> {
             return Err(LexError::Nul { at });
         }
         Ok(Self { sql, at: 0 })
+    }
+
+    /// A lexer in the middle of a text that was cut before; `at` is where a token begins.
+    pub(super) fn resume(sql: &'a str, at: usize) -> Self {
+        Self {
+            sql: sql.as_bytes(),
+            at,
+        }
     }
 
     /// The next token, or none at the end of the text.

@@ -1,1 +1,167 @@
 //! What a setting may change: how text is read, what names mean, whose rights hold, or nothing of concern.
+
+use super::effect::{Action, Effect, EffectFlags, Object, ObjectKind};
+
+/// What kind of setting a name is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Class {
+    /// Changes only how this session is served: time-outs, formats, planner costs.
+    Harmless,
+    /// Changes how the next statement's text or bytes are read.
+    Lexing,
+    /// Changes whose rights hold: `role`, `session_authorization`.
+    Role,
+    /// Anything else, unknown and custom settings among it.
+    Other,
+}
+
+/// Settings of the group that needs no permission of its own: they change how this session's own answers are
+/// formatted, how long it may run, or how its own statements are planned and reported to itself. Sorted.
+const HARMLESS: &[&str] = &[
+    "application_name",
+    "bytea_output",
+    "client_connection_check_interval",
+    "client_min_messages",
+    "datestyle",
+    "default_transaction_deferrable",
+    "default_transaction_isolation",
+    "default_transaction_read_only",
+    "extra_float_digits",
+    "geqo",
+    "idle_in_transaction_session_timeout",
+    "idle_session_timeout",
+    "intervalstyle",
+    "jit",
+    "lc_monetary",
+    "lc_numeric",
+    "lc_time",
+    "lock_timeout",
+    "random_page_cost",
+    "statement_timeout",
+    "tcp_keepalives_count",
+    "tcp_keepalives_idle",
+    "tcp_keepalives_interval",
+    "tcp_user_timeout",
+    "timezone",
+    "transaction_deferrable",
+    "transaction_isolation",
+    "transaction_read_only",
+    "transaction_timeout",
+];
+
+/// Settings by which the server reads text differently. Sorted.
+const LEXING: &[&str] = &[
+    "backslash_quote",
+    "client_encoding",
+    "standard_conforming_strings",
+];
+
+/// The class of a setting; names are compared as the server does, without regard to ASCII case.
+pub fn classify(name: &str) -> Class {
+    let folded = name.to_ascii_lowercase();
+    let name = canonical(&folded);
+    if LEXING.binary_search(&name).is_ok() {
+        Class::Lexing
+    } else if name == "role" || name == "session_authorization" {
+        Class::Role
+    } else if HARMLESS.binary_search(&name).is_ok() {
+        Class::Harmless
+    } else {
+        Class::Other
+    }
+}
+
+/// Whether a value of a lexing setting is one under which the gateway reads text as the server does. Settings that are
+/// not lexing settings accept every value.
+pub fn value_accepted(name: &str, value: &str) -> bool {
+    let folded = name.to_ascii_lowercase();
+    match canonical(&folded) {
+        "standard_conforming_strings" => is_true(value),
+        // `off` refuses `\'`, the others take it in UTF-8: where the server reads the text at all, it reads the same.
+        "backslash_quote" => {
+            is_true(value) || is_false(value) || value.trim().eq_ignore_ascii_case("safe_encoding")
+        }
+        "client_encoding" => {
+            let letters: String = value.chars().filter(char::is_ascii_alphanumeric).collect();
+            ["utf8", "unicode", "sqlascii"]
+                .iter()
+                .any(|name| letters.eq_ignore_ascii_case(name))
+        }
+        _ => true,
+    }
+}
+
+/// The effect of setting `name` to a value, or to one that is not known (a parameter, DEFAULT, RESET).
+pub fn set_effect(name: &str, value: Option<&str>) -> Effect {
+    let folded = name.to_ascii_lowercase();
+    let name = canonical(&folded);
+    let object = Object::new(ObjectKind::Setting, name);
+    match classify(name) {
+        Class::Harmless => Effect::new(Action::Set, object).with(EffectFlags::HARMLESS),
+        Class::Lexing if value.is_some_and(|value| value_accepted(name, value)) => {
+            Effect::new(Action::Set, object).with(EffectFlags::HARMLESS)
+        }
+        Class::Lexing => Effect::new(Action::Set, object).with(EffectFlags::LEXING),
+        Class::Role => Effect::new(
+            Action::SetRole,
+            Object::new(ObjectKind::Role, value.unwrap_or_default()),
+        )
+        .with(EffectFlags::OTHER_USER),
+        Class::Other => Effect::new(Action::Set, object),
+    }
+}
+
+/// The effect of RESET, and of SET ... TO DEFAULT: the session's first value, which was judged when it began. `all` is
+/// every setting but the roles.
+pub fn reset_effect(name: &str) -> Effect {
+    let folded = name.to_ascii_lowercase();
+    let name = canonical(&folded);
+    match classify(name) {
+        Class::Role => set_effect(name, None),
+        Class::Harmless | Class::Lexing | Class::Other => {
+            Effect::new(Action::Set, Object::new(ObjectKind::Setting, name)).with(EffectFlags::HARMLESS)
+        }
+    }
+}
+
+/// The effect of a startup parameter or of a `-c` in `options`: the same as that of SET. None for the parameters that
+/// are no settings (`user`, `database`, `options`, and protocol options).
+pub fn startup_effect(name: &str, value: &str) -> Option<Effect> {
+    if matches!(name, "user" | "database" | "options") || name.starts_with("_pq_.") {
+        return None;
+    }
+    if name == "replication" {
+        let off = is_false(value);
+        return (!off)
+            .then(|| Effect::new(Action::Replicate, Object::new(ObjectKind::Setting, "replication")));
+    }
+    Some(set_effect(name, Some(value)))
+}
+
+/// Whether the server's `parse_bool` takes this for true: unambiguous prefixes count.
+fn is_true(value: &str) -> bool {
+    let value = value.to_ascii_lowercase();
+    value == "1" || value == "on" || is_prefix(&value, "true") || is_prefix(&value, "yes")
+}
+
+fn is_false(value: &str) -> bool {
+    let value = value.to_ascii_lowercase();
+    value == "0"
+        || (value.len() >= 2 && is_prefix(&value, "off"))
+        || is_prefix(&value, "false")
+        || is_prefix(&value, "no")
+}
+
+fn is_prefix(value: &str, of: &str) -> bool {
+    !value.is_empty() && of.starts_with(value)
+}
+
+/// Other names of the same settings.
+fn canonical(folded: &str) -> &str {
+    match folded {
+        "names" => "client_encoding",
+        "time zone" => "timezone",
+        "session authorization" => "session_authorization",
+        other => other,
+    }
+}

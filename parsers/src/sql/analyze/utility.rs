@@ -1,0 +1,434 @@
+//! Everything that is neither a query nor a definition: transactions, settings, COPY, cursors, prepared statements,
+//! locks, notifications, maintenance.
+
+use pg_query::NodeEnum;
+use pg_query::protobuf::{
+    CallStmt, CopyStmt, CreateTableAsStmt, DeclareCursorStmt, DiscardMode, ExecuteStmt, ExplainStmt, Node,
+    PrepareStmt, TransactionStmt, TransactionStmtKind, VacuumStmt, VariableSetKind, VariableSetStmt, a_const,
+};
+
+use super::walk::{Walker, named, relation_object, string};
+use crate::sql::effect::{Action, Effect, EffectFlags, Object, ObjectKind};
+use crate::sql::settings;
+use crate::sql::statement::{Cause, CopyFormat, StatementKind};
+
+impl<'t> Walker<'t> {
+    /// Walks a statement of any kind.
+    pub(super) fn statement(&mut self, kind: &'t NodeEnum) -> StatementKind {
+        match kind {
+            NodeEnum::SelectStmt(select) => {
+                self.select(select);
+                match &select.into_clause {
+                    Some(_) => StatementKind::CreateTableAs,
+                    None => StatementKind::Select,
+                }
+            }
+            NodeEnum::InsertStmt(insert) => {
+                self.insert(insert);
+                StatementKind::Insert
+            }
+            NodeEnum::UpdateStmt(update) => {
+                self.update(update);
+                StatementKind::Update
+            }
+            NodeEnum::DeleteStmt(delete) => {
+                self.delete(delete);
+                StatementKind::Delete
+            }
+            NodeEnum::MergeStmt(merge) => {
+                self.merge(merge);
+                StatementKind::Merge
+            }
+            NodeEnum::TransactionStmt(transaction) => self.transaction(transaction),
+            NodeEnum::VariableSetStmt(set) => self.set(set),
+            NodeEnum::VariableShowStmt(show) => StatementKind::Show {
+                name: show.name.as_str().into(),
+            },
+            NodeEnum::ConstraintsSetStmt(_) => {
+                let object = Object::new(ObjectKind::Setting, "constraints");
+                self.add(Effect::new(Action::Set, object).with(EffectFlags::HARMLESS));
+                StatementKind::Other
+            }
+            NodeEnum::DiscardStmt(discard) => self.discard(discard.target),
+            NodeEnum::CopyStmt(copy) => self.copy(copy),
+            NodeEnum::PrepareStmt(prepare) => self.prepare(prepare),
+            NodeEnum::ExecuteStmt(execute) => self.execute(execute),
+            NodeEnum::DeallocateStmt(deallocate) => {
+                let all = deallocate.isall || deallocate.name.is_empty();
+                StatementKind::Deallocate {
+                    name: (!all).then(|| deallocate.name.as_str().into()),
+                }
+            }
+            NodeEnum::ExplainStmt(explain) => self.explain(explain),
+            NodeEnum::CreateTableAsStmt(create) => self.create_table_as(create),
+            NodeEnum::DeclareCursorStmt(declare) => {
+                let DeclareCursorStmt {
+                    portalname,
+                    options: _,
+                    query,
+                } = &**declare;
+                self.optional(query.as_deref());
+                StatementKind::Declare {
+                    name: portalname.as_str().into(),
+                }
+            }
+            NodeEnum::FetchStmt(fetch) => {
+                self.act(
+                    Action::Read,
+                    Object::new(ObjectKind::Cursor, fetch.portalname.as_str()),
+                );
+                StatementKind::Fetch {
+                    name: fetch.portalname.as_str().into(),
+                }
+            }
+            NodeEnum::ClosePortalStmt(close) => {
+                let name = (!close.portalname.is_empty()).then(|| close.portalname.as_str().into());
+                StatementKind::Close { name }
+            }
+            NodeEnum::DoStmt(_) => {
+                self.opaque(Cause::Code, Object::new(ObjectKind::Nothing, "DO"));
+                StatementKind::Do
+            }
+            NodeEnum::CallStmt(call) => {
+                let CallStmt {
+                    funccall,
+                    funcexpr: _,
+                    outargs: _,
+                } = &**call;
+                match funccall {
+                    Some(call) => {
+                        self.nodes(&call.args);
+                        self.opaque(Cause::Function, named(ObjectKind::Function, &call.funcname));
+                    }
+                    None => self.unknown("CALL"),
+                }
+                StatementKind::Call
+            }
+            NodeEnum::LockStmt(lock) => {
+                for node in &lock.relations {
+                    match &node.node {
+                        Some(NodeEnum::RangeVar(relation)) => {
+                            self.act(
+                                Action::Lock,
+                                relation_object(ObjectKind::Relation, Some(relation)),
+                            );
+                        }
+                        _ => self.unknown("LOCK"),
+                    }
+                }
+                StatementKind::Other
+            }
+            NodeEnum::ListenStmt(listen) => {
+                self.act(
+                    Action::Notify,
+                    Object::new(ObjectKind::Channel, listen.conditionname.as_str()),
+                );
+                StatementKind::Listen
+            }
+            NodeEnum::UnlistenStmt(_) => StatementKind::Unlisten,
+            NodeEnum::NotifyStmt(notify) => {
+                self.act(
+                    Action::Notify,
+                    Object::new(ObjectKind::Channel, notify.conditionname.as_str()),
+                );
+                StatementKind::Notify
+            }
+            NodeEnum::VacuumStmt(vacuum) => {
+                self.vacuum(vacuum);
+                StatementKind::Other
+            }
+            NodeEnum::ReindexStmt(reindex) => {
+                let object = match &reindex.relation {
+                    Some(relation) => relation_object(ObjectKind::Relation, Some(relation)),
+                    None => Object::new(ObjectKind::Other, reindex.name.as_str()),
+                };
+                self.act(Action::Admin, object);
+                StatementKind::Other
+            }
+            NodeEnum::ClusterStmt(cluster) => {
+                self.act(
+                    Action::Admin,
+                    relation_object(ObjectKind::Relation, cluster.relation.as_ref()),
+                );
+                StatementKind::Other
+            }
+            NodeEnum::CheckPointStmt(_) => {
+                self.act(Action::Admin, Object::new(ObjectKind::Nothing, "checkpoint"));
+                StatementKind::Other
+            }
+            NodeEnum::LoadStmt(load) => {
+                let library = Object::new(ObjectKind::Library, load.filename.as_str());
+                self.add(Effect::new(Action::Admin, library.clone()).with(EffectFlags::FILE));
+                self.opaque(Cause::Code, library);
+                StatementKind::Other
+            }
+            NodeEnum::AlterSystemStmt(alter) => {
+                let name = alter.setstmt.as_ref().map_or("", |set| set.name.as_str());
+                self.act(Action::Admin, Object::new(ObjectKind::Setting, name));
+                StatementKind::Other
+            }
+            definition => {
+                self.definition(definition);
+                StatementKind::Other
+            }
+        }
+    }
+
+    /// A statement inside of another.
+    pub(super) fn nested_statement(&mut self, kind: &'t NodeEnum) {
+        let _kind_of_the_outer_counts = self.statement(kind);
+    }
+
+    fn transaction(&mut self, transaction: &'t TransactionStmt) -> StatementKind {
+        let TransactionStmt {
+            kind,
+            options: _,
+            savepoint_name,
+            gid,
+            chain,
+            location: _,
+        } = transaction;
+        let name = || savepoint_name.as_str().into();
+        let prepared = || Object::new(ObjectKind::Transaction, gid.as_str());
+        match TransactionStmtKind::try_from(*kind) {
+            Ok(TransactionStmtKind::TransStmtBegin | TransactionStmtKind::TransStmtStart) => {
+                StatementKind::Begin
+            }
+            Ok(TransactionStmtKind::TransStmtCommit) => StatementKind::Commit { chain: *chain },
+            Ok(TransactionStmtKind::TransStmtRollback) => StatementKind::Rollback { chain: *chain },
+            Ok(TransactionStmtKind::TransStmtSavepoint) => StatementKind::Savepoint { name: name() },
+            Ok(TransactionStmtKind::TransStmtRelease) => StatementKind::Release { name: name() },
+            Ok(TransactionStmtKind::TransStmtRollbackTo) => StatementKind::RollbackTo { name: name() },
+            Ok(TransactionStmtKind::TransStmtPrepare) => {
+                // Its locks outlive the session.
+                self.act(Action::Lock, prepared());
+                StatementKind::PrepareTransaction
+            }
+            Ok(
+                TransactionStmtKind::TransStmtCommitPrepared | TransactionStmtKind::TransStmtRollbackPrepared,
+            ) => {
+                self.add(Effect::new(Action::Admin, prepared()).with(EffectFlags::OTHER_USER));
+                StatementKind::FinishPrepared
+            }
+            Ok(TransactionStmtKind::Undefined) | Err(_) => {
+                self.unknown("transaction statement");
+                StatementKind::Other
+            }
+        }
+    }
+
+    fn set(&mut self, set: &'t VariableSetStmt) -> StatementKind {
+        let VariableSetStmt {
+            kind,
+            name,
+            args,
+            jumble_args: _,
+            is_local,
+            location: _,
+        } = set;
+        match VariableSetKind::try_from(*kind) {
+            Ok(VariableSetKind::VarSetValue) => {
+                let values: Vec<Box<str>> = args.iter().map(setting_value).collect();
+                let joined = values.join(", ");
+                self.add(settings::set_effect(name, Some(&joined)));
+                StatementKind::Set {
+                    name: name.as_str().into(),
+                    values: Some(values),
+                    local: *is_local,
+                }
+            }
+            Ok(VariableSetKind::VarSetDefault | VariableSetKind::VarSetCurrent) => {
+                self.add(settings::reset_effect(name));
+                StatementKind::Set {
+                    name: name.as_str().into(),
+                    values: None,
+                    local: *is_local,
+                }
+            }
+            Ok(VariableSetKind::VarSetMulti) => {
+                // SET TRANSACTION, SET SESSION CHARACTERISTICS, SET TRANSACTION SNAPSHOT.
+                let folded = name.to_ascii_lowercase();
+                let object = Object::new(ObjectKind::Setting, folded.as_str());
+                self.add(Effect::new(Action::Set, object).with(EffectFlags::HARMLESS));
+                StatementKind::Set {
+                    name: folded.into(),
+                    values: None,
+                    local: *is_local,
+                }
+            }
+            Ok(VariableSetKind::VarReset) => {
+                self.add(settings::reset_effect(name));
+                StatementKind::Reset {
+                    name: Some(name.as_str().into()),
+                }
+            }
+            Ok(VariableSetKind::VarResetAll) => {
+                self.add(settings::reset_effect("all"));
+                StatementKind::Reset { name: None }
+            }
+            Ok(VariableSetKind::Undefined) | Err(_) => {
+                self.unknown("SET");
+                StatementKind::Other
+            }
+        }
+    }
+
+    fn discard(&mut self, target: i32) -> StatementKind {
+        match DiscardMode::try_from(target) {
+            Ok(DiscardMode::DiscardAll) => {
+                self.add(settings::reset_effect("all"));
+                StatementKind::DiscardAll
+            }
+            Ok(DiscardMode::DiscardPlans | DiscardMode::DiscardSequences | DiscardMode::DiscardTemp) => {
+                StatementKind::Discard
+            }
+            Ok(DiscardMode::Undefined) | Err(_) => {
+                self.unknown("DISCARD");
+                StatementKind::Other
+            }
+        }
+    }
+
+    fn copy(&mut self, copy: &'t CopyStmt) -> StatementKind {
+        let CopyStmt {
+            relation,
+            query,
+            attlist: _,
+            is_from,
+            is_program,
+            filename,
+            options,
+            where_clause,
+        } = copy;
+        if let Some(relation) = relation {
+            let action = if *is_from { Action::Insert } else { Action::Read };
+            self.target(action, Some(relation));
+        }
+        self.optional(query.as_deref());
+        self.optional(where_clause.as_deref());
+        if *is_program || !filename.is_empty() {
+            let flag = if *is_program {
+                EffectFlags::PROGRAM
+            } else {
+                EffectFlags::FILE
+            };
+            self.add(Effect::new(Action::Copy, Object::new(ObjectKind::Path, filename.as_str())).with(flag));
+            return StatementKind::CopyServer;
+        }
+        self.act(
+            Action::Copy,
+            relation_object(ObjectKind::Relation, relation.as_ref()),
+        );
+        let format = self.copy_format(options);
+        if *is_from {
+            StatementKind::CopyIn { format }
+        } else {
+            StatementKind::CopyOut { format }
+        }
+    }
+
+    fn copy_format(&mut self, options: &'t [Node]) -> CopyFormat {
+        for node in options {
+            let Some(NodeEnum::DefElem(option)) = &node.node else {
+                self.unknown("COPY option");
+                continue;
+            };
+            if option.defname == "format" {
+                return match option.arg.as_deref().and_then(string) {
+                    Some("csv") => CopyFormat::Csv,
+                    Some("binary") => CopyFormat::Binary,
+                    // The server takes `text` and refuses any other.
+                    _ => CopyFormat::Text,
+                };
+            }
+        }
+        CopyFormat::Text
+    }
+
+    fn prepare(&mut self, prepare: &'t PrepareStmt) -> StatementKind {
+        let PrepareStmt {
+            name,
+            argtypes,
+            query,
+        } = prepare;
+        self.nodes(argtypes);
+        self.optional(query.as_deref());
+        StatementKind::Prepare {
+            name: name.as_str().into(),
+        }
+    }
+
+    fn execute(&mut self, execute: &'t ExecuteStmt) -> StatementKind {
+        let ExecuteStmt { name, params } = execute;
+        self.nodes(params);
+        self.runs_prepared = Some(name.as_str().into());
+        StatementKind::Execute {
+            name: name.as_str().into(),
+        }
+    }
+
+    fn explain(&mut self, explain: &'t ExplainStmt) -> StatementKind {
+        let ExplainStmt { query, options } = explain;
+        self.optional(query.as_deref());
+        let analyze = options.iter().any(|node| match &node.node {
+            Some(NodeEnum::DefElem(option)) => option.defname == "analyze",
+            _ => true,
+        });
+        StatementKind::Explain { analyze }
+    }
+
+    fn create_table_as(&mut self, create: &'t CreateTableAsStmt) -> StatementKind {
+        let CreateTableAsStmt {
+            query,
+            into,
+            objtype: _,
+            is_select_into: _,
+            if_not_exists: _,
+        } = create;
+        match into {
+            Some(into) => self.into(into),
+            None => self.unknown("CREATE TABLE AS"),
+        }
+        self.optional(query.as_deref());
+        StatementKind::CreateTableAs
+    }
+
+    fn vacuum(&mut self, vacuum: &'t VacuumStmt) {
+        let VacuumStmt {
+            options: _,
+            rels,
+            is_vacuumcmd: _,
+        } = vacuum;
+        for node in rels {
+            match &node.node {
+                Some(NodeEnum::VacuumRelation(relation)) => {
+                    self.act(
+                        Action::Admin,
+                        relation_object(ObjectKind::Relation, relation.relation.as_ref()),
+                    );
+                }
+                _ => self.unknown("VACUUM"),
+            }
+        }
+        if rels.is_empty() {
+            self.act(Action::Admin, Object::new(ObjectKind::Database, ""));
+        }
+    }
+}
+
+/// The text of one value in SET.
+fn setting_value(node: &Node) -> Box<str> {
+    match &node.node {
+        Some(NodeEnum::AConst(constant)) => match &constant.val {
+            Some(a_const::Val::Sval(text)) => text.sval.as_str().into(),
+            Some(a_const::Val::Ival(number)) => number.ival.to_string().into(),
+            Some(a_const::Val::Fval(number)) => number.fval.as_str().into(),
+            Some(a_const::Val::Boolval(boolean)) => boolean.boolval.to_string().into(),
+            Some(a_const::Val::Bsval(bits)) => bits.bsval.as_str().into(),
+            None => "".into(),
+        },
+        // SET TIME ZONE INTERVAL '...'.
+        Some(NodeEnum::TypeCast(cast)) => cast.arg.as_deref().map_or_else(|| "".into(), setting_value),
+        _ => "".into(),
+    }
+}
