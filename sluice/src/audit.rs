@@ -129,15 +129,19 @@ fn print_report(out: &mut impl Write, report: &Report) -> io::Result<()> {
     for problem in &report.problems {
         writeln!(out, "damaged: {problem}")?;
     }
+    let parts = [
+        (report.chains, "chain"),
+        (report.segments, "segment"),
+        (report.rings, "ring"),
+        (report.records, "record"),
+        (report.sessions, "session"),
+        (report.statements, "statement"),
+    ]
+    .map(|(count, what)| counted(usize::try_from(count).unwrap_or(usize::MAX), what));
     writeln!(
         out,
-        "{} chains, {} segments, {} rings, {} records, {} sessions, {} statements, {} without an end (outcome unknown or running)",
-        report.chains,
-        report.segments,
-        report.rings,
-        report.records,
-        report.sessions,
-        report.statements,
+        "{}; {} without an end (outcome unknown, or running)",
+        parts.join(", "),
         report.open
     )?;
     match report.problems.len() {

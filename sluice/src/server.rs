@@ -264,7 +264,8 @@ impl Server {
                 Some(message) => return Ok(message),
                 None => {
                     let mut chunk = [0; 8192];
-                    let len = self.stream.as_read_write().read(&mut chunk).map_err(broken)?;
+                    let len =
+                        uninterrupted(|| self.stream.as_read_write().read(&mut chunk)).map_err(broken)?;
                     if len == 0 {
                         return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
                     }
@@ -331,9 +332,19 @@ fn handshake(
     }
     let mut tls = ClientConnection::new(config, name).map_err(ServerError::Tls)?;
     while tls.is_handshaking() {
-        tls.complete_io(&mut tcp).map_err(broken)?;
+        uninterrupted(|| tls.complete_io(&mut tcp)).map_err(broken)?;
     }
     Ok(StreamOwned::new(tls, tcp))
+}
+
+/// Tries again what a signal interrupted. The ring that the preflight set up and dropped is enough of one.
+fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            other => return other,
+        }
+    }
 }
 
 /// rustls's own errors come wrapped in an `io::Error`.

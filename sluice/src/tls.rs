@@ -63,12 +63,18 @@ pub(crate) fn system_authorities() -> Option<PathBuf> {
 
 /// A certificate with its chain.
 pub(crate) fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsFileError> {
-    certificates(path).map_err(|cause| TlsFileError::File { path: path.to_owned(), cause })
+    certificates(path).map_err(|cause| TlsFileError::File {
+        path: path.to_owned(),
+        cause,
+    })
 }
 
 /// A private key without a passphrase.
 pub(crate) fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsFileError> {
-    private_key(path).map_err(|cause| TlsFileError::File { path: path.to_owned(), cause })
+    private_key(path).map_err(|cause| TlsFileError::File {
+        path: path.to_owned(),
+        cause,
+    })
 }
 
 /// A listener's certificate and key, ready for handshakes.

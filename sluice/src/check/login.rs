@@ -6,6 +6,7 @@
 use sluice_audit::visible::Visible;
 use sluice_dataplane::settings::{Connection, UpstreamTls};
 
+use crate::failure::counted;
 use crate::server::{Rows, Server, ServerError};
 
 /// One thing that was found out.
@@ -162,6 +163,18 @@ fn rights(
             "the login is a member of {role}: it reaches the server's files or programs; REVOKE {role} FROM {login}"
         )));
     }
+    let rows = server.query(
+        "select datname from pg_catalog.pg_database where datname = current_database() \
+         and pg_catalog.pg_has_role(current_user, datdba, 'usage') \
+         and not (select rolsuper from pg_catalog.pg_roles where rolname = current_user)",
+    )?;
+    for database in rows.iter().flatten().flatten() {
+        findings.push(Finding::Warning(format!(
+            "the login owns the database {}: it can drop it; ALTER DATABASE {} OWNER TO another role",
+            visible(database),
+            visible(&quoted(database))
+        )));
+    }
     owned(server, &login, findings)
 }
 
@@ -186,10 +199,15 @@ fn owned(server: &mut Server, login: &str, findings: &mut Vec<Finding>) -> Resul
         .map(visible)
         .collect();
     findings.push(Finding::Warning(format!(
-        "the login owns {count} tables or views ({}{}): an owner can drop them and switches row security off; \
+        "the login owns {} ({}{}): an owner can drop them and switch row security off; \
          let another role own them and GRANT {login} what it needs",
+        counted(count.parse().unwrap_or(0), "relation"),
         names.join(", "),
-        if names.len() < count.parse().unwrap_or(0) { ", ..." } else { "" }
+        if names.len() < count.parse().unwrap_or(0) {
+            ", ..."
+        } else {
+            ""
+        }
     )));
     Ok(())
 }

@@ -170,21 +170,23 @@ fn listener_tls(
 const CHAIN_HELP: &str = "name a PEM file with the certificate first, then its chain";
 const KEY_HELP: &str = "name a PEM file with one private key, without a passphrase";
 
-fn server_tls(
-    table: &Table<'_>,
-    certificate: &At<PathBuf>,
-    key: &At<PathBuf>,
-) -> Option<ServerTlsHandle> {
+fn server_tls(table: &Table<'_>, certificate: &At<PathBuf>, key: &At<PathBuf>) -> Option<ServerTlsHandle> {
     warn_if_others_read(table, "key", key);
     let error = |setting, at: &At<PathBuf>, error: TlsFileError, help| {
         table.error(setting, at.span.clone(), error.to_string(), help);
     };
-    let chain = tls::read_chain(&certificate.value).map_err(|cause| error("certificate", certificate, cause, CHAIN_HELP));
+    let chain = tls::read_chain(&certificate.value)
+        .map_err(|cause| error("certificate", certificate, cause, CHAIN_HELP));
     let private = tls::read_key(&key.value).map_err(|cause| error("key", key, cause, KEY_HELP));
     match tls::server(chain.ok()?, private.ok()?) {
         Ok(server) => Some(Arc::new(ArcSwap::from_pointee(server))),
         Err(TlsFileError::Mismatch) => {
-            error("key", key, TlsFileError::Mismatch, "name the key that the certificate was made for");
+            error(
+                "key",
+                key,
+                TlsFileError::Mismatch,
+                "name the key that the certificate was made for",
+            );
             None
         }
         Err(cause) => {

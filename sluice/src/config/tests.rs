@@ -74,8 +74,20 @@ fn found(report: &Report) -> Vec<String> {
 
 /// Settings as `Debug` shows them, without the policies, whose order is that of a hash table.
 fn shown(settings: &Settings) -> String {
-    let Settings { cores, listeners, connections, identities, policy: _, limits, audit, buffers } = settings;
-    format!("{:#?}", (cores, listeners, connections, identities, limits, audit, buffers))
+    let Settings {
+        cores,
+        listeners,
+        connections,
+        identities,
+        policy: _,
+        limits,
+        audit,
+        buffers,
+    } = settings;
+    format!(
+        "{:#?}",
+        (cores, listeners, connections, identities, limits, audit, buffers)
+    )
 }
 
 #[test]
@@ -676,7 +688,10 @@ fn example(name: &str) -> (tempfile::TempDir, String) {
         ("tls/issuer-ca.crt", made.cert.pem()),
         ("secrets/orders", "secret".to_owned()),
         ("secrets/reports", "secret".to_owned()),
-        ("policies/read-only.cedar", fs::read_to_string(configs.join("policies/read-only.cedar")).unwrap()),
+        (
+            "policies/read-only.cedar",
+            fs::read_to_string(configs.join("policies/read-only.cedar")).unwrap(),
+        ),
     ] {
         let path = folder.path().join(file);
         fs::write(&path, content).unwrap();
@@ -690,14 +705,17 @@ fn example(name: &str) -> (tempfile::TempDir, String) {
 fn the_full_example_works_and_its_defaults_are_the_defaults() {
     let (folder, source) = example("sluice.toml");
     let settings = |source: &str| {
-        let (loaded, report) = read(source, folder.path()).map_err(|report| report.to_string()).unwrap();
+        let (loaded, report) = read(source, folder.path())
+            .map_err(|report| report.to_string())
+            .unwrap();
         assert_eq!(found(&report), Vec::<String>::new());
         shown(&loaded.into_settings())
     };
     // `#name = value` is a setting at its default, `# text` is a comment.
     let is_setting = |line: &str| {
         line.strip_prefix('#').is_some_and(|rest| {
-            rest.split_once(" = ").is_some_and(|(key, _)| key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
+            rest.split_once(" = ")
+                .is_some_and(|(key, _)| key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
         })
     };
     let mut written = 0;
@@ -714,7 +732,9 @@ fn the_full_example_works_and_its_defaults_are_the_defaults() {
 #[test]
 fn the_example_for_development_works() {
     let (folder, source) = example("dev.toml");
-    let (loaded, report) = read(&source, folder.path()).map_err(|report| report.to_string()).unwrap();
+    let (loaded, report) = read(&source, folder.path())
+        .map_err(|report| report.to_string())
+        .unwrap();
     assert_eq!(found(&report), Vec::<String>::new());
     assert_eq!(loaded.listeners.len(), 1);
 }
@@ -726,7 +746,9 @@ fn the_reference_names_every_setting() {
     let reference = fs::read_to_string(reference).unwrap();
     let (_, source) = example("sluice.toml");
     for line in source.lines() {
-        let Some((key, _)) = line.trim_start_matches('#').split_once(" = ") else { continue };
+        let Some((key, _)) = line.trim_start_matches('#').split_once(" = ") else {
+            continue;
+        };
         if key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') {
             assert!(reference.contains(&format!("`{key}`")), "{key}");
         }
