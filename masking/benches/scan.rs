@@ -67,12 +67,12 @@ fn frame(out: &mut Vec<u8>, fields: &[String]) {
 struct Numbers(u64);
 
 impl Numbers {
-    fn next(&mut self, below: u64) -> u64 {
+    fn next(&mut self, below: u32) -> u32 {
         self.0 = self
             .0
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % below
+        u32::try_from(self.0 >> 33).unwrap_or_default() % below
     }
 
     fn words(&mut self, count: u64) -> String {
@@ -141,7 +141,7 @@ fn sparse_row(numbers: &mut Numbers, row: u64) -> Vec<String> {
 fn dense_row(numbers: &mut Numbers, row: u64) -> Vec<String> {
     let mut fields = ordinary_row(numbers, row);
     fields[2] = format!("jo.doe{row}@example.org");
-    fields[4] = "4111 1111 1111 1111".to_owned();
+    "4111 1111 1111 1111".clone_into(&mut fields[4]);
     fields[5] = format!("{} 078-05-11{:02}", numbers.words(2), 10 + row % 90);
     fields[7] = format!("10.0.{}.{}", row % 256, numbers.next(256));
     fields
@@ -161,7 +161,7 @@ fn identifier_row(numbers: &mut Numbers, row: u64) -> Vec<String> {
         format!("2024-0{}-1{} 12:34:56.789+00", 1 + row % 9, row % 9),
         format!("{}.{}", numbers.next(100), numbers.next(1_000_000)),
         format!("+49 30 {}", 1_000_000 + numbers.next(1_000_000)),
-        format!("{}", 1_700_000_000_000 + numbers.next(1_000_000)),
+        format!("{}", 1_700_000_000_000 + u64::from(numbers.next(1_000_000))),
     ]
 }
 
@@ -203,7 +203,7 @@ fn measure(c: &mut Criterion) {
     assert_eq!(count(&point), 0);
     assert_eq!(
         count(&sparse),
-        sparse.iter().filter(|byte| **byte == b'@').count() as u64
+        sparse.split(|byte| *byte == b'@').count() as u64 - 1
     );
     assert_eq!(count(&dense), 4 * dense_rows);
     assert!(count(&identifiers) <= 2);

@@ -33,9 +33,9 @@ pub(crate) const fn is_continuation(byte: u8) -> bool {
 
 const fn sets() -> [u8; 256] {
     let mut sets = [0; 256];
-    let mut index = 0;
-    while index < 256 {
-        let byte = index as u8;
+    let mut byte = 0_u8;
+    loop {
+        let index = byte as usize;
         if byte >= 0x80 {
             sets[index] = WORD | LOCAL | DOMAIN | LETTER;
         } else if byte.is_ascii_alphanumeric() {
@@ -47,7 +47,10 @@ const fn sets() -> [u8; 256] {
         if byte.is_ascii_uppercase() || byte.is_ascii_digit() {
             sets[index] |= CAPITAL_OR_DIGIT;
         }
-        index += 1;
+        if byte == u8::MAX {
+            break;
+        }
+        byte += 1;
     }
     include(&mut sets, b"!#$%&*+-.=@^_~", LOCAL);
     include(&mut sets, b".-_", DOMAIN);

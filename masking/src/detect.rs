@@ -22,6 +22,31 @@ pub(crate) const LOOK_BEHIND: usize = 160;
 const _: () = assert!(LOOK_BEHIND > email::LOCAL_MAX + email::BACKSLASHES_MAX + 3);
 const _: () = assert!(LOOK_BEHIND > card::LENGTH_MAX + card::DIGITS_MAX + 2);
 
+/// How many bytes the validators of this thread have looked at, for the test that hostile input makes them look at
+/// no more than a few for each byte.
+#[cfg(test)]
+pub(crate) mod work {
+    use std::cell::Cell;
+
+    thread_local!(static EXAMINED: Cell<usize> = const { Cell::new(0) });
+
+    pub(crate) fn add(bytes: usize) {
+        EXAMINED.set(EXAMINED.get() + bytes);
+    }
+
+    pub(crate) fn take() -> usize {
+        EXAMINED.replace(0)
+    }
+}
+
+/// Only tests count.
+#[inline]
+#[cfg_attr(not(test), allow(unused_variables))]
+pub(crate) fn examined(bytes: usize) {
+    #[cfg(test)]
+    work::add(bytes);
+}
+
 /// A value, or as much of it as is there, in its buffer: places are the buffer's.
 #[derive(Debug)]
 pub(crate) struct View<'a> {
@@ -45,6 +70,7 @@ impl<'a> View<'a> {
     /// The value's byte at this place.
     #[inline]
     pub(crate) fn byte(&self, at: usize) -> Option<u8> {
+        examined(1);
         let byte = self.text.get(at).copied();
         if byte.is_none() {
             self.asked_past_end.set(true);
@@ -55,6 +81,7 @@ impl<'a> View<'a> {
     /// The value's bytes from this place on.
     #[inline]
     pub(crate) fn array<const N: usize>(&self, at: usize) -> Option<[u8; N]> {
+        examined(N);
         let bytes = self.text.get(at..).and_then(<[u8]>::first_chunk).copied();
         if bytes.is_none() {
             self.asked_past_end.set(true);
@@ -65,6 +92,7 @@ impl<'a> View<'a> {
     /// The value's byte before this place.
     #[inline]
     pub(crate) fn before(&self, at: usize) -> Option<u8> {
+        examined(1);
         if at > self.start {
             self.text.get(at - 1).copied()
         } else {
@@ -80,10 +108,14 @@ impl<'a> View<'a> {
 
     /// The first place from `at` on, and at most `most` bytes on, whose byte does not pass the test.
     #[inline]
-    pub(crate) fn run_end(&self, at: usize, most: usize, test: impl Fn(u8) -> bool) -> usize {
+    pub(crate) fn run_end(&self, at: usize, most: usize, passes: impl Fn(u8) -> bool) -> usize {
         let text = self.text.get(at..).unwrap_or_default();
         let window = text.get(..most).unwrap_or(text);
-        let length = window.iter().position(|byte| !test(*byte)).unwrap_or(window.len());
+        let length = window
+            .iter()
+            .position(|byte| !passes(*byte))
+            .unwrap_or(window.len());
+        examined(length + 1);
         if length == text.len() && length < most {
             self.asked_past_end.set(true);
         }
@@ -92,9 +124,12 @@ impl<'a> View<'a> {
 
     /// The first place, back from `at` and no further than `first`, behind a byte that does not pass the test.
     #[inline]
-    pub(crate) fn run_start(&self, first: usize, at: usize, test: impl Fn(u8) -> bool) -> usize {
+    pub(crate) fn run_start(&self, first: usize, at: usize, passes: impl Fn(u8) -> bool) -> usize {
         let window = self.text.get(first..at).unwrap_or_default();
-        window.iter().rposition(|byte| !test(*byte)).map_or(first, |place| first + place + 1)
+        window
+            .iter()
+            .rposition(|byte| !passes(*byte))
+            .map_or(first, |place| first + place + 1)
     }
 
     /// The value's bytes before this place.
@@ -106,6 +141,7 @@ impl<'a> View<'a> {
     /// The value's bytes in this range.
     #[inline]
     pub(crate) fn text(&self, range: Range<usize>) -> &'a [u8] {
+        examined(range.len());
         self.text.get(range).unwrap_or_default()
     }
 

@@ -1,6 +1,7 @@
 //! The pass over the buffer that finds candidates, 64 bytes a step and one bit a byte.
 //!
-//! A [`Kernel`] only says which bytes of a block are what ([`Block`]); there is one for AVX2 and a scalar twin. What
+//! A [`Kernel`] only says which bytes of a block are what ([`Block`]); there is one for AVX2, which holds the
+//! crate's only `unsafe`, and its scalar twin. What
 //! makes a candidate of that is the same code for both, shifts and ANDs over a whole block ([`Candidates::of`]). Blocks
 //! overlap by the bytes that candidates look back on: to carry these bits over costs more than to find them again.
 //!
@@ -18,6 +19,9 @@
 //! | AWS key | the `A` in `IA` | 1 |
 //! | GitHub token | `_`, two or three bytes after an `h` | 3 |
 //! | JWT | the `J` in `yJ` | 1 |
+
+// What runs for each block is compiled into the pass of each kernel, for that kernel's CPU features.
+#![allow(clippy::inline_always)]
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx2;
@@ -145,7 +149,8 @@ impl Candidates {
 
         Self {
             email: block.at,
-            card: digits_8 & digits_8 << 5 | digit & grouped_8 & (grouped_8 << 8 | grouped_8 << 6 & five_before),
+            card: digits_8 & digits_8 << 5
+                | digit & grouped_8 & (grouped_8 << 8 | grouped_8 << 6 & five_before),
             ssn: digits_4 & dash << 4 & digits_2 << 5 & dash << 7 & digits_2 << 8 & digit << 10,
             ipv4: dotted & (dotted_2 << 2 | dotted_2 << 3 | dotted_2 << 4),
             iban: digits_2 & letter << 2 & letter << 3,
@@ -160,6 +165,30 @@ impl Candidates {
 mod tests {
     use super::scalar::Scalar;
     use super::*;
+
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn avx2_and_scalar_agree_on_every_byte_at_every_place() {
+        let Some(kernel) = avx2::Avx2::detect() else {
+            return;
+        };
+        for byte in 0..=u8::MAX {
+            assert_eq!(
+                kernel.classify(&[byte; BLOCK_BYTES]),
+                Scalar.classify(&[byte; BLOCK_BYTES]),
+                "{byte:#04x}"
+            );
+            for place in 0..BLOCK_BYTES {
+                let mut block = [0; BLOCK_BYTES];
+                block[place] = byte;
+                assert_eq!(
+                    kernel.classify(&block),
+                    Scalar.classify(&block),
+                    "{byte:#04x} at {place}"
+                );
+            }
+        }
+    }
 
     #[test]
     fn every_hit_has_its_candidate_wherever_it_lies_in_a_block() {

@@ -39,9 +39,10 @@ pub(crate) struct Progress {
     running: [Option<usize>; RUNNING.len()],
 }
 
-/// The classes whose hits may be of any length.
-const RUNNING: [(Class, fn(u8) -> bool); 2] =
-    [(Class::GithubToken, github::is_body), (Class::Jwt, jwt::is_body)];
+type IsBody = fn(u8) -> bool;
+
+/// The classes whose hits may be of any length, and what they go on with.
+const RUNNING: [(Class, IsBody); 2] = [(Class::GithubToken, github::is_body), (Class::Jwt, jwt::is_body)];
 
 impl Progress {
     pub(crate) const fn new() -> Self {
@@ -148,9 +149,13 @@ impl<V: Values> Pass<'_, V> {
             }
             if bit & found.card != 0 && at >= self.progress.digits_end {
                 let mut digits_end = at;
-                self.settle(Class::PaymentCard, at, |view, _| card::find(view, at, &mut digits_end))?;
+                self.settle(Class::PaymentCard, at, |view, _| {
+                    card::find(view, at, &mut digits_end)
+                })?;
                 self.progress.digits_end = digits_end;
-                let later = u32::try_from(digits_end - start).ok().and_then(|bits| u64::MAX.checked_shl(bits));
+                let later = u32::try_from(digits_end - start)
+                    .ok()
+                    .and_then(|bits| u64::MAX.checked_shl(bits));
                 places &= later.unwrap_or(0) | found.any_but_card();
             }
             if bit & found.ssn != 0 {
@@ -178,7 +183,9 @@ impl<V: Values> Pass<'_, V> {
             self.settle(Class::GithubToken, at, |view, _| github::find(view, at))?;
         }
         if bit & found.jwt != 0 && at >= self.progress.ends[Class::Jwt.index()] {
-            self.settle(Class::Jwt, at, |view, progress| jwt::find(view, at, &mut progress.header_seen))?;
+            self.settle(Class::Jwt, at, |view, progress| {
+                jwt::find(view, at, &mut progress.header_seen)
+            })?;
         }
         ControlFlow::Continue(())
     }

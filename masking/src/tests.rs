@@ -4,6 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
+use crate::detect::work;
 use crate::fuzz::{fuzz_mask, fuzz_stream, mask_with_scalar, stream};
 use crate::{Class, ClassSet, Counts, Values, Whole, mask, mask_value, naive};
 
@@ -363,7 +364,7 @@ fn classes() -> impl Strategy<Value = [u8; 2]> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4000))]
+    #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
     fn values_between_headers_are_masked_as_by_the_oracle(
@@ -478,4 +479,66 @@ fn a_value_is_asked_for_once_and_no_candidates_ask_for_none() {
         &mut Counts::default(),
     );
     assert_eq!(asked.0, 0);
+}
+
+#[test]
+fn hostile_text_costs_a_few_looks_a_byte() {
+    const BYTES: usize = 200_000;
+    // A separated card is looked for at the end of every group of digits, over all that one may be long.
+    const LOOKS_MAX: usize = 32;
+    let mut most = 0;
+    for fragment in [
+        "@",
+        "a@",
+        "a.aa@",
+        "a@b.co",
+        "é@é.éé",
+        "'@",
+        "\\",
+        "\\@b.co",
+        "\\u00e9@b.co",
+        ".",
+        "..a",
+        "_",
+        "-",
+        "1",
+        "4",
+        "1-",
+        "1 1-",
+        "11 ",
+        "1111 ",
+        "4111111-",
+        "1.",
+        "1.1.1.1.",
+        "255.",
+        "1-11-1111-",
+        "123-45-6789",
+        "eyJ",
+        "eyJ.",
+        "eyJ..",
+        "eyJeyJeyJeyJeyJeyJ.",
+        "ghp_",
+        "gh",
+        "github_pat_",
+        "hp_",
+        "AKIA",
+        "ASIAASIA",
+        "AD12",
+        "DE89 ",
+        "GB29NWBK",
+        "RU89",
+        "a",
+        " ",
+        "\0",
+        "é",
+        "AKIAghp_eyJ1-1.1@a.aa",
+    ] {
+        let mut value = fragment.repeat(BYTES / fragment.len()).into_bytes();
+        let _ = work::take();
+        mask_value(&mut value, ClassSet::ALL, &mut Counts::default());
+        let looks = work::take().div_ceil(BYTES);
+        assert!(looks <= LOOKS_MAX, "{looks} looks a byte at {fragment:?}");
+        most = most.max(looks);
+    }
+    assert!(most > 1, "the looks are counted");
 }

@@ -119,7 +119,16 @@ impl TextRows {
 mod tests {
     use super::*;
 
-    const CASES: [(&str, TextFormat, &[u16], &[u8], &[u8]); 11] = [
+    /// Name, format, columns, rows, and what they become.
+    type Case = (
+        &'static str,
+        TextFormat,
+        &'static [u16],
+        &'static [u8],
+        &'static [u8],
+    );
+
+    const CASES: [Case; 11] = [
         (
             "second column",
             TextFormat::Text,

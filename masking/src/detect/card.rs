@@ -8,7 +8,7 @@
 
 use std::ops::{Range, RangeInclusive};
 
-use super::View;
+use super::{View, examined};
 
 /// The fewest digits of a card number.
 pub(crate) const DIGITS_MIN: usize = 13;
@@ -80,10 +80,13 @@ fn first_start(text: &[u8], has_letter_behind: bool) -> Option<usize> {
         if digits > DIGITS_MAX {
             return longest;
         }
-        if digits >= DIGITS_MIN && sum.is_multiple_of(10) && is_card(text, before, digits, has_letter_behind) {
+        if digits >= DIGITS_MIN && sum.is_multiple_of(10) && is_card(text, before, digits, has_letter_behind)
+        {
             longest = Some(before.len());
         }
-        let [head @ .., b' ' | b'-'] = before else { return longest };
+        let [head @ .., b' ' | b'-'] = before else {
+            return longest;
+        };
         let [.., b'0'..=b'9'] = head else { return longest };
         before = head;
     }
@@ -109,13 +112,18 @@ fn take_digits(text: &mut &[u8], places: usize, sum: &mut u8) -> usize {
         digits += 1;
         *text = head;
     }
+    examined(digits + 1);
     digits
 }
 
 /// What a digit adds to Luhn's sum, `place` digits before the last.
 #[inline]
 const fn luhn(digit: u8, place: usize) -> u8 {
-    if place.is_multiple_of(2) { digit } else { 2 * digit - if digit > 4 { 9 } else { 0 } }
+    if place.is_multiple_of(2) {
+        digit
+    } else {
+        2 * digit - if digit > 4 { 9 } else { 0 }
+    }
 }
 
 /// What four digits add to Luhn's sum, the last of them `place` digits before the last of all; `None` if one is none.
@@ -128,7 +136,11 @@ const fn luhn_of_four(text: [u8; 4], place: usize) -> Option<u8> {
     if (text.wrapping_add(EACH * (0x7F - b'9') as u32) | digits) & (EACH << 7) != 0 {
         return None;
     }
-    let odd_places = if place.is_multiple_of(2) { 0xFF00_FF00 } else { 0x00FF_00FF };
+    let odd_places = if place.is_multiple_of(2) {
+        0xFF00_FF00
+    } else {
+        0x00FF_00FF
+    };
     let doubled = digits & odd_places;
     let over_four = (doubled + EACH * (0x7F - 4)) >> 7 & EACH;
     let sums = (digits & !odd_places) + doubled * 2 - over_four * 9;
@@ -188,7 +200,12 @@ mod tests {
         for number in 0..10_000 {
             let text = *format!("{number:04}").as_bytes().first_chunk().unwrap();
             for place in [0, 1, 4, 7] {
-                let want = text.iter().rev().zip(place..).map(|(digit, place)| luhn(digit - b'0', place)).sum();
+                let want = text
+                    .iter()
+                    .rev()
+                    .zip(place..)
+                    .map(|(digit, place)| luhn(digit - b'0', place))
+                    .sum();
                 assert_eq!(luhn_of_four(text, place), Some(want), "{number:04} at {place}");
             }
         }

@@ -59,8 +59,15 @@ fn domain_end(view: &View<'_>, at: usize) -> Option<usize> {
 /// Whether two letters follow a dot behind the first byte.
 fn has_top_level(domain: &[u8]) -> bool {
     let is_letter = |byte: u8| is_in(byte, LETTER);
-    let follows = |dot: usize| matches!(domain.get(dot + 1..dot + 3), Some([a, b]) if is_letter(*a) && is_letter(*b));
-    let Some(last) = domain.iter().rposition(|byte| *byte == b'.').filter(|last| *last > 0) else { return false };
+    let follows =
+        |dot: usize| matches!(domain.get(dot + 1..dot + 3), Some([a, b]) if is_letter(*a) && is_letter(*b));
+    let Some(last) = domain
+        .iter()
+        .rposition(|byte| *byte == b'.')
+        .filter(|last| *last > 0)
+    else {
+        return false;
+    };
     follows(last) || (1..last).any(|dot| domain[dot] == b'.' && follows(dot))
 }
 

@@ -129,11 +129,11 @@ fn structure_of(country: [u8; 2]) -> Option<&'static Structure> {
 
 const fn country_numbers() -> [u8; 26 * 26] {
     let mut numbers = [0; 26 * 26];
-    let mut index = 0;
-    while index < COUNTRIES.len() {
-        let code = COUNTRIES[index].0.as_bytes();
-        numbers[(code[0] - b'A') as usize * 26 + (code[1] - b'A') as usize] = index as u8 + 1;
-        index += 1;
+    let mut number = 1_u8;
+    while (number as usize) <= COUNTRIES.len() {
+        let code = COUNTRIES[number as usize - 1].0.as_bytes();
+        numbers[(code[0] - b'A') as usize * 26 + (code[1] - b'A') as usize] = number;
+        number += 1;
     }
     numbers
 }

@@ -25,7 +25,11 @@ const OCTET_DIGITS_MAX: usize = 3;
 #[inline]
 fn octet_off(text: &[u8]) -> Option<&[u8]> {
     let window = &text[text.len().saturating_sub(OCTET_DIGITS_MAX + 1)..];
-    let digits = window.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+    let digits = window
+        .iter()
+        .rev()
+        .take_while(|byte| byte.is_ascii_digit())
+        .count();
     let (head, octet) = text.split_at(text.len() - digits);
     is_octet(octet).then_some(head)
 }

@@ -23,8 +23,14 @@ pub(crate) fn find(view: &View<'_>, at: usize, header_seen: &mut usize) -> Optio
     if view.byte(start) != Some(b'e') || view.byte(start + 1) != Some(b'y') {
         return None;
     }
-    let read = if start < *header_seen { *header_seen } else { at + 1 };
-    let dot = view.run_end(read, (start + HEADER_MAX + 1).saturating_sub(read), |byte| is_in(byte, BASE64URL));
+    let read = if start < *header_seen {
+        *header_seen
+    } else {
+        at + 1
+    };
+    let dot = view.run_end(read, (start + HEADER_MAX + 1).saturating_sub(read), |byte| {
+        is_in(byte, BASE64URL)
+    });
     *header_seen = dot;
     let is_header = (HEADER_MIN..=HEADER_MAX).contains(&(dot - start));
     if !is_header || view.byte(dot) != Some(b'.') || !view.byte(dot + 1).is_some_and(is_body) {

@@ -1,6 +1,4 @@
-//! The kernel for x86-64 with AVX2.
-//!
-//! The crate's only `unsafe`: what is compiled for these CPU features starts here, in [`Avx2::drive`].
+//! The kernel for x86-64 with AVX2: two comparisons of 32 bytes, and their highest bits gathered.
 
 use std::arch::x86_64::{
     __m256i, _mm256_cmpeq_epi8, _mm256_loadu_si256, _mm256_min_epu8, _mm256_movemask_epi8, _mm256_or_si256,
@@ -103,36 +101,4 @@ fn equal<const BYTE: u8>(low: __m256i, high: __m256i) -> u64 {
 fn bits(low: __m256i, high: __m256i) -> u64 {
     let half = |bytes| u64::from(_mm256_movemask_epi8(bytes).cast_unsigned());
     half(low) | half(high) << 32
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::array::uniform32;
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::kernel::scalar::Scalar;
-
-    #[test]
-    fn every_byte_is_classified_as_by_the_scalar_kernel() {
-        let Some(kernel) = Avx2::detect() else { return };
-        for byte in 0..=u8::MAX {
-            assert_eq!(
-                kernel.classify(&[byte; 64]),
-                Scalar.classify(&[byte; 64]),
-                "{byte:#04x}"
-            );
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn every_place_is_classified_as_by_the_scalar_kernel(bytes in [uniform32(any::<u8>()), uniform32(any::<u8>())]) {
-            let Some(kernel) = Avx2::detect() else { return Ok(()) };
-            let mut block = [0; 64];
-            block[..32].copy_from_slice(&bytes[0]);
-            block[32..].copy_from_slice(&bytes[1]);
-            prop_assert_eq!(kernel.classify(&block), Scalar.classify(&block));
-        }
-    }
 }
