@@ -28,7 +28,7 @@ const EXECUTOR_RING_DEPTH: usize = 8;
 /// glommio's registered memory is never used either.
 const EXECUTOR_MEMORY_BYTES: usize = 64 * 1024;
 /// glommio interrupts its tasks with a timer; ours is the only one and never hands the core back.
-const EXECUTOR_PREEMPTION: Duration = Duration::from_secs(24 * 60 * 60);
+const EXECUTOR_PREEMPTION: Duration = Duration::from_hours(24);
 
 /// How cores are started.
 #[derive(Clone)]
@@ -268,7 +268,8 @@ impl Cores {
                 core,
                 message: error.to_string(),
             });
-            outcome = outcome.and(joined.and_then(|ended| ended));
+            let ended = joined.and_then(|ended| ended);
+            outcome = outcome.and(ended);
         }
         outcome
     }
@@ -289,7 +290,7 @@ impl Cores {
                 message: error.to_string(),
             })
         });
-        failed.unwrap_or(StartError::Executor {
+        failed.unwrap_or_else(|| StartError::Executor {
             core: 0,
             message: "its thread ended".to_owned(),
         })
@@ -341,12 +342,12 @@ impl CoreHandle {
     /// Binds a listener and begins to accept here. What it accepts goes to the least loaded core and comes out of
     /// that core's [`accept`](Self::accept) with the listener's tag.
     pub fn listen(&self, address: SocketAddr, config: &ListenerConfig) -> io::Result<Listener> {
-        Listener::bind(address, config)
+        Listener::bind(address, *config)
     }
 
     /// As [`listen`](Self::listen), on a socket that is listening already.
     pub fn listen_on(&self, socket: TcpListener, config: &ListenerConfig) -> io::Result<Listener> {
-        Listener::adopt(socket, config)
+        Listener::adopt(socket, *config)
     }
 
     /// The next connection for this core; `None` once it is draining. One task may wait at a time.

@@ -217,7 +217,7 @@ impl Drop for Mapping {
 /// Gives a file zeroes from its end to `len`.
 fn fill(file: &File, len: usize) -> io::Result<()> {
     use std::os::unix::fs::FileExt as _;
-    let zeroes = [0; 64 * 1024];
+    let zeroes = [0; 4096];
     let mut offset = file.metadata()?.len();
     while offset < len as u64 {
         let count = (len as u64 - offset).min(zeroes.len() as u64);

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use io_uring::{cqueue, opcode, types};
+use io_uring::{cqueue, opcode, squeue, types};
 
 pub(crate) use listener::Acceptor;
 pub(crate) use operation::{OperationFuture, submit};
@@ -71,6 +71,7 @@ pub(crate) struct Reactor {
     crowded: RefCell<Vec<Rc<Stream>>>,
     /// Streams that found no receive buffer.
     starved: RefCell<VecDeque<Rc<Stream>>>,
+    #[expect(clippy::vec_box, reason = "the kernel holds their addresses")]
     gathers: RefCell<Vec<Box<Gather>>>,
     /// Lends its memory to each turn's completions.
     completions: Cell<Vec<cqueue::Entry>>,
@@ -320,6 +321,20 @@ impl Reactor {
         Ok(())
     }
 
+    /// Queues an operation.
+    ///
+    /// # Safety
+    /// Whatever memory the entry points to must stay valid until the operation's last completion.
+    #[inline]
+    unsafe fn push(&self, entry: squeue::Entry, token: Token) {
+        // SAFETY: the caller's promise.
+        unsafe { self.ring.borrow_mut().push(&entry.user_data(token.pack())) };
+    }
+
+    fn cancel(&self, target: Token) {
+        self.ring.borrow_mut().cancel(target);
+    }
+
     #[inline]
     fn dispatch(&self, completion: &cqueue::Entry) {
         let Token { kind, key } = Token::unpack(completion.user_data());
@@ -357,11 +372,7 @@ impl Reactor {
         let word = self.remote_word.as_ptr().cast();
         let entry = opcode::Read::new(types::Fd(self.registration.remote.event_fd()), word, 8).build();
         // SAFETY: the word and the eventfd live as long as the reactor, which outlives its operations.
-        unsafe {
-            self.ring
-                .borrow_mut()
-                .push(&entry.user_data(Token::REMOTE.pack()))
-        };
+        unsafe { self.push(entry, Token::REMOTE) };
     }
 
     fn on_remote(&self) {
@@ -381,12 +392,16 @@ impl Reactor {
         let acceptors = self.acceptors.borrow().keys();
         for key in acceptors {
             let acceptor = self.acceptors.borrow().get(key).cloned();
-            acceptor.iter().for_each(|acceptor| acceptor.close(self));
+            if let Some(acceptor) = acceptor {
+                acceptor.close(self);
+            }
         }
         let streams = self.streams.borrow().keys();
         for key in streams {
             let stream = self.streams.borrow().get(key).cloned();
-            stream.iter().for_each(|stream| stream.close(self));
+            if let Some(stream) = stream {
+                stream.close(self);
+            }
         }
         drain(&self.crowded, |_| {});
         let deadline = Instant::now() + END_WAIT;

@@ -58,6 +58,6 @@ impl fmt::Debug for AlignedBuffer {
         formatter
             .debug_struct("AlignedBuffer")
             .field("len", &self.layout.size())
-            .finish()
+            .finish_non_exhaustive()
     }
 }

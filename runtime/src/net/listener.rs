@@ -57,7 +57,7 @@ pub struct Listener {
 }
 
 impl Listener {
-    pub(crate) fn bind(address: SocketAddr, config: &ListenerConfig) -> io::Result<Self> {
+    pub(crate) fn bind(address: SocketAddr, config: ListenerConfig) -> io::Result<Self> {
         let family = if address.is_ipv4() {
             AddressFamily::Inet
         } else {
@@ -70,7 +70,7 @@ impl Listener {
         Self::adopt(TcpListener::from(fd), config)
     }
 
-    pub(crate) fn adopt(listener: TcpListener, config: &ListenerConfig) -> io::Result<Self> {
+    pub(crate) fn adopt(listener: TcpListener, config: ListenerConfig) -> io::Result<Self> {
         let address = listener.local_addr()?;
         // The ring waits by itself; a non-blocking socket would make it give up instead.
         listener.set_nonblocking(false)?;

@@ -196,6 +196,6 @@ impl fmt::Debug for Received {
             .debug_struct("Received")
             .field("len", &self.len)
             .field("lent", &self.is_lent())
-            .finish()
+            .finish_non_exhaustive()
     }
 }

@@ -67,12 +67,7 @@ impl Acceptor {
             .flags(libc::SOCK_CLOEXEC)
             .build();
         // SAFETY: a multishot accept names no memory, and the socket stays open until its last completion.
-        unsafe {
-            reactor
-                .ring
-                .borrow_mut()
-                .push(&entry.user_data(self.token().pack()))
-        };
+        unsafe { reactor.push(entry, self.token()) };
     }
 
     pub(super) fn on_accept(self: &Rc<Self>, reactor: &Reactor, completion: &cqueue::Entry) {
@@ -115,7 +110,7 @@ impl Acceptor {
     /// Stops accepting. The socket is closed after the last completion.
     pub(crate) fn close(&self, reactor: &Reactor) {
         match self.state.replace(State::Closing) {
-            State::Armed => reactor.ring.borrow_mut().cancel(self.token()),
+            State::Armed => reactor.cancel(self.token()),
             State::BackingOff => drop(reactor.acceptors.borrow_mut().remove(self.key)),
             State::Closing => {}
         }

@@ -46,7 +46,7 @@ pub(crate) unsafe fn submit<R: 'static>(
     });
     let token = Token::new(Kind::Operation, key);
     // SAFETY: the resource stays boxed in the table until the completion, the rest is the caller's promise.
-    unsafe { reactor.ring.borrow_mut().push(&entry.user_data(token.pack())) };
+    unsafe { reactor.push(entry, token) };
     OperationFuture {
         key: Some(key),
         _resource: PhantomData,
@@ -134,7 +134,7 @@ impl<R> Drop for OperationFuture<R> {
             } else {
                 operation.state = State::Abandoned;
                 drop(operations);
-                reactor.ring.borrow_mut().cancel(Token::new(Kind::Operation, key));
+                reactor.cancel(Token::new(Kind::Operation, key));
             }
         });
     }

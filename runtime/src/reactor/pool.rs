@@ -64,7 +64,7 @@ impl Pool {
         unsafe {
             ring.io_uring()
                 .submitter()
-                .register_buf_ring_with_flags(address, buffers, GROUP, 0)?
+                .register_buf_ring_with_flags(address, buffers, GROUP, 0)?;
         };
         for buffer in 0..buffers {
             pool.provide(buffer);
@@ -140,7 +140,7 @@ impl Pool {
         // concurrently, hence the atomic.
         unsafe {
             AtomicU16::from_ptr(BufRingEntry::tail(entries.as_ptr()).cast_mut())
-                .store(tail, Ordering::Release)
+                .store(tail, Ordering::Release);
         };
     }
 }

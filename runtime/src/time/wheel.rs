@@ -228,14 +228,13 @@ impl Wheel {
         if let Some(node) = next.and_then(|next| self.nodes.get_mut(next)) {
             node.previous = previous;
         }
-        match previous.and_then(|previous| self.nodes.get_mut(previous)) {
-            Some(node) => node.next = next,
-            None => {
-                self.levels[level].heads[slot] = next;
-                if next.is_none() {
-                    self.levels[level].occupied &= !(1 << slot);
-                }
-            }
+        if let Some(node) = previous.and_then(|previous| self.nodes.get_mut(previous)) {
+            node.next = next;
+            return;
+        }
+        self.levels[level].heads[slot] = next;
+        if next.is_none() {
+            self.levels[level].occupied &= !(1 << slot);
         }
     }
 }
@@ -244,7 +243,7 @@ impl Wheel {
 fn level_of(elapsed: u64, tick: u64) -> usize {
     let differing = (elapsed ^ tick) | (SLOTS as u64 - 1);
     let highest = u64::BITS - 1 - differing.leading_zeros();
-    (highest / SLOT_BITS).min(LEVELS as u32 - 1) as usize
+    ((highest / SLOT_BITS) as usize).min(LEVELS - 1)
 }
 
 fn slot_of(tick: u64, level: usize) -> usize {
@@ -356,7 +355,7 @@ mod tests {
     fn an_hour_costs_few_wake_ups() {
         let start = Instant::now();
         let mut wheel = Wheel::new(start);
-        let entry = wheel.arm(start + Duration::from_secs(3600));
+        let entry = wheel.arm(start + Duration::from_hours(1));
         let mut wake_ups = 0;
         while let Some(next) = wheel.next_deadline() {
             wheel.expire(next, drop);

@@ -104,7 +104,7 @@ fn a_core_whose_main_panics_says_so() {
     let cores = spawn_cores(&config(), |_| async { panic!("by intent") }).unwrap();
     match cores.join() {
         Err(CoreError::Main { core: 0, source }) => {
-            assert_eq!(source.to_string(), "the task panicked: by intent")
+            assert_eq!(source.to_string(), "the task panicked: by intent");
         }
         other => panic!("{other:?}"),
     }
@@ -144,7 +144,7 @@ fn an_idle_core_makes_no_wake_ups() {
                 let held = Rc::clone(&held);
                 task::spawn(async move {
                     // A session that waits for its client with an idle time-out.
-                    let deadline = time::now() + Duration::from_secs(3600);
+                    let deadline = time::now() + Duration::from_hours(1);
                     let _ = time::timeout(deadline, socket.receive()).await;
                     held.borrow_mut().push(socket);
                 });

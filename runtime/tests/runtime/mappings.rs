@@ -43,17 +43,17 @@ fn nothing_outside_of_it_is_touched() {
         ("write behind", |mapping| mapping.write_at(4090, &[0; 7])),
         ("read behind", |mapping| mapping.read_at(4096, &mut [0])),
         ("overflowing offset", |mapping| {
-            mapping.write_at(usize::MAX, &[0; 2])
+            mapping.write_at(usize::MAX, &[0; 2]);
         }),
         ("zero behind", |mapping| mapping.zero(1, 4096)),
         ("word behind", |mapping| {
-            assert_eq!(mapping.load_u64(4096, Ordering::Relaxed), 0)
+            assert_eq!(mapping.load_u64(4096, Ordering::Relaxed), 0);
         }),
         ("unaligned word", |mapping| {
-            mapping.store_u32(2, 0, Ordering::Relaxed)
+            mapping.store_u32(2, 0, Ordering::Relaxed);
         }),
         ("unaligned long word", |mapping| {
-            mapping.store_u64(4, 0, Ordering::Relaxed)
+            mapping.store_u64(4, 0, Ordering::Relaxed);
         }),
     ];
     let folder = tempfile::tempdir().unwrap();

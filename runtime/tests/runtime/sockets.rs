@@ -277,11 +277,8 @@ fn connecting_fails_with_a_reason() {
 
         // A full backlog: the handshake never ends.
         let full = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        // SAFETY: listen on our own listening socket only shortens its backlog.
-        assert_eq!(
-            unsafe { libc::listen(std::os::fd::AsRawFd::as_raw_fd(&full), 0) },
-            0
-        );
+        // Listening again shortens the backlog.
+        nix::sys::socket::listen(&full, nix::sys::socket::Backlog::new(0).unwrap()).unwrap();
         let address = full.local_addr().unwrap();
         let mut held = Vec::new();
         let error = loop {
@@ -305,7 +302,7 @@ fn hangup_is_seen_before_the_bytes_are_taken() {
     on_core(|core| async move {
         let listener = listen(&core);
         let peer = client(listener.local_address(), |mut stream| {
-            stream.write_all(b"last words").unwrap()
+            stream.write_all(b"last words").unwrap();
         });
         let socket = core.accept().await.unwrap().socket;
         poll_fn(|context| socket.poll_hangup(context)).await;

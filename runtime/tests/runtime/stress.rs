@@ -248,11 +248,11 @@ fn a_core_ends_with_everything_in_flight() {
             let socket = core.accept().await.unwrap().socket;
             task::spawn(async move {
                 socket.send(pattern(8_000_000, 2));
-                time::sleep(Duration::from_secs(3600)).await;
+                time::sleep(Duration::from_hours(1)).await;
             });
         }
         task::spawn(async move {
-            let deadline = time::now() + Duration::from_secs(3600);
+            let deadline = time::now() + Duration::from_hours(1);
             let _ = sluice_runtime::net::connect((std::net::Ipv4Addr::new(127, 9, 9, 9), 9).into(), deadline)
                 .await;
         });

@@ -149,7 +149,7 @@ fn tasks_started_while_a_core_ends_are_ended_too() {
         impl Drop for Respawn {
             fn drop(&mut self) {
                 if self.0 > 0 {
-                    let next = Respawn(self.0 - 1);
+                    let next = Self(self.0 - 1);
                     task::spawn(async move {
                         let _next = next;
                         pending::<()>().await;

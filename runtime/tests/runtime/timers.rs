@@ -39,7 +39,7 @@ fn a_timer_can_be_moved_and_cleared() {
     on_core(|_| async {
         let mut timer = Timer::new();
         let begun = time::precise_now();
-        timer.set(begun + Duration::from_secs(3600));
+        timer.set(begun + Duration::from_hours(1));
         timer.set(begun + Duration::from_millis(10));
         assert_eq!(timer.deadline(), Some(begun + Duration::from_millis(10)));
         poll_fn(|context| timer.poll_expired(context)).await;
@@ -72,8 +72,8 @@ fn a_timeout_drops_what_it_waited_for() {
         let held = Rc::new(());
         let inside = Rc::clone(&held);
         let waited = time::timeout(time::now() + Duration::from_millis(5), async move {
-            let _inside = inside;
             pending::<()>().await;
+            drop(inside);
         });
         assert_eq!(waited.await, Err(Elapsed));
         assert_eq!(Rc::strong_count(&held), 1);

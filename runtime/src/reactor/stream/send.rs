@@ -1,0 +1,251 @@
+//! Sending: one operation at a time, tried during its submission and waiting for room only if it must.
+
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use io_uring::{opcode, squeue, types};
+use nix::sys::socket::{Shutdown, shutdown};
+
+use super::{Inner, Phase, Sending, Stream};
+use crate::net::{IoError, IoOperation, Outgoing};
+use crate::reactor::Reactor;
+use crate::reactor::gather::GATHER_MAX;
+use crate::reactor::token::{Kind, Token};
+use crate::task::store_waker;
+
+/// A single send asks for no more than this.
+const SEND_BYTES_MAX: usize = 1 << 30;
+
+impl Inner {
+    /// Takes sent bytes off the queue; buffers that are done go back.
+    fn sent(&mut self, mut bytes: usize) {
+        self.unsent -= bytes;
+        while bytes > 0 {
+            let Some(front) = self.outgoing.front() else {
+                return;
+            };
+            let left = front.len() - self.front_sent;
+            if bytes < left {
+                self.front_sent += bytes;
+                return;
+            }
+            bytes -= left;
+            self.front_sent = 0;
+            self.outgoing.pop_front();
+        }
+    }
+
+    /// Drops what is not sent. Nothing may be in flight.
+    fn discard_outgoing(&mut self) {
+        debug_assert_eq!(self.sending, Sending::Idle);
+        self.outgoing.clear();
+        self.front_sent = 0;
+        self.unsent = 0;
+    }
+
+    fn take_drained_waker(&mut self) -> Option<Waker> {
+        if self.unsent <= self.drained_below || self.send_error.is_some() {
+            self.drained_waker.take()
+        } else {
+            None
+        }
+    }
+}
+
+impl Stream {
+    /// Queues bytes. They go out at the end of this turn of the core.
+    #[inline]
+    pub(crate) fn send(self: &Rc<Self>, reactor: &Reactor, mut outgoing: Outgoing) {
+        let len = outgoing.len();
+        let mut inner = self.inner.borrow_mut();
+        if len == 0 || inner.phase != Phase::Open || inner.send_error.is_some() {
+            return;
+        }
+        inner.unsent += len;
+        if inner.sending == Sending::Stalled && reactor.pool.is_scarce() {
+            outgoing.detach();
+        }
+        let outgoing = match (inner.sending, inner.outgoing.back_mut(), outgoing) {
+            (Sending::Idle, Some(Outgoing::Received(last)), Outgoing::Received(next)) => {
+                match last.try_join(next) {
+                    Ok(()) => return,
+                    Err(next) => Outgoing::Received(next),
+                }
+            }
+            (_, _, outgoing) => outgoing,
+        };
+        inner.outgoing.push_back(outgoing);
+        if inner.sending == Sending::Idle {
+            self.list_for_flush(reactor, &mut inner);
+        }
+    }
+
+    fn list_for_flush(self: &Rc<Self>, reactor: &Reactor, inner: &mut Inner) {
+        if !inner.flush_listed {
+            inner.flush_listed = true;
+            reactor.unflushed.borrow_mut().push(Rc::clone(self));
+        }
+    }
+
+    /// Submits a send of everything that is queued, to be carried out during the submission.
+    pub(in crate::reactor) fn flush(self: &Rc<Self>, reactor: &Reactor) {
+        let mut inner = self.inner.borrow_mut();
+        inner.flush_listed = false;
+        if inner.sending != Sending::Idle {
+            return;
+        }
+        if inner.outgoing.is_empty() {
+            self.after_sending(reactor, &mut inner);
+            return;
+        }
+        let bytes = self.submit_send(reactor, &mut inner, Kind::SendNow);
+        inner.sending = Sending::Now { bytes };
+        reactor.sent_now.borrow_mut().push(Rc::clone(self));
+        if inner.drained_waker.is_some() || inner.phase != Phase::Open || bytes < inner.unsent {
+            reactor.send_awaited.set(true);
+        }
+    }
+
+    /// Returns how many bytes are asked for.
+    fn submit_send(&self, reactor: &Reactor, inner: &mut Inner, kind: Kind) -> usize {
+        let now = kind == Kind::SendNow;
+        let flags = libc::MSG_NOSIGNAL | libc::MSG_WAITALL | if now { libc::MSG_DONTWAIT } else { 0 };
+        let (entry, bytes) = if inner.outgoing.len() == 1 {
+            let bytes = &inner.outgoing[0].as_slice()[inner.front_sent..];
+            let len = bytes.len().min(SEND_BYTES_MAX);
+            let wanted = u32::try_from(len).unwrap_or(u32::MAX);
+            (
+                opcode::Send::new(types::Fd(self.fd), bytes.as_ptr(), wanted)
+                    .flags(flags)
+                    .build(),
+                len,
+            )
+        } else {
+            let mut gather = reactor.gathers.borrow_mut().pop().unwrap_or_default();
+            let items = inner.outgoing.iter().take(GATHER_MAX).map(Outgoing::as_slice);
+            let len = gather.fill(items, inner.front_sent);
+            let entry = opcode::SendMsg::new(types::Fd(self.fd), gather.header());
+            inner.gather = Some(gather);
+            (entry.flags(flags.cast_unsigned()).build(), len)
+        };
+        let entry = entry.user_data(Token::new(kind, self.key).pack());
+        let entry = if now {
+            entry.flags(squeue::Flags::SKIP_SUCCESS)
+        } else {
+            entry
+        };
+        // SAFETY: the bytes belong to items of `outgoing`, which stay there until this send is over, as does the
+        // gather list; the stream itself stays in the reactor's table that long.
+        unsafe { reactor.ring.borrow_mut().push(&entry) };
+        bytes
+    }
+
+    fn recycle_gather(reactor: &Reactor, inner: &mut Inner) {
+        if let Some(gather) = inner.gather.take() {
+            reactor.gathers.borrow_mut().push(gather);
+        }
+    }
+
+    /// Everything was submitted and reaped, and no completion told of a failure: it is sent.
+    pub(in crate::reactor) fn on_sent_now(self: &Rc<Self>, reactor: &Reactor) {
+        let mut inner = self.inner.borrow_mut();
+        let Sending::Now { bytes } = inner.sending else {
+            return;
+        };
+        Self::recycle_gather(reactor, &mut inner);
+        inner.sending = Sending::Idle;
+        reactor.stats.bytes_sent.add(bytes);
+        inner.sent(bytes);
+        self.after_sending(reactor, &mut inner);
+        let waker = inner.take_drained_waker();
+        drop(inner);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// A send completed: one that fell short during its submission, or one that waited for room.
+    pub(in crate::reactor) fn on_send(self: &Rc<Self>, reactor: &Reactor, kind: Kind, result: i32) {
+        let mut inner = self.inner.borrow_mut();
+        if inner.sending == Sending::Idle {
+            return;
+        }
+        Self::recycle_gather(reactor, &mut inner);
+        inner.sending = Sending::Idle;
+        match usize::try_from(result) {
+            Ok(bytes) => {
+                reactor.stats.bytes_sent.add(bytes);
+                inner.sent(bytes);
+            }
+            Err(_) if matches!(-result, libc::EAGAIN | libc::EINTR) => {}
+            Err(_) => {
+                inner.send_error = Some(IoError::from_result(IoOperation::Send, result));
+                inner.discard_outgoing();
+            }
+        }
+        let stalled = kind == Kind::SendNow && !inner.outgoing.is_empty();
+        if stalled && inner.phase == Phase::Closing {
+            inner.discard_outgoing();
+        } else if stalled {
+            reactor.stats.sends_stalled.increment();
+            if reactor.pool.is_scarce() {
+                inner.outgoing.iter_mut().for_each(Outgoing::detach);
+            }
+            self.submit_send(reactor, &mut inner, Kind::SendWhenRoom);
+            inner.sending = Sending::Stalled;
+        }
+        self.after_sending(reactor, &mut inner);
+        let waker = inner.take_drained_waker();
+        let hangup = if inner.send_error.is_some() {
+            inner.hangup_waker.take()
+        } else {
+            None
+        };
+        drop(inner);
+        for waker in [waker, hangup].into_iter().flatten() {
+            waker.wake();
+        }
+    }
+
+    fn after_sending(self: &Rc<Self>, reactor: &Reactor, inner: &mut Inner) {
+        if inner.sending != Sending::Idle {
+            return;
+        }
+        if !inner.outgoing.is_empty() {
+            self.list_for_flush(reactor, inner);
+        } else if inner.phase == Phase::ShuttingDown {
+            inner.phase = Phase::ShutDown;
+            // A peer that is gone already needs no farewell.
+            let _ = shutdown(self.fd, Shutdown::Write);
+        } else if inner.phase == Phase::Closing {
+            self.close_if_quiet(reactor, inner);
+        }
+    }
+
+    #[inline]
+    pub(crate) fn queued(&self) -> usize {
+        self.inner.borrow().unsent
+    }
+
+    #[inline]
+    pub(crate) fn poll_drained(&self, context: &Context<'_>, below: usize) -> Poll<Result<(), IoError>> {
+        let mut inner = self.inner.borrow_mut();
+        if let Some(error) = inner.send_error {
+            return Poll::Ready(Err(error));
+        }
+        if inner.unsent <= below {
+            return Poll::Ready(Ok(()));
+        }
+        inner.drained_below = below;
+        store_waker(&mut inner.drained_waker, context);
+        Poll::Pending
+    }
+
+    pub(crate) fn shutdown_write(self: &Rc<Self>, reactor: &Reactor) {
+        let mut inner = self.inner.borrow_mut();
+        if inner.phase == Phase::Open {
+            inner.phase = Phase::ShuttingDown;
+            self.after_sending(reactor, &mut inner);
+        }
+    }
+}
