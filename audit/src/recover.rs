@@ -11,7 +11,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::folder::{ChainFiles, Folder};
@@ -45,10 +45,11 @@ pub struct Recovered {
 }
 
 /// Something out of the ordinary that recovery met.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecoveryNote {
     /// A half-done write was cut off a segment; its records were in the ring.
+    #[error("{}: an unfinished write at {offset} was removed, the ring had its records", path.display())]
     TornWrite {
         /// The segment.
         path: PathBuf,
@@ -56,6 +57,7 @@ pub enum RecoveryNote {
         offset: u64,
     },
     /// A segment is damaged at its end in a way that a process's death does not explain; it was left as it is.
+    #[error("{}: damaged at {offset} and left as it is; the log goes on in the next segment", path.display())]
     DamagedSegment {
         /// The segment.
         path: PathBuf,
@@ -63,11 +65,13 @@ pub enum RecoveryNote {
         offset: u64,
     },
     /// A ring ends in damage, so records after the last that was recovered may be lost; it was kept under this name.
+    #[error("{}: a ring that could not be read to its end is kept here; its last records may be lost", path.display())]
     DamagedRing {
         /// Its new name.
         path: PathBuf,
     },
     /// Records are missing between segments and ring, as after a power cut.
+    #[error("{chain}: records {first} to {last} are lost")]
     RecordsLost {
         /// Whose.
         chain: ChainId,
@@ -337,6 +341,7 @@ impl Writer<'_> {
                 let path = self.chain.segment_path(self.dir, flush.number);
                 OpenOptions::new()
                     .write(true)
+                    .mode(0o600)
                     .create(flush.creates)
                     .truncate(flush.creates)
                     .open(path)?

@@ -188,6 +188,7 @@ struct ChainCheck<'a> {
     /// What the next flush or header follows.
     hash: Hash,
     next_sequence: u64,
+    /// Whether a seal was seen; what a core still had to say after it needs no other.
     sealed: bool,
     report: &'a mut Report,
 }
@@ -355,7 +356,6 @@ impl ChainCheck<'_> {
         let expected = self.next_sequence;
         self.next_sequence = sequence.saturating_add(1);
         self.report.records += 1;
-        self.sealed = false;
         let body = match record::decode(bytes) {
             Ok((_, record, _)) => record.body,
             Err(error) => return self.problem(path, offset, ProblemKind::Record { sequence, error }),

@@ -195,6 +195,18 @@ fn segment(files: &mut Files, number: u32) -> &mut Vec<u8> {
 }
 
 #[test]
+fn a_core_may_have_something_to_say_after_its_seal() {
+    let data = data_folder();
+    let mut core = Core::start(CHAIN);
+    core.start_session(1, "agent", "orders");
+    core.seal();
+    core.end_session(1);
+    core.flush();
+    Files::of(CHAIN, &core).place(data.path(), false);
+    assert!(problems(data.path()).is_empty());
+}
+
+#[test]
 fn a_removed_ring_is_found() {
     let data = data_folder();
     let mut core = Core::start(CHAIN);
