@@ -1,4 +1,4 @@
-//! Tokens of OpenID Connect issuers, verified against the issuers' published keys.
+//! Tokens of OIDC issuers, verified against the issuers' published keys.
 //!
 //! JWT (RFC 7519), JWS compact form (RFC 7515) and JWK sets (RFC 7517), with the advice of RFC 8725. The
 //! unverified `iss` chooses the configured issuer and nothing else is believed before the signature holds: the

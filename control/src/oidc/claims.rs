@@ -73,7 +73,7 @@ fn check_times(claims: &Map<String, Value>, leeway_s: u64, now_s: u64) -> Result
     Ok(expires_at_s)
 }
 
-/// A NumericDate, in whole seconds.
+/// A time (`NumericDate`), in whole seconds.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // The range was checked.
 fn time(claims: &Map<String, Value>, claim: &str) -> Result<Option<u64>, TokenError> {
     let Some(value) = claims.get(claim) else {

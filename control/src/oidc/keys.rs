@@ -157,7 +157,7 @@ impl Key {
                 .and_then(|part| URL_SAFE_NO_PAD.decode(part).ok())
                 .ok_or(Unusable::Malformed)
         };
-        let (kind, decoding) = match (text("kty"), text("crv")) {
+        let (family, decoding) = match (text("kty"), text("crv")) {
             (Some("RSA"), _) => (Kind::Rsa, rsa(&part("n")?, &part("e")?)?),
             (Some("EC"), Some("P-256")) => (Kind::P256, point(&part("x")?, &part("y")?, 32)?),
             (Some("EC"), Some("P-384")) => (Kind::P384, point(&part("x")?, &part("y")?, 48)?),
@@ -168,14 +168,14 @@ impl Key {
         let algorithm = match key.get("alg") {
             None => None,
             Some(Value::String(name)) => {
-                let own = Algorithm::from_name(name).filter(|algorithm| kind.verifies(*algorithm));
+                let own = Algorithm::from_name(name).filter(|algorithm| family.verifies(*algorithm));
                 Some(own.ok_or(Unusable::OtherAlgorithm)?)
             }
             Some(_) => return Err(Unusable::Malformed),
         };
         Ok(Self {
             kid,
-            kind,
+            kind: family,
             algorithm,
             decoding,
         })

@@ -23,7 +23,7 @@ pub struct RefreshTimes {
 impl Default for RefreshTimes {
     fn default() -> Self {
         Self {
-            interval: Duration::from_secs(300),
+            interval: Duration::from_mins(5),
             attempt_interval_min: Duration::from_secs(5),
             retry: Duration::from_secs(10),
         }
