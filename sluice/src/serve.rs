@@ -81,18 +81,20 @@ impl Gateway {
             .map(|listener| listener.name.clone())
             .collect();
         let drain_timeout = settings.limits.drain_timeout;
-        let running =
-            sluice_dataplane::start(settings).map_err(|error| Failure::other("cannot start", error))?;
-        let running = Arc::new(running);
+        // First, so that the keys of issuers are there when the first token comes.
         let control = Control::start(ControlSettings {
             metrics_address,
             data,
             verifier,
         })
-        .map_err(|error| {
-            running.stop();
-            Failure::other("cannot start", error)
-        })?;
+        .map_err(|error| Failure::other("cannot start", error))?;
+        let running = match sluice_dataplane::start(settings) {
+            Ok(running) => Arc::new(running),
+            Err(error) => {
+                control.stop();
+                return Err(Failure::other("cannot start", error));
+            }
+        };
         if let Some(address) = control.metrics_address() {
             tracing::info!(%address, "metrics");
         }
