@@ -25,10 +25,10 @@
 //! | class | a hit is | right beside it may not be |
 //! |---|---|---|
 //! | `email` | a local part of up to 128 bytes, `@`, a domain with two letters behind a dot | what belongs to either: longest match |
-//! | `payment_card` | 13 to 19 digits with single spaces or dashes, an issuer's prefix and length, Luhn's digit | digits; letters on both sides; `digit.` before |
+//! | `payment_card` | 13 to 19 digits with single spaces or single dashes, an issuer's prefix and length, Luhn's digit | digits; letters on both sides; hexadecimal letters, if separated; `digit.` before |
 //! | `us_ssn` | `ddd-dd-dddd` that can have been issued | digits |
 //! | `ipv4` | four numbers up to 255 with dots | digits |
-//! | `iban` | country, check digits, structure, remainder; in fours or not, capitals or not | anything may |
+//! | `iban` | country, check digits, structure, remainder; in fours or not, capitals or not | letters or digits on both sides |
 //! | `aws_key` | `AKIA` or `ASIA` and 16 capitals or digits | anything may |
 //! | `github_token` | `gh?_` and 36 or more, `github_pat_` and 22 or more letters, digits, `_` | anything may; longest match |
 //! | `jwt` | `eyJ...` of 16 to 8,192 base64url characters, a dot, and all base64url and dots that follow | anything may; longest match |

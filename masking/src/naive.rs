@@ -168,6 +168,7 @@ fn is_card(value: &[u8], hit: &Range<usize>) -> bool {
             .any(|pair| separator(pair[0]) && separator(pair[1]))
         || separator(text[0])
         || separator(text[text.len() - 1])
+        || text.contains(&b' ') && text.contains(&b'-')
         || !not_within_digits(value, hit)
     {
         return false;
@@ -177,7 +178,10 @@ fn is_card(value: &[u8], hit: &Range<usize>) -> bool {
     let is_fraction = before(value, hit.start) == Some(b'.')
         && hit.start >= 2
         && is(before(value, hit.start - 1), u8::is_ascii_digit);
-    if in_a_word || is_fraction {
+    let hex_letter = |byte: &u8| matches!(byte, b'a'..=b'f' | b'A'..=b'F');
+    let in_a_uuid = text.iter().any(|byte| separator(*byte))
+        && (is(before(value, hit.start), hex_letter) || is(byte(value, hit.end), hex_letter));
+    if in_a_word || in_a_uuid || is_fraction {
         return false;
     }
     let digits: Vec<u32> = text
@@ -284,7 +288,9 @@ fn iban_from(value: &[u8], start: usize) -> Option<Range<usize>> {
             (remainder * 100 + u32::from(character - b'A') + 10) % 97
         }
     });
-    (remainder == 1).then_some(start..end)
+    let in_a_word = is(before(value, start), u8::is_ascii_alphanumeric)
+        && is(byte(value, end), u8::is_ascii_alphanumeric);
+    (remainder == 1 && !in_a_word).then_some(start..end)
 }
 
 fn aws_key_from(value: &[u8], start: usize) -> Option<Range<usize>> {

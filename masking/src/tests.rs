@@ -73,7 +73,11 @@ const CASES: &[(Class, &str, &str)] = &[
     (Class::PaymentCard, "plain", "[4111111111111111]"),
     (Class::PaymentCard, "spaces", "card [4111 1111 1111 1111] thanks"),
     (Class::PaymentCard, "dashes", "[4111-1111-1111-1111]"),
-    (Class::PaymentCard, "mixed", "[4-1-1-1 1-1-1-1 1-1-1-1 1-1-1-1]"),
+    (
+        Class::PaymentCard,
+        "any groups, one kind of separator",
+        "[4-1-1-1-1-1-1-1-1-1-1-1-1-1-1-1] 4111-1111 1111-1111",
+    ),
     (
         Class::PaymentCard,
         "two separators",
@@ -135,6 +139,21 @@ const CASES: &[(Class, &str, &str)] = &[
     ),
     (
         Class::PaymentCard,
+        "UUIDs and hashes",
+        "fcd50764-1523-4603-ae38-f0a76250e18a 4111-1111-1111-1111f b4111 1111 1111 1111",
+    ),
+    (
+        Class::PaymentCard,
+        "two phone numbers",
+        "364-365-4697 316-563-2392",
+    ),
+    (
+        Class::PaymentCard,
+        "separated beside another letter",
+        "\\n[4111 1111 1111 1111], [4111 1111 1111 1111]x",
+    ),
+    (
+        Class::PaymentCard,
         "in words with underscores",
         "card_[4111111111111111]_x",
     ),
@@ -184,7 +203,11 @@ const CASES: &[(Class, &str, &str)] = &[
     (Class::Iban, "no such country", "ZZ89370400440532013000"),
     (Class::Iban, "wrong structure", "DE8937040044053201300X"),
     (Class::Iban, "too short", "DE8937040044053201300"),
-    (Class::Iban, "within letters", "\\n[DE89370400440532013000]EUR"),
+    (
+        Class::Iban,
+        "within letters",
+        "\\n[DE89370400440532013000] [DE89370400440532013000]EUR xDE89370400440532013000y",
+    ),
     (Class::AwsKey, "plain", "key=[AKIAIOSFODNN7EXAMPLE]"),
     (
         Class::AwsKey,

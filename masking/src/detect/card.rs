@@ -1,10 +1,12 @@
 //! Payment card numbers.
 //!
-//! A hit has 13 to 19 digits, between any two of which one space or dash may stand; its first four digits and its
-//! length are an issuer's, its last digit is right by Luhn. It starts and ends where a run of digits does, so a long
-//! number without separators is never cut into cards, but a date before a card or a check number after it hides
-//! nothing. A number with letters on *both* sides is part of an identifier, digits after `digit.` are a fraction:
-//! neither is a card.
+//! A hit has 13 to 19 digits, between any two of which a space may stand, or between any two a dash; its first four
+//! digits and its length are an issuer's, its last digit is right by Luhn. It starts and ends where a run of digits
+//! does, so a long number without separators is never cut into cards, but a date before a card or a check number
+//! after it hides nothing.
+//!
+//! Three things look like cards often enough to be left alone: digits with letters on *both* sides (identifiers),
+//! separated digits with a hexadecimal letter on either (UUIDs), and digits after `digit.` (fractions).
 
 use std::ops::{Range, RangeInclusive};
 
@@ -62,33 +64,35 @@ pub(crate) fn find(view: &View<'_>, at: usize, digits_end: &mut usize) -> Option
     if end - at > DIGITS_MAX {
         return None;
     }
-    let has_letter_behind = view.byte(end).is_some_and(|byte| byte.is_ascii_alphabetic());
-    let start = first_start(view.text_before(end), has_letter_behind)?;
+    let behind = view.byte(end);
+    let start = first_start(view.text_before(end), behind)?;
     Some(view.start() + start..end)
 }
 
 /// Where the longest card begins that ends where the text does.
 ///
 /// All cards with the same end overlap, so the longest is all that is masked and counted.
-fn first_start(text: &[u8], has_letter_behind: bool) -> Option<usize> {
+fn first_start(text: &[u8], behind: Option<u8>) -> Option<usize> {
     let mut longest = None;
     let mut sum = 0;
     let mut digits = 0;
+    let mut separator = None;
     let mut before = text;
     loop {
         digits += take_digits(&mut before, digits, &mut sum);
         if digits > DIGITS_MAX {
             return longest;
         }
-        if digits >= DIGITS_MIN && sum.is_multiple_of(10) && is_card(text, before, digits, has_letter_behind)
-        {
+        if digits >= DIGITS_MIN && sum.is_multiple_of(10) && is_card(text, before, digits, behind) {
             longest = Some(before.len());
         }
-        let [head @ .., b' ' | b'-'] = before else {
+        let [head @ .., b'0'..=b'9', new @ (b' ' | b'-')] = before else {
             return longest;
         };
-        let [.., b'0'..=b'9'] = head else { return longest };
-        before = head;
+        if *separator.get_or_insert(*new) != *new {
+            return longest;
+        }
+        before = &before[..=head.len()];
     }
 }
 
@@ -153,18 +157,22 @@ const _: () = assert!((DIGITS_MAX + 1) * 9 <= u8::MAX as usize, "Luhn's sum fits
 ///
 /// Not inlined: where nine of ten sums are wrong, the loop around it is all that counts.
 #[inline(never)]
-fn is_card(text: &[u8], before: &[u8], digits: usize, has_letter_behind: bool) -> bool {
-    let may_start = match before {
-        [.., b'0'..=b'9', b'.'] => false,
-        [.., byte] => !(has_letter_behind && byte.is_ascii_alphabetic()),
-        [] => true,
-    };
-    let prefix = text[before.len()..]
+fn is_card(text: &[u8], before: &[u8], digits: usize, behind: Option<u8>) -> bool {
+    let card = &text[before.len()..];
+    let is_separated = card.len() > digits;
+    let ahead = before.last().copied();
+    let is_letter = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphabetic());
+    let is_hexadecimal =
+        |byte: Option<u8>| is_letter(byte) && byte.is_some_and(|byte| byte.is_ascii_hexdigit());
+    let is_identifier = is_letter(ahead) && is_letter(behind)
+        || is_separated && (is_hexadecimal(ahead) || is_hexadecimal(behind));
+    let is_fraction = matches!(before, [.., b'0'..=b'9', b'.']);
+    let prefix = card
         .iter()
         .filter(|byte| byte.is_ascii_digit())
         .take(4)
         .fold(0, |prefix, digit| prefix * 10 + usize::from(digit - b'0'));
-    may_start && LENGTHS[prefix] >> (digits - DIGITS_MIN) & 1 == 1
+    !is_identifier && !is_fraction && LENGTHS[prefix] >> (digits - DIGITS_MIN) & 1 == 1
 }
 
 /// [`ISSUERS`] by the first four digits: a bit for each length, that for [`DIGITS_MIN`] lowest.

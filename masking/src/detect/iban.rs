@@ -1,8 +1,8 @@
 //! International bank account numbers (ISO 13616).
 //!
 //! A hit is a country's code, two check digits and the rest of the country's structure, in capitals or small letters,
-//! with a space or dash after any four characters or without, whose remainder by 97 is 1. What stands around it does
-//! not matter: structure, length and remainder are enough.
+//! with a space or dash after any four characters or without, whose remainder by 97 is 1. With letters or digits on
+//! *both* sides it is part of an identifier, as in one of some thousand hashes; on one side they do not matter.
 
 use std::ops::Range;
 
@@ -57,7 +57,8 @@ pub(crate) fn find(view: &View<'_>, at: usize) -> Option<Range<usize>> {
     for byte in country.into_iter().chain(check) {
         remainder.push(byte);
     }
-    (remainder.0 % 97 == 1).then_some(start..end)
+    let is_word = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric());
+    (remainder.0 % 97 == 1 && !(is_word(view.byte(end)) && is_word(view.before(start)))).then_some(start..end)
 }
 
 /// Country and check digits.
