@@ -1,1 +1,10 @@
-//! End to end, against real servers and real clients.
+//! Real servers and the gateway for end-to-end tests, each on a private port of loopback, gone when dropped.
+
+mod gateway;
+mod postgres;
+mod process;
+pub mod raw;
+
+pub use gateway::{Gateway, Settings};
+pub use postgres::Postgres;
+pub use process::{Output, python, run, wait_until};

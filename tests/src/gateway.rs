@@ -1,0 +1,302 @@
+//! The gateway in front of a server.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use nix::sys::signal::Signal;
+use tempfile::TempDir;
+
+use crate::postgres::Postgres;
+use crate::process::{Output, Server, free_port, root, run, sluice, wait_until};
+
+/// The local identity's password.
+const PASSWORD: &str = "pencil";
+
+/// How the gateway is configured.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Cedar policies; `None` permits everything.
+    pub policy: Option<String>,
+    /// Whether rows are masked.
+    pub masking: bool,
+    /// Lines of `[connections.shop.masking.columns]`.
+    pub columns: String,
+    /// The listener's `tls`.
+    pub tls: &'static str,
+    /// Cores.
+    pub cores: usize,
+    /// Lines of `[limits]`.
+    pub limits: String,
+    /// More of the configuration, at its end.
+    pub more: String,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            policy: None,
+            masking: true,
+            columns: String::new(),
+            tls: "optional",
+            cores: 1,
+            limits: String::new(),
+            more: String::new(),
+        }
+    }
+}
+
+impl Settings {
+    /// The bundled read-only policy.
+    pub fn read_only() -> Self {
+        let policy = fs::read_to_string(root().join("configs/policies/read-only.cedar")).expect("the bundled policy");
+        Self { policy: Some(policy), ..Self::default() }
+    }
+}
+
+/// A running `sluice serve` in front of a server's database `shop`.
+#[derive(Debug)]
+pub struct Gateway {
+    server: Option<Server>,
+    port: u16,
+    metrics_port: u16,
+    folder: TempDir,
+}
+
+impl Gateway {
+    /// Starts it.
+    pub fn start(postgres: &Postgres, settings: &Settings) -> Self {
+        let folder = tempfile::Builder::new().prefix("sluice-gateway-").tempdir().expect("a temporary folder");
+        fs::create_dir(folder.path().join("data")).expect("a data folder");
+        make_certificate(folder.path());
+        let mut gateway = Self { server: None, port: free_port(), metrics_port: free_port(), folder };
+        gateway.configure(postgres, settings);
+        gateway.launch();
+        gateway
+    }
+
+    /// Its port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its folder, with `sluice.toml`, `policy.cedar`, `gateway.crt` and `data`.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The certificate that clients verify it by.
+    pub fn certificate(&self) -> PathBuf {
+        self.folder.path().join("gateway.crt")
+    }
+
+    /// What it logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    /// The environment by which libpq finds it.
+    pub fn environment(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("PGHOST", "127.0.0.1".to_owned()),
+            ("PGPORT", self.port.to_string()),
+            ("PGUSER", "tester".to_owned()),
+            ("PGPASSWORD", PASSWORD.to_owned()),
+            ("PGDATABASE", "shop".to_owned()),
+            ("PGSSLMODE", "prefer".to_owned()),
+        ]
+    }
+
+    /// A connection string for tokio-postgres.
+    pub fn dsn(&self) -> String {
+        format!("host=127.0.0.1 port={} user=tester password={PASSWORD} dbname=shop", self.port)
+    }
+
+    /// `psql` through it.
+    pub fn psql(&self, arguments: &[&str]) -> Output {
+        run(Command::new("psql").args(["-X", "-q", "-A", "-t"]).args(arguments).envs(self.environment()))
+    }
+
+    /// One SQL string through it, by the simple protocol.
+    pub fn sql(&self, sql: &str) -> Output {
+        self.psql(&["-c", sql])
+    }
+
+    /// A client script of `tests/clients` through it.
+    ///
+    /// # Panics
+    /// When the script fails.
+    pub fn python(&self, script: &str, arguments: &[&str]) -> String {
+        let path = root().join("tests/clients").join(script);
+        let output = run(crate::process::python()
+            .arg(path)
+            .args(arguments)
+            .envs(self.environment())
+            .env("GATEWAY_PID", self.process().to_string()));
+        assert!(output.success, "{script}: {}\n{}\ngateway: {}", output.stdout, output.stderr, self.log());
+        output.stdout
+    }
+
+    /// A sub-command of `sluice` over its data folder.
+    pub fn sluice(&self, arguments: &[&str]) -> Output {
+        run(Command::new(sluice()).args(arguments).arg("--dir").arg(self.folder.path().join("data")))
+    }
+
+    /// Its record, as JSON values.
+    ///
+    /// # Panics
+    /// When it cannot be read.
+    pub fn record(&self) -> Vec<serde_json::Value> {
+        let output = self.sluice(&["audit", "query", "--json"]);
+        assert!(output.success, "{}", output.stderr);
+        let lines = output.stdout.lines();
+        lines.map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}"))).collect()
+    }
+
+    /// Its statements in the record whose text contains a word.
+    pub fn statements(&self, word: &str) -> Vec<serde_json::Value> {
+        let rows = self.record().into_iter();
+        rows.filter(|row| row["kind"] == "statement" && row["text"].as_str().is_some_and(|text| text.contains(word)))
+            .collect()
+    }
+
+    /// One of its metrics, summed over the cores.
+    pub fn metric(&self, name: &str) -> f64 {
+        let url = format!("http://127.0.0.1:{}/metrics", self.metrics_port);
+        let output = run(Command::new("curl").args(["-sf", &url]));
+        let lines = output.stdout.lines().filter(|line| {
+            line.strip_prefix(name).is_some_and(|rest| rest.starts_with('{') || rest.starts_with(' '))
+        });
+        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    }
+
+    /// Its process id.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn process(&self) -> u32 {
+        self.server.as_ref().map(Server::id).expect("the gateway runs")
+    }
+
+    /// Its resident memory.
+    pub fn resident_bytes(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or(0) * 1024
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        if let Some(server) = &self.server {
+            server.signal(signal);
+        }
+    }
+
+    /// Waits for its end.
+    pub fn wait(&mut self) {
+        if let Some(server) = &mut self.server {
+            server.wait();
+        }
+        self.server = None;
+    }
+
+    /// Kills it and starts it again on the same data.
+    pub fn restart(&mut self, signal: Signal) {
+        self.signal(signal);
+        self.wait();
+        self.launch();
+    }
+
+    /// Puts another policy into its file.
+    pub fn write_policy(&self, policy: &str) {
+        fs::write(self.folder.path().join("policy.cedar"), policy).expect("the policy's file");
+    }
+
+    fn configure(&self, postgres: &Postgres, settings: &Settings) {
+        let Settings { policy, masking, columns, tls, cores, limits, more } = settings;
+        let policy = match policy {
+            Some(policy) => {
+                self.write_policy(policy);
+                "file = \"policy.cedar\""
+            }
+            None => "bundled = \"allow-all\"",
+        };
+        let verifier = run(Command::new("sh").arg("-c").arg(format!(
+            "printf '%s' '{PASSWORD}' | '{}' scram-verifier 2>/dev/null",
+            sluice().display()
+        )));
+        let verifier = verifier.stdout.trim();
+        assert!(verifier.starts_with("SCRAM-SHA-256$"), "no verifier: {verifier:?}");
+        let certificates = if *tls == "off" { "" } else { "certificate = \"gateway.crt\"\nkey = \"gateway.key\"" };
+        let mut config = String::new();
+        let _ = write!(
+            config,
+            r#"data = "data"
+cores = {cores}
+
+[listeners.test]
+address = "127.0.0.1:{port}"
+tls = "{tls}"
+{certificates}
+connection = "shop"
+
+[connections.shop]
+host = "127.0.0.1"
+port = {server_port}
+user = "postgres"
+tls = "off"
+database = "shop"
+databases = ["*"]
+
+[connections.shop.masking]
+enabled = {masking}
+
+[connections.shop.masking.columns]
+{columns}
+
+[identities.tester]
+verifier = "{verifier}"
+groups = ["testers"]
+
+[policy]
+{policy}
+
+[limits]
+{limits}
+
+[metrics]
+address = "127.0.0.1:{metrics_port}"
+{more}
+"#,
+            port = self.port,
+            server_port = postgres.port(),
+            metrics_port = self.metrics_port,
+        );
+        fs::write(self.folder.path().join("sluice.toml"), config).expect("the configuration");
+    }
+
+    fn launch(&mut self) {
+        let log = fs::File::options().create(true).append(true).open(self.folder.path().join("log")).expect("a log");
+        let mut command = Command::new(sluice());
+        command
+            .args(["serve", "--config"])
+            .arg(self.folder.path().join("sluice.toml"))
+            .stdout(log.try_clone().expect("a log"))
+            .stderr(log);
+        let mut server = Server::start(&mut command, Signal::SIGTERM);
+        wait_until("sluice", || {
+            assert!(!server.has_ended(), "sluice ended: {}", self.log());
+            TcpStream::connect(("127.0.0.1", self.port)).is_ok()
+        });
+        self.server = Some(server);
+    }
+}
+
+fn make_certificate(folder: &Path) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]);
+    let made = made.expect("a certificate");
+    fs::write(folder.join("gateway.crt"), made.cert.pem()).expect("the certificate's file");
+    fs::write(folder.join("gateway.key"), made.signing_key.serialize_pem()).expect("the key's file");
+}

@@ -1,0 +1,125 @@
+//! Child processes: found, started, awaited, stopped.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// How long a server may take to start or stop on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// What a command printed.
+#[derive(Debug)]
+pub struct Output {
+    /// Whether it exited with zero.
+    pub success: bool,
+    /// Its standard output.
+    pub stdout: String,
+    /// Its standard error.
+    pub stderr: String,
+}
+
+/// Runs a command to its end.
+///
+/// # Panics
+/// When it cannot be started.
+pub fn run(command: &mut Command) -> Output {
+    let output = command.stdin(Stdio::null()).output();
+    let output = output.unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
+    Output {
+        success: output.status.success(),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// The Python with the client libraries of `tests/requirements.txt`.
+pub fn python() -> Command {
+    let path = std::env::var_os("SLUICE_PYTHON").map_or_else(|| root().join("target/venv/bin/python"), PathBuf::from);
+    assert!(path.exists(), "{} is missing: run `make test`, which installs it", path.display());
+    Command::new(path)
+}
+
+/// Waits until a condition holds.
+///
+/// # Panics
+/// When it does not hold in time.
+pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "{what}: not within {PATIENCE:?}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// The repository.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(PathBuf::new, Path::to_owned)
+}
+
+/// The gateway's binary: beside the folder of the running test, unless `SLUICE_BIN` names another.
+pub(crate) fn sluice() -> PathBuf {
+    let path = std::env::var_os("SLUICE_BIN").map_or_else(
+        || {
+            let test = std::env::current_exe().unwrap_or_default();
+            test.parent().and_then(Path::parent).map_or_else(PathBuf::new, |profile| profile.join("sluice"))
+        },
+        PathBuf::from,
+    );
+    assert!(path.exists(), "{} is missing: cargo build -p sluice", path.display());
+    path
+}
+
+/// A port that was free a moment ago.
+pub(crate) fn free_port() -> u16 {
+    let probe = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
+    probe.local_addr().expect("it is bound").port()
+}
+
+/// A server process, killed when dropped.
+#[derive(Debug)]
+pub(crate) struct Server {
+    child: Child,
+    stop: Signal,
+}
+
+impl Server {
+    pub(crate) fn start(command: &mut Command, stop: Signal) -> Self {
+        let child = command.stdin(Stdio::null()).spawn();
+        Self { child: child.unwrap_or_else(|error| panic!("{command:?} does not start: {error}")), stop }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        // It may have ended by itself.
+        let _ = kill(Pid::from_raw(self.child.id().cast_signed()), signal);
+    }
+
+    pub(crate) fn has_ended(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(Some(_)))
+    }
+
+    pub(crate) fn wait(&mut self) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.has_ended() {
+            if Instant::now() > deadline {
+                // It does not end: neither a test nor the machine may be held by it.
+                let _ = self.child.kill();
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.signal(self.stop);
+        self.wait();
+    }
+}

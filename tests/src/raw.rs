@@ -1,0 +1,161 @@
+//! The protocol by hand, for what no driver sends.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use postgres_protocol::authentication::sasl::{ChannelBinding, ScramSha256};
+
+/// A message of the server: its type byte and its body.
+pub type Message = (u8, Vec<u8>);
+
+/// A plain connection on which any bytes can be sent.
+#[derive(Debug)]
+pub struct Raw {
+    stream: TcpStream,
+}
+
+impl Raw {
+    /// Connects and sends nothing.
+    ///
+    /// # Panics
+    /// When nobody listens.
+    pub fn connect(port: u16) -> Self {
+        let stream = TcpStream::connect(("127.0.0.1", port)).expect("somebody listens");
+        stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a time-out");
+        Self { stream }
+    }
+
+    /// Logs in with SCRAM-SHA-256.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub fn log_in(port: u16, user: &str, password: &str, database: &str) -> Self {
+        Self::try_log_in(port, user, password, database, &[]).unwrap_or_else(|refusal| panic!("{refusal}"))
+    }
+
+    /// As [`Self::log_in`], with more startup parameters; a refusal is its message.
+    pub fn try_log_in(
+        port: u16,
+        user: &str,
+        password: &str,
+        database: &str,
+        parameters: &[(&str, &str)],
+    ) -> Result<Self, String> {
+        let mut raw = Self::connect(port);
+        let own = [("user", user), ("database", database)];
+        raw.send(&startup(&[&own[..], parameters].concat()));
+        let mut scram = ScramSha256::new(password.as_bytes(), ChannelBinding::unsupported());
+        loop {
+            let (tag, body) = raw.receive().ok_or("closed during the login")?;
+            let (code, data) = body.split_at_checked(4).unwrap_or_default();
+            match (tag, code) {
+                (b'E', _) => return Err(String::from_utf8_lossy(&body).into_owned()),
+                (b'R', [0, 0, 0, 10]) => {
+                    let first = scram.message();
+                    let len = u32::try_from(first.len()).map_err(|error| error.to_string())?;
+                    let body = [&b"SCRAM-SHA-256\0"[..], &len.to_be_bytes(), first].concat();
+                    raw.send(&message(b'p', &body));
+                }
+                (b'R', [0, 0, 0, 11]) => {
+                    scram.update(data).map_err(|error| error.to_string())?;
+                    raw.send(&message(b'p', scram.message()));
+                }
+                (b'R', [0, 0, 0, 12]) => scram.finish(data).map_err(|error| error.to_string())?,
+                (b'Z', _) => return Ok(raw),
+                _ => {}
+            }
+        }
+    }
+
+    /// Sends bytes; a connection that is closed already is no failure.
+    pub fn send(&mut self, bytes: &[u8]) -> bool {
+        self.stream.write_all(bytes).is_ok()
+    }
+
+    /// The next message; none at the end.
+    pub fn receive(&mut self) -> Option<Message> {
+        let mut head = [0; 5];
+        self.stream.read_exact(&mut head).ok()?;
+        let [tag, a, b, c, d] = head;
+        let mut body = vec![0; (u32::from_be_bytes([a, b, c, d]) as usize).checked_sub(4)?];
+        self.stream.read_exact(&mut body).ok()?;
+        Some((tag, body))
+    }
+
+    /// Every message up to and with the `count`-th ReadyForQuery, or to the end.
+    pub fn receive_until_ready(&mut self, count: usize) -> Vec<Message> {
+        let mut messages = Vec::new();
+        let mut ready = 0;
+        while ready < count {
+            let Some(message) = self.receive() else { break };
+            ready += usize::from(message.0 == b'Z');
+            messages.push(message);
+        }
+        messages
+    }
+
+    /// Reads to the end and says whether it came.
+    pub fn is_closed(&mut self) -> bool {
+        let mut rest = Vec::new();
+        match self.stream.read_to_end(&mut rest) {
+            Ok(_) => true,
+            Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
+        }
+    }
+}
+
+/// A message: type byte, length, body.
+pub fn message(tag: u8, body: &[u8]) -> Vec<u8> {
+    let len = u32::try_from(body.len() + 4).expect("a short message");
+    [&[tag][..], &len.to_be_bytes(), body].concat()
+}
+
+/// A startup packet of protocol 3.0.
+pub fn startup(parameters: &[(&str, &str)]) -> Vec<u8> {
+    let mut body = 196_608u32.to_be_bytes().to_vec();
+    for (name, value) in parameters {
+        body.extend_from_slice(format!("{name}\0{value}\0").as_bytes());
+    }
+    body.push(0);
+    let len = u32::try_from(body.len() + 4).expect("a short packet");
+    [&len.to_be_bytes()[..], &body].concat()
+}
+
+/// A Query.
+pub fn query(sql: &str) -> Vec<u8> {
+    message(b'Q', format!("{sql}\0").as_bytes())
+}
+
+/// A Parse without parameter types.
+pub fn parse(name: &str, sql: &str) -> Vec<u8> {
+    message(b'P', format!("{name}\0{sql}\0\0\0").as_bytes())
+}
+
+/// A Bind without parameters, for results as text.
+pub fn bind(portal: &str, statement: &str) -> Vec<u8> {
+    message(b'B', format!("{portal}\0{statement}\0\0\0\0\0\0\0").as_bytes())
+}
+
+/// An Execute of all rows.
+pub fn execute(portal: &str) -> Vec<u8> {
+    message(b'E', format!("{portal}\0\0\0\0\0").as_bytes())
+}
+
+/// A Sync.
+pub fn sync() -> Vec<u8> {
+    message(b'S', b"")
+}
+
+/// The type bytes of messages, with the SQLSTATE of each error: `1 2 C Z` or `E42501 Z`.
+pub fn outline(messages: &[Message]) -> String {
+    let word = |(tag, body): &Message| match tag {
+        b'E' => {
+            let fields = body.split(|byte| *byte == 0).find(|field| field.first() == Some(&b'C'));
+            format!("E{}", String::from_utf8_lossy(fields.and_then(|field| field.get(1..)).unwrap_or_default()))
+        }
+        b'Z' => format!("Z{}", String::from_utf8_lossy(body)),
+        tag => char::from(*tag).to_string(),
+    };
+    messages.iter().filter(|(tag, _)| !b"NSA".contains(tag)).map(word).collect::<Vec<_>>().join(" ")
+}
