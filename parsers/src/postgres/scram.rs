@@ -26,7 +26,7 @@ pub const SCRAM_SHA_256: &str = "SCRAM-SHA-256";
 /// The mechanism with channel binding.
 pub const SCRAM_SHA_256_PLUS: &str = "SCRAM-SHA-256-PLUS";
 
-/// The iterations that a server may ask for: PBKDF2 of more takes over a second.
+/// The iterations that a server may ask for, 244 times its default: more would keep a helper thread busy for long.
 pub const ITERATIONS_MAX: u32 = 1_000_000;
 
 /// The server's default, and what a new verifier has unless told otherwise.
@@ -124,7 +124,7 @@ impl fmt::Debug for SaltedKeys {
     }
 }
 
-/// Derives the keys: `iterations` rounds of HMAC-SHA-256, about a millisecond for 4,096. Not for a core.
+/// Derives the keys: `iterations` rounds of HMAC-SHA-256, a millisecond or two for 4,096. Not for a core.
 ///
 /// The password is normalized by `SASLprep` if it can be, and else taken as it is, as the server does.
 pub fn derive(password: &[u8], salt: &[u8], iterations: NonZeroU32) -> SaltedKeys {

@@ -1,9 +1,14 @@
 //! What a message of the server means: the answering half of the model.
 
+use std::collections::VecDeque;
+
 use super::{
     Course, Front, Item, Model, ModelError, Quiet, Sent, SqlState, TransactionStatus, is_fatal,
     ready_for_query, sqlstate_of,
 };
+
+/// Places in an empty queue that are kept: an idle session that once had a long pipeline holds little.
+const QUEUE_KEEP: usize = 256;
 
 /// The part that a message of the server plays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -212,6 +217,9 @@ impl<T> Model<T> {
             None => Owner::Nobody,
         };
         self.drop_stale_copy_ends(dropped);
+        if self.queue.is_empty() && self.queue.capacity() > QUEUE_KEEP {
+            self.queue = VecDeque::new();
+        }
         Reply {
             role,
             statement,

@@ -517,6 +517,15 @@ fn a_full_queue_is_an_error_and_gives_room_again() {
     );
     assert!(model.received(b'Z', b"I", |_| ()).is_ok());
     assert_eq!(model.room(), 1);
+    for _ in 1..PIPELINE_MAX {
+        assert!(model.received(b'Z', b"I", |_| ()).is_ok());
+    }
+    assert!(model.is_idle());
+    assert_eq!(
+        model.queue.capacity(),
+        0,
+        "a long pipeline leaves no memory behind"
+    );
 }
 
 #[test]
