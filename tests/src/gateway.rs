@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -51,8 +52,12 @@ impl Default for Settings {
 impl Settings {
     /// The bundled read-only policy.
     pub fn read_only() -> Self {
-        let policy = fs::read_to_string(root().join("configs/policies/read-only.cedar")).expect("the bundled policy");
-        Self { policy: Some(policy), ..Self::default() }
+        let policy =
+            fs::read_to_string(root().join("configs/policies/read-only.cedar")).expect("the bundled policy");
+        Self {
+            policy: Some(policy),
+            ..Self::default()
+        }
     }
 }
 
@@ -68,10 +73,18 @@ pub struct Gateway {
 impl Gateway {
     /// Starts it.
     pub fn start(postgres: &Postgres, settings: &Settings) -> Self {
-        let folder = tempfile::Builder::new().prefix("sluice-gateway-").tempdir().expect("a temporary folder");
+        let folder = tempfile::Builder::new()
+            .prefix("sluice-gateway-")
+            .tempdir()
+            .expect("a temporary folder");
         fs::create_dir(folder.path().join("data")).expect("a data folder");
         make_certificate(folder.path());
-        let mut gateway = Self { server: None, port: free_port(), metrics_port: free_port(), folder };
+        let mut gateway = Self {
+            server: None,
+            port: free_port(),
+            metrics_port: free_port(),
+            folder,
+        };
         gateway.configure(postgres, settings);
         gateway.launch();
         gateway
@@ -111,12 +124,18 @@ impl Gateway {
 
     /// A connection string for tokio-postgres.
     pub fn dsn(&self) -> String {
-        format!("host=127.0.0.1 port={} user=tester password={PASSWORD} dbname=shop", self.port)
+        format!(
+            "host=127.0.0.1 port={} user=tester password={PASSWORD} dbname=shop",
+            self.port
+        )
     }
 
     /// `psql` through it.
     pub fn psql(&self, arguments: &[&str]) -> Output {
-        run(Command::new("psql").args(["-X", "-q", "-A", "-t"]).args(arguments).envs(self.environment()))
+        run(Command::new("psql")
+            .args(["-X", "-q", "-A", "-t"])
+            .args(arguments)
+            .envs(self.environment()))
     }
 
     /// One SQL string through it, by the simple protocol.
@@ -135,13 +154,22 @@ impl Gateway {
             .args(arguments)
             .envs(self.environment())
             .env("GATEWAY_PID", self.process().to_string()));
-        assert!(output.success, "{script}: {}\n{}\ngateway: {}", output.stdout, output.stderr, self.log());
+        assert!(
+            output.success,
+            "{script}: {}\n{}\ngateway: {}",
+            output.stdout,
+            output.stderr,
+            self.log()
+        );
         output.stdout
     }
 
     /// A sub-command of `sluice` over its data folder.
     pub fn sluice(&self, arguments: &[&str]) -> Output {
-        run(Command::new(sluice()).args(arguments).arg("--dir").arg(self.folder.path().join("data")))
+        run(Command::new(sluice())
+            .args(arguments)
+            .arg("--dir")
+            .arg(self.folder.path().join("data")))
     }
 
     /// Its record, as JSON values.
@@ -152,14 +180,18 @@ impl Gateway {
         let output = self.sluice(&["audit", "query", "--json"]);
         assert!(output.success, "{}", output.stderr);
         let lines = output.stdout.lines();
-        lines.map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}"))).collect()
+        lines
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}")))
+            .collect()
     }
 
     /// Its statements in the record whose text contains a word.
     pub fn statements(&self, word: &str) -> Vec<serde_json::Value> {
         let rows = self.record().into_iter();
-        rows.filter(|row| row["kind"] == "statement" && row["text"].as_str().is_some_and(|text| text.contains(word)))
-            .collect()
+        rows.filter(|row| {
+            row["kind"] == "statement" && row["text"].as_str().is_some_and(|text| text.contains(word))
+        })
+        .collect()
     }
 
     /// One of its metrics, summed over the cores.
@@ -167,9 +199,12 @@ impl Gateway {
         let url = format!("http://127.0.0.1:{}/metrics", self.metrics_port);
         let output = run(Command::new("curl").args(["-sf", &url]));
         let lines = output.stdout.lines().filter(|line| {
-            line.strip_prefix(name).is_some_and(|rest| rest.starts_with('{') || rest.starts_with(' '))
+            line.strip_prefix(name)
+                .is_some_and(|rest| rest.starts_with('{') || rest.starts_with(' '))
         });
-        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+        lines
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+            .sum()
     }
 
     /// Its process id.
@@ -183,7 +218,10 @@ impl Gateway {
     /// Its resident memory.
     pub fn resident_bytes(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process())).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .unwrap_or_default();
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or(0) * 1024
     }
 
@@ -215,7 +253,15 @@ impl Gateway {
     }
 
     fn configure(&self, postgres: &Postgres, settings: &Settings) {
-        let Settings { policy, masking, columns, tls, cores, limits, more } = settings;
+        let Settings {
+            policy,
+            masking,
+            columns,
+            tls,
+            cores,
+            limits,
+            more,
+        } = settings;
         let policy = match policy {
             Some(policy) => {
                 self.write_policy(policy);
@@ -228,8 +274,15 @@ impl Gateway {
             sluice().display()
         )));
         let verifier = verifier.stdout.trim();
-        assert!(verifier.starts_with("SCRAM-SHA-256$"), "no verifier: {verifier:?}");
-        let certificates = if *tls == "off" { "" } else { "certificate = \"gateway.crt\"\nkey = \"gateway.key\"" };
+        assert!(
+            verifier.starts_with("SCRAM-SHA-256$"),
+            "no verifier: {verifier:?}"
+        );
+        let certificates = if *tls == "off" {
+            ""
+        } else {
+            "certificate = \"gateway.crt\"\nkey = \"gateway.key\""
+        };
         let mut config = String::new();
         let _ = write!(
             config,
@@ -278,7 +331,11 @@ address = "127.0.0.1:{metrics_port}"
     }
 
     fn launch(&mut self) {
-        let log = fs::File::options().create(true).append(true).open(self.folder.path().join("log")).expect("a log");
+        let log = fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.folder.path().join("log"))
+            .expect("a log");
         let mut command = Command::new(sluice());
         command
             .args(["serve", "--config"])
@@ -298,5 +355,7 @@ fn make_certificate(folder: &Path) {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]);
     let made = made.expect("a certificate");
     fs::write(folder.join("gateway.crt"), made.cert.pem()).expect("the certificate's file");
-    fs::write(folder.join("gateway.key"), made.signing_key.serialize_pem()).expect("the key's file");
+    let key = folder.join("gateway.key");
+    fs::write(&key, made.signing_key.serialize_pem()).expect("the key's file");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).expect("the key's mode");
 }

@@ -23,12 +23,16 @@ pub struct Postgres {
 impl Postgres {
     /// Starts one with these settings (`name=value`) beside the usual.
     pub fn start(settings: &[&str]) -> Self {
-        let folder = tempfile::Builder::new().prefix("sluice-postgres-").tempdir().expect("a temporary folder");
+        let folder = tempfile::Builder::new()
+            .prefix("sluice-postgres-")
+            .tempdir()
+            .expect("a temporary folder");
         let data = folder.path().join("data");
         fs::create_dir(&data).expect("a folder for the data");
         if let Some(user) = postgres_user() {
             for path in [folder.path(), &data] {
-                std::os::unix::fs::chown(path, Some(user.uid.as_raw()), Some(user.gid.as_raw())).expect("chown");
+                std::os::unix::fs::chown(path, Some(user.uid.as_raw()), Some(user.gid.as_raw()))
+                    .expect("chown");
             }
         }
         let initdb = run(as_postgres(&mut Command::new(binaries().join("initdb")))
@@ -36,7 +40,12 @@ impl Postgres {
             .arg(&data));
         assert!(initdb.success, "initdb: {}", initdb.stderr);
         let settings = settings.iter().map(|&setting| setting.to_owned()).collect();
-        let mut postgres = Self { server: None, port: free_port(), folder, settings };
+        let mut postgres = Self {
+            server: None,
+            port: free_port(),
+            folder,
+            settings,
+        };
         postgres.launch();
         postgres.sql("postgres", "CREATE DATABASE shop");
         postgres
@@ -65,7 +74,18 @@ impl Postgres {
     /// As [`Self::sql`], for what may fail.
     pub fn psql(&self, database: &str, sql: &str) -> Output {
         run(Command::new("psql")
-            .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-U", "postgres"])
+            .args([
+                "-X",
+                "-q",
+                "-A",
+                "-t",
+                "-v",
+                "ON_ERROR_STOP=1",
+                "-h",
+                "127.0.0.1",
+                "-U",
+                "postgres",
+            ])
             .args(["-p", &self.port.to_string(), "-d", database, "-c", sql]))
     }
 
@@ -85,7 +105,14 @@ impl Postgres {
             .arg("-D")
             .arg(self.folder.path().join("data"))
             .args(["-p", &self.port.to_string()])
-            .args(["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "fsync=off"])
+            .args([
+                "-c",
+                "listen_addresses=127.0.0.1",
+                "-c",
+                "unix_socket_directories=",
+                "-c",
+                "fsync=off",
+            ])
             .args(["-c", "max_connections=700"])
             .args(self.settings.iter().flat_map(|setting| ["-c", setting]))
             .stdout(log.try_clone().expect("a log"))
@@ -96,12 +123,18 @@ impl Postgres {
 }
 
 fn binaries() -> PathBuf {
-    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let versions = fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten();
     let mut found: Vec<PathBuf> = versions.map(|version| version.path().join("bin")).collect();
     found.sort();
-    found.pop().filter(|bin| bin.join("initdb").exists()).unwrap_or_else(|| {
-        panic!("PostgreSQL is missing: run `make test` as root, which installs it");
-    })
+    found
+        .pop()
+        .filter(|bin| bin.join("initdb").exists())
+        .unwrap_or_else(|| {
+            panic!("PostgreSQL is missing: run `make test` as root, which installs it");
+        })
 }
 
 /// The user that PostgreSQL runs as when the test is root.
@@ -109,7 +142,12 @@ fn postgres_user() -> Option<User> {
     if !Uid::effective().is_root() {
         return None;
     }
-    Some(User::from_name("postgres").ok().flatten().expect("Debian's package makes the user postgres"))
+    Some(
+        User::from_name("postgres")
+            .ok()
+            .flatten()
+            .expect("Debian's package makes the user postgres"),
+    )
 }
 
 fn as_postgres(command: &mut Command) -> &mut Command {

@@ -38,8 +38,13 @@ pub fn run(command: &mut Command) -> Output {
 
 /// The Python with the client libraries of `tests/requirements.txt`.
 pub fn python() -> Command {
-    let path = std::env::var_os("SLUICE_PYTHON").map_or_else(|| root().join("target/venv/bin/python"), PathBuf::from);
-    assert!(path.exists(), "{} is missing: run `make test`, which installs it", path.display());
+    let path = std::env::var_os("SLUICE_PYTHON")
+        .map_or_else(|| root().join("target/venv/bin/python"), PathBuf::from);
+    assert!(
+        path.exists(),
+        "{} is missing: run `make test`, which installs it",
+        path.display()
+    );
     Command::new(path)
 }
 
@@ -57,7 +62,9 @@ pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
 
 /// The repository.
 pub(crate) fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(PathBuf::new, Path::to_owned)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .map_or_else(PathBuf::new, Path::to_owned)
 }
 
 /// The gateway's binary: beside the folder of the running test, unless `SLUICE_BIN` names another.
@@ -65,11 +72,17 @@ pub(crate) fn sluice() -> PathBuf {
     let path = std::env::var_os("SLUICE_BIN").map_or_else(
         || {
             let test = std::env::current_exe().unwrap_or_default();
-            test.parent().and_then(Path::parent).map_or_else(PathBuf::new, |profile| profile.join("sluice"))
+            test.parent()
+                .and_then(Path::parent)
+                .map_or_else(PathBuf::new, |profile| profile.join("sluice"))
         },
         PathBuf::from,
     );
-    assert!(path.exists(), "{} is missing: cargo build -p sluice", path.display());
+    assert!(
+        path.exists(),
+        "{} is missing: cargo build -p sluice",
+        path.display()
+    );
     path
 }
 
@@ -89,7 +102,10 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) fn start(command: &mut Command, stop: Signal) -> Self {
         let child = command.stdin(Stdio::null()).spawn();
-        Self { child: child.unwrap_or_else(|error| panic!("{command:?} does not start: {error}")), stop }
+        Self {
+            child: child.unwrap_or_else(|error| panic!("{command:?} does not start: {error}")),
+            stop,
+        }
     }
 
     pub(crate) fn id(&self) -> u32 {

@@ -22,7 +22,9 @@ impl Raw {
     /// When nobody listens.
     pub fn connect(port: u16) -> Self {
         let stream = TcpStream::connect(("127.0.0.1", port)).expect("somebody listens");
-        stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a time-out");
+        stream
+            .set_read_timeout(Some(Duration::from_secs(60)))
+            .expect("a time-out");
         Self { stream }
     }
 
@@ -151,11 +153,21 @@ pub fn sync() -> Vec<u8> {
 pub fn outline(messages: &[Message]) -> String {
     let word = |(tag, body): &Message| match tag {
         b'E' => {
-            let fields = body.split(|byte| *byte == 0).find(|field| field.first() == Some(&b'C'));
-            format!("E{}", String::from_utf8_lossy(fields.and_then(|field| field.get(1..)).unwrap_or_default()))
+            let fields = body
+                .split(|byte| *byte == 0)
+                .find(|field| field.first() == Some(&b'C'));
+            format!(
+                "E{}",
+                String::from_utf8_lossy(fields.and_then(|field| field.get(1..)).unwrap_or_default())
+            )
         }
         b'Z' => format!("Z{}", String::from_utf8_lossy(body)),
         tag => char::from(*tag).to_string(),
     };
-    messages.iter().filter(|(tag, _)| !b"NSA".contains(tag)).map(word).collect::<Vec<_>>().join(" ")
+    messages
+        .iter()
+        .filter(|(tag, _)| !b"NSA".contains(tag))
+        .map(word)
+        .collect::<Vec<_>>()
+        .join(" ")
 }

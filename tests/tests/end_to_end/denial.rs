@@ -6,7 +6,11 @@ use sluice_tests::{Gateway, Settings};
 use crate::shared::{NO_DELETE, postgres};
 
 fn gateway(postgres: &sluice_tests::Postgres) -> Gateway {
-    let settings = Settings { policy: Some(NO_DELETE.to_owned()), tls: "off", ..Settings::default() };
+    let settings = Settings {
+        policy: Some(NO_DELETE.to_owned()),
+        tls: "off",
+        ..Settings::default()
+    };
     Gateway::start(postgres, &settings)
 }
 
@@ -28,15 +32,38 @@ fn the_place_and_state_of_a_denial() {
             1,
             "T D C E42501 ZI",
         ),
-        ("in a transaction", vec![query("BEGIN"), query(delete), query("SELECT 1"), query("ROLLBACK")], 4,
-         "C ZT E42501 ZE E25P02 ZE C ZI"),
-        ("parse", vec![parse("", delete), bind("", ""), execute(""), sync()], 1, "E42501 ZI"),
+        (
+            "in a transaction",
+            vec![
+                query("BEGIN"),
+                query(delete),
+                query("SELECT 1"),
+                query("ROLLBACK"),
+            ],
+            4,
+            "C ZT E42501 ZE E25P02 ZE C ZI",
+        ),
+        (
+            "parse",
+            vec![parse("", delete), bind("", ""), execute(""), sync()],
+            1,
+            "E42501 ZI",
+        ),
         (
             "pipeline with neighbours",
             vec![
-                parse("", "SELECT 1"), bind("", ""), execute(""), sync(),
-                parse("", delete), bind("", ""), execute(""), sync(),
-                parse("", "SELECT 2"), bind("", ""), execute(""), sync(),
+                parse("", "SELECT 1"),
+                bind("", ""),
+                execute(""),
+                sync(),
+                parse("", delete),
+                bind("", ""),
+                execute(""),
+                sync(),
+                parse("", "SELECT 2"),
+                bind("", ""),
+                execute(""),
+                sync(),
             ],
             3,
             "1 2 D C ZI E42501 ZI 1 2 D C ZI",
@@ -44,24 +71,84 @@ fn the_place_and_state_of_a_denial() {
         (
             "one pipeline up to one Sync",
             vec![
-                parse("", "SELECT 1"), bind("", ""), execute(""),
-                parse("", delete), bind("", ""), execute(""),
-                parse("", "SELECT 2"), bind("", ""), execute(""), sync(),
+                parse("", "SELECT 1"),
+                bind("", ""),
+                execute(""),
+                parse("", delete),
+                bind("", ""),
+                execute(""),
+                parse("", "SELECT 2"),
+                bind("", ""),
+                execute(""),
+                sync(),
             ],
             1,
             "1 2 D C E42501 ZI",
         ),
-        ("a failed parse leaves the old text", vec![
-            parse("s", "SELECT 1"), sync(), parse("s", delete), sync(), bind("", "s"), execute(""), sync(),
-        ], 3, "1 ZI E42501 ZI 2 D C ZI"),
-        ("prepared by SQL", vec![query("PREPARE d AS DELETE FROM victim"), query("EXECUTE d")], 2, "E42501 ZI E42501 ZI"),
-        ("a name that never passed", vec![bind("", "nobody"), execute(""), sync()], 1, "E26000 ZI"),
-        ("a commit before it stays", vec![query("BEGIN; SELECT 1; COMMIT; DELETE FROM victim")], 1, "C T D C C E42501 ZI"),
-        ("a syntax error is opaque", vec![query("SELEKT 1")], 1, "E42501 ZI"),
-        ("comments do not hide it", vec![query("/* x */ DELETE -- y\n FROM victim")], 1, "E42501 ZI"),
-        ("explain analyze", vec![query("EXPLAIN ANALYZE DELETE FROM victim")], 1, "E42501 ZI"),
-        ("in a CTE", vec![query("WITH d AS (DELETE FROM victim RETURNING *) SELECT * FROM d")], 1, "E42501 ZI"),
-        ("an unknown function", vec![query("SELECT pg_read_file('/etc/passwd')")], 1, "E42501 ZI"),
+        (
+            "a failed parse leaves the old text",
+            vec![
+                parse("s", "SELECT 1"),
+                sync(),
+                parse("s", delete),
+                sync(),
+                bind("", "s"),
+                execute(""),
+                sync(),
+            ],
+            3,
+            "1 ZI E42501 ZI 2 D C ZI",
+        ),
+        (
+            "prepared by SQL",
+            vec![query("PREPARE d AS DELETE FROM victim"), query("EXECUTE d")],
+            2,
+            "E42501 ZI E42501 ZI",
+        ),
+        (
+            "a name that never passed",
+            vec![bind("", "nobody"), execute(""), sync()],
+            1,
+            "E26000 ZI",
+        ),
+        (
+            "a commit before it stays",
+            vec![query("BEGIN; SELECT 1; COMMIT; DELETE FROM victim")],
+            1,
+            "C T D C C E42501 ZI",
+        ),
+        (
+            "a syntax error is opaque",
+            vec![query("SELEKT 1")],
+            1,
+            "E42501 ZI",
+        ),
+        (
+            "comments do not hide it",
+            vec![query("/* x */ DELETE -- y\n FROM victim")],
+            1,
+            "E42501 ZI",
+        ),
+        (
+            "explain analyze",
+            vec![query("EXPLAIN ANALYZE DELETE FROM victim")],
+            1,
+            "E42501 ZI",
+        ),
+        (
+            "in a CTE",
+            vec![query(
+                "WITH d AS (DELETE FROM victim RETURNING *) SELECT * FROM d",
+            )],
+            1,
+            "E42501 ZI",
+        ),
+        (
+            "an unknown function",
+            vec![query("SELECT pg_read_file('/etc/passwd')")],
+            1,
+            "E42501 ZI",
+        ),
     ] {
         let mut raw = session(&gateway);
         assert!(raw.send(&sent.concat()), "{name}");
@@ -70,17 +157,30 @@ fn the_place_and_state_of_a_denial() {
         raw.send(&query("ROLLBACK"));
         raw.receive_until_ready(1);
         raw.send(&query("SELECT 7"));
-        assert_eq!(outline(&raw.receive_until_ready(1)), "T D C ZI", "{name}: afterwards");
+        assert_eq!(
+            outline(&raw.receive_until_ready(1)),
+            "T D C ZI",
+            "{name}: afterwards"
+        );
     }
     assert_eq!(postgres.sql("shop", "SELECT count(*) FROM victim"), "10");
     let output = gateway.sql(delete);
-    assert!(output.stderr.contains("sluice: denied by policy \"no-delete\": nothing is deleted here"), "{}", output.stderr);
+    assert!(
+        output
+            .stderr
+            .contains("sluice: denied by policy \"no-delete\": nothing is deleted here"),
+        "{}",
+        output.stderr
+    );
 }
 
 #[test]
 fn a_string_is_denied_as_the_server_would_fail_it() {
     let postgres = postgres();
-    postgres.sql("shop", "CREATE ROLE limited LOGIN; GRANT SELECT ON victim TO limited");
+    postgres.sql(
+        "shop",
+        "CREATE ROLE limited LOGIN; GRANT SELECT ON victim TO limited",
+    );
     let gateway = gateway(&postgres);
     for sql in [
         "DELETE FROM victim",
@@ -108,7 +208,13 @@ fn t06_function_calls_are_denied_but_for_large_objects() {
     let postgres = postgres();
     let gateway = gateway(&postgres);
     let call = |oid: u32, argument: u32| {
-        let body = [&oid.to_be_bytes()[..], &[0, 1, 0, 1, 0, 1, 0, 0, 0, 4], &argument.to_be_bytes(), &[0, 1]].concat();
+        let body = [
+            &oid.to_be_bytes()[..],
+            &[0, 1, 0, 1, 0, 1, 0, 0, 0, 4],
+            &argument.to_be_bytes(),
+            &[0, 1],
+        ]
+        .concat();
         message(b'F', &body)
     };
     let mut raw = session(&gateway);
@@ -124,23 +230,47 @@ fn t06_function_calls_are_denied_but_for_large_objects() {
 #[test]
 fn t04_startup_parameters_are_settings() {
     let postgres = postgres();
-    let gateway = Gateway::start(&postgres, &Settings { tls: "off", ..Settings::read_only() });
+    let gateway = Gateway::start(
+        &postgres,
+        &Settings {
+            tls: "off",
+            ..Settings::read_only()
+        },
+    );
     for (name, parameters, word) in [
         ("role", vec![("role", "postgres")], "role"),
-        ("lexing", vec![("options", "-c standard_conforming_strings=off")], "standard_conforming_strings"),
-        ("long switch", vec![("options", "--session-replication-role=replica")], "session_replication_role"),
+        (
+            "lexing",
+            vec![("options", "-c standard_conforming_strings=off")],
+            "standard_conforming_strings",
+        ),
+        (
+            "long switch",
+            vec![("options", "--session-replication-role=replica")],
+            "session_replication_role",
+        ),
         ("search_path", vec![("search_path", "evil")], "search_path"),
         ("replication", vec![("replication", "database")], "replication"),
         ("encoding", vec![("client_encoding", "SJIS")], "client_encoding"),
     ] {
-        let refusal = Raw::try_log_in(gateway.port(), "tester", "pencil", "shop", &parameters).expect_err(name);
+        let refusal =
+            Raw::try_log_in(gateway.port(), "tester", "pencil", "shop", &parameters).expect_err(name);
         assert!(refusal.contains(word), "{name}: {refusal}");
     }
-    let harmless = [("application_name", "x"), ("options", "-c statement_timeout=5s -c DateStyle=ISO")];
-    let mut raw = Raw::try_log_in(gateway.port(), "tester", "pencil", "shop", &harmless).expect("harmless settings");
+    let harmless = [
+        ("application_name", "x"),
+        ("options", "-c statement_timeout=5s -c DateStyle=ISO"),
+    ];
+    let mut raw =
+        Raw::try_log_in(gateway.port(), "tester", "pencil", "shop", &harmless).expect("harmless settings");
     raw.send(&query("SHOW statement_timeout"));
     let messages = raw.receive_until_ready(1);
-    assert!(messages.iter().any(|(tag, body)| *tag == b'D' && body.ends_with(b"5s")), "{messages:?}");
+    assert!(
+        messages
+            .iter()
+            .any(|(tag, body)| *tag == b'D' && body.ends_with(b"5s")),
+        "{messages:?}"
+    );
 }
 
 /// Parsed long ago, judged again when it is executed (`threats`, 5).
@@ -149,7 +279,15 @@ fn a_new_policy_holds_for_what_is_prepared_already() {
     let postgres = postgres();
     let gateway = gateway(&postgres);
     let mut raw = session(&gateway);
-    raw.send(&[parse("s", "UPDATE victim SET id = id WHERE id = 1"), bind("", "s"), execute(""), sync()].concat());
+    raw.send(
+        &[
+            parse("s", "UPDATE victim SET id = id WHERE id = 1"),
+            bind("", "s"),
+            execute(""),
+            sync(),
+        ]
+        .concat(),
+    );
     assert_eq!(outline(&raw.receive_until_ready(1)), "1 2 C ZI");
     gateway.write_policy(&NO_DELETE.replace("Action::\"Delete\"", "Action::\"Update\""));
     gateway.signal(nix::sys::signal::Signal::SIGHUP);
@@ -161,5 +299,9 @@ fn a_new_policy_holds_for_what_is_prepared_already() {
     gateway.signal(nix::sys::signal::Signal::SIGHUP);
     sluice_tests::wait_until("the refusal of a bad policy", || gateway.log().contains("policy"));
     raw.send(&[bind("", "s"), execute(""), sync()].concat());
-    assert_eq!(outline(&raw.receive_until_ready(1)), "E42501 ZI", "the old policy stays");
+    assert_eq!(
+        outline(&raw.receive_until_ready(1)),
+        "E42501 ZI",
+        "the old policy stays"
+    );
 }

@@ -7,38 +7,95 @@ use crate::shared::{CUSTOMERS, postgres};
 
 fn text_of(messages: &[(u8, Vec<u8>)]) -> String {
     let rows = messages.iter().filter(|(tag, _)| *tag == b'D' || *tag == b'd');
-    rows.map(|(_, body)| String::from_utf8_lossy(body).into_owned()).collect()
+    rows.map(|(_, body)| String::from_utf8_lossy(body).into_owned())
+        .collect()
 }
 
 #[test]
 fn rows_of_every_way_are_masked() {
     let postgres = postgres();
-    let gateway = Gateway::start(&postgres, &Settings { tls: "off", ..Settings::default() });
+    let gateway = Gateway::start(
+        &postgres,
+        &Settings {
+            tls: "off",
+            ..Settings::default()
+        },
+    );
     let mut raw = Raw::log_in(gateway.port(), "tester", "pencil", "shop");
     let sql = "SELECT id, email, card, ssn FROM customers WHERE id < 4";
     for (name, sent, cycles, want) in [
         ("simple", vec![query(sql)], 1, "T D D D C ZI"),
-        ("undescribed", vec![parse("", sql), bind("", ""), execute(""), sync()], 1, "1 2 D D D C ZI"),
-        ("prepared", vec![parse("p", sql), sync(), bind("", "p"), execute(""), sync()], 2, "1 ZI 2 D D D C ZI"),
-        ("again, undescribed", vec![bind("", "p"), execute(""), sync()], 1, "2 D D D C ZI"),
-        ("copy", vec![query("COPY (SELECT * FROM customers WHERE id < 4) TO STDOUT")], 1, "H d d d c C ZI"),
-        ("binary copy", vec![query("COPY (SELECT email FROM customers WHERE id < 4) TO STDOUT (FORMAT binary)")], 1,
-         "H d d d d c C ZI"),
-        ("cursor", vec![query("BEGIN; DECLARE c CURSOR FOR SELECT email FROM customers WHERE id < 4; FETCH ALL c; COMMIT")], 1,
-         "C C T D D D C C ZI"),
-        ("array", vec![query("SELECT array_agg(email) FROM customers WHERE id < 4")], 1, "T D C ZI"),
-        ("json", vec![query("SELECT json_agg(customers) FROM customers WHERE id < 4")], 1, "T D C ZI"),
+        (
+            "undescribed",
+            vec![parse("", sql), bind("", ""), execute(""), sync()],
+            1,
+            "1 2 D D D C ZI",
+        ),
+        (
+            "prepared",
+            vec![parse("p", sql), sync(), bind("", "p"), execute(""), sync()],
+            2,
+            "1 ZI 2 D D D C ZI",
+        ),
+        (
+            "again, undescribed",
+            vec![bind("", "p"), execute(""), sync()],
+            1,
+            "2 D D D C ZI",
+        ),
+        (
+            "copy",
+            vec![query("COPY (SELECT * FROM customers WHERE id < 4) TO STDOUT")],
+            1,
+            "H d d d c C ZI",
+        ),
+        (
+            "binary copy",
+            vec![query(
+                "COPY (SELECT email FROM customers WHERE id < 4) TO STDOUT (FORMAT binary)",
+            )],
+            1,
+            "H d d d d c C ZI",
+        ),
+        (
+            "cursor",
+            vec![query(
+                "BEGIN; DECLARE c CURSOR FOR SELECT email FROM customers WHERE id < 4; FETCH ALL c; COMMIT",
+            )],
+            1,
+            "C C T D D D C C ZI",
+        ),
+        (
+            "array",
+            vec![query("SELECT array_agg(email) FROM customers WHERE id < 4")],
+            1,
+            "T D C ZI",
+        ),
+        (
+            "json",
+            vec![query("SELECT json_agg(customers) FROM customers WHERE id < 4")],
+            1,
+            "T D C ZI",
+        ),
     ] {
         raw.send(&sent.concat());
         let messages = raw.receive_until_ready(cycles);
         assert_eq!(outline(&messages), want, "{name}");
         let text = text_of(&messages);
-        assert!(!text.contains("example.org") && !text.contains("4111111111111111") && !text.contains("078-05"), "{name}: {text}");
+        assert!(
+            !text.contains("example.org") && !text.contains("4111111111111111") && !text.contains("078-05"),
+            "{name}: {text}"
+        );
         assert!(text.contains('*'), "{name}: {text}");
     }
     // Inside of an error and of a notice too.
-    let output = gateway.sql("INSERT INTO customers (id) SELECT 1 FROM customers WHERE email = 'user1@example.org'");
-    assert!(!output.success && !output.stderr.contains("user1@example"), "{}", output.stderr);
+    let output =
+        gateway.sql("INSERT INTO customers (id) SELECT 1 FROM customers WHERE email = 'user1@example.org'");
+    assert!(
+        !output.success && !output.stderr.contains("user1@example"),
+        "{}",
+        output.stderr
+    );
 }
 
 #[test]
@@ -50,7 +107,13 @@ fn configured_columns_are_masked_whatever_they_contain() {
          CREATE TABLE people_too () INHERITS (people); INSERT INTO people_too VALUES (2, 'Grace', 1906)",
     );
     let columns = "\"public.people.name\" = \"other\"\n\"public.people.born\" = \"other\"".to_owned();
-    let gateway = Gateway::start(&postgres, &Settings { columns, ..Settings::default() });
+    let gateway = Gateway::start(
+        &postgres,
+        &Settings {
+            columns,
+            ..Settings::default()
+        },
+    );
     for sql in [
         "SELECT name FROM people ORDER BY id",
         "SELECT p.name AS something FROM people p ORDER BY id",
@@ -58,28 +121,58 @@ fn configured_columns_are_masked_whatever_they_contain() {
         "SELECT name FROM people_too",
     ] {
         let output = gateway.sql(sql);
-        assert!(output.stdout.contains("***") && !output.stdout.contains("Ada") && !output.stdout.contains("Grace"), "{sql}: {output:?}");
+        assert!(
+            output.stdout.contains("***")
+                && !output.stdout.contains("Ada")
+                && !output.stdout.contains("Grace"),
+            "{sql}: {output:?}"
+        );
     }
     let printed = gateway.python("columns.py", &[]);
-    assert_eq!(printed.trim(), "('***', None)", "a number in binary format is NULL");
+    assert_eq!(
+        printed.trim(),
+        "('***', None)",
+        "a number in binary format is NULL"
+    );
     let copied = gateway.sql("COPY people TO STDOUT");
-    assert!(!copied.success && copied.stderr.contains("cannot be masked by column"), "{copied:?}");
+    assert!(
+        !copied.success && copied.stderr.contains("cannot be masked by column"),
+        "{copied:?}"
+    );
 }
 
 #[test]
 fn masking_can_be_off() {
     let postgres = postgres();
-    let gateway = Gateway::start(&postgres, &Settings { masking: false, ..Settings::default() });
-    assert_eq!(gateway.sql("SELECT email FROM customers WHERE id = 1").stdout.trim(), "user1@example.org");
+    let gateway = Gateway::start(
+        &postgres,
+        &Settings {
+            masking: false,
+            ..Settings::default()
+        },
+    );
+    assert_eq!(
+        gateway
+            .sql("SELECT email FROM customers WHERE id = 1")
+            .stdout
+            .trim(),
+        "user1@example.org"
+    );
 }
 
 #[test]
 fn copy_both_ways_of_many_rows() {
     let postgres = postgres();
     let gateway = Gateway::start(&postgres, &Settings::default());
-    let printed = gateway.python("copy.py", &["100000"]);
+    let printed = gateway.python("bulk_copy.py", &["100000"]);
     assert_eq!(printed.trim(), "100000 in, 100000 out, 0 readable");
-    assert_eq!(postgres.sql("shop", "SELECT count(*) FROM copied WHERE email LIKE '%@example.org'"), "100000");
+    assert_eq!(
+        postgres.sql(
+            "shop",
+            "SELECT count(*) FROM copied WHERE email LIKE '%@example.org'"
+        ),
+        "100000"
+    );
     assert!(CUSTOMERS > 0);
 }
 

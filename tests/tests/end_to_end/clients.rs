@@ -1,0 +1,1 @@
+//! What real clients send works as it does without the gateway.

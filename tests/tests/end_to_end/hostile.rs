@@ -1,0 +1,1 @@
+//! Whatever a client sends, memory and time are bounded and the others go on.

@@ -1,0 +1,1 @@
+//! Each statement is in the record, whatever happens to the gateway.

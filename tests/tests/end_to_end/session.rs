@@ -1,0 +1,1 @@
+//! Sessions: TLS, cancels, many of them, slow ones, and how they end.
