@@ -17,6 +17,7 @@ use crate::gate::Gate;
 use crate::ledger::Ledger;
 use crate::postgres::cancel::{CancelRequest, Cancels};
 use crate::postgres::catalog::TagCache;
+use crate::postgres::columns::PlanCache;
 use crate::postgres::upstream::KeyCache;
 use crate::settings::Settings;
 
@@ -41,6 +42,7 @@ pub(crate) struct Core {
     pub(crate) cancels: RefCell<Cancels>,
     pub(crate) tags: RefCell<TagCache>,
     pub(crate) keys: RefCell<KeyCache>,
+    pub(crate) plans: RefCell<PlanCache>,
     /// The mailboxes of all cores, by index.
     pub(crate) mailboxes: Arc<[Sender<CoreMessage>]>,
     /// Tasks that are to be woken when the core ends its sessions.
@@ -71,6 +73,7 @@ impl Core {
             cancels: RefCell::new(Cancels::new(index)),
             tags: RefCell::default(),
             keys: RefCell::default(),
+            plans: RefCell::default(),
             mailboxes,
             sessions: RefCell::default(),
             ending: Cell::new(false),

@@ -14,7 +14,7 @@ use sluice_audit::record::ListBuffer;
 use sluice_parsers::sql::analyze;
 use sluice_parsers::sql::effect::{Action, Effect, EffectMask, ObjectKind};
 use sluice_parsers::sql::shape::{Shape, hash_bytes};
-use sluice_parsers::sql::statement::{Analysis, Statement};
+use sluice_parsers::sql::statement::{Analysis, Statement, StatementKind};
 use sluice_parsers::sql::weight;
 use sluice_policy::{Decision, Denial, PolicySnapshot, Principal, Reader};
 
@@ -44,6 +44,8 @@ pub(crate) struct Verdict {
     pub(crate) outcomes: Box<[Outcome]>,
     /// The epoch of the policy that was asked.
     pub(crate) epoch: u64,
+    /// Every statement is allowed, and nothing about it depends on the session.
+    pub(crate) is_plain: bool,
 }
 
 impl Verdict {
@@ -207,10 +209,16 @@ impl Gate {
         finding: Finding,
     ) -> Rc<Verdict> {
         let Analysis { statements, neutral, readable } = finding.analysis;
+        let outcomes: Box<[Outcome]> = finding.decisions.into_iter().map(Outcome::from).collect();
+        let is_plain = outcomes.iter().all(|outcome| matches!(outcome, Outcome::Allow(_)))
+            && statements.iter().all(|statement| {
+                statement.runs_prepared.is_none() && !matches!(statement.kind, StatementKind::CopyOut { .. })
+            });
         let verdict = Rc::new(Verdict {
+            is_plain,
             masks: statements.iter().map(Statement::mask).collect(),
             objects: statements.iter().map(|statement| objects_of(&statement.effects)).collect(),
-            outcomes: finding.decisions.into_iter().map(Outcome::from).collect(),
+            outcomes,
             statements,
             epoch: finding.epoch,
         });

@@ -3,7 +3,7 @@
 pub(crate) mod cancel;
 pub(crate) mod catalog;
 mod client;
-mod columns;
+pub(crate) mod columns;
 mod copy;
 mod deny;
 mod large;

@@ -164,7 +164,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     let lock = DataLock::acquire(&data, boot)?;
     let recovered = recover::recover(&data, settings.audit.segment_bytes)?;
     for note in &recovered.notes {
-        tracing::warn!(?note, "recovery of the audit log");
+        tracing::warn!(%note, "recovery of the audit log");
     }
     let sockets = bind(&settings)?;
     let addresses = sockets.iter().map(TcpListener::local_addr).collect::<Result<_, _>>();

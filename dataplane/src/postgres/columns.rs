@@ -130,6 +130,51 @@ impl Plan {
     }
 }
 
+/// Descriptions that a core remembers.
+const PLANS_MAX: usize = 1024;
+/// Longer descriptions are read each time.
+const REMEMBERED_BYTES_MAX: usize = 4096;
+
+/// The plans of descriptions that were seen before, by their very bytes: most results are described again and again.
+#[derive(Debug, Default)]
+pub(crate) struct PlanCache(HashMap<Box<[u8]>, Known>);
+
+#[derive(Debug)]
+struct Known {
+    columns: Rc<[Facts]>,
+    plan: Rc<Plan>,
+    is_scanned: bool,
+    tags: Rc<Tags>,
+}
+
+impl PlanCache {
+    /// The columns of a RowDescription and the plan for its rows.
+    pub(crate) fn plan(
+        &mut self,
+        description: &[u8],
+        is_scanned: bool,
+        tags: &Rc<Tags>,
+    ) -> Result<(Rc<[Facts]>, Rc<Plan>), ProtocolError> {
+        if let Some(known) = self.0.get(description)
+            && known.is_scanned == is_scanned
+            && Rc::ptr_eq(&known.tags, tags)
+        {
+            return Ok((Rc::clone(&known.columns), Rc::clone(&known.plan)));
+        }
+        let columns = Facts::of(description)?;
+        let plan = Rc::new(Plan::new(&columns, is_scanned, tags));
+        if description.len() <= REMEMBERED_BYTES_MAX {
+            if self.0.len() >= PLANS_MAX {
+                self.0.clear();
+            }
+            let known =
+                Known { columns: Rc::clone(&columns), plan: Rc::clone(&plan), is_scanned, tags: Rc::clone(tags) };
+            self.0.insert(description.into(), known);
+        }
+        Ok((columns, plan))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

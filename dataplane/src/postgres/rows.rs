@@ -129,11 +129,13 @@ impl<'a> Walk<'a> {
                 }
                 continue;
             }
-            let Some(word) = buf.get(self.at..).and_then(|rest| rest.first_chunk::<4>()) else {
+            let Some((start, end)) = self.skip_to(buf, position) else {
                 return false;
             };
-            let start = self.at + word.len();
-            let end = start + usize::try_from(i32::from_be_bytes(*word)).unwrap_or(0);
+            if end <= position {
+                // The row's fields end before the position: it lies in the next row, or in no field.
+                continue;
+            }
             self.found = start..end.min(buf.len());
             self.inner = match self.plan.treatment(self.field) {
                 Treatment::Scan(Carries::Text) => Inner::Value,
@@ -141,6 +143,27 @@ impl<'a> Walk<'a> {
                 Treatment::Scan(Carries::BinaryRecord) => Inner::Elements { at: start + 4, lead: 4 },
                 _ => Inner::Skip,
             };
+            self.at = end;
+            self.field += 1;
+            self.fields_left -= 1;
+        }
+    }
+
+    /// Walks the row's fields up to the one that ends behind `position`, or the last; none if they are broken.
+    #[inline]
+    fn skip_to(&mut self, buf: &[u8], position: usize) -> Option<(usize, usize)> {
+        loop {
+            let word = buf.get(self.at..)?.first_chunk::<4>()?;
+            let start = self.at + word.len();
+            let end = start + usize::try_from(i32::from_be_bytes(*word)).unwrap_or(0);
+            if end > position || self.fields_left == 1 {
+                if end <= position {
+                    self.at = end;
+                    self.field += 1;
+                    self.fields_left = 0;
+                }
+                return Some((start, end));
+            }
             self.at = end;
             self.field += 1;
             self.fields_left -= 1;

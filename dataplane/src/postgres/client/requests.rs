@@ -36,11 +36,8 @@ const LARGE_OBJECT_FUNCTIONS: [(u32, &str); 13] = [
 /// What the record says of statements that stand behind a refused one.
 const CUT_OFF: &str = "cut off behind a refused statement";
 
-/// How a statement ends before it is sent.
-enum Gated {
-    Allowed,
-    Refused(Refusal, Outcome),
-}
+/// A statement that is not sent: what the client is told, and what policy said.
+type Refused = (Refusal, Outcome);
 
 impl Session {
     /// Judges a whole message. A finding is the analysis that was asked for at the first try.
@@ -111,18 +108,16 @@ impl Session {
                 self.end_empty(run, Ending::Skipped, received);
                 continue;
             }
-            let gated = self.gate_statement(Kind::Query, statement, &verdict.outcomes[index]);
-            let (outcome, refusal) = match gated {
-                Gated::Allowed => (verdict.outcomes[index].clone(), None),
-                Gated::Refused(refusal, outcome) => (outcome, Some(refusal)),
-            };
-            let refusal = match (self.record(run, Protocol::Simple, index, text, &verdict, &outcome, ""), refusal) {
-                (Recorded::No, _) => Some(not_recorded(Kind::Query)),
-                (Recorded::Yes, refusal) => {
-                    if refusal.is_some() {
+            let decided = &verdict.outcomes[index];
+            let gated = if verdict.is_plain { None } else { self.gate_statement(Kind::Query, statement, decided) };
+            let outcome = gated.as_ref().map_or(decided, |(_, outcome)| outcome);
+            let refusal = match self.record(run, Protocol::Simple, index, text, &verdict, outcome, "") {
+                Recorded::No => Some(not_recorded(Kind::Query)),
+                Recorded::Yes => {
+                    if gated.is_some() {
                         self.end_empty(run, Ending::Denied, received);
                     }
-                    refusal
+                    gated.map(|(refusal, _)| refusal)
                 }
             };
             if let Some(refusal) = refusal {
@@ -165,12 +160,10 @@ impl Session {
             Judgement::Known(verdict) => verdict,
             Judgement::Away(errand) => return Ok(Act::Away(errand)),
         };
-        let mut refused = None;
-        for (statement, outcome) in verdict.statements.iter().zip(&verdict.outcomes) {
-            if let Gated::Refused(refusal, outcome) = self.gate_statement(Kind::Parse, statement, outcome) {
-                refused = Some((refusal, outcome));
-                break;
-            }
+        let mut refused: Option<Refused> = None;
+        if !verdict.is_plain {
+            let mut statements = verdict.statements.iter().zip(&verdict.outcomes);
+            refused = statements.find_map(|(statement, outcome)| self.gate_statement(Kind::Parse, statement, outcome));
         }
         if let Some((refusal, outcome)) = refused {
             let run = Run { id: self.take_runs(1), received, sent: received };
@@ -205,15 +198,7 @@ impl Session {
     ) -> Result<Act, End> {
         let candidates = self.statements.candidates(statement_name);
         let run = Run { id: self.take_runs(1), received, sent: received };
-        let mut refused = None;
-        for prepared in &candidates {
-            for (statement, outcome) in prepared.statements() {
-                let outcome = self.outcome_now(&prepared.verdict, statement, outcome);
-                if let Gated::Refused(refusal, outcome) = self.gate_statement(Kind::Bind, statement, &outcome) {
-                    refused = Some((refusal, outcome));
-                }
-            }
-        }
+        let mut refused = candidates.iter().find_map(|prepared| self.gate_prepared(Kind::Bind, prepared));
         if candidates.is_empty() && !self.allows_all() {
             // What the server has under a name that never passed here, nobody has judged.
             let name = String::from_utf8_lossy(statement_name);
@@ -222,19 +207,18 @@ impl Session {
             return self.replace(Kind::Bind, portal_name, refusal, received);
         }
         let prepared = candidates.first().cloned();
-        let denied = refused.as_ref().map(|(_, outcome)| outcome.clone());
         let recorded = match &prepared {
             Some(prepared) => {
-                let outcome = denied.unwrap_or_else(|| prepared.outcome().clone());
+                let outcome = refused.as_ref().map_or(prepared.outcome(), |(_, outcome)| outcome);
                 let protocol = if refused.is_some() { Protocol::Bind } else { Protocol::Execute };
-                self.record(run, protocol, prepared.index, &prepared.text, &prepared.verdict, &outcome, "")
+                self.record(run, protocol, prepared.index, &prepared.text, &prepared.verdict, outcome, "")
             }
             None => self.record_unknown(run, Protocol::Execute, statement_name, &Outcome::Allow(None)),
         };
         if let Recorded::No = recorded {
             return self.replace(Kind::Bind, portal_name, not_recorded(Kind::Bind), received);
         }
-        if let Some((refusal, _)) = refused {
+        if let Some((refusal, _)) = refused.take() {
             self.end_empty(run, Ending::Denied, received);
             return self.replace(Kind::Bind, portal_name, refusal, received);
         }
@@ -260,15 +244,8 @@ impl Session {
     /// by the client.
     fn execute(&mut self, execute: &Execute<'_>, received: Instant) -> Result<Act, End> {
         let candidates = self.portals.candidates(execute.portal);
-        let mut refused = None;
-        for prepared in candidates.iter().filter_map(|portal| portal.statement.as_ref()) {
-            for (statement, outcome) in prepared.statements() {
-                let outcome = self.outcome_now(&prepared.verdict, statement, outcome);
-                if let Gated::Refused(refusal, outcome) = self.gate_statement(Kind::Execute, statement, &outcome) {
-                    refused = Some((refusal, outcome));
-                }
-            }
-        }
+        let statements = candidates.iter().filter_map(|portal| portal.statement.as_ref());
+        let mut refused = { statements }.find_map(|prepared| self.gate_prepared(Kind::Execute, prepared));
         let (portal, run) = match candidates.first() {
             Some(portal) => (Rc::clone(portal), portal.run.take()),
             // A cursor of SQL's DECLARE, which was judged then: its rows are the statement's that was allowed.
@@ -426,13 +403,19 @@ impl Session {
         Rc::new(Prepared::new(text.into(), Rc::clone(verdict), index, &self.text_budget))
     }
 
-    /// A verdict's outcome under the policy that is in force now.
-    fn outcome_now(&self, verdict: &Verdict, statement: &Statement, outcome: &Outcome) -> Outcome {
-        let mut gate = self.core.gate.borrow_mut();
-        if gate.epoch() == verdict.epoch {
-            return outcome.clone();
+    /// Judges a prepared statement again: by epochs where nothing changed.
+    fn gate_prepared(&self, kind: Kind, prepared: &Prepared) -> Option<Refused> {
+        let is_current = self.core.gate.borrow_mut().epoch() == prepared.verdict.epoch;
+        if is_current && prepared.verdict.is_plain {
+            return None;
         }
-        gate.decide_effects(&statement.effects, &self.context)
+        prepared.statements().find_map(|(statement, outcome)| {
+            if is_current {
+                return self.gate_statement(kind, statement, outcome);
+            }
+            let outcome = self.core.gate.borrow_mut().decide_effects(&statement.effects, &self.context);
+            self.gate_statement(kind, statement, &outcome)
+        })
     }
 
     /// Adds to a statement's outcome what the session knows: the statements that names stand for, and what cannot be
@@ -442,9 +425,9 @@ impl Session {
         kind: Kind,
         statement: &Statement,
         outcome: &Outcome,
-    ) -> Gated {
+    ) -> Option<Refused> {
         if let Outcome::Deny(denial) = outcome {
-            return Gated::Refused(kind.denied(denial), outcome.clone());
+            return Some((kind.denied(denial), outcome.clone()));
         }
         if let Some(name) = &statement.runs_prepared {
             // Names that the same message makes are in the table already.
@@ -456,7 +439,7 @@ impl Session {
             }
             let outcome = self.core.gate.borrow_mut().decide_effects(&effects, &self.context);
             if let Outcome::Deny(denial) = &outcome {
-                return Gated::Refused(kind.denied(denial), outcome);
+                return Some((kind.denied(denial), outcome));
             }
         }
         if matches!(statement.kind, StatementKind::CopyOut { .. }) && !self.masks.tags.is_empty() {
@@ -464,9 +447,9 @@ impl Session {
                 SqlState::FEATURE_NOT_SUPPORTED,
                 "sluice: COPY TO STDOUT cannot be masked by column here; use SELECT",
             );
-            return Gated::Refused(refusal, outcome.clone());
+            return Some((refusal, outcome.clone()));
         }
-        Gated::Allowed
+        None
     }
 
     /// What policy says of reading a portal that no Bind made.

@@ -88,8 +88,7 @@ impl Session {
             Reaction::Hide => Ok(Delivery::Hide),
             Reaction::Columns => {
                 if self.masks.is_on() {
-                    let columns = Facts::of(body).map_err(End::server)?;
-                    self.plan = Rc::new(Plan::new(&columns, self.masks.scans(), &self.masks.tags));
+                    self.plan = self.plan_of(body)?.1;
                 }
                 Ok(Delivery::Forward)
             }
@@ -156,14 +155,22 @@ impl Session {
             Ticket::Parse { name, prepared } => self.statements.succeeded(&name, &prepared),
             Ticket::Bind { name, portal } => self.portals.succeeded(&name, &portal),
             Ticket::DescribeStatement { prepared } => {
-                if let Some(prepared) = prepared {
-                    prepared.describe(described(role, body)?);
+                if let Some(prepared) = prepared
+                    && self.masks.is_on()
+                {
+                    prepared.describe(match role {
+                        Role::RowDescription => self.plan_of(body)?.0,
+                        _ => Rc::from([]),
+                    });
                 }
             }
             Ticket::DescribePortal { portal, is_hidden } => {
-                if let Some(portal) = portal {
-                    let columns = described(role, body)?;
-                    portal.set_plan(Rc::new(Plan::new(&columns, self.masks.scans(), &self.masks.tags)));
+                if let Some(portal) = portal
+                    && self.masks.is_on()
+                    && role == Role::RowDescription
+                {
+                    let (columns, plan) = self.plan_of(body)?;
+                    portal.set_plan(plan);
                     if let Some(statement) = &portal.statement {
                         statement.describe(columns);
                     }
@@ -258,6 +265,12 @@ impl Session {
         }
         self.mask_text(body);
         Ok(Delivery::Forward)
+    }
+
+    /// The columns that a RowDescription tells, and the plan for their rows.
+    fn plan_of(&self, description: &[u8]) -> Result<(Rc<[Facts]>, Rc<Plan>), End> {
+        let mut plans = self.core.plans.borrow_mut();
+        plans.plan(description, self.masks.scans(), &self.masks.tags).map_err(End::server)
     }
 
     /// What came without being asked for.
@@ -375,14 +388,6 @@ fn open(role: Role, statement: u32, ticket: &mut Ticket) -> Reaction {
         (Ticket::Refused(refusal), Role::Error) => Reaction::Refused((**refusal).clone()),
         (Ticket::DescribePortal { is_hidden: true, .. }, _) => Reaction::Hide,
         _ => Reaction::Forward,
-    }
-}
-
-/// The columns of a Describe's answer; none if there are no rows.
-fn described(role: Role, body: &[u8]) -> Result<Rc<[Facts]>, End> {
-    match role {
-        Role::RowDescription => Facts::of(body).map_err(End::server),
-        _ => Ok(Rc::from([])),
     }
 }
 
