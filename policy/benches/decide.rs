@@ -5,7 +5,7 @@ use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use sluice_parsers::sql::effect::{Action, Effect, EffectFlags, Object, ObjectKind};
-use sluice_policy::identity::{Identity, Method};
+use sluice_policy::identity::{GROUPS_MAX, Identity, Method};
 use sluice_policy::{PolicySet, Principal, Target};
 
 const CREW: &str = include_str!("../../configs/policies/crew-analytics.cedar");
@@ -61,6 +61,12 @@ fn benches(criterion: &mut Criterion) {
     });
     group.bench_function("principal", |bencher| {
         bencher.iter(|| Principal::new(black_box(&identity), target.clone()));
+    });
+    let many = identity
+        .clone()
+        .with_groups((0..GROUPS_MAX).map(|number| format!("group-{number}")));
+    group.bench_function("principal-256-groups", |bencher| {
+        bencher.iter(|| Principal::new(black_box(&many), target.clone()));
     });
     group.finish();
 }

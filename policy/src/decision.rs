@@ -13,7 +13,8 @@ const NAME_CHARS_MAX: usize = 128;
 pub enum Decision {
     /// Every effect is permitted.
     Allow {
-        /// The policies that permit, without repeats, in the order of the file.
+        /// The policies that permit, without repeats: the first effect's before the second's. Those that permit
+        /// the connect are among them only where nothing but the connect was asked.
         policies: Vec<Arc<str>>,
     },
     /// At least one effect is not.

@@ -3,7 +3,7 @@
 mod parse;
 mod statements;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use cedar_policy::{Authorizer, Entities, EntityUid, PolicyId, Request};
@@ -93,10 +93,11 @@ impl PolicySet {
 }
 
 /// What makes two effects the same request.
-#[derive(PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Question<'a> {
     action: Action,
     context: u8,
+    lexing: bool,
     setting: Option<(&'a str, bool)>,
 }
 
@@ -107,6 +108,7 @@ impl<'a> Question<'a> {
         Self {
             action: effect.action,
             context: context_number(effect.flags),
+            lexing: effect.flags.contains(EffectFlags::LEXING),
             setting,
         }
     }
@@ -114,36 +116,28 @@ impl<'a> Question<'a> {
 
 impl Policies {
     fn decide(&self, who: &Principal, effects: &[Effect]) -> Decision {
-        let mut permits = Vec::new();
-        let connect = self.ask(CONNECT, who, &who.database, 0, &who.entities);
-        let mut denial = match connect {
-            Answer::Permit(found) => {
-                permits.extend(found);
-                None
-            }
+        let mut permits = match self.ask(CONNECT, who, &who.database, 0, &who.entities) {
+            Answer::Permit(found) => found,
             // Without a session there is nothing else to say.
             Answer::Deny(cause, rule, error) => {
                 return Decision::Deny(Box::new(deny(cause, rule, error, who, None)));
             }
         };
+        if !effects.is_empty() {
+            permits.clear();
+        }
+        let mut denial: Option<Denial> = None;
+        // A statement can have as many effects as its text has room for, and few that differ.
+        let mut asked = HashSet::with_capacity(effects.len().min(16));
         for (index, effect) in effects.iter().enumerate() {
             let question = Question::new(effect);
-            let lexing = effect.flags.contains(EffectFlags::LEXING);
-            let asked = effects[..index].iter().any(|before| {
-                before.flags.contains(EffectFlags::LEXING) == lexing && Question::new(before) == question
-            });
-            if asked {
+            if !asked.insert(question) {
                 continue;
             }
-            let answer = if lexing {
-                Answer::Deny(Cause::Lexing, None, None)
-            } else {
-                self.ask_question(&question, who)
-            };
-            match answer {
+            match self.ask_question(&question, who) {
                 Answer::Permit(found) => permits.extend(found),
                 Answer::Deny(cause, rule, error) => {
-                    if denial.as_ref().is_none_or(|worst: &Denial| worst.cause < cause) {
+                    if denial.as_ref().is_none_or(|worst| worst.cause < cause) {
                         denial = Some(deny(cause, rule, error, who, Some((index, effect))));
                     }
                 }
@@ -152,14 +146,17 @@ impl Policies {
         if let Some(denial) = denial {
             return Decision::Deny(Box::new(denial));
         }
-        permits.sort_unstable_by_key(|rule| rule.number);
-        permits.dedup_by_key(|rule| rule.number);
+        let mut named = HashSet::with_capacity(permits.len());
+        permits.retain(|rule| named.insert(rule.number));
         Decision::Allow {
             policies: permits.into_iter().map(|rule| Arc::clone(&rule.name)).collect(),
         }
     }
 
     fn ask_question(&self, question: &Question<'_>, who: &Principal) -> Answer<'_> {
+        if question.lexing {
+            return Answer::Deny(Cause::Lexing, None, None);
+        }
         let number = question.action as usize;
         match question.setting {
             None => self.ask(number, who, &who.database, question.context, &who.entities),
@@ -207,7 +204,11 @@ impl Policies {
         }
         let reasons = diagnostics.reason().filter_map(|id| self.rule(id));
         match response.decision() {
-            cedar_policy::Decision::Allow => Answer::Permit(reasons.collect()),
+            cedar_policy::Decision::Allow => {
+                let mut permits: Vec<_> = reasons.collect();
+                permits.sort_unstable_by_key(|rule| rule.number);
+                Answer::Permit(permits)
+            }
             cedar_policy::Decision::Deny => match reasons.min_by_key(|rule| rule.number) {
                 Some(rule) => Answer::Deny(Cause::Forbid, Some(rule), None),
                 None => Answer::Deny(Cause::NoPermit, None, None),

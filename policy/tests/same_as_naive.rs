@@ -104,6 +104,9 @@ fn ask(
 fn decide(source: &str, identity: &Identity, target: &Target, effects: &[Effect]) -> Naive {
     let policies = cedar_policy::PolicySet::from_str(source).unwrap();
     let mut permits = ask(&policies, identity, target, "Connect", None)?;
+    if !effects.is_empty() {
+        permits.clear();
+    }
     let mut worst: Option<(Cause, BTreeSet<String>)> = None;
     for effect in effects {
         let answer = if effect.flags.contains(EffectFlags::LEXING) {
@@ -200,7 +203,7 @@ fn effects() -> impl Strategy<Value = Vec<Effect>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
     fn decisions_are_those_of_plain_cedar(
