@@ -111,6 +111,12 @@ impl Candidates {
         self.email | self.ssn | self.ipv4 | self.iban | self.any_key()
     }
 
+    /// The bytes at which there is a candidate of any class but account numbers.
+    #[inline(always)]
+    pub(crate) const fn any_but_iban(&self) -> u64 {
+        self.email | self.card | self.ssn | self.ipv4 | self.any_key()
+    }
+
     /// The bytes at which there is a candidate of a class with a prefix of its own.
     #[inline(always)]
     pub(crate) const fn any_key(&self) -> u64 {

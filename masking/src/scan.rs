@@ -136,11 +136,19 @@ impl<V: Values> Pass<'_, V> {
     /// Runs the validators at these places of a block, until one needs bytes that are still to come.
     #[inline(never)]
     fn validate(&mut self, start: usize, mut places: u64, found: &Candidates) -> ControlFlow<()> {
+        let iban_alone = found.iban & !found.any_but_iban();
         while places != 0 {
             let bit = places & places.wrapping_neg();
             let at = start + places.trailing_zeros() as usize;
             places ^= bit;
-            if at < self.progress.resume || !self.enter_value(at) {
+            if at < self.progress.resume {
+                continue;
+            }
+            // Two letters and two digits are common, and finding the value costs more than looking at the letters.
+            if bit & iban_alone != 0 && !iban::is_of_a_country(self.buf, at) {
+                continue;
+            }
+            if !self.enter_value(at) {
                 continue;
             }
             if bit & found.email != 0 {

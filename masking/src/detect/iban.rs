@@ -61,6 +61,13 @@ pub(crate) fn find(view: &View<'_>, at: usize) -> Option<Range<usize>> {
     (remainder.0 % 97 == 1 && !(is_word(view.byte(end)) && is_word(view.before(start)))).then_some(start..end)
 }
 
+/// Whether the letters before the check digits that end at `at` can be a country's, wherever its value begins.
+#[inline]
+pub(crate) fn is_of_a_country(buf: &[u8], at: usize) -> bool {
+    let letters = at.checked_sub(PREFIX_BYTES - 1).and_then(|start| buf.get(start..)?.first_chunk::<2>());
+    letters.is_some_and(|letters| structure_of(*letters).is_some())
+}
+
 /// Country and check digits.
 const PREFIX_BYTES: usize = 4;
 /// One separator may stand after so many characters.
