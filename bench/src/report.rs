@@ -197,6 +197,14 @@ fn count(value: u64) -> f64 {
     value as f64
 }
 
+/// The greatest share of the proxies' CPU that others used, where it is more than a few per cent.
+pub fn noise(rows: &[Row]) -> Option<f64> {
+    rows.iter()
+        .filter_map(|row| row.others_share)
+        .reduce(f64::max)
+        .filter(|&share| share > 0.05)
+}
+
 /// The table for people.
 pub fn table(rows: &[Row]) -> String {
     let mut out = String::new();

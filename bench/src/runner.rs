@@ -12,9 +12,12 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use self::child::Process;
 use self::proxy::{PASSWORD, Programs, Proxy, Running, Surroundings, USER};
@@ -85,11 +88,14 @@ pub fn run(plan: &Plan) -> anyhow::Result<()> {
     around.make_certificate()?;
     let back_end = start_back_end(&mut around, plan.load_cpu)?;
 
-    let mut all = Vec::new();
-    let mut failures = Vec::new();
+    let mut results = Results {
+        all: Vec::new(),
+        failures: Vec::new(),
+        stop: stop_signal()?,
+    };
     for load in &plan.loads {
-        run_load(plan, &around, *load, &mut all, &mut failures);
-        let rows = report::rows(&all);
+        results.run_load(plan, &around, *load);
+        let rows = report::rows(&results.all);
         let this: Vec<_> = rows
             .iter()
             .filter(|row| row.workload == load.workload.name() && row.connections == load.connections)
@@ -100,9 +106,19 @@ pub fn run(plan: &Plan) -> anyhow::Result<()> {
         // After each load, so that a run that is broken off leaves what it has.
         fs::write(&plan.output, serde_json::to_string_pretty(&rows)? + "\n")
             .with_context(|| format!("cannot write {}", plan.output.display()))?;
+        if results.stopped() {
+            break;
+        }
     }
     drop(back_end);
-    let verdicts = report::verdicts(&report::rows(&all));
+    let rows = report::rows(&results.all);
+    if let Some(share) = report::noise(&rows) {
+        println!(
+            "\nothers used up to {:.0}% of the proxies' CPU: these figures are noisy",
+            share * 100.0
+        );
+    }
+    let verdicts = report::verdicts(&rows);
     if !verdicts.is_empty() {
         println!("\ntargets\n{verdicts}");
     }
@@ -110,11 +126,31 @@ pub fn run(plan: &Plan) -> anyhow::Result<()> {
     if plan.keep {
         println!("configurations and logs are in {}", public.path().display());
     }
-    if failures.is_empty() {
-        Ok(())
-    } else {
-        bail!("{} failed:\n{}", failures.len(), failures.join("\n"))
+    let Results { failures, .. } = &results;
+    ensure!(!results.stopped(), "stopped by a signal");
+    ensure!(
+        failures.is_empty(),
+        "{} failed:\n{}",
+        failures.len(),
+        failures.join("\n")
+    );
+    Ok(())
+}
+
+/// Set once a signal asks to end, so that processes and folders are cleared away.
+fn stop_signal() -> anyhow::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        signal_hook::flag::register(signal, Arc::clone(&stop))?;
     }
+    Ok(stop)
+}
+
+/// What a run has found so far.
+struct Results {
+    all: Vec<Series>,
+    failures: Vec<String>,
+    stop: Arc<AtomicBool>,
 }
 
 fn check_machine(plan: &Plan) -> anyhow::Result<()> {
@@ -154,68 +190,81 @@ fn start_back_end(around: &mut Surroundings, cpu: usize) -> anyhow::Result<Proce
     Ok(process)
 }
 
-/// One load on all proxies. A proxy that fails is left out of the rest of it.
-fn run_load(
-    plan: &Plan,
-    around: &Surroundings,
-    load: Load,
-    all: &mut Vec<Series>,
-    failures: &mut Vec<String>,
-) {
-    let first = all.len();
-    let mut running: Vec<Option<Running>> = Vec::new();
-    let mut failed = |proxy: Proxy, error: &anyhow::Error| {
-        let line = format!(
-            "{} {} at {}: {error:#}",
-            proxy.name(),
-            load.workload.name(),
-            load.connections
-        );
-        eprintln!("{line}");
-        failures.push(line);
-    };
-    for &proxy in &plan.proxies {
-        all.push(Series {
-            proxy: proxy.name(),
-            workload: load.workload,
-            connections: load.connections,
-            samples: Vec::new(),
-        });
-        running.push(around.start(proxy).map_err(|error| failed(proxy, &error)).ok());
+impl Results {
+    fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
     }
-    for round in 0..load.rounds {
-        for turn in 0..plan.proxies.len() {
-            let at = (turn + round) % plan.proxies.len();
-            let Some(target) = &mut running[at] else { continue };
-            let proxy = plan.proxies[at];
-            match measure(plan, around, load, proxy, target) {
-                Ok((measured, others_share)) => {
-                    all[first + at].samples.push(Sample {
-                        round,
-                        measured,
-                        others_share,
-                    });
-                    // Memory of idle connections is that of a fresh process.
-                    if load.workload == Workload::Idle && round + 1 < load.rounds {
+
+    /// One load on all proxies. A proxy that fails is left out of the rest of it.
+    fn run_load(&mut self, plan: &Plan, around: &Surroundings, load: Load) {
+        let first = self.all.len();
+        let mut running: Vec<Option<Running>> = Vec::new();
+        for &proxy in &plan.proxies {
+            self.all.push(Series {
+                proxy: proxy.name(),
+                workload: load.workload,
+                connections: load.connections,
+                samples: Vec::new(),
+            });
+            running.push(self.start(around, load, proxy));
+        }
+        for round in 0..load.rounds {
+            for turn in 0..plan.proxies.len() {
+                if self.stopped() {
+                    return;
+                }
+                let at = (turn + round) % plan.proxies.len();
+                let Some(target) = &mut running[at] else { continue };
+                let proxy = plan.proxies[at];
+                match measure(plan, around, load, proxy, target) {
+                    Ok((measured, others_share)) => {
+                        self.all[first + at].samples.push(Sample {
+                            round,
+                            measured,
+                            others_share,
+                        });
+                        // Memory of idle connections is that of a fresh process.
+                        if load.workload == Workload::Idle && round + 1 < load.rounds {
+                            running[at] = None;
+                            running[at] = self.start(around, load, proxy);
+                        }
+                    }
+                    Err(error) => {
+                        self.failed(load, proxy, &error);
                         running[at] = None;
-                        running[at] = around.start(proxy).map_err(|error| failed(proxy, &error)).ok();
                     }
                 }
-                Err(error) => {
-                    failed(proxy, &error);
-                    running[at] = None;
-                }
             }
+            eprint!(
+                "\r{} at {}: round {}/{} ",
+                load.workload.name(),
+                load.connections,
+                round + 1,
+                load.rounds
+            );
         }
-        eprint!(
-            "\r{} at {}: round {}/{} ",
-            load.workload.name(),
-            load.connections,
-            round + 1,
-            load.rounds
-        );
+        eprintln!();
     }
-    eprintln!();
+
+    fn start(&mut self, around: &Surroundings, load: Load, proxy: Proxy) -> Option<Running> {
+        around
+            .start(proxy)
+            .map_err(|error| self.failed(load, proxy, &error))
+            .ok()
+    }
+
+    fn failed(&mut self, load: Load, proxy: Proxy, error: &anyhow::Error) {
+        if !self.stopped() {
+            let line = format!(
+                "{} {} at {}: {error:#}",
+                proxy.name(),
+                load.workload.name(),
+                load.connections
+            );
+            eprintln!("{line}");
+            self.failures.push(line);
+        }
+    }
 }
 
 /// One measurement: a load process of its own.

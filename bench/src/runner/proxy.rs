@@ -315,6 +315,9 @@ key = '{}'",
              groups = [\"crew-analytics\"]\n\
              verifier = \"{verifier}\"\n\
              \n\
+             [limits]\n\
+             sessions_per_core_max = 9500\n\
+             \n\
              [policy]\n\
              file = \"twenty.cedar\"\n",
             data = data.display(),
@@ -390,12 +393,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn there_are_twenty_policies() {
-        let count = POLICIES
-            .lines()
-            .filter(|line| line.starts_with("permit") || line.starts_with("forbid"))
-            .count();
-        assert_eq!(count, 20);
+    fn the_gateway_reads_the_twenty_policies() {
+        match sluice_policy::PolicySet::parse(POLICIES, "twenty.cedar") {
+            Ok(policies) => assert_eq!(policies.len(), 20),
+            Err(errors) => panic!("{errors:?}"),
+        }
     }
 
     #[test]
