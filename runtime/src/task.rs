@@ -58,9 +58,9 @@ pub fn spawn<T: 'static>(future: impl Future<Output = T> + 'static) -> TaskHandl
             waiter: Cell::new(None),
         });
         let finish = Finish(Rc::clone(&outcome));
-        let wrapped = async move {
-            let value = future.await;
-            finish.with(Ok(value));
+        let wrapped = Reporting {
+            future,
+            finish: Some(finish),
         };
         reactor.stats.tasks_spawned.increment();
         let task = reactor
@@ -170,6 +170,33 @@ struct Finish<T>(Rc<Outcome<T>>);
 impl<T> Finish<T> {
     fn with(self, value: Result<T, TaskError>) {
         self.0.settle(value);
+    }
+}
+
+/// A task's future together with who is told its result. An `async` block would hold the future twice: as what it
+/// captured and as what it awaits, and tasks are most of an idle session's memory.
+struct Reporting<F: Future> {
+    future: F,
+    finish: Option<Finish<F::Output>>,
+}
+
+impl<F: Future> Future for Reporting<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        // SAFETY: `future` is pinned as long as `self` is: it is never moved out, and there is no `Drop` or `Unpin` of
+        // our own. `finish` is never pinned.
+        let (future, finish) = unsafe {
+            let this = self.get_unchecked_mut();
+            (Pin::new_unchecked(&mut this.future), &mut this.finish)
+        };
+        let Poll::Ready(value) = future.poll(context) else {
+            return Poll::Pending;
+        };
+        if let Some(finish) = finish.take() {
+            finish.with(Ok(value));
+        }
+        Poll::Ready(())
     }
 }
 
