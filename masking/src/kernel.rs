@@ -1,8 +1,7 @@
 //! The pass over the buffer that finds candidates, 64 bytes a step and one bit a byte.
 //!
-//! A [`Kernel`] only says which bytes of a block are what ([`Block`]); there is one for AVX2, which holds the
-//! crate's only `unsafe`, and its scalar twin. What
-//! makes a candidate of that is the same code for both, shifts and ANDs over a whole block ([`Candidates::of`]). Blocks
+//! A [`Kernel`] only says which bytes of a block are what ([`Block`]); there are AVX-512 and AVX2 ones, which hold
+//! the crate's only `unsafe`, and their scalar twin. What makes a candidate of that is the same code for both, shifts and ANDs over a whole block ([`Candidates::of`]). Blocks
 //! overlap by the bytes that candidates look back on: to carry these bits over costs more than to find them again.
 //!
 //! The pass sees frames, not values: beside a value's bytes stand header bytes that may look like digits or letters.
@@ -25,6 +24,8 @@
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx2;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod avx512;
 pub(crate) mod scalar;
 
 use crate::{Class, ClassSet};
@@ -174,10 +175,18 @@ mod tests {
 
     #[test]
     #[cfg(target_arch = "x86_64")]
-    fn avx2_and_scalar_agree_on_every_byte_at_every_place() {
-        let Some(kernel) = avx2::Avx2::detect() else {
-            return;
-        };
+    fn every_kernel_agrees_with_the_scalar_one() {
+        // A CPU without the features has nothing to test.
+        if let Some(kernel) = avx2::Avx2::detect() {
+            agrees_on_every_byte_at_every_place(kernel);
+        }
+        if let Some(kernel) = avx512::Avx512::detect() {
+            agrees_on_every_byte_at_every_place(kernel);
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn agrees_on_every_byte_at_every_place(kernel: impl Kernel) {
         for byte in 0..=u8::MAX {
             assert_eq!(
                 kernel.classify(&[byte; BLOCK_BYTES]),

@@ -5,6 +5,8 @@ use std::ops::{ControlFlow, Range};
 use crate::detect::{LOOK_BEHIND, View, aws, card, email, github, iban, ipv4, jwt, ssn};
 #[cfg(target_arch = "x86_64")]
 use crate::kernel::avx2::Avx2;
+#[cfg(target_arch = "x86_64")]
+use crate::kernel::avx512::Avx512;
 use crate::kernel::scalar::Scalar;
 use crate::kernel::{BLOCK_BYTES, Candidates, Kernel, LOOK_BACK_BYTES};
 use crate::pending::Pending;
@@ -94,6 +96,10 @@ pub(crate) fn mask(buf: &mut [u8], classes: ClassSet, values: impl Values, count
 impl<V: Values> Pass<'_, V> {
     /// Goes over the buffer once, with the best kernel that the CPU has.
     pub(crate) fn run(&mut self) {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(kernel) = Avx512::detect() {
+            return kernel.drive(self);
+        }
         #[cfg(target_arch = "x86_64")]
         if let Some(kernel) = Avx2::detect() {
             return kernel.drive(self);

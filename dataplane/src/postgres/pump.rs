@@ -45,7 +45,8 @@ pub(crate) async fn serve(core: Rc<Core>, arrival: Arrival) {
     let client = arrival.socket.peer_address().map(|address| address.to_string()).unwrap_or_default();
     let seat = core.take_seat();
     let deadline = core.authentication_deadline();
-    let logged_in = timeout(deadline, login::log_in(&core, listener, arrival.socket)).await;
+    // Boxed, as what follows: what a login needs is gone when the session idles.
+    let logged_in = timeout(deadline, Box::pin(login::log_in(&core, listener, arrival.socket))).await;
     let logged_in = match logged_in {
         Ok(Ok(logged_in)) => logged_in,
         Ok(Err(no_session)) => return turn_away(&core, no_session, &client).await,
@@ -98,14 +99,14 @@ async fn farewell(core: &Core, mut stream: Stream, end: &End) {
 async fn converse(core: Rc<Core>, logged_in: LoggedIn, seat: Seat, listener: &str, client: &str) {
     let connection = Arc::clone(&logged_in.connection);
     let accepts_any = core.gate.borrow_mut().policies().is_allow_all();
-    let attempt = async {
+    let attempt = Box::pin(async {
         let mut upstream =
             upstream::log_in(&core, &connection, &logged_in.database, &logged_in.settings, accepts_any).await?;
         let tags = catalog::tags(&core, &connection, &logged_in.database, &mut upstream).await?;
         let nobody = Nobody::new(scram::random().map_err(UpstreamError::from)?);
         let secret = u32::from_be_bytes(scram::random().map_err(UpstreamError::from)?);
         Ok::<_, UpstreamError>((upstream, tags, nobody, secret))
-    };
+    });
     let (upstream, tags, nobody, secret) = match attempt.await {
         Ok(ready) => ready,
         Err(error) => {

@@ -112,7 +112,8 @@ impl<'a> Walk<'a> {
             if position < self.at {
                 return false;
             }
-            if self.fields_left == 0 {
+            // What is left of a row that ends before the position need not be walked.
+            if self.fields_left == 0 || self.next_frame <= position {
                 let Some(head) = buf.get(self.next_frame..).and_then(|rest| rest.first_chunk::<7>()) else {
                     return false;
                 };
@@ -120,6 +121,7 @@ impl<'a> Walk<'a> {
                 let frame = self.next_frame;
                 self.next_frame = frame + 1 + u32::from_be_bytes([a, b, c, d]) as usize;
                 self.at = frame + head.len();
+                self.fields_left = 0;
                 if self.next_frame > position {
                     self.fields_left = u16::from_be_bytes([high, low]);
                     self.field = 0;

@@ -23,6 +23,9 @@ use crate::ledger::nanoseconds;
 /// Rows and COPY data over this pass in parts.
 const GATHERED_BYTES_MAX: u32 = 64 * 1024;
 
+/// The length word of a row without fields.
+const ROW_LEN_MIN: u32 = 6;
+
 /// Descriptions, errors and what else is read whole. An error over this passes in parts.
 const READ_BYTES_MAX: u32 = 1 << 20;
 
@@ -68,6 +71,7 @@ impl Session {
                     b'D' if !matches!(run, Run::CopyData(_)) => {
                         self.row(end - start, matches!(run, Run::Nothing))?;
                         if !is_masked || self.plan.passes() {
+                            self.following_rows(&chunk, &mut at);
                             continue;
                         }
                         if self.plan.rewrites() {
@@ -82,9 +86,10 @@ impl Session {
                             out.to_client.push(frame.into());
                             continue;
                         }
+                        self.following_rows(&chunk, &mut at);
                         run = match run {
-                            Run::Rows(rows) => Run::Rows(rows.start..end),
-                            _ => Run::Rows(start..end),
+                            Run::Rows(rows) => Run::Rows(rows.start..at),
+                            _ => Run::Rows(start..at),
                         };
                         continue;
                     }
@@ -187,6 +192,24 @@ impl Session {
         self.tally.rows += 1;
         self.tally.bytes += frame_len as u64;
         Ok(())
+    }
+
+    /// Takes the rows that lie whole behind one, up to the first message of another kind: nothing can change between
+    /// them.
+    fn following_rows(&mut self, chunk: &[u8], at: &mut usize) {
+        let start = *at;
+        let mut rows = 0;
+        while let Some([b'D', a, b, c, d]) = chunk.get(*at..).and_then(|rest| rest.first_chunk::<HEADER_BYTES>()) {
+            let len = u32::from_be_bytes([*a, *b, *c, *d]);
+            // Of other lengths the deframer says what they mean.
+            if !(ROW_LEN_MIN..=GATHERED_BYTES_MAX).contains(&len) || chunk.len() - *at <= len as usize {
+                break;
+            }
+            *at += 1 + len as usize;
+            rows += 1;
+        }
+        self.tally.rows += rows;
+        self.tally.bytes += (*at - start) as u64;
     }
 
     fn copy_data(&mut self, frame_len: usize) -> Result<(), End> {
