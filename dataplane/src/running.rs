@@ -334,7 +334,7 @@ async fn run_core(
     // Nobody may be waiting any more.
     let _ = ready.send(());
     while let Some(arrival) = handle.accept().await {
-        let f = postgres::serve(Rc::clone(&core), arrival); eprintln!("SIZE {}", size_of_val(&f)); task::spawn(f);
+        task::spawn(postgres::serve(Rc::clone(&core), arrival));
     }
     drop(listeners);
 

@@ -155,7 +155,7 @@ async fn converse(core: Rc<Core>, logged_in: LoggedIn, seat: Seat, listener: &st
     session.from_client = deframer;
     let (deframer, server_rest) = server_messages.into_parts();
     session.from_server = deframer;
-    let pump = Pump {
+    let pump = Box::new(Pump {
         session,
         client: stream,
         server,
@@ -164,7 +164,7 @@ async fn converse(core: Rc<Core>, logged_in: LoggedIn, seat: Seat, listener: &st
         waiting: Waiting::Nothing,
         said_goodbye: false,
         queued_max: core.settings.buffers.queued_bytes_max,
-    };
+    });
     let mut live = Live(Some(pump));
     let end = match (greeted, server_rest) {
         (Err(error), _) => End::quiet(EndReason::ClientGone, error.to_string()),
@@ -209,7 +209,7 @@ fn record_start(
 }
 
 /// A session that is recorded as begun, and so has to be recorded as ended even if its task panics.
-struct Live(Option<Pump>);
+struct Live(Option<Box<Pump>>);
 
 impl Live {
     async fn run(&mut self, client_rest: Option<Received>) -> End {
@@ -235,7 +235,7 @@ impl Live {
         frontend::encode::terminate(&mut goodbye);
         // A server that is gone needs none.
         let _ = pump.server.send(goodbye);
-        let Pump { client, server, seat, .. } = pump;
+        let Pump { client, server, seat, .. } = *pump;
         drop(server);
         farewell(core, client, &end).await;
         drop(seat);
