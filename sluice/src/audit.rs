@@ -167,7 +167,6 @@ fn print_report_json(out: &mut impl Write, report: &Report) -> io::Result<()> {
     writeln!(out, "{value}")
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it is what map_err hands over")]
 fn unreadable(error: reader::ReadError) -> Failure {
     Failure::other("the record cannot be read", error)
 }

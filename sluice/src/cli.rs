@@ -118,7 +118,8 @@ Examples:
 
 #[derive(Debug, Args)]
 pub(crate) struct Dev {
-    /// The server: postgres://USER[:PASSWORD]@HOST[:PORT]/DATABASE[?sslmode=disable|verify-ca|verify-full&sslrootcert=FILE]
+    /// The server: `postgres://USER[:PASSWORD]@HOST[:PORT]/DATABASE`, with `?sslmode=disable`, `verify-full` or
+    /// `verify-ca&sslrootcert=FILE`. Without sslmode it is disable on this machine and verify-full elsewhere.
     #[arg(long, value_name = "URL", env = "SLUICE_DEV_POSTGRES", hide_env_values = true)]
     pub(crate) postgres: String,
     /// Where clients connect; port 0 takes any free one.

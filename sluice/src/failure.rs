@@ -28,7 +28,7 @@ pub(crate) enum Failure {
 
 impl Failure {
     /// Something that failed because of something else.
-    pub(crate) fn other(what: impl Into<String>, cause: impl ToString) -> Self {
+    pub(crate) fn other(what: impl Into<String>, cause: impl std::fmt::Display) -> Self {
         Self::Other {
             what: what.into(),
             cause: cause.to_string(),

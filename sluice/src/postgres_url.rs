@@ -39,9 +39,9 @@ pub(crate) enum UrlError {
     #[error("a percent sign in its {0} is not followed by two hexadecimal digits")]
     Percent(&'static str),
     #[error(
-        "sslmode={0} encrypts without verifying whom it talks to: use verify-full, verify-ca with sslrootcert, or disable"
+        "sslmode=require encrypts without verifying whom it talks to: use verify-full, verify-ca with sslrootcert, or disable"
     )]
-    Unverified(String),
+    Unverified,
     #[error("sslmode={0} is unknown: use disable, verify-ca or verify-full")]
     SslMode(String),
     #[error(
@@ -112,7 +112,7 @@ impl Parts {
     fn read_parameter(&mut self, name: &str, value: &str) -> Result<(), UrlError> {
         let decoded = decode(value, "parameters")?;
         match name {
-            "sslmode" => self.ssl_mode = Some(ssl_mode(&decoded)?),
+            "sslmode" => self.ssl_mode = ssl_mode(&decoded)?,
             "sslrootcert" => self.ssl_root = Some(PathBuf::from(decoded)),
             "user" => self.user = decoded,
             "password" => self.password = Some(Zeroizing::new(decoded)),
@@ -158,12 +158,14 @@ fn port_number(text: &str) -> Result<u16, UrlError> {
         .ok_or_else(|| UrlError::Port(text.to_owned()))
 }
 
-fn ssl_mode(text: &str) -> Result<SslMode, UrlError> {
+fn ssl_mode(text: &str) -> Result<Option<SslMode>, UrlError> {
     match text {
-        "disable" => Ok(SslMode::Disable),
-        "verify-ca" => Ok(SslMode::VerifyCa),
-        "verify-full" => Ok(SslMode::VerifyFull),
-        "allow" | "prefer" | "require" => Err(UrlError::Unverified(text.to_owned())),
+        "disable" => Ok(Some(SslMode::Disable)),
+        "verify-ca" => Ok(Some(SslMode::VerifyCa)),
+        "verify-full" => Ok(Some(SslMode::VerifyFull)),
+        // Both leave the choice to us, and what we choose by ourselves is no worse.
+        "allow" | "prefer" => Ok(None),
+        "require" => Err(UrlError::Unverified),
         other => Err(UrlError::SslMode(other.to_owned())),
     }
 }
@@ -230,7 +232,7 @@ mod tests {
             ("postgres://me:%+1@db/shop", Err(UrlError::Percent("password"))),
             (
                 "postgres://me@db/shop?sslmode=require",
-                Err(UrlError::Unverified("require".into())),
+                Err(UrlError::Unverified),
             ),
             (
                 "postgres://me@db/shop?sslmode=x",
@@ -259,16 +261,17 @@ mod tests {
     #[test]
     fn the_modes_that_verify_are_taken() {
         for (mode, want) in [
-            ("disable", SslMode::Disable),
-            ("verify-ca", SslMode::VerifyCa),
-            ("verify-full", SslMode::VerifyFull),
+            ("disable", Some(SslMode::Disable)),
+            ("prefer", None),
+            ("verify-ca", Some(SslMode::VerifyCa)),
+            ("verify-full", Some(SslMode::VerifyFull)),
         ] {
             let url = PostgresUrl::parse(&format!("postgres://me@db/shop?sslmode={mode}&sslrootcert=%2Fca"))
                 .ok()
                 .unwrap();
             assert_eq!(
                 (url.ssl_mode, url.ssl_root),
-                (Some(want), Some(PathBuf::from("/ca")))
+                (want, Some(PathBuf::from("/ca")))
             );
         }
     }

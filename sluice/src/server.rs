@@ -3,7 +3,6 @@
 //! It logs in as the gateway would (TLS, SCRAM with channel binding, md5, cleartext inside of TLS) and runs simple
 //! queries. It serves the command line alone; sessions have their own code in the data plane.
 
-use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs as _};
 use std::sync::Arc;
@@ -37,7 +36,7 @@ pub(crate) enum ServerError {
         port: u16,
         cause: io::Error,
     },
-    /// SSLRequest was answered `N`.
+    /// `SSLRequest` was answered `N`.
     #[error("the server does not offer TLS")]
     NoTls,
     /// The handshake failed, most often over the certificate.
@@ -70,8 +69,6 @@ pub(crate) type Rows = Vec<Vec<Option<String>>>;
 pub(crate) struct Server {
     stream: Stream,
     received: BytesMut,
-    /// What the server reported of itself at the start (ParameterStatus).
-    pub(crate) parameters: BTreeMap<String, String>,
     /// The TLS version in use.
     pub(crate) tls: Option<String>,
 }
@@ -113,7 +110,6 @@ impl Server {
         let mut server = Self {
             stream,
             received: BytesMut::new(),
-            parameters: BTreeMap::new(),
             tls,
         };
         server.log_in(connection)?;
@@ -256,11 +252,11 @@ impl Server {
                 return Err(ServerError::Unexpected("one of over 16 MiB"));
             }
             match Message::parse(&mut self.received)? {
-                Some(Message::NoticeResponse(_) | Message::NotificationResponse(_)) => {}
-                Some(Message::ParameterStatus(status)) => {
-                    self.parameters
-                        .insert(status.name()?.to_owned(), status.value()?.to_owned());
-                }
+                Some(
+                    Message::NoticeResponse(_)
+                    | Message::NotificationResponse(_)
+                    | Message::ParameterStatus(_),
+                ) => {}
                 Some(message) => return Ok(message),
                 None => {
                     let mut chunk = [0; 8192];

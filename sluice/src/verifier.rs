@@ -59,7 +59,7 @@ pub(crate) fn make(password: &str) -> Result<String, aws_lc_rs::error::Unspecifi
     Ok(derive(password, &salt, ITERATIONS))
 }
 
-/// RFC 5802, section 3: SaltedPassword, ClientKey, StoredKey and ServerKey.
+/// RFC 5802, section 3: the salted password, and from it the stored and the server key.
 fn derive(password: &str, salt: &[u8], iterations: NonZeroU32) -> String {
     let prepared = prepare(password);
     let mut salted = Zeroizing::new([0; SHA256_OUTPUT_LEN]);
@@ -82,27 +82,25 @@ fn derive(password: &str, salt: &[u8], iterations: NonZeroU32) -> String {
     )
 }
 
-/// SASLprep (RFC 4013) as clients do it: what it refuses is taken as it is.
+/// `SASLprep` (RFC 4013) as clients do it: what it refuses is taken as it is.
 fn prepare(password: &str) -> Zeroizing<String> {
     Zeroizing::new(
         stringprep::saslprep(password).map_or_else(|_| password.to_owned(), std::borrow::Cow::into_owned),
     )
 }
 
-/// A password that nobody chose: 24 characters without those that look alike or need quoting, 137 bits.
+/// A password that nobody chose: 140 bits in characters that need no quoting and are not mistaken for each other.
 pub(crate) fn random_password() -> Result<Zeroizing<String>, aws_lc_rs::error::Unspecified> {
-    const ALPHABET: &[u8; 54] = b"abcdefghjkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ3456789";
-    const EVEN: u8 = 255 - (256 % ALPHABET.len() as u16) as u8;
-    let mut password = Zeroizing::new(String::with_capacity(24));
-    while password.len() < 24 {
-        let mut byte = [0];
-        rand::fill(&mut byte)?;
-        // Bytes past the last whole round of the alphabet would favour its beginning.
-        if byte[0] <= EVEN {
-            password.push(ALPHABET[usize::from(byte[0]) % ALPHABET.len()].into());
-        }
-    }
-    Ok(password)
+    // 32 of them, so that a byte's low bits choose evenly.
+    const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+    let mut bytes = Zeroizing::new([0; 28]);
+    rand::fill(&mut bytes[..])?;
+    Ok(Zeroizing::new(
+        bytes
+            .iter()
+            .map(|byte| char::from(ALPHABET[usize::from(byte & 31)]))
+            .collect(),
+    ))
 }
 
 #[cfg(test)]
@@ -178,6 +176,6 @@ mod tests {
     fn passwords_differ_and_need_no_quotes() {
         let (one, two) = (random_password().unwrap(), random_password().unwrap());
         assert_ne!(*one, *two);
-        assert!(one.len() == 24 && one.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+        assert!(one.len() == 28 && one.bytes().all(|byte| byte.is_ascii_alphanumeric()));
     }
 }

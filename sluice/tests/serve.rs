@@ -64,7 +64,7 @@ fn address_in(line: &str) -> SocketAddr {
     line.trim().rsplit_once("address=").unwrap().1.parse().unwrap()
 }
 
-/// The certificate that a listener shows after SSLRequest.
+/// The certificate that a listener shows after `SSLRequest`.
 fn certificate_at(address: SocketAddr) -> CertificateDer<'static> {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.write_all(&[0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f]).unwrap();

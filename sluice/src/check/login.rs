@@ -84,7 +84,7 @@ fn settings(server: &mut Server, findings: &mut Vec<Finding>) -> Result<(), Serv
     let tls = server
         .tls
         .as_deref()
-        .map_or("without TLS".to_owned(), |version| format!("over {version}"));
+        .map_or_else(|| "without TLS".to_owned(), |version| format!("over {version}"));
     findings.push(Finding::Fact(visible(&format!(
         "PostgreSQL {version} {tls}, encoding {encoding}"
     ))));

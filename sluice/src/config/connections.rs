@@ -9,7 +9,7 @@ use rustls::pki_types::ServerName;
 use sluice_dataplane::settings::{Connection, Databases, MaskedColumn, Masking, Secret, UpstreamTls, Verify};
 use sluice_masking::{Class, ClassSet};
 
-use super::reader::{At, Table, nearest};
+use super::reader::{At, Reported, Table, nearest};
 use super::value::{Mistake, boolean, duration, integer, path, sql_name, text, word};
 use crate::tls;
 
@@ -66,7 +66,7 @@ fn connection(name: &str, table: &Table<'_>, folder: &Path) -> Option<Connection
     let connect_timeout = table.or(
         "connect_timeout",
         CONNECT_TIMEOUT,
-        duration(Duration::from_millis(100), Duration::from_secs(300)),
+        duration(Duration::from_millis(100), Duration::from_mins(5)),
     );
     let default_database = database?;
     let databases = databases(table, &default_database.value);
@@ -75,7 +75,7 @@ fn connection(name: &str, table: &Table<'_>, folder: &Path) -> Option<Connection
         host: host?.value,
         port,
         user: user?.value,
-        password: password?,
+        password: password.ok()?,
         tls: tls?,
         databases,
         default_database: default_database.value,
@@ -122,36 +122,36 @@ fn databases(table: &Table<'_>, default: &str) -> Databases {
     Databases::Listed(listed.into_iter().map(|database| database.value).collect())
 }
 
-/// The login's password. The outer `None` means a mistake, the inner one that there is none.
-fn password(table: &Table<'_>, folder: &Path) -> Option<Option<Secret>> {
+/// The login's password, if it has one. `Err` means a mistake, which is reported.
+fn password(table: &Table<'_>, folder: &Path) -> Result<Option<Secret>, Reported> {
     let file = table.optional("password_file", path(folder));
     let variable = table.optional("password_env", text);
     match (file, variable) {
         (Some(_), Some(variable)) => {
             let help = "keep one of `password_file` and `password_env`";
             table.error("password_env", variable.span, "is a second password", help);
-            None
+            Err(Reported)
         }
         (Some(file), None) => match secret_file(&file.value) {
             Ok(secret) => {
                 warn_if_others_read(table, "password_file", &file);
-                Some(Some(secret))
+                Ok(Some(secret))
             }
             Err(mistake) => {
                 table.error("password_file", file.span, mistake.message, mistake.help);
-                None
+                Err(Reported)
             }
         },
         (None, Some(variable)) => match secret_variable(&variable.value) {
-            Ok(secret) => Some(Some(secret)),
+            Ok(secret) => Ok(Some(secret)),
             Err(mistake) => {
                 table.error("password_env", variable.span, mistake.message, mistake.help);
-                None
+                Err(Reported)
             }
         },
         // One that is there and wrong has been reported.
-        (None, None) if table.has("password_file") || table.has("password_env") => None,
-        (None, None) => Some(None),
+        (None, None) if table.has("password_file") || table.has("password_env") => Err(Reported),
+        (None, None) => Ok(None),
     }
 }
 
@@ -244,24 +244,21 @@ fn upstream_tls(table: &Table<'_>, host: &At<String>, folder: &Path) -> Option<U
         return Some(UpstreamTls::Off);
     };
     let name = name.unwrap_or_else(|| host.clone());
-    let server_name = match ServerName::try_from(name.value.clone()) {
-        Ok(server_name) => Some(server_name),
-        Err(_) => {
-            let message = format!("\"{}\" is neither a host name nor an address", name.value);
-            let key = if table.has("server_name") {
-                "server_name"
-            } else {
-                "host"
-            };
-            table.error(
-                key,
-                name.span,
-                message,
-                "write the name that the server's certificate carries",
-            );
-            None
-        }
-    };
+    let server_name = ServerName::try_from(name.value.clone()).ok();
+    if server_name.is_none() {
+        let message = format!("\"{}\" is neither a host name nor an address", name.value);
+        let key = if table.has("server_name") {
+            "server_name"
+        } else {
+            "host"
+        };
+        table.error(
+            key,
+            name.span,
+            message,
+            "write the name that the server's certificate carries",
+        );
+    }
     let (file, span) = authorities_file(table, verify, authorities)?;
     match tls::client(verify, &file) {
         Ok(config) => Some(UpstreamTls::On {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use sluice_control::oidc::{Algorithm, IssuerConfig, KeySource, LEEWAY_S_MAX, Verifier};
 
 use super::identities::report_repeats;
-use super::reader::Table;
+use super::reader::{Reported, Table};
 use super::value::{Mistake, duration, path, text};
 use crate::tls;
 
@@ -62,7 +62,7 @@ fn issuer(table: &Table<'_>, folder: &Path) -> Option<IssuerConfig> {
         "leeway",
         duration(Duration::ZERO, Duration::from_secs(LEEWAY_S_MAX)),
     );
-    let authority = authority(table, folder)?;
+    let authority = authority(table, folder);
     let (issuer, audiences) = (issuer?, audiences?);
     if audiences.is_empty() {
         table.error(
@@ -76,7 +76,7 @@ fn issuer(table: &Table<'_>, folder: &Path) -> Option<IssuerConfig> {
     report_repeats(table, "audiences", &audiences);
     let mut config = IssuerConfig::new(issuer.value, "", keys?.value);
     config.audiences = audiences.into_iter().map(|audience| audience.value).collect();
-    config.ca_pem = authority;
+    config.ca_pem = authority.ok()?;
     if let Some(algorithms) = algorithms {
         config.algorithms = algorithms.into_iter().map(|algorithm| algorithm.value).collect();
     }
@@ -127,17 +127,17 @@ fn algorithm(name: &str) -> Result<Algorithm, Mistake> {
     })
 }
 
-/// The authority of the keys' https address. The outer `None` means a mistake.
-fn authority(table: &Table<'_>, folder: &Path) -> Option<Option<Vec<u8>>> {
+/// The authority of the keys' https address, if it is not the system's.
+fn authority(table: &Table<'_>, folder: &Path) -> Result<Option<Vec<u8>>, Reported> {
     let Some(file) = table.optional("ca", path(folder)) else {
-        return (!table.has("ca")).then_some(None);
+        return if table.has("ca") { Err(Reported) } else { Ok(None) };
     };
     match tls::read_authorities(&file.value) {
-        Ok(pem) => Some(Some(pem)),
+        Ok(pem) => Ok(Some(pem)),
         Err(error) => {
             let help = "name a PEM file with the authority that signs the issuer's certificate";
             table.error("ca", file.span, error.to_string(), help);
-            None
+            Err(Reported)
         }
     }
 }

@@ -11,7 +11,7 @@ use super::value::{Mistake, bytes, count, duration, integer, kind};
 use crate::machine;
 
 const SECOND: Duration = Duration::from_secs(1);
-const HOUR: Duration = Duration::from_secs(3600);
+const HOUR: Duration = Duration::from_hours(1);
 
 /// CPU numbers: all that the process may use, the first so many of them, or those listed.
 pub(super) fn cores(root: &Table<'_>) -> Vec<usize> {
@@ -24,7 +24,7 @@ pub(super) fn cores(root: &Table<'_>) -> Vec<usize> {
         }
         DeValue::Array(items) => {
             let mut listed = Vec::with_capacity(items.len());
-            for item in items.iter() {
+            for item in items {
                 let cpu = count(0, 4095)(item.get_ref())?;
                 if !usable.contains(&cpu) {
                     return Err(Mistake::new(

@@ -70,7 +70,6 @@ impl Problems {
         let mut found = self.found.into_inner();
         found.sort_by_key(|problem| problem.span.as_ref().map_or(0, |span| span.start));
         Report {
-            name: name.to_owned(),
             source: NamedSource::new(name, without_secrets(source)).with_language("toml"),
             problems: found,
             foreign: self.foreign.into_inner(),
@@ -98,7 +97,6 @@ impl Problems {
 /// Everything one reading of a configuration found.
 #[derive(Debug)]
 pub(crate) struct Report {
-    name: String,
     source: NamedSource<String>,
     problems: Vec<Problem>,
     foreign: Vec<miette::Report>,
@@ -167,7 +165,7 @@ impl fmt::Display for Shown<'_> {
             ..
         } = self.problem;
         if span.is_none() {
-            write!(f, "{}: ", self.report.name)?;
+            write!(f, "{}: ", self.report.source.name())?;
         }
         if !setting.is_empty() {
             write!(f, "{setting}: ")?;

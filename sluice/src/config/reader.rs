@@ -21,6 +21,10 @@ pub(crate) struct Table<'a> {
     asked: RefCell<Vec<&'static str>>,
 }
 
+/// A mistake was made, and noted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reported;
+
 /// A value with its place.
 #[derive(Clone, Debug)]
 pub(crate) struct At<T> {
@@ -116,7 +120,7 @@ impl<'a> Table<'a> {
             return None;
         };
         let mut list = Vec::with_capacity(items.len());
-        for item in items.iter() {
+        for item in items {
             match read(item.get_ref()) {
                 Ok(value) => list.push(At {
                     value,
@@ -132,16 +136,16 @@ impl<'a> Table<'a> {
     }
 
     /// A table below this one; an absent one reads as empty.
-    pub(crate) fn table(&self, key: &'static str) -> Table<'a> {
+    pub(crate) fn table(&self, key: &'static str) -> Self {
         let path = self.name(key);
         match self.entry(key) {
             Some(value) => self.sub_table(path, value),
-            None => Table::over(self.problems, path, self.span.clone(), None),
+            None => Self::over(self.problems, path, self.span.clone(), None),
         }
     }
 
     /// A table of named tables (`[listeners.main]`): every name with its table.
-    pub(crate) fn named_tables(&self, key: &'static str) -> Vec<(At<String>, Table<'a>)> {
+    pub(crate) fn named_tables(&self, key: &'static str) -> Vec<(At<String>, Self)> {
         self.pairs(key)
             .into_iter()
             .map(|(name, value)| {
@@ -230,9 +234,9 @@ impl<'a> Table<'a> {
         self.problems.warning(self.name(key), Some(span), message, help);
     }
 
-    fn sub_table(&self, path: String, value: &'a Spanned<DeValue<'a>>) -> Table<'a> {
+    fn sub_table(&self, path: String, value: &'a Spanned<DeValue<'a>>) -> Self {
         if let DeValue::Table(entries) = value.get_ref() {
-            return Table::over(self.problems, path, value.span(), Some(entries));
+            return Self::over(self.problems, path, value.span(), Some(entries));
         }
         let message = format!("expects a table, not {}", kind(value.get_ref()));
         self.problems.error(
@@ -241,7 +245,7 @@ impl<'a> Table<'a> {
             message,
             format!("write [{path}]"),
         );
-        Table::over(self.problems, path, value.span(), None)
+        Self::over(self.problems, path, value.span(), None)
     }
 
     fn entry(&self, key: &'static str) -> Option<&'a Spanned<DeValue<'a>>> {

@@ -310,9 +310,9 @@ mod tests {
         for (written, want) in [
             ("500ms", Some(Duration::from_millis(500))),
             ("30s", Some(Duration::from_secs(30))),
-            ("2m", Some(Duration::from_secs(120))),
-            ("1h", Some(Duration::from_secs(3600))),
-            ("7d", Some(Duration::from_secs(604_800))),
+            ("2m", Some(Duration::from_mins(2))),
+            ("1h", Some(Duration::from_hours(1))),
+            ("7d", Some(Duration::from_hours(168))),
             ("30", None),
             ("s", None),
             ("-1s", None),

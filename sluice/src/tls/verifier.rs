@@ -91,3 +91,134 @@ fn is_about_the_name(error: &Error) -> bool {
         )
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
+    use rustls::pki_types::PrivateKeyDer;
+    use rustls::{ClientConnection, ServerConnection};
+
+    use super::*;
+    use crate::tls;
+
+    /// What a server shows: its chain and its key.
+    struct Shown {
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+        /// What the operator names as `ca`.
+        pem: String,
+    }
+
+    fn params(name: &str) -> CertificateParams {
+        CertificateParams::new(vec![name.to_owned()]).unwrap()
+    }
+
+    fn key() -> (KeyPair, PrivateKeyDer<'static>) {
+        let pair = KeyPair::generate().unwrap();
+        let key = PrivateKeyDer::try_from(pair.serialize_der()).unwrap();
+        (pair, key)
+    }
+
+    fn signed(leaf: CertificateParams) -> Shown {
+        let mut authority = params("authority");
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
+        let (pair, key) = key();
+        let leaf = leaf.signed_by(&pair, &authority).unwrap();
+        Shown {
+            chain: vec![leaf.der().clone()],
+            key,
+            pem: authority.pem(),
+        }
+    }
+
+    /// As `openssl req -x509` makes it: its own authority.
+    fn self_made(mut leaf: CertificateParams) -> Shown {
+        leaf.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let (pair, key) = key();
+        let leaf = leaf.self_signed(&pair).unwrap();
+        Shown {
+            chain: vec![leaf.der().clone()],
+            key,
+            pem: leaf.pem(),
+        }
+    }
+
+    fn expired() -> CertificateParams {
+        let mut leaf = params("db.internal");
+        leaf.not_before = date_time_ymd(2020, 1, 1);
+        leaf.not_after = date_time_ymd(2021, 1, 1);
+        leaf
+    }
+
+    fn handshake(shown: Shown, authorities: &str, verify: Verify, folder: &Path) -> Result<(), Error> {
+        let file = folder.join("ca.pem");
+        std::fs::write(&file, authorities).unwrap();
+        let config = tls::client(verify, &file).unwrap();
+        let name = ServerName::try_from("db.internal").unwrap();
+        let mut client = ClientConnection::new(Arc::new(config), name)?;
+        let server = tls::server(shown.chain, shown.key).unwrap();
+        let mut server = ServerConnection::new(server.config)?;
+        while client.is_handshaking() {
+            let mut wire = Vec::new();
+            client.write_tls(&mut wire).unwrap();
+            server.read_tls(&mut wire.as_slice()).unwrap();
+            server.process_new_packets()?;
+            let mut wire = Vec::new();
+            server.write_tls(&mut wire).unwrap();
+            client.read_tls(&mut wire.as_slice()).unwrap();
+            client.process_new_packets()?;
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn certificates() {
+        type Make = fn() -> Shown;
+        let folder = tempfile::tempdir().unwrap();
+        for (name, make, full, authority) in [
+            ("signed", (|| signed(params("db.internal"))) as Make, true, true),
+            (
+                "signed for another name",
+                || signed(params("other.internal")),
+                false,
+                true,
+            ),
+            ("signed and expired", || signed(expired()), false, false),
+            (
+                "its own authority",
+                || self_made(params("db.internal")),
+                true,
+                true,
+            ),
+            (
+                "its own authority under another name",
+                || self_made(params("other.internal")),
+                false,
+                true,
+            ),
+            (
+                "its own authority and expired",
+                || self_made(expired()),
+                false,
+                false,
+            ),
+        ] {
+            for (verify, want) in [(Verify::Full, full), (Verify::Authority, authority)] {
+                let shown = make();
+                let pem = shown.pem.clone();
+                let got = handshake(shown, &pem, verify, folder.path());
+                assert_eq!(got.is_ok(), want, "{name}, {verify:?}: {got:?}");
+            }
+            for verify in [Verify::Full, Verify::Authority] {
+                let stranger = make().pem;
+                assert!(
+                    handshake(make(), &stranger, verify, folder.path()).is_err(),
+                    "{name}: a stranger's authority"
+                );
+            }
+        }
+    }
+}
