@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use crate::postgres::Postgres;
 use crate::process::{Output, Server, free_port, root, run, sluice, wait_until};
+use crate::raw::Raw;
 
 /// The local identity's password.
 const PASSWORD: &str = "pencil";
@@ -130,6 +131,14 @@ impl Gateway {
         )
     }
 
+    /// A session by hand, without TLS.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub fn log_in(&self) -> Raw {
+        Raw::log_in(self.port, "tester", PASSWORD, "shop")
+    }
+
     /// `psql` through it.
     pub fn psql(&self, arguments: &[&str]) -> Output {
         run(Command::new("psql")
@@ -196,6 +205,11 @@ impl Gateway {
 
     /// One of its metrics, summed over the cores.
     pub fn metric(&self, name: &str) -> f64 {
+        self.metric_by_core(name).iter().sum()
+    }
+
+    /// One of its metrics, core by core.
+    pub fn metric_by_core(&self, name: &str) -> Vec<f64> {
         let url = format!("http://127.0.0.1:{}/metrics", self.metrics_port);
         let output = run(Command::new("curl").args(["-sf", &url]));
         let lines = output.stdout.lines().filter(|line| {
@@ -204,7 +218,7 @@ impl Gateway {
         });
         lines
             .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
-            .sum()
+            .collect()
     }
 
     /// Its process id.
@@ -232,12 +246,11 @@ impl Gateway {
         }
     }
 
-    /// Waits for its end.
-    pub fn wait(&mut self) {
-        if let Some(server) = &mut self.server {
-            server.wait();
-        }
+    /// Waits for its end; gives its exit code if it ended by itself.
+    pub fn wait(&mut self) -> Option<i32> {
+        let status = self.server.as_mut().and_then(Server::wait);
         self.server = None;
+        status?.code()
     }
 
     /// Kills it and starts it again on the same data.

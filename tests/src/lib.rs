@@ -7,4 +7,4 @@ pub mod raw;
 
 pub use gateway::{Gateway, Settings};
 pub use postgres::Postgres;
-pub use process::{Output, python, run, wait_until};
+pub use process::{Output, python, raise_open_files, run, wait_until};

@@ -93,7 +93,7 @@ impl Postgres {
     pub fn kill(&mut self) {
         if let Some(server) = &mut self.server {
             server.signal(Signal::SIGQUIT);
-            server.wait();
+            let _ = server.wait();
         }
         self.server = None;
     }

@@ -2,9 +2,10 @@
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -58,6 +59,12 @@ pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
         assert!(Instant::now() < deadline, "{what}: not within {PATIENCE:?}");
         std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// Raises this process's limit of open files to what it may have; children inherit it.
+pub fn raise_open_files() {
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit");
+    setrlimit(Resource::RLIMIT_NOFILE, most.min(20_000), most).expect("a soft limit up to the hard one");
 }
 
 /// The repository.
@@ -121,12 +128,18 @@ impl Server {
         matches!(self.child.try_wait(), Ok(Some(_)))
     }
 
-    pub(crate) fn wait(&mut self) {
+    /// How it ended; none if it had to be killed.
+    pub(crate) fn wait(&mut self) -> Option<ExitStatus> {
         let deadline = Instant::now() + PATIENCE;
-        while !self.has_ended() {
+        loop {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return Some(status);
+            }
             if Instant::now() > deadline {
                 // It does not end: neither a test nor the machine may be held by it.
                 let _ = self.child.kill();
+                let _ = self.child.wait();
+                return None;
             }
             std::thread::sleep(Duration::from_millis(5));
         }

@@ -9,10 +9,14 @@ use postgres_protocol::authentication::sasl::{ChannelBinding, ScramSha256};
 /// A message of the server: its type byte and its body.
 pub type Message = (u8, Vec<u8>);
 
+/// How long an answer may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// A plain connection on which any bytes can be sent.
 #[derive(Debug)]
 pub struct Raw {
     stream: TcpStream,
+    key: Vec<u8>,
 }
 
 impl Raw {
@@ -22,10 +26,11 @@ impl Raw {
     /// When nobody listens.
     pub fn connect(port: u16) -> Self {
         let stream = TcpStream::connect(("127.0.0.1", port)).expect("somebody listens");
-        stream
-            .set_read_timeout(Some(Duration::from_secs(60)))
-            .expect("a time-out");
-        Self { stream }
+        stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+        Self {
+            stream,
+            key: Vec::new(),
+        }
     }
 
     /// Logs in with SCRAM-SHA-256.
@@ -64,15 +69,52 @@ impl Raw {
                     raw.send(&message(b'p', scram.message()));
                 }
                 (b'R', [0, 0, 0, 12]) => scram.finish(data).map_err(|error| error.to_string())?,
+                (b'K', _) => raw.key = body,
                 (b'Z', _) => return Ok(raw),
                 _ => {}
             }
         }
     }
 
+    /// Process and secret, as they go into a cancel request.
+    pub fn key(&self) -> &[u8] {
+        &self.key
+    }
+
     /// Sends bytes; a connection that is closed already is no failure.
     pub fn send(&mut self, bytes: &[u8]) -> bool {
         self.stream.write_all(bytes).is_ok()
+    }
+
+    /// Sends the same bytes until the other side has taken none for a second; says how many went.
+    ///
+    /// # Panics
+    /// When the connection breaks.
+    pub fn send_until_stuck(&self, bytes: &[u8]) -> usize {
+        const SECOND: Duration = Duration::from_secs(1);
+        let mut stream = &self.stream;
+        stream.set_write_timeout(Some(SECOND)).expect("a time-out");
+        let many = bytes.repeat((64 << 10) / bytes.len() + 1);
+        let (mut at, mut sent) = (0, 0);
+        loop {
+            match stream.write(&many[at..]) {
+                Ok(count) => {
+                    at = (at + count) % many.len();
+                    sent += count;
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return sent,
+                Err(error) => panic!("after {sent} bytes: {error}"),
+            }
+        }
+    }
+
+    /// Whether there is something to receive within a moment.
+    pub fn is_answered_soon(&self) -> bool {
+        const MOMENT: Duration = Duration::from_millis(200);
+        self.stream.set_read_timeout(Some(MOMENT)).expect("a time-out");
+        let is_there = self.stream.peek(&mut [0]).is_ok();
+        self.stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+        is_there
     }
 
     /// The next message; none at the end.
@@ -124,6 +166,11 @@ pub fn startup(parameters: &[(&str, &str)]) -> Vec<u8> {
     [&len.to_be_bytes()[..], &body].concat()
 }
 
+/// A cancel request for a key.
+pub fn cancel(key: &[u8]) -> Vec<u8> {
+    [&16u32.to_be_bytes()[..], &80_877_102u32.to_be_bytes(), key].concat()
+}
+
 /// A Query.
 pub fn query(sql: &str) -> Vec<u8> {
     message(b'Q', format!("{sql}\0").as_bytes())
@@ -142,6 +189,11 @@ pub fn bind(portal: &str, statement: &str) -> Vec<u8> {
 /// An Execute of all rows.
 pub fn execute(portal: &str) -> Vec<u8> {
     message(b'E', format!("{portal}\0\0\0\0\0").as_bytes())
+}
+
+/// An Execute of so many rows.
+pub fn execute_some(portal: &str, rows: u32) -> Vec<u8> {
+    message(b'E', &[portal.as_bytes(), b"\0", &rows.to_be_bytes()].concat())
 }
 
 /// A Sync.

@@ -1,7 +1,9 @@
 //! The gateway in front of a real PostgreSQL, with real clients.
 
 mod clients;
+mod crowd;
 mod denial;
+mod ending;
 mod hostile;
 mod masking;
 mod record;

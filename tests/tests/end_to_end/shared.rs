@@ -39,3 +39,11 @@ pub(crate) const NO_DELETE: &str = r#"
 @id("no-delete") @message("nothing is deleted here") forbid (principal, action == Action::"Delete", resource);
 @id("no-opaque") forbid (principal, action == Action::"Opaque", resource);
 "#;
+
+/// Whether a statement with this text runs on the server.
+pub(crate) fn is_running(postgres: &Postgres, text: &str) -> bool {
+    let sql = format!(
+        "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND wait_event = 'PgSleep' AND query LIKE '%{text}%'"
+    );
+    postgres.sql("postgres", &sql) != "0"
+}
