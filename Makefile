@@ -60,3 +60,11 @@ $(PROVIDER)/ready: demo/oidc-provider/package.json demo/oidc-provider/package-lo
 	cp demo/oidc-provider/* $(PROVIDER)/
 	cd $(PROVIDER) && npm ci --no-audit --no-fund --loglevel=error
 	touch $@
+
+FUZZ_SECONDS ?= 600
+FUZZ_TARGETS := frames startup frontend backend model scram lexer analyze ring record segment token mask stream
+.PHONY: fuzz
+fuzz: install-build ## each fuzz target for FUZZ_SECONDS (needs cargo-fuzz and a nightly toolchain); finds go to fuzz/corpus
+	for target in $(FUZZ_TARGETS); do \
+	  $(CARGO) +nightly fuzz run --fuzz-dir fuzz $$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=65536 -timeout=20 || exit 1; \
+	done

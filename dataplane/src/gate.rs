@@ -28,29 +28,33 @@ const CONTEXTS_MAX: usize = 4096;
 
 /// What policy said of one statement.
 #[derive(Clone, Debug)]
-pub(crate) enum Outcome {
+pub enum Outcome {
     /// The first policy that permits, if the decision names one.
     Allow(Option<Arc<str>>),
+    /// What is not permitted, and why.
     Deny(Rc<Denial>),
 }
 
 /// What policy said of each statement of a text.
 #[derive(Debug)]
-pub(crate) struct Verdict {
-    pub(crate) statements: Vec<Statement>,
-    pub(crate) masks: Box<[EffectMask]>,
+pub struct Verdict {
+    /// The statements, in the order of the text.
+    pub statements: Vec<Statement>,
+    /// What each statement does.
+    pub masks: Box<[EffectMask]>,
     /// What each statement touches, as the record keeps it.
-    pub(crate) objects: Box<[ListBuffer]>,
-    pub(crate) outcomes: Box<[Outcome]>,
+    pub objects: Box<[ListBuffer]>,
+    /// What was decided of each statement.
+    pub outcomes: Box<[Outcome]>,
     /// The epoch of the policy that was asked.
-    pub(crate) epoch: u64,
+    pub epoch: u64,
     /// Every statement is allowed, and nothing about it depends on the session.
-    pub(crate) is_plain: bool,
+    pub is_plain: bool,
 }
 
 impl Verdict {
     /// Whether a statement changes what the catalog says.
-    pub(crate) fn changes_catalog(&self, statement: usize) -> bool {
+    pub fn changes_catalog(&self, statement: usize) -> bool {
         let ddl = [Action::Create, Action::Alter, Action::Drop, Action::Opaque];
         self.masks.get(statement).is_some_and(|mask| ddl.into_iter().any(|action| mask.contains(action)))
     }
@@ -58,13 +62,14 @@ impl Verdict {
 
 /// Who asks, and for what: the part of the key that a session keeps.
 #[derive(Clone, Debug)]
-pub(crate) struct Context {
+pub struct Context {
     id: u64,
-    pub(crate) principal: Arc<Principal>,
+    /// Who asks, for which connection and database.
+    pub principal: Arc<Principal>,
 }
 
 /// What the gate answers at once.
-pub(crate) enum Judgement {
+pub enum Judgement {
     /// The verdict.
     Known(Rc<Verdict>),
     /// The text has to be analysed away from the core; give the result to [`Gate::adopt`].
@@ -72,7 +77,7 @@ pub(crate) enum Judgement {
 }
 
 /// An analysis for a helper thread.
-pub(crate) struct Errand {
+pub struct Errand {
     sql: Vec<u8>,
     limits: analyze::Limits,
     policies: Arc<PolicySnapshot>,
@@ -80,7 +85,7 @@ pub(crate) struct Errand {
 }
 
 /// What an errand brings back.
-pub(crate) struct Finding {
+pub struct Finding {
     analysis: Analysis,
     decisions: Vec<Decision>,
     epoch: u64,
@@ -88,7 +93,7 @@ pub(crate) struct Finding {
 
 impl Errand {
     /// Analyses and decides; takes as long as it takes.
-    pub(crate) fn run(&self) -> Finding {
+    pub fn run(&self) -> Finding {
         let analysis = analyze_text(&self.sql, &self.limits);
         let decisions = decide(&self.policies, &self.principal, &analysis.statements);
         Finding { analysis, decisions, epoch: self.policies.epoch }
@@ -97,22 +102,28 @@ impl Errand {
 
 /// Bounds of the gate.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct GateLimits {
-    pub(crate) inline_parse_bytes: usize,
-    pub(crate) decisions_max: usize,
-    pub(crate) analysis: analyze::Limits,
+pub struct GateLimits {
+    /// Longer texts are analysed away from the core.
+    pub inline_parse_bytes: usize,
+    /// Decisions that are cached.
+    pub decisions_max: usize,
+    /// Of one analysis.
+    pub analysis: analyze::Limits,
 }
 
 /// Counts that the caller moves to its metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct GateCounts {
-    pub(crate) hits: u64,
-    pub(crate) misses: u64,
-    pub(crate) away: u64,
+pub struct GateCounts {
+    /// Verdicts from the cache.
+    pub hits: u64,
+    /// Verdicts by an analysis on the core.
+    pub misses: u64,
+    /// Analyses sent away.
+    pub away: u64,
 }
 
 /// One core's gate.
-pub(crate) struct Gate {
+pub struct Gate {
     policies: Reader,
     epoch: u64,
     limits: GateLimits,
@@ -124,12 +135,13 @@ pub(crate) struct Gate {
     decisions: Decisions,
     contexts: hashbrown::HashMap<Arc<Principal>, u64>,
     contexts_made: u64,
-    pub(crate) counts: GateCounts,
+    /// What happened since they were taken last.
+    pub counts: GateCounts,
 }
 
 impl Gate {
     /// A gate whose hashes strangers cannot predict if `seed` is secret.
-    pub(crate) fn new(mut policies: Reader, limits: GateLimits, seed: u64) -> Self {
+    pub fn new(mut policies: Reader, limits: GateLimits, seed: u64) -> Self {
         let epoch = policies.current().epoch;
         Self {
             policies,
@@ -146,7 +158,7 @@ impl Gate {
     }
 
     /// The context of a session; sessions of one principal share it.
-    pub(crate) fn context(&mut self, principal: Principal) -> Context {
+    pub fn context(&mut self, principal: Principal) -> Context {
         if self.contexts.len() >= CONTEXTS_MAX {
             self.contexts.clear();
         }
@@ -161,7 +173,7 @@ impl Gate {
     }
 
     /// The policy in force.
-    pub(crate) fn policies(&mut self) -> &Arc<PolicySnapshot> {
+    pub fn policies(&mut self) -> &Arc<PolicySnapshot> {
         let current = self.policies.current();
         if current.epoch != self.epoch {
             self.epoch = current.epoch;
@@ -171,12 +183,12 @@ impl Gate {
     }
 
     /// The epoch in force, for checking a verdict that is kept.
-    pub(crate) fn epoch(&mut self) -> u64 {
+    pub fn epoch(&mut self) -> u64 {
         self.policies().epoch
     }
 
     /// Judges a text. `parameter_types` are the OIDs that Parse declares, as they lie on the wire.
-    pub(crate) fn judge(&mut self, sql: &[u8], parameter_types: &[u8], context: &Context) -> Judgement {
+    pub fn judge(&mut self, sql: &[u8], parameter_types: &[u8], context: &Context) -> Judgement {
         self.policies();
         let is_cacheable = sql.len() <= CACHED_TEXT_BYTES_MAX && self.shape.scan(sql).is_ok();
         if is_cacheable && let Some(verdict) = self.look_up(sql, parameter_types, context) {
@@ -201,7 +213,7 @@ impl Gate {
     }
 
     /// Makes a verdict of what an errand found and caches it.
-    pub(crate) fn adopt(
+    pub fn adopt(
         &mut self,
         sql: &[u8],
         parameter_types: &[u8],
@@ -235,12 +247,12 @@ impl Gate {
     }
 
     /// Asks policy about effects that no text has by itself: a startup parameter, a prepared statement by name.
-    pub(crate) fn decide_effects(&mut self, effects: &[Effect], context: &Context) -> Outcome {
+    pub fn decide_effects(&mut self, effects: &[Effect], context: &Context) -> Outcome {
         Outcome::from(self.policies().decide(&context.principal, effects))
     }
 
     /// The part of `sql` that is statement `index` of a verdict over a text of the same shape.
-    pub(crate) fn range(&mut self, sql: &[u8], verdict: &Verdict, index: usize) -> std::ops::Range<usize> {
+    pub fn range(&mut self, sql: &[u8], verdict: &Verdict, index: usize) -> std::ops::Range<usize> {
         if verdict.statements.len() <= 1 || self.shape.scan(sql).is_err() {
             return 0..sql.len();
         }
@@ -277,7 +289,7 @@ impl From<Decision> for Outcome {
 }
 
 /// What effects touch, each once, for the record.
-pub(crate) fn objects_of(effects: &[Effect]) -> ListBuffer {
+pub fn objects_of(effects: &[Effect]) -> ListBuffer {
     let mut names: Vec<String> = effects
         .iter()
         .filter(|effect| effect.object.kind != ObjectKind::Nothing)

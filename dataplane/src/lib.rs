@@ -7,7 +7,7 @@
 
 mod core;
 mod flusher;
-mod gate;
+pub mod gate;
 mod ledger;
 mod mapped;
 mod postgres;
