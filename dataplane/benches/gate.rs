@@ -11,7 +11,9 @@ use sluice_policy::{PolicySet, Principal, Snapshot, Target};
 
 /// A hundred bytes; the number is another one each time.
 fn statement(number: u32) -> String {
-    format!("SELECT id, name, email FROM customers WHERE region = 'north' AND status = 'open' AND id = {number:08}")
+    format!(
+        "SELECT id, name, email FROM customers WHERE region = 'north' AND status = 'open' AND id = {number:08}"
+    )
 }
 
 fn decisions(criterion: &mut Criterion) {

@@ -95,8 +95,14 @@ impl Core {
             return None;
         }
         let seat = sessions.insert(None);
-        self.ledger.borrow_mut().metrics.set(Counter::SessionsOpen, sessions.len() as u64);
-        Some(Seat { core: Rc::clone(self), seat })
+        self.ledger
+            .borrow_mut()
+            .metrics
+            .set(Counter::SessionsOpen, sessions.len() as u64);
+        Some(Seat {
+            core: Rc::clone(self),
+            seat,
+        })
     }
 
     /// Sessions that are on the core.
@@ -118,12 +124,12 @@ impl Core {
     pub(crate) fn authentication_deadline(&self) -> Instant {
         sluice_runtime::time::now() + self.settings.limits.authentication_timeout
     }
+}
 
-    /// How long a client gets to take its last message.
-    pub(crate) fn farewell_deadline(&self) -> Instant {
-        const FAREWELL: Duration = Duration::from_secs(2);
-        sluice_runtime::time::now() + FAREWELL
-    }
+/// How long a client gets to take its last message.
+pub(crate) fn farewell_deadline() -> Instant {
+    const FAREWELL: Duration = Duration::from_secs(2);
+    sluice_runtime::time::now() + FAREWELL
 }
 
 /// A session's place on its core.
@@ -140,7 +146,9 @@ impl Seat {
         }
         let mut sessions = self.core.sessions.borrow_mut();
         if let Some(waker) = sessions.get_mut(self.seat)
-            && waker.as_ref().is_none_or(|waker| !waker.will_wake(context.waker()))
+            && waker
+                .as_ref()
+                .is_none_or(|waker| !waker.will_wake(context.waker()))
         {
             *waker = Some(context.waker().clone());
         }
@@ -152,6 +160,10 @@ impl Drop for Seat {
     fn drop(&mut self) {
         let mut sessions = self.core.sessions.borrow_mut();
         sessions.remove(self.seat);
-        self.core.ledger.borrow_mut().metrics.set(Counter::SessionsOpen, sessions.len() as u64);
+        self.core
+            .ledger
+            .borrow_mut()
+            .metrics
+            .set(Counter::SessionsOpen, sessions.len() as u64);
     }
 }

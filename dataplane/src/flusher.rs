@@ -55,11 +55,15 @@ impl Flusher {
 
     /// Moves what is committed; says whether there was anything.
     pub(crate) async fn flush(&mut self, core: &Core) -> Result<bool, FlushError> {
-        let mut buffer = self.buffer.take().unwrap_or_else(|| AlignedBuffer::zeroed(scratch_len(FLUSH_BYTES_MAX)));
+        let mut buffer = self
+            .buffer
+            .take()
+            .unwrap_or_else(|| AlignedBuffer::zeroed(scratch_len(FLUSH_BYTES_MAX)));
         let built = {
             let mut ledger = core.ledger.borrow_mut();
             let ring = ledger.ring();
-            self.builder.build(&mut buffer, |into| ring.copy(ring.flushed(), into))
+            self.builder
+                .build(&mut buffer, |into| ring.copy(ring.flushed(), into))
         };
         let flush = match built {
             Ok(Some(flush)) => flush,
@@ -98,7 +102,10 @@ impl Flusher {
             // The file's name has to be durable too.
             let path = self.folder.clone();
             let folder = path.clone();
-            let synced = core.helpers.run(move || std::fs::File::open(&folder).and_then(|folder| folder.sync_all())).await;
+            let synced = core
+                .helpers
+                .run(move || std::fs::File::open(&folder).and_then(|folder| folder.sync_all()))
+                .await;
             if let Ok(Err(source)) = synced {
                 return Err(FlushError::Open { path, source });
             }
@@ -121,9 +128,15 @@ pub(crate) async fn run(core: Rc<Core>, mut flusher: Flusher, is_stopping: Rc<Ce
             }
         }
     }
-    let seal = Body::Seal(Seal { cause: SealCause::Stopped });
+    let seal = Body::Seal(Seal {
+        cause: SealCause::Stopped,
+    });
     // A ring that is full is sealed by the next start.
-    let is_sealed = core.ledger.borrow_mut().append(time::precise_now(), 0, 0, seal).is_ok();
+    let is_sealed = core
+        .ledger
+        .borrow_mut()
+        .append(time::precise_now(), 0, 0, seal)
+        .is_ok();
     loop {
         match flusher.flush(&core).await {
             Ok(true) => {}

@@ -56,7 +56,9 @@ impl Verdict {
     /// Whether a statement changes what the catalog says.
     pub fn changes_catalog(&self, statement: usize) -> bool {
         let ddl = [Action::Create, Action::Alter, Action::Drop, Action::Opaque];
-        self.masks.get(statement).is_some_and(|mask| ddl.into_iter().any(|action| mask.contains(action)))
+        self.masks
+            .get(statement)
+            .is_some_and(|mask| ddl.into_iter().any(|action| mask.contains(action)))
     }
 }
 
@@ -96,7 +98,11 @@ impl Errand {
     pub fn run(&self) -> Finding {
         let analysis = analyze_text(&self.sql, &self.limits);
         let decisions = decide(&self.policies, &self.principal, &analysis.statements);
-        Finding { analysis, decisions, epoch: self.policies.epoch }
+        Finding {
+            analysis,
+            decisions,
+            epoch: self.policies.epoch,
+        }
     }
 }
 
@@ -164,12 +170,18 @@ impl Gate {
         }
         let principal = Arc::new(principal);
         if let Some((known, &id)) = self.contexts.get_key_value(&principal) {
-            return Context { id, principal: Arc::clone(known) };
+            return Context {
+                id,
+                principal: Arc::clone(known),
+            };
         }
         // Numbers are never used twice, so a forgotten context's decisions are nobody's.
         self.contexts_made += 1;
         self.contexts.insert(Arc::clone(&principal), self.contexts_made);
-        Context { id: self.contexts_made, principal }
+        Context {
+            id: self.contexts_made,
+            principal,
+        }
     }
 
     /// The policy in force.
@@ -208,7 +220,11 @@ impl Gate {
         let analysis = analyze_text(sql, &self.limits.analysis);
         let policies = self.policies.current();
         let decisions = decide(policies, &context.principal, &analysis.statements);
-        let finding = Finding { analysis, decisions, epoch: policies.epoch };
+        let finding = Finding {
+            analysis,
+            decisions,
+            epoch: policies.epoch,
+        };
         Judgement::Known(self.adopt(sql, parameter_types, context, finding))
     }
 
@@ -220,27 +236,43 @@ impl Gate {
         context: &Context,
         finding: Finding,
     ) -> Rc<Verdict> {
-        let Analysis { statements, neutral, readable } = finding.analysis;
+        let Analysis {
+            statements,
+            neutral,
+            readable,
+        } = finding.analysis;
         let outcomes: Box<[Outcome]> = finding.decisions.into_iter().map(Outcome::from).collect();
-        let is_plain = outcomes.iter().all(|outcome| matches!(outcome, Outcome::Allow(_)))
+        let is_plain = outcomes
+            .iter()
+            .all(|outcome| matches!(outcome, Outcome::Allow(_)))
             && statements.iter().all(|statement| {
                 statement.runs_prepared.is_none() && !matches!(statement.kind, StatementKind::CopyOut { .. })
             });
         let verdict = Rc::new(Verdict {
             is_plain,
             masks: statements.iter().map(Statement::mask).collect(),
-            objects: statements.iter().map(|statement| objects_of(&statement.effects)).collect(),
+            objects: statements
+                .iter()
+                .map(|statement| objects_of(&statement.effects))
+                .collect(),
             outcomes,
             statements,
             epoch: finding.epoch,
         });
         let is_current = finding.epoch == self.epoch();
         if readable && is_current && sql.len() <= CACHED_TEXT_BYTES_MAX && self.shape.scan(sql).is_ok() {
-            let shape = self.decisions.shape(self.shape.hash(), self.shape.normalized(), neutral);
+            let shape = self
+                .decisions
+                .shape(self.shape.hash(), self.shape.normalized(), neutral);
             self.kept.clear();
             self.shape.kept_literals(sql, &shape.neutral, &mut self.kept);
             let hash = self.key_hash(parameter_types, context);
-            let key = DecisionKey { shape: &shape, kept: &self.kept, context: context.id, parameter_types };
+            let key = DecisionKey {
+                shape: &shape,
+                kept: &self.kept,
+                context: context.id,
+                parameter_types,
+            };
             self.decisions.insert(hash, &key, Rc::clone(&verdict));
         }
         verdict
@@ -260,11 +292,18 @@ impl Gate {
     }
 
     fn look_up(&mut self, sql: &[u8], parameter_types: &[u8], context: &Context) -> Option<Rc<Verdict>> {
-        let shape = self.decisions.find_shape(self.shape.hash(), self.shape.normalized())?;
+        let shape = self
+            .decisions
+            .find_shape(self.shape.hash(), self.shape.normalized())?;
         self.kept.clear();
         self.shape.kept_literals(sql, &shape.neutral, &mut self.kept);
         let hash = self.key_hash(parameter_types, context);
-        let key = DecisionKey { shape: &shape, kept: &self.kept, context: context.id, parameter_types };
+        let key = DecisionKey {
+            shape: &shape,
+            kept: &self.kept,
+            context: context.id,
+            parameter_types,
+        };
         self.decisions.find(hash, &key)
     }
 
@@ -305,5 +344,8 @@ fn analyze_text(sql: &[u8], limits: &analyze::Limits) -> Analysis {
 }
 
 fn decide(policies: &PolicySnapshot, who: &Principal, statements: &[Statement]) -> Vec<Decision> {
-    statements.iter().map(|statement| policies.decide(who, &statement.effects)).collect()
+    statements
+        .iter()
+        .map(|statement| policies.decide(who, &statement.effects))
+        .collect()
 }

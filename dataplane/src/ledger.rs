@@ -26,11 +26,15 @@ struct WallClock {
 impl WallClock {
     fn new() -> Self {
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { base: precise_now(), base_unix_ns: u64::try_from(unix.as_nanos()).unwrap_or(u64::MAX) }
+        Self {
+            base: precise_now(),
+            base_unix_ns: u64::try_from(unix.as_nanos()).unwrap_or(u64::MAX),
+        }
     }
 
     fn at(&self, moment: Instant) -> u64 {
-        self.base_unix_ns.saturating_add(nanoseconds(moment.saturating_duration_since(self.base)))
+        self.base_unix_ns
+            .saturating_add(nanoseconds(moment.saturating_duration_since(self.base)))
     }
 }
 
@@ -41,7 +45,11 @@ pub(crate) fn nanoseconds(duration: std::time::Duration) -> u64 {
 
 impl Ledger {
     pub(crate) fn new(ring: Ring<MappedMemory>, metrics: Metrics<MappedMemory>) -> Self {
-        Self { ring, metrics, clock: WallClock::new() }
+        Self {
+            ring,
+            metrics,
+            clock: WallClock::new(),
+        }
     }
 
     /// Follows the wall clock's corrections; called now and then.
@@ -57,7 +65,12 @@ impl Ledger {
         statement: u64,
         body: Body<'_>,
     ) -> Result<(), RingFull> {
-        let record = Record { time_ns: self.clock.at(at), session, statement, body };
+        let record = Record {
+            time_ns: self.clock.at(at),
+            session,
+            statement,
+            body,
+        };
         let head = self.ring.head();
         self.ring.append(&record)?;
         self.metrics.add(Counter::AuditRecords, 1);
@@ -73,11 +86,11 @@ impl Ledger {
         statement: u64,
         begin: StatementBegin<'_>,
     ) -> Result<(), RingFull> {
-        let begun = self.append(at, session, statement, Body::StatementBegin(begin));
-        if begun.is_err() {
+        let committed = self.append(at, session, statement, Body::StatementBegin(begin));
+        if committed.is_err() {
             self.metrics.add(Counter::AuditStalls, 1);
         }
-        begun
+        committed
     }
 
     /// Records how a statement ended, and counts it.
@@ -101,7 +114,10 @@ impl Ledger {
         if let Some(counter) = counter {
             self.metrics.add(counter, 1);
         }
-        if self.append(precise_now(), session, 0, Body::Event(event)).is_err() {
+        if self
+            .append(precise_now(), session, 0, Body::Event(event))
+            .is_err()
+        {
             self.metrics.add(Counter::AuditStalls, 1);
         }
     }

@@ -20,7 +20,9 @@ use sluice_runtime::mailbox::{Mailbox, Sender, mailbox};
 use sluice_runtime::mapped::Mapping;
 use sluice_runtime::net::ListenerConfig;
 use sluice_runtime::time::{self, Instant};
-use sluice_runtime::{CoreError, CoreHandle, Cores, CoresConfig, CoresControl, RingConfig, spawn_cores, task};
+use sluice_runtime::{
+    CoreError, CoreHandle, Cores, CoresConfig, CoresControl, RingConfig, spawn_cores, task,
+};
 
 use crate::core::{Core, CoreMessage};
 use crate::flusher::{self, Flusher};
@@ -125,7 +127,11 @@ impl Running {
 
     /// Takes no new connections; sessions may go on for `timeout`, then they end with 57P01. Returns at once.
     pub fn drain(&self, timeout: Duration) {
-        let mut drained_at = self.shared.drained_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut drained_at = self
+            .shared
+            .drained_at
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         *drained_at = Some(Instant::now() + timeout);
         drop(drained_at);
         self.control.drain();
@@ -160,15 +166,24 @@ impl Running {
 pub fn start(settings: Settings) -> Result<Running, StartError> {
     let settings = Arc::new(settings);
     let data = settings.audit.dir.clone();
-    let boot = BootId::random().map_err(|source| StartError::File { path: "random bytes".into(), source })?;
+    let boot = BootId::random().map_err(|source| StartError::File {
+        path: "random bytes".into(),
+        source,
+    })?;
     let lock = DataLock::acquire(&data, boot)?;
     let recovered = recover::recover(&data, settings.audit.segment_bytes)?;
     for note in &recovered.notes {
         tracing::warn!(%note, "recovery of the audit log");
     }
     let sockets = bind(&settings)?;
-    let addresses = sockets.iter().map(TcpListener::local_addr).collect::<Result<_, _>>();
-    let addresses = addresses.map_err(|source| StartError::File { path: "listener".into(), source })?;
+    let addresses = sockets
+        .iter()
+        .map(TcpListener::local_addr)
+        .collect::<Result<_, _>>();
+    let addresses = addresses.map_err(|source| StartError::File {
+        path: "listener".into(),
+        source,
+    })?;
     let helpers = Helpers::start(&HelpersConfig {
         threads: settings.limits.helper_threads.max(1),
         stack_bytes: analyze::ANALYSIS_STACK_BYTES,
@@ -184,8 +199,15 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     for core in 0..settings.cores.len() {
         let (sender, receiver) = mailbox(MAILBOX_MAX);
         mailboxes.push(sender);
-        let chain = ChainId { boot, core: u32::try_from(core).unwrap_or(u32::MAX) };
-        seeds.push(Seed { ledger: open_ledger(&settings, chain, started_ns)?, mailbox: receiver, chain });
+        let chain = ChainId {
+            boot,
+            core: u32::try_from(core).unwrap_or(u32::MAX),
+        };
+        seeds.push(Seed {
+            ledger: open_ledger(&settings, chain, started_ns)?,
+            mailbox: receiver,
+            chain,
+        });
     }
     let mailboxes: Arc<[Sender<CoreMessage>]> = mailboxes.into();
     let shared = Arc::new(Shared {
@@ -210,15 +232,20 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
         }),
     };
     // Each core takes its own out, once.
-    let seeds: Arc<Vec<Mutex<Option<Seed>>>> = Arc::new(seeds.into_iter().map(|seed| Mutex::new(Some(seed))).collect());
+    let seeds: Arc<Vec<Mutex<Option<Seed>>>> =
+        Arc::new(seeds.into_iter().map(|seed| Mutex::new(Some(seed))).collect());
     let sockets = Arc::new(Mutex::new(Some(sockets)));
     let (ready, accepting) = mpsc::channel::<()>();
     let cores = spawn_cores(&config, {
         let shared = Arc::clone(&shared);
         move |handle| {
             let (shared, helpers, ready) = (Arc::clone(&shared), helpers.clone(), ready.clone());
-            let seed = seeds.get(handle.index()).and_then(|seed| take(seed));
-            let sockets = if handle.index() == 0 { take(&sockets).unwrap_or_default() } else { Vec::new() };
+            let seed = seeds.get(handle.index()).and_then(take);
+            let sockets = if handle.index() == 0 {
+                take(&sockets).unwrap_or_default()
+            } else {
+                Vec::new()
+            };
             async move {
                 let Some(seed) = seed else { return };
                 run_core(handle, shared, helpers, seed, sockets, ready).await;
@@ -227,7 +254,13 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     })?;
     // The listeners are bound, so nothing is lost should a core end before it says so.
     let _ = accepting.recv_timeout(Duration::from_secs(10));
-    Ok(Running { addresses, control: cores.control(), cores: Mutex::new(Some(cores)), shared, _lock: lock })
+    Ok(Running {
+        addresses,
+        control: cores.control(),
+        cores: Mutex::new(Some(cores)),
+        shared,
+        _lock: lock,
+    })
 }
 
 fn take<T>(slot: &Mutex<Option<T>>) -> Option<T> {
@@ -260,30 +293,44 @@ fn open_ledger(settings: &Settings, chain: ChainId, started_ns: u64) -> Result<L
     let folder = names::audit_dir(data);
     let metrics_folder = names::metrics_dir(data);
     for folder in [&folder, &metrics_folder] {
-        std::fs::create_dir_all(folder)
-            .map_err(|source| StartError::File { path: folder.display().to_string(), source })?;
+        std::fs::create_dir_all(folder).map_err(|source| StartError::File {
+            path: folder.display().to_string(),
+            source,
+        })?;
     }
     let process = std::process::id();
-    let memory = map(&chain.ring_path(&folder), ring::file_len(settings.audit.ring_bytes))?;
-    let owner = RingOwner { chain, process, started_ns };
+    let memory = map(
+        &chain.ring_path(&folder),
+        ring::file_len(settings.audit.ring_bytes),
+    )?;
+    let owner = RingOwner {
+        chain,
+        process,
+        started_ns,
+    };
     let ring = Ring::create(memory, owner, settings.limits.max_recorded_bytes)?;
     // Readers of a former start keep the file that they have open.
     let path = names::metrics_path(data, chain.core);
     let new = path.with_extension("metrics.new");
     let _ = std::fs::remove_file(&new);
     let metrics = Metrics::create(map(&new, METRICS_LEN)?, chain, process, started_ns);
-    std::fs::rename(&new, &path)
-        .map_err(|source| StartError::File { path: path.display().to_string(), source })?;
+    std::fs::rename(&new, &path).map_err(|source| StartError::File {
+        path: path.display().to_string(),
+        source,
+    })?;
     let mut ledger = Ledger::new(ring, metrics);
-    ledger.metrics.set(Counter::AuditRingCapacity, settings.audit.ring_bytes as u64);
+    ledger
+        .metrics
+        .set(Counter::AuditRingCapacity, settings.audit.ring_bytes as u64);
     Ok(ledger)
 }
 
 fn map(path: &Path, len: usize) -> Result<MappedMemory, StartError> {
     let mapping = Mapping::open(path, len);
-    mapping
-        .map(MappedMemory)
-        .map_err(|source| StartError::File { path: path.display().to_string(), source })
+    mapping.map(MappedMemory).map_err(|source| StartError::File {
+        path: path.display().to_string(),
+        source,
+    })
 }
 
 async fn run_core(
@@ -306,7 +353,11 @@ async fn run_core(
     };
     let seed_of_hashes = u64::from_le_bytes(sluice_parsers::postgres::scram::random().unwrap_or_default());
     let gate = Gate::new(settings.policy.reader(), limits, seed_of_hashes);
-    let Seed { ledger, mailbox, chain } = seed;
+    let Seed {
+        ledger,
+        mailbox,
+        chain,
+    } = seed;
     let core = Rc::new(Core::new(
         handle.clone(),
         Arc::clone(&settings),
@@ -315,7 +366,13 @@ async fn run_core(
         ledger,
         Arc::clone(&shared.mailboxes),
     ));
-    core.ledger.borrow_mut().event(0, Event { event: EventKind::Started, ..Event::default() });
+    core.ledger.borrow_mut().event(
+        0,
+        Event {
+            event: EventKind::Started,
+            ..Event::default()
+        },
+    );
 
     let is_stopping = Rc::new(Cell::new(false));
     let folder = names::audit_dir(&settings.audit.dir);
@@ -326,7 +383,13 @@ async fn run_core(
 
     let mut listeners = Vec::new();
     for (tag, socket) in (0..).zip(sockets) {
-        match handle.listen_on(socket, &ListenerConfig { tag, ..ListenerConfig::default() }) {
+        match handle.listen_on(
+            socket,
+            &ListenerConfig {
+                tag,
+                ..ListenerConfig::default()
+            },
+        ) {
             Ok(listener) => listeners.push(listener),
             Err(error) => tracing::error!(%error, "a listener does not accept"),
         }
@@ -341,11 +404,21 @@ async fn run_core(
     let drained_at = *shared.drained_at.lock().unwrap_or_else(PoisonError::into_inner);
     let drained_at = drained_at.unwrap_or_else(|| time::now() + settings.limits.drain_timeout);
     // Whichever comes first: the last session's end, the time-out, or the order to stop.
-    let _ = time::timeout(drained_at, futures_lite::future::or(until_empty(&core), handle.stopping())).await;
+    let _ = time::timeout(
+        drained_at,
+        futures_lite::future::or(until_empty(&core), handle.stopping()),
+    )
+    .await;
     core.end_sessions();
     let _ = time::timeout(time::now() + FAREWELL, until_empty(&core)).await;
 
-    core.ledger.borrow_mut().event(0, Event { event: EventKind::Stopped, ..Event::default() });
+    core.ledger.borrow_mut().event(
+        0,
+        Event {
+            event: EventKind::Stopped,
+            ..Event::default()
+        },
+    );
     is_stopping.set(true);
     // Its failure is in the log.
     let _ = flushing.await;
@@ -395,12 +468,20 @@ async fn receive(core: Rc<Core>, mut mailbox: Mailbox<CoreMessage>) {
             }
             CoreMessage::Panicked(message) => {
                 tracing::error!(core = core.handle.index(), message, "a session's task panicked");
-                let event = Event { event: EventKind::Panic, text: message.as_bytes(), ..Event::default() };
+                let event = Event {
+                    event: EventKind::Panic,
+                    text: message.as_bytes(),
+                    ..Event::default()
+                };
                 core.ledger.borrow_mut().event(0, event);
             }
             CoreMessage::PolicyReloaded { epoch, policies } => {
                 let text = format!("epoch {epoch}, {policies} policies");
-                let event = Event { event: EventKind::PolicyReloaded, text: text.as_bytes(), ..Event::default() };
+                let event = Event {
+                    event: EventKind::PolicyReloaded,
+                    text: text.as_bytes(),
+                    ..Event::default()
+                };
                 core.ledger.borrow_mut().event(0, event);
             }
         }

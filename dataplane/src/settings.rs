@@ -62,7 +62,7 @@ pub struct Listener {
 /// Whether clients of a listener come by TLS.
 #[derive(Clone, Debug)]
 pub enum ListenerTls {
-    /// SSLRequest is answered `N`; only SCRAM identities get in.
+    /// `SSLRequest` is answered `N`; only SCRAM identities get in.
     Off,
     /// The client chooses; without TLS only SCRAM identities get in.
     Optional(ServerTlsHandle),
@@ -139,7 +139,7 @@ pub struct Connection {
 pub enum UpstreamTls {
     /// Plain TCP.
     Off,
-    /// SSLRequest is sent, and any answer but `S` ends the attempt.
+    /// `SSLRequest` is sent, and any answer but `S` ends the attempt.
     On {
         /// Says which verification `config` does; both verify the chain.
         verify: Verify,

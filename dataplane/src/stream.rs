@@ -47,7 +47,11 @@ pub(crate) struct Stream {
 
 impl Stream {
     pub(crate) fn plain(socket: Socket) -> Self {
-        Self { socket, tls: None, early: Vec::new() }
+        Self {
+            socket,
+            tls: None,
+            early: Vec::new(),
+        }
     }
 
     /// Does a TLS handshake, which began with `received`: what the peer sent of it already.
@@ -64,7 +68,10 @@ impl Stream {
                     let (mut opened, mut output) = (Vec::new(), Vec::new());
                     let result = tls.open(&input, &mut opened);
                     // An alert has to go out even when the step failed.
-                    let result = result.and(tls.take_ciphertext(&mut output));
+                    let result = match tls.take_ciphertext(&mut output) {
+                        Ok(()) => result,
+                        Err(error) => result.and(Err(error)),
+                    };
                     (tls, opened, output, result)
                 })
                 .await?;
@@ -83,7 +90,10 @@ impl Stream {
     }
 
     /// The next bytes, never empty; none when the peer has ended its side.
-    pub(crate) fn poll_receive(&mut self, context: &Context<'_>) -> Poll<Result<Option<Received>, StreamError>> {
+    pub(crate) fn poll_receive(
+        &mut self,
+        context: &Context<'_>,
+    ) -> Poll<Result<Option<Received>, StreamError>> {
         let Some(tls) = &mut self.tls else {
             return self.socket.poll_receive(context).map_err(StreamError::from);
         };
@@ -148,7 +158,9 @@ impl Stream {
 
     /// Ready when at most `below` bytes are queued, or sending failed.
     pub(crate) fn poll_drained(&self, context: &Context<'_>, below: usize) -> Poll<Result<(), StreamError>> {
-        self.socket.poll_drained(context, below).map_err(StreamError::from)
+        self.socket
+            .poll_drained(context, below)
+            .map_err(StreamError::from)
     }
 
     /// Closes it so that the peer gets what is queued, until the deadline.

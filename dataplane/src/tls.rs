@@ -33,7 +33,9 @@ pub(crate) struct Tls {
 
 impl std::fmt::Debug for Tls {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tls").field("handshaking", &self.is_handshaking()).finish_non_exhaustive()
+        f.debug_struct("Tls")
+            .field("handshaking", &self.is_handshaking())
+            .finish_non_exhaustive()
     }
 }
 
@@ -51,7 +53,10 @@ impl Tls {
     fn new(mut connection: Connection) -> Self {
         // What is sealed is taken at once, and backpressure is the session's, so rustls need not bound it.
         connection.set_buffer_limit(None);
-        Self { connection, closed_by_peer: false }
+        Self {
+            connection,
+            closed_by_peer: false,
+        }
     }
 
     pub(crate) fn is_handshaking(&self) -> bool {
@@ -68,10 +73,18 @@ impl Tls {
         self.connection.peer_certificates()?.first().map(AsRef::as_ref)
     }
 
-    /// "TLSv1.3 TLS13_AES_256_GCM_SHA384" and the like, for the record.
+    /// Protocol version and cipher suite, as in `TLSv1_3 TLS13_AES_256_GCM_SHA384`, for the record.
     pub(crate) fn description(&self) -> String {
-        let version = self.connection.protocol_version().and_then(|v| v.as_str()).unwrap_or("TLS");
-        let suite = self.connection.negotiated_cipher_suite().and_then(|s| s.suite().as_str()).unwrap_or("-");
+        let version = self
+            .connection
+            .protocol_version()
+            .and_then(|v| v.as_str())
+            .unwrap_or("TLS");
+        let suite = self
+            .connection
+            .negotiated_cipher_suite()
+            .and_then(|s| s.suite().as_str())
+            .unwrap_or("-");
         format!("{version} {suite}")
     }
 
@@ -168,10 +181,14 @@ mod tests {
         for size in [1, 2, 5, 6, 100, 4096, 1 << 20] {
             let (mut client, mut server) = pair();
             let mut plain = Vec::new();
-            while carry(&mut client, &mut server, size, &mut plain) + carry(&mut server, &mut client, size, &mut plain)
+            while carry(&mut client, &mut server, size, &mut plain)
+                + carry(&mut server, &mut client, size, &mut plain)
                 > 0
             {}
-            assert!(!client.is_handshaking() && !server.is_handshaking(), "pieces of {size}");
+            assert!(
+                !client.is_handshaking() && !server.is_handshaking(),
+                "pieces of {size}"
+            );
             assert!(plain.is_empty());
             let sent: Vec<u8> = (0..100_000u32).flat_map(u32::to_le_bytes).collect();
             let mut wire = Vec::new();
@@ -186,6 +203,10 @@ mod tests {
     #[test]
     fn garbage_is_an_error() {
         let (_, mut server) = pair();
-        assert!(server.open(&[0x16, 9, 9, 0xff, 0xff, 1, 2, 3, 4, 5], &mut Vec::new()).is_err());
+        assert!(
+            server
+                .open(&[0x16, 9, 9, 0xff, 0xff, 1, 2, 3, 4, 5], &mut Vec::new())
+                .is_err()
+        );
     }
 }

@@ -75,7 +75,11 @@ struct Generations<T> {
 
 impl<T> Generations<T> {
     fn new(entries_max: usize) -> Self {
-        Self { young: Hashed::default(), old: Hashed::default(), young_max: (entries_max / 2).max(1) }
+        Self {
+            young: Hashed::default(),
+            old: Hashed::default(),
+            young_max: (entries_max / 2).max(1),
+        }
     }
 
     fn get(&mut self, hash: u64) -> Option<&T> {
@@ -110,11 +114,17 @@ pub(super) struct Decisions {
 
 impl Decisions {
     pub(super) fn new(decisions_max: usize) -> Self {
-        Self { shapes: Generations::new(decisions_max), decisions: Generations::new(decisions_max) }
+        Self {
+            shapes: Generations::new(decisions_max),
+            decisions: Generations::new(decisions_max),
+        }
     }
 
     pub(super) fn find_shape(&mut self, hash: u64, normalized: &[u8]) -> Option<Rc<KnownShape>> {
-        self.shapes.get(hash).filter(|shape| *shape.normalized == *normalized).cloned()
+        self.shapes
+            .get(hash)
+            .filter(|shape| *shape.normalized == *normalized)
+            .cloned()
     }
 
     /// The shape of those tokens; one that is known keeps its neutral literals.
@@ -122,13 +132,19 @@ impl Decisions {
         if let Some(known) = self.find_shape(hash, normalized) {
             return known;
         }
-        let shape = Rc::new(KnownShape { normalized: normalized.into(), neutral });
+        let shape = Rc::new(KnownShape {
+            normalized: normalized.into(),
+            neutral,
+        });
         self.shapes.insert(hash, Rc::clone(&shape));
         shape
     }
 
     pub(super) fn find(&mut self, hash: u64, key: &DecisionKey<'_>) -> Option<Rc<Verdict>> {
-        self.decisions.get(hash).filter(|entry| entry.is_for(key)).map(|entry| Rc::clone(&entry.verdict))
+        self.decisions
+            .get(hash)
+            .filter(|entry| entry.is_for(key))
+            .map(|entry| Rc::clone(&entry.verdict))
     }
 
     pub(super) fn insert(&mut self, hash: u64, key: &DecisionKey<'_>, verdict: Rc<Verdict>) {

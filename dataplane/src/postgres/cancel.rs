@@ -43,7 +43,10 @@ pub(crate) struct Cancels {
 
 impl Cancels {
     pub(crate) fn new(core: usize) -> Self {
-        Self { core, targets: Slab::new() }
+        Self {
+            core,
+            targets: Slab::new(),
+        }
     }
 
     /// The key for a session's client; none if the server gave none, or there are too many sessions.
@@ -56,7 +59,13 @@ impl Cancels {
             return None;
         }
         // Never zero: a process number of zero is nobody's.
-        Some((slot, CancelKey { process: (core << SLOT_BITS | low) + 1, secret }))
+        Some((
+            slot,
+            CancelKey {
+                process: (core << SLOT_BITS | low) + 1,
+                secret,
+            },
+        ))
     }
 
     /// The session that a key is for, if the secret is right.
@@ -84,9 +93,19 @@ impl Registration {
         key: CancelKey,
         session: u64,
     ) -> Option<Self> {
-        let target = Target { secret, connection: Arc::clone(connection), address, key, session };
+        let target = Target {
+            secret,
+            connection: Arc::clone(connection),
+            address,
+            key,
+            session,
+        };
         let (slot, key) = core.cancels.borrow_mut().register(target)?;
-        Some(Self { core: Rc::clone(core), slot, key })
+        Some(Self {
+            core: Rc::clone(core),
+            slot,
+            key,
+        })
     }
 }
 
@@ -102,9 +121,18 @@ pub(crate) async fn route(core: &Rc<Core>, request: CancelRequest) {
     if owner == core.handle.index() {
         return cancel(core, request).await;
     }
-    let sent = core.mailboxes.get(owner).map(|mailbox| mailbox.send(CoreMessage::Cancel(request)));
+    let sent = core
+        .mailboxes
+        .get(owner)
+        .map(|mailbox| mailbox.send(CoreMessage::Cancel(request)));
     if !matches!(sent, Some(Ok(()))) {
-        core.ledger.borrow_mut().event(0, Event { event: EventKind::CancelRefused, ..Event::default() });
+        core.ledger.borrow_mut().event(
+            0,
+            Event {
+                event: EventKind::CancelRefused,
+                ..Event::default()
+            },
+        );
     }
 }
 
@@ -112,7 +140,11 @@ pub(crate) async fn route(core: &Rc<Core>, request: CancelRequest) {
 pub(crate) async fn cancel(core: &Rc<Core>, request: CancelRequest) {
     let target = core.cancels.borrow().find(request.key).cloned();
     let Some(target) = target else {
-        let event = Event { event: EventKind::CancelRefused, client: &request.client, ..Event::default() };
+        let event = Event {
+            event: EventKind::CancelRefused,
+            client: &request.client,
+            ..Event::default()
+        };
         core.ledger.borrow_mut().event(0, event);
         return;
     };

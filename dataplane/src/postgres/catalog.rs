@@ -62,7 +62,10 @@ async fn ask(columns: &[MaskedColumn], upstream: &mut Upstream) -> Result<Tags, 
     upstream.stream.send(query)?;
     let mut tags = Tags::new();
     loop {
-        let message = upstream.messages.next(&mut upstream.stream, MESSAGE_LEN_MAX).await?;
+        let message = upstream
+            .messages
+            .next(&mut upstream.stream, MESSAGE_LEN_MAX)
+            .await?;
         match message.tag() {
             b'D' => {
                 let (index, oid, number) = answer(&message).ok_or(UpstreamError::Unexpected { tag: b'D' })?;
@@ -84,9 +87,16 @@ fn question(columns: &[MaskedColumn]) -> String {
     let mut wanted = String::new();
     for (index, column) in columns.iter().enumerate() {
         let comma = if index == 0 { "" } else { ", " };
-        let (schema, table, name) = (quoted(&column.schema), quoted(&column.table), quoted(&column.column));
+        let (schema, table, name) = (
+            quoted(&column.schema),
+            quoted(&column.table),
+            quoted(&column.column),
+        );
         // Writing to a string does not fail.
-        let _ = write!(wanted, "{comma}({index}, {schema}::pg_catalog.name, {table}::pg_catalog.name, {name}::pg_catalog.name)");
+        let _ = write!(
+            wanted,
+            "{comma}({index}, {schema}::pg_catalog.name, {table}::pg_catalog.name, {name}::pg_catalog.name)"
+        );
     }
     format!(
         "WITH RECURSIVE wanted (place, relation, attribute) AS (\
@@ -114,7 +124,11 @@ fn answer(message: &Message) -> Option<(usize, u32, i16)> {
         row::Place::Value { start, end } => std::str::from_utf8(message.body().get(start..end)?).ok(),
         row::Place::Null => None,
     };
-    Some((next()?.parse().ok()?, next()?.parse().ok()?, next()?.parse().ok()?))
+    Some((
+        next()?.parse().ok()?,
+        next()?.parse().ok()?,
+        next()?.parse().ok()?,
+    ))
 }
 
 #[cfg(test)]
@@ -130,6 +144,9 @@ mod tests {
             class: None,
         };
         let question = question(&[column("a"), column("'); DROP TABLE x; --")]);
-        assert!(question.contains("'o''brien'") && question.contains("'''); DROP TABLE x; --'"), "{question}");
+        assert!(
+            question.contains("'o''brien'") && question.contains("'''); DROP TABLE x; --'"),
+            "{question}"
+        );
     }
 }

@@ -97,7 +97,11 @@ impl Session {
             Act::Replace(instead) => out.to_server.push(instead.into()),
             // A finding answers the only question that leads to these.
             Act::Away(_) | Act::Terminate => {
-                return Err(End::new(EndReason::Other, SqlState::INTERNAL_ERROR, "an analysis was asked for twice"));
+                return Err(End::new(
+                    EndReason::Other,
+                    SqlState::INTERNAL_ERROR,
+                    "an analysis was asked for twice",
+                ));
             }
         }
         self.on_client(rest, received, out)
@@ -155,7 +159,14 @@ impl Session {
                     self.begin_parts(tag, received, out)?;
                     self.pass_part(Received::from(deframer.gathered().to_vec()), received, out)?;
                 }
-                Piece::Part { tag, start, end, first, last, .. } => {
+                Piece::Part {
+                    tag,
+                    start,
+                    end,
+                    first,
+                    last,
+                    ..
+                } => {
                     chunk.advance(start - decided);
                     let part = chunk.split_to(end - start);
                     if first {
@@ -183,7 +194,13 @@ impl Session {
                 let mut rest = rest.split_off(0);
                 // It waits, and ring buffers are few.
                 rest.detach();
-                return Some(ClientFlow::Away(errand, Pending { frame: frame.to_vec(), rest }));
+                return Some(ClientFlow::Away(
+                    errand,
+                    Pending {
+                        frame: frame.to_vec(),
+                        rest,
+                    },
+                ));
             }
         }
         None
@@ -201,7 +218,10 @@ impl Session {
                 out.to_server.push(self.refuse_long_text(kind, received)?.into());
                 Passing::Swallow
             }
-            tag => Passing::Head { tag, bytes: Vec::new() },
+            tag => Passing::Head {
+                tag,
+                bytes: Vec::new(),
+            },
         };
         Ok(())
     }
@@ -233,7 +253,11 @@ impl Session {
         };
         self.passing = match act.transpose()? {
             None if bytes.len() > HEAD_BYTES_MAX => {
-                return Err(End::hostile(&ProtocolError::FrameOverLimit { tag, len: u32::MAX, limit: FRAME_LEN_SMALL }));
+                return Err(End::hostile(&ProtocolError::FrameOverLimit {
+                    tag,
+                    len: u32::MAX,
+                    limit: FRAME_LEN_SMALL,
+                }));
             }
             None => Passing::Head { tag, bytes },
             Some(Act::Replace(instead)) => {
@@ -259,7 +283,7 @@ impl Session {
 
     /// Enters a message into the model before it goes up.
     fn sent(&mut self, what: Sent, ticket: Ticket, now: Instant) -> Result<(), End> {
-        match self.model.sent(what, ticket).map_err(|error| End::out_of_turn(&error))? {
+        match self.model.sent(what, ticket).map_err(End::out_of_turn)? {
             Placed::Queued => {}
             Placed::Skipped(ticket) | Placed::Silent(ticket) => {
                 self.end_ticket(ticket, Ending::Skipped, now);
@@ -282,6 +306,8 @@ fn take(header: Header, text_max: u32) -> Take {
         b'd' => Take::Parts,
         b'B' | b'F' if header.len > GATHERED_BYTES_MAX => Take::Parts,
         b'Q' | b'P' if header.len > text_max.saturating_add(TEXT_MARGIN_BYTES) => Take::Parts,
-        tag => Take::Whole { limit: frontend_len_max(tag).unwrap_or(0) },
+        tag => Take::Whole {
+            limit: frontend_len_max(tag).unwrap_or(0),
+        },
     }
 }

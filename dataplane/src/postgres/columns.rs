@@ -71,7 +71,10 @@ impl Plan {
         is_scanned: bool,
         tags: &Tags,
     ) -> Self {
-        let facts = columns.iter().enumerate().map(|(index, column)| Facts { format: format(index), ..*column });
+        let facts = columns.iter().enumerate().map(|(index, column)| Facts {
+            format: format(index),
+            ..*column
+        });
         Self::build(facts, is_scanned, tags)
     }
 
@@ -87,7 +90,9 @@ impl Plan {
     fn build(columns: impl Iterator<Item = Facts>, is_scanned: bool, tags: &Tags) -> Self {
         let treatments: Box<[Treatment]> = columns
             .map(|column| match tags.get(&column.key) {
-                Some(&class) if is_overwritable(column.type_oid, column.format) => Treatment::Overwrite(class),
+                Some(&class) if is_overwritable(column.type_oid, column.format) => {
+                    Treatment::Overwrite(class)
+                }
                 Some(&class) => Treatment::Null(class),
                 None => match carries(column.type_oid, column.format) {
                     Carries::Nothing => Treatment::Pass,
@@ -97,7 +102,9 @@ impl Plan {
             })
             .collect();
         Self {
-            scans: treatments.iter().any(|treatment| matches!(treatment, Treatment::Scan(_))),
+            scans: treatments
+                .iter()
+                .any(|treatment| matches!(treatment, Treatment::Scan(_))),
             rewrites: treatments
                 .iter()
                 .any(|treatment| matches!(treatment, Treatment::Overwrite(_) | Treatment::Null(_))),
@@ -108,7 +115,10 @@ impl Plan {
     /// What is done to the column of that index. One that the description does not name is looked through.
     #[inline]
     pub(crate) fn treatment(&self, index: usize) -> Treatment {
-        self.treatments.get(index).copied().unwrap_or(Treatment::Scan(Carries::Text))
+        self.treatments
+            .get(index)
+            .copied()
+            .unwrap_or(Treatment::Scan(Carries::Text))
     }
 
     /// Whether any column is looked through.
@@ -167,8 +177,12 @@ impl PlanCache {
             if self.0.len() >= PLANS_MAX {
                 self.0.clear();
             }
-            let known =
-                Known { columns: Rc::clone(&columns), plan: Rc::clone(&plan), is_scanned, tags: Rc::clone(tags) };
+            let known = Known {
+                columns: Rc::clone(&columns),
+                plan: Rc::clone(&plan),
+                is_scanned,
+                tags: Rc::clone(tags),
+            };
             self.0.insert(description.into(), known);
         }
         Ok((columns, plan))
@@ -183,22 +197,45 @@ mod tests {
     const INT4: u32 = 23;
 
     fn facts(attnum: i16, type_oid: u32, format: Format) -> Facts {
-        Facts { key: (9000, attnum), type_oid, format }
+        Facts {
+            key: (9000, attnum),
+            type_oid,
+            format,
+        }
     }
 
     #[test]
     fn columns_get_their_treatment() {
         let tags = Tags::from_iter([((9000, 1), Some(Class::Email)), ((9000, 2), None)]);
         for (name, column, want) in [
-            ("tagged text", facts(1, TEXT, Format::Binary), Treatment::Overwrite(Some(Class::Email))),
-            ("tagged number as text", facts(2, INT4, Format::Text), Treatment::Overwrite(None)),
-            ("tagged number in binary", facts(2, INT4, Format::Binary), Treatment::Null(None)),
-            ("text", facts(3, TEXT, Format::Text), Treatment::Scan(Carries::Text)),
+            (
+                "tagged text",
+                facts(1, TEXT, Format::Binary),
+                Treatment::Overwrite(Some(Class::Email)),
+            ),
+            (
+                "tagged number as text",
+                facts(2, INT4, Format::Text),
+                Treatment::Overwrite(None),
+            ),
+            (
+                "tagged number in binary",
+                facts(2, INT4, Format::Binary),
+                Treatment::Null(None),
+            ),
+            (
+                "text",
+                facts(3, TEXT, Format::Text),
+                Treatment::Scan(Carries::Text),
+            ),
             ("number", facts(3, INT4, Format::Text), Treatment::Pass),
         ] {
             assert_eq!(Plan::new(&[column], true, &tags).treatment(0), want, "{name}");
         }
-        assert_eq!(Plan::new(&[facts(3, TEXT, Format::Text)], false, &tags).treatment(0), Treatment::Pass);
+        assert_eq!(
+            Plan::new(&[facts(3, TEXT, Format::Text)], false, &tags).treatment(0),
+            Treatment::Pass
+        );
     }
 
     #[test]

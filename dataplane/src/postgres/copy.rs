@@ -33,7 +33,11 @@ pub(crate) struct CopyOut {
 impl CopyOut {
     pub(crate) fn new(format: Format, classes: ClassSet) -> Self {
         let binary = (format == Format::Binary).then(BinaryRows::new);
-        Self { classes, binary, large: None }
+        Self {
+            classes,
+            binary,
+            large: None,
+        }
     }
 
     /// Masks a run of whole CopyData messages where they lie.
@@ -67,7 +71,12 @@ impl CopyOut {
     }
 
     /// Takes a part of a message's body and gives what goes to the client now.
-    pub(crate) fn part(&mut self, part: &[u8], last: bool, counts: &mut Counts) -> Result<Vec<u8>, CopyOutError> {
+    pub(crate) fn part(
+        &mut self,
+        part: &[u8],
+        last: bool,
+        counts: &mut Counts,
+    ) -> Result<Vec<u8>, CopyOutError> {
         let mut out = Vec::with_capacity(part.len());
         let Some(rows) = &mut self.binary else {
             if let Some(large) = &mut self.large {
@@ -138,7 +147,9 @@ mod tests {
             copy_data(&mut frames, row.as_bytes());
         }
         let mut counts = Counts::default();
-        CopyOut::new(Format::Text, ClassSet::ALL).mask(&mut frames, &mut counts).unwrap();
+        CopyOut::new(Format::Text, ClassSet::ALL)
+            .mask(&mut frames, &mut counts)
+            .unwrap();
         assert_eq!(counts.total(), 2);
         assert!(!frames.windows(7).any(|window| window == b"example"));
     }
@@ -151,7 +162,9 @@ mod tests {
         let mut whole = Vec::new();
         copy_data(&mut whole, &data);
         let mut counts = Counts::default();
-        CopyOut::new(Format::Binary, ClassSet::ALL).mask(&mut whole, &mut counts).unwrap();
+        CopyOut::new(Format::Binary, ClassSet::ALL)
+            .mask(&mut whole, &mut counts)
+            .unwrap();
         assert_eq!(counts.total(), 1);
         for size in 1..data.len() {
             let mut copy = CopyOut::new(Format::Binary, ClassSet::ALL);
@@ -159,7 +172,10 @@ mod tests {
             let mut got = Vec::new();
             let parts = data.chunks(size).count();
             for (index, part) in data.chunks(size).enumerate() {
-                got.extend(copy.part(part, index + 1 == parts, &mut Counts::default()).unwrap());
+                got.extend(
+                    copy.part(part, index + 1 == parts, &mut Counts::default())
+                        .unwrap(),
+                );
             }
             assert_eq!(got, whole[HEADER_BYTES..], "parts of {size}");
         }

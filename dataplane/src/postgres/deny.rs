@@ -80,6 +80,12 @@ impl Kind {
 
     /// A refusal with a message of its own.
     pub(crate) fn refusal(self, sqlstate: SqlState, message: &str) -> Refusal {
-        Refusal { sqlstate, message: message.into(), detail: None, hint: None, expected: self.expected() }
+        Refusal {
+            sqlstate,
+            message: message.into(),
+            detail: None,
+            hint: None,
+            expected: self.expected(),
+        }
     }
 }

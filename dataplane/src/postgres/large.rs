@@ -17,7 +17,10 @@ pub(crate) struct LargeValue {
 
 impl LargeValue {
     pub(crate) fn new(classes: ClassSet) -> Self {
-        Self { stream: ValueStream::new(classes), held: Vec::new() }
+        Self {
+            stream: ValueStream::new(classes),
+            held: Vec::new(),
+        }
     }
 
     /// Takes a piece and appends to `out` what is decided.
@@ -45,7 +48,12 @@ pub(crate) struct LargeRow {
 
 impl LargeRow {
     pub(crate) fn new(plan: Rc<Plan>, classes: ClassSet) -> Self {
-        Self { walk: PartWalk::new(), plan, classes, value: None }
+        Self {
+            walk: PartWalk::new(),
+            plan,
+            classes,
+            value: None,
+        }
     }
 
     /// Takes a part of the row's body and gives what goes to the client now.
@@ -54,7 +62,15 @@ impl LargeRow {
         let (mut at, mut copied) = (0, 0);
         loop {
             let piece = self.walk.next(part, &mut at)?;
-            let PartPiece::Value { index, start, end, first, last, .. } = piece else {
+            let PartPiece::Value {
+                index,
+                start,
+                end,
+                first,
+                last,
+                ..
+            } = piece
+            else {
                 if matches!(piece, PartPiece::NeedMore) {
                     out.extend_from_slice(part.get(copied..).unwrap_or_default());
                     return Ok(out);
@@ -65,7 +81,7 @@ impl LargeRow {
             copied = end;
             let bytes = part.get(start..end).unwrap_or_default();
             match self.plan.treatment(usize::from(index)) {
-                Treatment::Pass => out.extend_from_slice(bytes),
+                Treatment::Pass | Treatment::Scan(Carries::Nothing) => out.extend_from_slice(bytes),
                 // The row's length went out with its header, so a value cannot become NULL any more.
                 Treatment::Overwrite(class) | Treatment::Null(class) => {
                     out.resize(out.len() + bytes.len(), b'*');
@@ -73,7 +89,6 @@ impl LargeRow {
                         counts.add(class, 1);
                     }
                 }
-                Treatment::Scan(Carries::Nothing) => out.extend_from_slice(bytes),
                 // Arrays and rows of this size are looked through as one value.
                 Treatment::Scan(_) => self.scan(bytes, first, last, &mut out, counts),
             }
@@ -108,22 +123,40 @@ mod tests {
 
     #[test]
     fn a_row_in_parts_of_any_size_is_masked_as_if_it_were_whole() {
-        let facts = |number, type_oid| Facts { key: (1, number), type_oid, format: Format::Text };
+        let facts = |number, type_oid| Facts {
+            key: (1, number),
+            type_oid,
+            format: Format::Text,
+        };
         let tags = Tags::from_iter([((1, 3), None)]);
-        let plan = Rc::new(Plan::new(&[facts(1, 25), facts(2, 23), facts(3, 25)], true, &tags));
-        let text = format!("{}ada@example.org{}", "x ".repeat(200), " 4111111111111111".repeat(3));
+        let plan = Rc::new(Plan::new(
+            &[facts(1, 25), facts(2, 23), facts(3, 25)],
+            true,
+            &tags,
+        ));
+        let text = format!(
+            "{}ada@example.org{}",
+            "x ".repeat(200),
+            " 4111111111111111".repeat(3)
+        );
         let mut row = Vec::new();
         encode::data_row(&mut row, &[Some(text.as_bytes()), None, Some(b"secret")]);
         let mut want = row[5..].to_vec();
         let at = 2 + 4;
-        sluice_masking::mask_value(&mut want[at..at + text.len()], ClassSet::ALL, &mut Counts::default());
+        sluice_masking::mask_value(
+            &mut want[at..at + text.len()],
+            ClassSet::ALL,
+            &mut Counts::default(),
+        );
         let end = want.len();
         want[end - 6..].fill(b'*');
         for size in 1..row.len() {
             let mut large = LargeRow::new(Rc::clone(&plan), ClassSet::ALL);
             let mut counts = Counts::default();
-            let got: Vec<u8> =
-                row[5..].chunks(size).flat_map(|part| large.part(part, &mut counts).unwrap()).collect();
+            let got: Vec<u8> = row[5..]
+                .chunks(size)
+                .flat_map(|part| large.part(part, &mut counts).unwrap())
+                .collect();
             assert_eq!(got, want, "parts of {size}");
         }
     }

@@ -114,15 +114,31 @@ struct Greeted {
 }
 
 /// Takes a client in.
-pub(crate) async fn log_in(core: &Rc<Core>, listener: &Listener, socket: Socket) -> Result<LoggedIn, NoSession> {
-    let Greeted { mut stream, rest, packet, certificate } = greet(core, listener, socket).await?;
+pub(crate) async fn log_in(
+    core: &Rc<Core>,
+    listener: &Listener,
+    socket: Socket,
+) -> Result<LoggedIn, NoSession> {
+    let Greeted {
+        mut stream,
+        rest,
+        packet,
+        certificate,
+    } = greet(core, listener, socket).await?;
     let startup = match understand(&packet, listener, &mut stream) {
         Ok(startup) => startup,
         Err((event, end)) => return Err(NoSession::refused(stream, event, end)),
     };
     let tls = stream.tls().map(Tls::description).unwrap_or_default();
     let mut messages = Messages::new(rest);
-    let proven = authenticate(core, &startup.user, certificate.as_deref(), &mut stream, &mut messages).await;
+    let proven = authenticate(
+        core,
+        &startup.user,
+        certificate.as_deref(),
+        &mut stream,
+        &mut messages,
+    )
+    .await;
     let identity = match proven {
         Ok(identity) => identity,
         Err(Unproven::Gone) => return Err(NoSession::Gone),
@@ -142,15 +158,18 @@ pub(crate) async fn log_in(core: &Rc<Core>, listener: &Listener, socket: Socket)
             startup: startup.raw,
             tls,
         }),
-        Err((event, end, connection)) => {
-            Err(NoSession::refused(stream, event, end).by(identity.subject.as_bytes()).to(&connection))
-        }
+        Err((event, end, connection)) => Err(NoSession::refused(stream, event, end)
+            .by(identity.subject.as_bytes())
+            .to(&connection)),
     }
 }
 
 /// Reads packets up to the startup packet; TLS is taken up and cancel requests are passed on here.
 async fn greet(core: &Rc<Core>, listener: &Listener, socket: Socket) -> Result<Greeted, NoSession> {
-    let client = socket.peer_address().map(|address| address.to_string()).unwrap_or_default();
+    let client = socket
+        .peer_address()
+        .map(|address| address.to_string())
+        .unwrap_or_default();
     let mut stream = Stream::plain(socket);
     let mut buffer = Vec::new();
     let (mut may_ask_for_tls, mut may_ask_for_gss) = (true, true);
@@ -158,7 +177,13 @@ async fn greet(core: &Rc<Core>, listener: &Listener, socket: Socket) -> Result<G
     loop {
         let parsed = match startup::parse(&buffer) {
             Ok(parsed) => parsed,
-            Err(error) => return Err(NoSession::refused(stream, EventKind::HostileInput, End::hostile(&error))),
+            Err(error) => {
+                return Err(NoSession::refused(
+                    stream,
+                    EventKind::HostileInput,
+                    End::hostile(&error),
+                ));
+            }
         };
         let (packet, used) = match parsed {
             Parsed::Packet { packet, used } => (packet, used),
@@ -171,7 +196,11 @@ async fn greet(core: &Rc<Core>, listener: &Listener, socket: Socket) -> Result<G
             }
         };
         if let Err(error) = packet.refuse_bytes_behind(buffer.len() - used) {
-            return Err(NoSession::refused(stream, EventKind::HostileInput, End::hostile(&error)));
+            return Err(NoSession::refused(
+                stream,
+                EventKind::HostileInput,
+                End::hostile(&error),
+            ));
         }
         match packet {
             Packet::SslRequest if may_ask_for_tls => {
@@ -194,23 +223,34 @@ async fn greet(core: &Rc<Core>, listener: &Listener, socket: Socket) -> Result<G
             }
             Packet::SslRequest | Packet::GssEncRequest => {
                 let error = ProtocolError::Truncated { at: 0 };
-                return Err(NoSession::refused(stream, EventKind::HostileInput, End::hostile(&error)));
+                return Err(NoSession::refused(
+                    stream,
+                    EventKind::HostileInput,
+                    End::hostile(&error),
+                ));
             }
             Packet::CancelRequest(key) => {
                 cancel::route(core, CancelRequest { key, client }).await;
-                stream.finish(core.farewell_deadline()).await;
+                stream.finish(crate::core::farewell_deadline()).await;
                 return Err(NoSession::Gone);
             }
             Packet::Startup(_) => {
                 let rest = buffer.split_off(used);
-                return Ok(Greeted { stream, rest, packet: buffer, certificate });
+                return Ok(Greeted {
+                    stream,
+                    rest,
+                    packet: buffer,
+                    certificate,
+                });
             }
         }
     }
 }
 
 fn send(stream: &mut Stream, bytes: &'static [u8]) -> Result<(), NoSession> {
-    stream.send_all(&mut vec![bytes.into()]).map_err(|_| NoSession::Gone)
+    stream
+        .send_all(&mut vec![bytes.into()])
+        .map_err(|_| NoSession::Gone)
 }
 
 async fn handshake(core: &Core, stream: Stream, server: &ServerTls) -> Result<Stream, NoSession> {
@@ -237,9 +277,16 @@ type Refusal = (EventKind, End);
 fn understand(packet: &[u8], listener: &Listener, stream: &mut Stream) -> Result<Startup, Refusal> {
     let hostile = |error: ProtocolError| (EventKind::HostileInput, End::hostile(&error));
     let refuse = |sqlstate, message: String| {
-        (EventKind::AuthFailed, End::new(EndReason::ClientProtocol, sqlstate, message))
+        (
+            EventKind::AuthFailed,
+            End::new(EndReason::ClientProtocol, sqlstate, message),
+        )
     };
-    let Parsed::Packet { packet: Packet::Startup(message), .. } = startup::parse(packet).map_err(hostile)? else {
+    let Parsed::Packet {
+        packet: Packet::Startup(message),
+        ..
+    } = startup::parse(packet).map_err(hostile)?
+    else {
         return Err(hostile(ProtocolError::Truncated { at: packet.len() }));
     };
     if matches!(listener.tls, ListenerTls::Required(_)) && stream.tls().is_none() {
@@ -247,27 +294,46 @@ fn understand(packet: &[u8], listener: &Listener, stream: &mut Stream) -> Result
         return Err(refuse(SqlState::INVALID_AUTHORIZATION, message));
     }
     if message.asks_for_replication() {
-        return Err(refuse(SqlState::FEATURE_NOT_SUPPORTED, "replication connections are not supported".into()));
+        return Err(refuse(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            "replication connections are not supported".into(),
+        ));
     }
     let text = |name: &str, value: &[u8]| {
-        String::from_utf8(value.to_vec())
-            .map_err(|_| refuse(SqlState::INVALID_PARAMETER_VALUE, format!("the startup packet's {name} is not UTF-8")))
+        String::from_utf8(value.to_vec()).map_err(|_| {
+            refuse(
+                SqlState::INVALID_PARAMETER_VALUE,
+                format!("the startup packet's {name} is not UTF-8"),
+            )
+        })
     };
     let user = text("user", message.user().unwrap_or_default())?;
     if user.is_empty() {
-        return Err(refuse(SqlState::INVALID_AUTHORIZATION, "the startup packet names no user".into()));
+        return Err(refuse(
+            SqlState::INVALID_AUTHORIZATION,
+            "the startup packet names no user".into(),
+        ));
     }
     let database = message.database().filter(|name| !name.is_empty());
     let database = database.map(|name| text("database", name)).transpose()?;
-    let settings = settings(&message).map_err(|message| refuse(SqlState::INVALID_PARAMETER_VALUE, message))?;
+    let settings =
+        settings(&message).map_err(|message| refuse(SqlState::INVALID_PARAMETER_VALUE, message))?;
     if message.needs_negotiation() {
         let mut answer = Vec::new();
         message.negotiate(&mut answer);
         // If it cannot be sent, the next message cannot be received either.
         let _ = stream.send(answer);
     }
-    let raw = message.parameters().flat_map(|parameter| [parameter.name.to_vec(), parameter.value.to_vec()]).collect();
-    Ok(Startup { user, database, settings, raw })
+    let raw = message
+        .parameters()
+        .flat_map(|parameter| [parameter.name.to_vec(), parameter.value.to_vec()])
+        .collect();
+    Ok(Startup {
+        user,
+        database,
+        settings,
+        raw,
+    })
 }
 
 /// Every setting of the packet: those of `options` first, as the server applies them.
@@ -307,7 +373,10 @@ impl From<StreamError> for Unproven {
 }
 
 fn unproven(sqlstate: SqlState, message: impl Into<String>) -> Unproven {
-    Unproven::Failed(EventKind::AuthFailed, End::new(EndReason::Other, sqlstate, message))
+    Unproven::Failed(
+        EventKind::AuthFailed,
+        End::new(EndReason::Other, sqlstate, message),
+    )
 }
 
 /// The user name chooses how identity is proven.
@@ -325,9 +394,13 @@ async fn authenticate(
     let known = identities.scram.get(user);
     let verifier = match known {
         Some(identity) => identity.verifier().to_owned(),
-        None => Verifier::mock(identities.scram.mock_secret().as_bytes(), user.as_bytes(), MOCK_ITERATIONS)
-            .to_text()
-            .to_string(),
+        None => Verifier::mock(
+            identities.scram.mock_secret().as_bytes(),
+            user.as_bytes(),
+            MOCK_ITERATIONS,
+        )
+        .to_text()
+        .to_string(),
     };
     let verifier = Verifier::parse(&verifier)
         .map_err(|_| unproven(SqlState::INTERNAL_ERROR, "the configured verifier cannot be read"))?;
@@ -336,7 +409,10 @@ async fn authenticate(
     let proven = exchange(verifier, &binding, stream, messages).await?;
     match (proven, identities.scram.identity(user)) {
         (true, Some(identity)) => Ok(identity),
-        _ => Err(unproven(SqlState::INVALID_PASSWORD, format!("password authentication failed for user \"{user}\""))),
+        _ => Err(unproven(
+            SqlState::INVALID_PASSWORD,
+            format!("password authentication failed for user \"{user}\""),
+        )),
     }
 }
 
@@ -354,7 +430,8 @@ async fn exchange(
     let first = SaslInitialResponse::parse(first.body()).map_err(WireError::from)?;
     let mechanism = String::from_utf8_lossy(first.mechanism);
     let failed = |error: scram::ScramError| unproven(error.sqlstate(), error.to_string());
-    let begun = server::Exchange::begin(&mechanism, binding, first.data.unwrap_or_default()).map_err(failed)?;
+    let begun =
+        server::Exchange::begin(&mechanism, binding, first.data.unwrap_or_default()).map_err(failed)?;
     let nonce = scram::random().map_err(failed)?;
     let (challenged, challenge) = begun.challenge(verifier, nonce);
     let mut out = Vec::new();
@@ -373,9 +450,16 @@ async fn exchange(
 }
 
 /// A token as the password, inside of TLS only; who comes without is refused before it would send one.
-async fn authenticate_token(core: &Core, stream: &mut Stream, messages: &mut Messages) -> Result<Identity, Unproven> {
+async fn authenticate_token(
+    core: &Core,
+    stream: &mut Stream,
+    messages: &mut Messages,
+) -> Result<Identity, Unproven> {
     let Some(tokens) = &core.settings.identities.tokens else {
-        return Err(unproven(SqlState::INVALID_AUTHORIZATION, "no token issuer is configured: add [[identity.oidc]]"));
+        return Err(unproven(
+            SqlState::INVALID_AUTHORIZATION,
+            "no token issuer is configured: add [[identity.oidc]]",
+        ));
     };
     if stream.tls().is_none() {
         let message = "a token is taken inside of TLS only: use sslmode=require or better";
@@ -384,14 +468,19 @@ async fn authenticate_token(core: &Core, stream: &mut Stream, messages: &mut Mes
     let mut out = Vec::new();
     encode::authentication_cleartext(&mut out);
     stream.send(out)?;
-    let limit = u32::try_from(core.settings.limits.password_bytes).unwrap_or(u32::MAX).saturating_add(5);
+    let limit = u32::try_from(core.settings.limits.password_bytes)
+        .unwrap_or(u32::MAX)
+        .saturating_add(5);
     let message = password_message(messages.next(stream, limit).await?)?;
     let token = frontend::password(message.body()).map_err(WireError::from)?;
     let token = zeroize::Zeroizing::new(token.to_vec());
     let mut waited = Duration::ZERO;
     loop {
         let (tokens, token) = (Arc::clone(tokens), token.clone());
-        let verified = core.helpers.run(move || tokens.verify(&token, unix_seconds())).await;
+        let verified = core
+            .helpers
+            .run(move || tokens.verify(&token, unix_seconds()))
+            .await;
         let error: TokenError = match verified {
             Ok(Ok(identity)) => return Ok(identity),
             Ok(Err(error)) => error,
@@ -402,13 +491,21 @@ async fn authenticate_token(core: &Core, stream: &mut Stream, messages: &mut Mes
                 waited += pause;
                 sluice_runtime::time::sleep(pause).await;
             }
-            _ => return Err(unproven(SqlState::INVALID_PASSWORD, format!("token refused: {error}"))),
+            _ => {
+                return Err(unproven(
+                    SqlState::INVALID_PASSWORD,
+                    format!("token refused: {error}"),
+                ));
+            }
         }
     }
 }
 
 fn unix_seconds() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs()
 }
 
 fn password_message(message: Message) -> Result<Message, Unproven> {
@@ -433,8 +530,8 @@ fn admit(
         let end = End::new(EndReason::ConnectDenied, sqlstate, message);
         (EventKind::ConnectDenied, end, connection.to_owned())
     };
-    let (connection, database) = reach(core, listener, startup)
-        .map_err(|message| refuse(NO_SUCH_DATABASE, message, ""))?;
+    let (connection, database) =
+        reach(core, listener, startup).map_err(|message| refuse(NO_SUCH_DATABASE, message, ""))?;
     let target = Target::new(connection.name.as_str(), database.as_str())
         .map_err(|error| refuse(NO_SUCH_DATABASE, error.to_string(), &connection.name))?;
     let mut gate = core.gate.borrow_mut();
@@ -442,10 +539,18 @@ fn admit(
     let denied = |outcome: Outcome, name: &str| match outcome {
         Outcome::Allow(_) => Ok(()),
         Outcome::Deny(denial) => {
-            let about = if name.is_empty() { String::new() } else { format!(" (startup parameter {name})") };
+            let about = if name.is_empty() {
+                String::new()
+            } else {
+                format!(" (startup parameter {name})")
+            };
             let text = denial.to_string();
             let text = text.strip_prefix("sluice: ").unwrap_or(&text).to_owned();
-            Err(refuse(SqlState::INSUFFICIENT_PRIVILEGE, format!("{text}{about}"), &connection.name))
+            Err(refuse(
+                SqlState::INSUFFICIENT_PRIVILEGE,
+                format!("{text}{about}"),
+                &connection.name,
+            ))
         }
     };
     let connect = gate.policies().connect(&context.principal);
@@ -466,12 +571,15 @@ fn reach(core: &Core, listener: &Listener, startup: &Startup) -> Result<(Arc<Con
     let named = startup.database.as_deref();
     let (connection, database) = match &listener.target {
         ListenerTarget::Bound(connection) => {
-            let is_default = named.is_none_or(|name| name == startup.user && !connection.databases.names(name));
+            let is_default =
+                named.is_none_or(|name| name == startup.user && !connection.databases.names(name));
             (connection, if is_default { None } else { named })
         }
         ListenerTarget::Shared => {
             let named = named.unwrap_or_default();
-            let (name, database) = named.split_once('/').map_or((named, None), |(name, rest)| (name, Some(rest)));
+            let (name, database) = named
+                .split_once('/')
+                .map_or((named, None), |(name, rest)| (name, Some(rest)));
             let connection = core.settings.connection(name).ok_or_else(|| {
                 format!("there is no connection \"{name}\" here; name one as the database: CONNECTION or CONNECTION/DATABASE")
             })?;
@@ -480,7 +588,10 @@ fn reach(core: &Core, listener: &Listener, startup: &Startup) -> Result<(Arc<Con
     };
     let database = database.unwrap_or(&connection.default_database);
     if !connection.databases.allow(database) {
-        return Err(format!("connection \"{}\" does not offer database \"{database}\"", connection.name));
+        return Err(format!(
+            "connection \"{}\" does not offer database \"{database}\"",
+            connection.name
+        ));
     }
     Ok((Arc::clone(connection), database.to_owned()))
 }

@@ -20,7 +20,10 @@ struct Slot<T> {
 
 impl<T> Default for Slot<T> {
     fn default() -> Self {
-        Self { current: None, pending: SmallVec::new() }
+        Self {
+            current: None,
+            pending: SmallVec::new(),
+        }
     }
 }
 
@@ -42,7 +45,12 @@ impl<T> Slot<T> {
     }
 
     fn candidates(&self) -> SmallVec<[Rc<T>; 2]> {
-        self.pending.iter().rev().chain(self.current.as_ref()).cloned().collect()
+        self.pending
+            .iter()
+            .rev()
+            .chain(self.current.as_ref())
+            .cloned()
+            .collect()
     }
 }
 
@@ -63,7 +71,11 @@ pub(crate) struct TooManyNames {
 
 impl<T> Names<T> {
     pub(crate) fn new(named_max: usize) -> Self {
-        Self { unnamed: Slot::default(), named: HashMap::new(), named_max }
+        Self {
+            unnamed: Slot::default(),
+            named: HashMap::new(),
+            named_max,
+        }
     }
 
     /// A message that would make `name` stand for `value` goes up.
@@ -77,7 +89,9 @@ impl<T> Names<T> {
             return Ok(());
         }
         if !self.named.contains_key(name) && self.named.len() >= self.named_max {
-            return Err(TooManyNames { named_max: self.named_max });
+            return Err(TooManyNames {
+                named_max: self.named_max,
+            });
         }
         self.named.entry_ref(name).or_default().pending.push(value);
         Ok(())
@@ -88,7 +102,12 @@ impl<T> Names<T> {
         let name = name_key(name);
         if name.is_empty() {
             // A later message may have taken the unnamed slot already.
-            if self.unnamed.pending.iter().any(|pending| Rc::ptr_eq(pending, value)) {
+            if self
+                .unnamed
+                .pending
+                .iter()
+                .any(|pending| Rc::ptr_eq(pending, value))
+            {
                 self.unnamed.succeeded(value);
             }
         } else {
@@ -147,7 +166,11 @@ impl<T> Names<T> {
     /// What `name` most likely stands for, where nothing depends on being right.
     pub(crate) fn likeliest(&self, name: &[u8]) -> Option<&Rc<T>> {
         let name = name_key(name);
-        let slot = if name.is_empty() { &self.unnamed } else { self.named.get(name)? };
+        let slot = if name.is_empty() {
+            &self.unnamed
+        } else {
+            self.named.get(name)?
+        };
         slot.pending.last().or(slot.current.as_ref())
     }
 }
@@ -167,7 +190,11 @@ mod tests {
         names.sent(b"s", Rc::clone(&old)).unwrap();
         names.succeeded(b"s", &old);
         names.sent(b"s", Rc::clone(&new)).unwrap();
-        assert_eq!(all(&names, b"s"), [2, 1], "both are possible while the answer is out");
+        assert_eq!(
+            all(&names, b"s"),
+            [2, 1],
+            "both are possible while the answer is out"
+        );
         names.failed(b"s", &new);
         assert_eq!(all(&names, b"s"), [1]);
         assert_eq!(names.closed(b"s"), Some(old));
@@ -181,7 +208,11 @@ mod tests {
         names.sent(b"", Rc::clone(&old)).unwrap();
         names.sent(b"", Rc::clone(&new)).unwrap();
         names.succeeded(b"", &old);
-        assert_eq!(all(&names, b""), [2], "a late answer does not bring the old one back");
+        assert_eq!(
+            all(&names, b""),
+            [2],
+            "a late answer does not bring the old one back"
+        );
         names.failed(b"", &new);
         assert_eq!(all(&names, b""), [0; 0], "the server dropped the old one first");
     }

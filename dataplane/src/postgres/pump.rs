@@ -38,11 +38,20 @@ const CHUNKS_PER_TURN: usize = 32;
 
 /// Everything from a connection's arrival to its end.
 pub(crate) async fn serve(core: Rc<Core>, arrival: Arrival) {
-    core.ledger.borrow_mut().metrics.add(Counter::ConnectionsAccepted, 1);
+    core.ledger
+        .borrow_mut()
+        .metrics
+        .add(Counter::ConnectionsAccepted, 1);
     let listener = arrival.tag as usize;
     let settings = Arc::clone(&core.settings);
-    let Some(listener) = settings.listeners.get(listener) else { return };
-    let client = arrival.socket.peer_address().map(|address| address.to_string()).unwrap_or_default();
+    let Some(listener) = settings.listeners.get(listener) else {
+        return;
+    };
+    let client = arrival
+        .socket
+        .peer_address()
+        .map(|address| address.to_string())
+        .unwrap_or_default();
     let seat = core.take_seat();
     let deadline = core.authentication_deadline();
     // Boxed, as what follows: what a login needs is gone when the session idles.
@@ -62,16 +71,28 @@ pub(crate) async fn serve(core: Rc<Core>, arrival: Arrival) {
         }
     };
     let Some(seat) = seat else {
-        let end = End::new(EndReason::Other, SqlState::TOO_MANY_CONNECTIONS, "this core has as many sessions as it may");
-        return farewell(&core, logged_in.stream, &end).await;
+        let end = End::new(
+            EndReason::Other,
+            SqlState::TOO_MANY_CONNECTIONS,
+            "this core has as many sessions as it may",
+        );
+        return farewell(logged_in.stream, &end).await;
     };
     converse(core, logged_in, seat, &listener.name, &client).await;
 }
 
 /// Tells a client that was refused, and the record.
 async fn turn_away(core: &Rc<Core>, no_session: NoSession, client: &str) {
-    let NoSession::Refused(refused) = no_session else { return };
-    let Refused { stream, end, event, user, connection } = *refused;
+    let NoSession::Refused(refused) = no_session else {
+        return;
+    };
+    let Refused {
+        stream,
+        end,
+        event,
+        user,
+        connection,
+    } = *refused;
     let event = Event {
         event,
         text: end.message.as_bytes(),
@@ -82,17 +103,17 @@ async fn turn_away(core: &Rc<Core>, no_session: NoSession, client: &str) {
     };
     core.ledger.borrow_mut().event(0, event);
     if let Some(stream) = stream {
-        farewell(core, stream, &end).await;
+        farewell(stream, &end).await;
     }
 }
 
 /// Sends a client its last message.
-async fn farewell(core: &Core, mut stream: Stream, end: &End) {
+async fn farewell(mut stream: Stream, end: &End) {
     if let Some(report) = end.report() {
         // A client that is gone needs none.
         let _ = stream.send(report);
     }
-    stream.finish(core.farewell_deadline()).await;
+    stream.finish(crate::core::farewell_deadline()).await;
 }
 
 /// Logs in at the server and begins the session.
@@ -100,8 +121,14 @@ async fn converse(core: Rc<Core>, logged_in: LoggedIn, seat: Seat, listener: &st
     let connection = Arc::clone(&logged_in.connection);
     let accepts_any = core.gate.borrow_mut().policies().is_allow_all();
     let attempt = Box::pin(async {
-        let mut upstream =
-            upstream::log_in(&core, &connection, &logged_in.database, &logged_in.settings, accepts_any).await?;
+        let mut upstream = upstream::log_in(
+            &core,
+            &connection,
+            &logged_in.database,
+            &logged_in.settings,
+            accepts_any,
+        )
+        .await?;
         let tags = catalog::tags(&core, &connection, &logged_in.database, &mut upstream).await?;
         let nobody = Nobody::new(scram::random().map_err(UpstreamError::from)?);
         let secret = u32::from_be_bytes(scram::random().map_err(UpstreamError::from)?);
@@ -123,7 +150,12 @@ async fn converse(core: Rc<Core>, logged_in: LoggedIn, seat: Seat, listener: &st
             core.ledger.borrow_mut().event(0, event);
             let (sqlstate, message) = error.for_client();
             let message = message.strip_prefix("sluice: ").unwrap_or(&message).to_owned();
-            return farewell(&core, logged_in.stream, &End::new(EndReason::ServerRefused, sqlstate, message)).await;
+            return farewell(
+                &core,
+                logged_in.stream,
+                &End::new(EndReason::ServerRefused, sqlstate, message),
+            )
+            .await;
         }
     };
     let classes = match &connection.masking {
@@ -132,14 +164,26 @@ async fn converse(core: Rc<Core>, logged_in: LoggedIn, seat: Seat, listener: &st
     };
     let id = core.take_session_id();
     if record_start(&core, id, &logged_in, listener, client).is_err() {
-        let end = End::new(EndReason::Other, SqlState::INSUFFICIENT_RESOURCES, "the audit log takes no more records");
-        return farewell(&core, logged_in.stream, &end).await;
+        let end = End::new(
+            EndReason::Other,
+            SqlState::INSUFFICIENT_RESOURCES,
+            "the audit log takes no more records",
+        );
+        return farewell(logged_in.stream, &end).await;
     }
     core.ledger.borrow_mut().metrics.add(Counter::SessionsTotal, 1);
-    let key = upstream.key.unwrap_or(CancelKey { process: 0, secret: 0 });
+    let key = upstream.key.unwrap_or(CancelKey {
+        process: 0,
+        secret: 0,
+    });
     let registration = Registration::new(&core, secret, &connection, upstream.address, key, id);
 
-    let LoggedIn { mut stream, messages, context, .. } = logged_in;
+    let LoggedIn {
+        mut stream,
+        messages,
+        context,
+        ..
+    } = logged_in;
     let mut greeting = Vec::new();
     encode::authentication_ok(&mut greeting);
     greeting.extend_from_slice(&upstream.statuses);
@@ -150,7 +194,11 @@ async fn converse(core: Rc<Core>, logged_in: LoggedIn, seat: Seat, listener: &st
     let greeted = stream.send(greeting);
 
     let mut session = Session::new(Rc::clone(&core), id, context, Masks { classes, tags }, nobody);
-    let Upstream { stream: server, messages: server_messages, .. } = upstream;
+    let Upstream {
+        stream: server,
+        messages: server_messages,
+        ..
+    } = upstream;
     let (deframer, client_rest) = messages.into_parts();
     session.from_client = deframer;
     let (deframer, server_rest) = server_messages.into_parts();
@@ -185,8 +233,15 @@ fn record_start(
     let identity = &logged_in.identity;
     let groups = ListBuffer::of(identity.groups());
     let startup = ListBuffer::of(&logged_in.startup);
-    let claims = if identity.claims.is_empty() { String::new() } else { serde_json::to_string(&identity.claims).unwrap_or_default() };
-    let application_name = logged_in.settings.iter().rfind(|(name, _)| name == "application_name");
+    let claims = if identity.claims.is_empty() {
+        String::new()
+    } else {
+        serde_json::to_string(&identity.claims).unwrap_or_default()
+    };
+    let application_name = logged_in
+        .settings
+        .iter()
+        .rfind(|(name, _)| name == "application_name");
     let start = SessionStart {
         issuer: &identity.issuer,
         subject: &identity.subject,
@@ -205,7 +260,9 @@ fn record_start(
         tls: &logged_in.tls,
         application_name: application_name.map_or(&[], |(_, value)| value.as_bytes()),
     };
-    core.ledger.borrow_mut().append(precise_now(), id, 0, Body::SessionStart(start))
+    core.ledger
+        .borrow_mut()
+        .append(precise_now(), id, 0, Body::SessionStart(start))
 }
 
 /// A session that is recorded as begun, and so has to be recorded as ended even if its task panics.
@@ -228,16 +285,22 @@ impl Live {
             _ => None,
         };
         if let Some(event) = event {
-            let event = Event { event, text: end.message.as_bytes(), ..Event::default() };
+            let event = Event {
+                event,
+                text: end.message.as_bytes(),
+                ..Event::default()
+            };
             core.ledger.borrow_mut().event(pump.session.id, event);
         }
         let mut goodbye = Vec::new();
         frontend::encode::terminate(&mut goodbye);
         // A server that is gone needs none.
         let _ = pump.server.send(goodbye);
-        let Pump { client, server, seat, .. } = *pump;
+        let Pump {
+            client, server, seat, ..
+        } = *pump;
         drop(server);
-        farewell(core, client, &end).await;
+        farewell(client, &end).await;
         drop(seat);
     }
 }
@@ -245,7 +308,10 @@ impl Live {
 impl Drop for Live {
     fn drop(&mut self) {
         if let Some(pump) = &mut self.0 {
-            pump.record(&End::quiet(EndReason::Panicked, "the session's task panicked or was dropped"));
+            pump.record(&End::quiet(
+                EndReason::Panicked,
+                "the session's task panicked or was dropped",
+            ));
         }
     }
 }
@@ -254,7 +320,11 @@ impl Drop for Live {
 enum Waiting {
     Nothing,
     /// An analysis on a helper thread.
-    Analysis { finding: Pin<Box<dyn Future<Output = Result<Finding, HelperError>>>>, pending: Option<Pending>, received: Instant },
+    Analysis {
+        finding: Pin<Box<dyn Future<Output = Result<Finding, HelperError>>>>,
+        pending: Option<Pending>,
+        received: Instant,
+    },
     /// Answers, before more messages may be sent.
     Room(Received),
 }
@@ -317,8 +387,12 @@ impl Pump {
         let chunk = match self.server.poll_receive(context) {
             Poll::Pending => return Ok(false),
             Poll::Ready(Ok(Some(chunk))) => chunk,
-            Poll::Ready(Ok(None)) => return Err(self.server_end("the server closed the connection unexpectedly")),
-            Poll::Ready(Err(error)) => return Err(self.server_end(&format!("the server's connection broke: {error}"))),
+            Poll::Ready(Ok(None)) => {
+                return Err(self.server_end("the server closed the connection unexpectedly"));
+            }
+            Poll::Ready(Err(error)) => {
+                return Err(self.server_end(&format!("the server's connection broke: {error}")));
+            }
         };
         let received = precise_now();
         let len = chunk.len() as u64;
@@ -338,12 +412,24 @@ impl Pump {
     fn poll_client(&mut self, context: &mut TaskContext<'_>) -> Result<bool, End> {
         match &mut self.waiting {
             Waiting::Nothing => {}
-            Waiting::Analysis { finding, pending, received } => {
-                let Poll::Ready(found) = finding.as_mut().poll(context) else { return Ok(false) };
+            Waiting::Analysis {
+                finding,
+                pending,
+                received,
+            } => {
+                let Poll::Ready(found) = finding.as_mut().poll(context) else {
+                    return Ok(false);
+                };
                 let found = found.map_err(|error| {
-                    End::new(EndReason::Other, SqlState::INTERNAL_ERROR, format!("the analysis failed: {error}"))
+                    End::new(
+                        EndReason::Other,
+                        SqlState::INTERNAL_ERROR,
+                        format!("the analysis failed: {error}"),
+                    )
                 })?;
-                let (Some(pending), received) = (pending.take(), *received) else { return Ok(false) };
+                let (Some(pending), received) = (pending.take(), *received) else {
+                    return Ok(false);
+                };
                 self.waiting = Waiting::Nothing;
                 let flow = self.session.resume(pending, found, received, &mut self.output)?;
                 self.follow(flow, received)?;
@@ -362,13 +448,18 @@ impl Pump {
         if self.said_goodbye {
             return Ok(false);
         }
-        if is_full(&self.server, self.queued_max, context).map_err(|error| self.server_end(&error.to_string()))? {
+        if is_full(&self.server, self.queued_max, context)
+            .map_err(|error| self.server_end(&error.to_string()))?
+        {
             return Ok(false);
         }
         match self.client.poll_receive(context) {
             Poll::Pending => Ok(false),
             Poll::Ready(Ok(Some(chunk))) => self.take_client(chunk).map(|()| true),
-            Poll::Ready(Ok(None)) => Err(End::quiet(EndReason::ClientGone, "the client closed the connection")),
+            Poll::Ready(Ok(None)) => Err(End::quiet(
+                EndReason::ClientGone,
+                "the client closed the connection",
+            )),
             Poll::Ready(Err(error)) => Err(client_end(&error)),
         }
     }
@@ -401,7 +492,11 @@ impl Pump {
             ClientFlow::Done => {}
             ClientFlow::Away(errand, pending) => {
                 let finding = self.analyse(errand);
-                self.waiting = Waiting::Analysis { finding, pending: Some(pending), received };
+                self.waiting = Waiting::Analysis {
+                    finding,
+                    pending: Some(pending),
+                    received,
+                };
             }
             ClientFlow::Full(rest) => {
                 let mut rest = rest;
@@ -415,7 +510,9 @@ impl Pump {
                 self.said_goodbye = true;
                 let mut goodbye = Vec::new();
                 frontend::encode::terminate(&mut goodbye);
-                self.server.send(goodbye).map_err(|error| self.server_end(&error.to_string()))?;
+                self.server
+                    .send(goodbye)
+                    .map_err(|error| self.server_end(&error.to_string()))?;
             }
         }
         Ok(())
@@ -423,7 +520,12 @@ impl Pump {
 
     fn analyse(&self, errand: Box<Errand>) -> Pin<Box<dyn Future<Output = Result<Finding, HelperError>>>> {
         let helpers = self.session.core().helpers.clone();
-        self.session.core().ledger.borrow_mut().metrics.add(Counter::AnalysesOffloaded, 1);
+        self.session
+            .core()
+            .ledger
+            .borrow_mut()
+            .metrics
+            .add(Counter::AnalysesOffloaded, 1);
         Box::pin(async move { helpers.run(move || errand.run()).await })
     }
 

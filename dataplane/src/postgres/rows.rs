@@ -17,7 +17,11 @@ pub(crate) fn scan(frames: &mut [u8], plan: &Plan, classes: ClassSet, counts: &m
 
 /// Overwrites configured columns of one DataRow frame. Where a value has to become NULL the frame changes its length,
 /// and the new one is returned.
-pub(crate) fn rewrite(frame: &mut [u8], plan: &Plan, counts: &mut Counts) -> Result<Option<Vec<u8>>, ProtocolError> {
+pub(crate) fn rewrite(
+    frame: &mut [u8],
+    plan: &Plan,
+    counts: &mut Counts,
+) -> Result<Option<Vec<u8>>, ProtocolError> {
     let mut has_nulls = false;
     let body = frame.get_mut(HEADER_BYTES..).unwrap_or_default();
     let mut places = Vec::new();
@@ -38,7 +42,11 @@ pub(crate) fn rewrite(frame: &mut [u8], plan: &Plan, counts: &mut Counts) -> Res
         sluice_masking::fixed(value);
         count(counts, class);
     }
-    if has_nulls { with_nulls(body, plan, counts).map(Some) } else { Ok(None) }
+    if has_nulls {
+        with_nulls(body, plan, counts).map(Some)
+    } else {
+        Ok(None)
+    }
 }
 
 /// A value that was masked for what column it is; one without a class is counted as what is masked most: see metrics.
@@ -100,7 +108,15 @@ enum Inner {
 
 impl<'a> Walk<'a> {
     fn new(plan: &'a Plan) -> Self {
-        Self { plan, next_frame: 0, at: 0, field: 0, fields_left: 0, found: 0..0, inner: Inner::Skip }
+        Self {
+            plan,
+            next_frame: 0,
+            at: 0,
+            field: 0,
+            fields_left: 0,
+            found: 0..0,
+            inner: Inner::Skip,
+        }
     }
 
     /// Moves on to the field that `position` lies in; false if it lies between fields or the frames are broken.
@@ -114,7 +130,10 @@ impl<'a> Walk<'a> {
             }
             // What is left of a row that ends before the position need not be walked.
             if self.fields_left == 0 || self.next_frame <= position {
-                let Some(head) = buf.get(self.next_frame..).and_then(|rest| rest.first_chunk::<7>()) else {
+                let Some(head) = buf
+                    .get(self.next_frame..)
+                    .and_then(|rest| rest.first_chunk::<7>())
+                else {
                     return false;
                 };
                 let [_, a, b, c, d, high, low] = *head;
@@ -142,7 +161,10 @@ impl<'a> Walk<'a> {
             self.inner = match self.plan.treatment(self.field) {
                 Treatment::Scan(Carries::Text) => Inner::Value,
                 Treatment::Scan(Carries::BinaryArray) => Inner::elements_of_array(buf, &self.found),
-                Treatment::Scan(Carries::BinaryRecord) => Inner::Elements { at: start + 4, lead: 4 },
+                Treatment::Scan(Carries::BinaryRecord) => Inner::Elements {
+                    at: start + 4,
+                    lead: 4,
+                },
                 _ => Inner::Skip,
             };
             self.at = end;
@@ -178,7 +200,13 @@ impl Inner {
     fn elements_of_array(buf: &[u8], field: &Range<usize>) -> Self {
         let dimensions = buf.get(field.clone()).and_then(|array| array.first_chunk::<4>());
         let dimensions = dimensions.map_or(0, |word| u32::from_be_bytes(*word) as usize);
-        Self::Elements { at: field.start.saturating_add(12).saturating_add(dimensions.saturating_mul(8)), lead: 0 }
+        Self::Elements {
+            at: field
+                .start
+                .saturating_add(12)
+                .saturating_add(dimensions.saturating_mul(8)),
+            lead: 0,
+        }
     }
 }
 
@@ -216,7 +244,11 @@ mod tests {
     use sluice_parsers::postgres::backend::{Format, encode};
 
     fn column(type_oid: u32, format: Format) -> Facts {
-        Facts { key: (1, 1), type_oid, format }
+        Facts {
+            key: (1, 1),
+            type_oid,
+            format,
+        }
     }
 
     fn frames(rows: &[Vec<Option<Vec<u8>>>]) -> Vec<u8> {
@@ -243,7 +275,11 @@ mod tests {
     #[test]
     fn only_text_is_masked_and_lengths_stay() {
         let plan = Plan::new(
-            &[column(23, Format::Text), column(25, Format::Text), column(17, Format::Binary)],
+            &[
+                column(23, Format::Text),
+                column(25, Format::Text),
+                column(17, Format::Binary),
+            ],
             true,
             &Tags::new(),
         );
@@ -258,7 +294,11 @@ mod tests {
         scan(&mut run, &plan, ClassSet::ALL, &mut counts);
         assert_eq!(counts.of(Class::Email), 1);
         assert_eq!(run.len(), before.len());
-        assert_eq!(run.windows(mail.len()).filter(|window| *window == mail).count(), 1, "bytea passes");
+        assert_eq!(
+            run.windows(mail.len()).filter(|window| *window == mail).count(),
+            1,
+            "bytea passes"
+        );
     }
 
     #[test]
@@ -276,10 +316,16 @@ mod tests {
     #[test]
     fn configured_columns_are_overwritten_or_null() {
         let tags = Tags::from_iter([((1, 1), Some(Class::UsSsn))]);
-        let plan = Plan::new(&[column(25, Format::Text), column(23, Format::Binary)], true, &tags);
+        let plan = Plan::new(
+            &[column(25, Format::Text), column(23, Format::Binary)],
+            true,
+            &tags,
+        );
         let mut frame = frames(&[vec![Some(b"abc".to_vec()), Some(vec![0, 0, 0, 9])]]);
         let mut counts = Counts::default();
-        let rewritten = rewrite(&mut frame, &plan, &mut counts).unwrap().expect("a NULL shortens it");
+        let rewritten = rewrite(&mut frame, &plan, &mut counts)
+            .unwrap()
+            .expect("a NULL shortens it");
         assert_eq!(rewritten, frames(&[vec![Some(b"***".to_vec()), None]]));
         assert_eq!(counts.of(Class::UsSsn), 2);
     }

@@ -47,7 +47,12 @@ enum Run {
 
 impl Session {
     /// Takes bytes of the server, which were received at that moment.
-    pub(crate) fn on_server(&mut self, chunk: Received, received: Instant, out: &mut Output) -> Result<(), End> {
+    pub(crate) fn on_server(
+        &mut self,
+        chunk: Received,
+        received: Instant,
+        out: &mut Output,
+    ) -> Result<(), End> {
         self.answered_since = received;
         let mut deframer = std::mem::take(&mut self.from_server);
         let done = self.cut_server(&mut deframer, chunk, out);
@@ -57,14 +62,21 @@ impl Session {
         done
     }
 
-    fn cut_server(&mut self, deframer: &mut Deframer, mut chunk: Received, out: &mut Output) -> Result<(), End> {
+    fn cut_server(
+        &mut self,
+        deframer: &mut Deframer,
+        mut chunk: Received,
+        out: &mut Output,
+    ) -> Result<(), End> {
         let is_masked = self.masks.is_on();
         // `chunk[..at]` is decided but for the run at its end.
         let mut at = 0;
         let mut run = Run::Nothing;
         loop {
             let decided = at;
-            let piece = deframer.next(&chunk, &mut at, |header| take(header, is_masked)).map_err(End::server)?;
+            let piece = deframer
+                .next(&chunk, &mut at, |header| take(header, is_masked))
+                .map_err(End::server)?;
             if let Piece::Frame { start, end } = piece {
                 let tag = chunk.get(start).copied().unwrap_or_default();
                 match tag {
@@ -81,7 +93,12 @@ impl Session {
                             let rewritten = rows::rewrite(&mut frame, &self.plan, &mut self.tally.masked);
                             let mut frame = rewritten.map_err(End::server)?.map_or(frame, Received::from);
                             if self.plan.scans() {
-                                rows::scan(&mut frame, &self.plan, self.masks.classes, &mut self.tally.masked);
+                                rows::scan(
+                                    &mut frame,
+                                    &self.plan,
+                                    self.masks.classes,
+                                    &mut self.tally.masked,
+                                );
                             }
                             out.to_client.push(frame.into());
                             continue;
@@ -138,7 +155,14 @@ impl Session {
                     self.begin_part(tag, head.len(), &[])?;
                     out.to_client.push(head.to_vec().into());
                 }
-                Piece::Part { tag, start, end, first, last, .. } => {
+                Piece::Part {
+                    tag,
+                    start,
+                    end,
+                    first,
+                    last,
+                    ..
+                } => {
                     chunk.advance(start - decided);
                     let part = chunk.split_to(end - start);
                     self.part(tag, part, first, last, out)?;
@@ -199,7 +223,10 @@ impl Session {
     fn following_rows(&mut self, chunk: &[u8], at: &mut usize) {
         let start = *at;
         let mut rows = 0;
-        while let Some([b'D', a, b, c, d]) = chunk.get(*at..).and_then(|rest| rest.first_chunk::<HEADER_BYTES>()) {
+        while let Some([b'D', a, b, c, d]) = chunk
+            .get(*at..)
+            .and_then(|rest| rest.first_chunk::<HEADER_BYTES>())
+        {
             let len = u32::from_be_bytes([*a, *b, *c, *d]);
             // Of other lengths the deframer says what they mean.
             if !(ROW_LEN_MIN..=GATHERED_BYTES_MAX).contains(&len) || chunk.len() - *at <= len as usize {
@@ -263,16 +290,28 @@ impl Session {
     }
 
     /// A part of a message; the first one may begin with the header.
-    fn part(&mut self, tag: u8, part: Received, first: bool, last: bool, out: &mut Output) -> Result<(), End> {
+    fn part(
+        &mut self,
+        tag: u8,
+        part: Received,
+        first: bool,
+        last: bool,
+        out: &mut Output,
+    ) -> Result<(), End> {
         let body = if first { HEADER_BYTES.min(part.len()) } else { 0 };
         if first {
             self.begin_part(tag, part.len(), part.get(body..).unwrap_or_default())?;
         }
-        let Self { large_row, copy_out, tally, .. } = self;
+        let Self {
+            large_row,
+            copy_out,
+            tally,
+            ..
+        } = self;
         let masked = match (tag, large_row, copy_out) {
-            (b'D', Some(row), _) => {
-                row.part(part.get(body..).unwrap_or_default(), &mut tally.masked).map_err(End::server)?
-            }
+            (b'D', Some(row), _) => row
+                .part(part.get(body..).unwrap_or_default(), &mut tally.masked)
+                .map_err(End::server)?,
             (b'd', _, Some(copy)) => copy
                 .part(part.get(body..).unwrap_or_default(), last, &mut tally.masked)
                 .map_err(End::server)?,
@@ -310,7 +349,9 @@ fn take(header: Header, is_masked: bool) -> Take {
         b'D' | b'd' if !is_masked || header.len > GATHERED_BYTES_MAX => Take::Parts,
         b'E' | b'N' | b'V' if header.len > READ_BYTES_MAX => Take::Parts,
         b'D' | b'd' => Take::Whole { limit: FRAME_LEN_MAX },
-        tag if is_backend_tag(tag) => Take::Whole { limit: READ_BYTES_MAX },
+        tag if is_backend_tag(tag) => Take::Whole {
+            limit: READ_BYTES_MAX,
+        },
         _ => Take::Whole { limit: 0 },
     }
 }

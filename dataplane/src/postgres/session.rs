@@ -70,12 +70,20 @@ pub(crate) struct End {
 
 impl End {
     pub(crate) fn new(reason: EndReason, sqlstate: SqlState, message: impl Into<String>) -> Self {
-        Self { reason, sqlstate: Some(sqlstate), message: message.into() }
+        Self {
+            reason,
+            sqlstate: Some(sqlstate),
+            message: message.into(),
+        }
     }
 
     /// An end that the client needs no word of.
     pub(crate) fn quiet(reason: EndReason, message: impl Into<String>) -> Self {
-        Self { reason, sqlstate: None, message: message.into() }
+        Self {
+            reason,
+            sqlstate: None,
+            message: message.into(),
+        }
     }
 
     /// The client broke the protocol.
@@ -84,8 +92,12 @@ impl End {
     }
 
     /// The client sent what the server's states do not allow.
-    pub(crate) fn out_of_turn(error: &ModelError) -> Self {
-        Self::new(EndReason::ClientProtocol, SqlState::PROTOCOL_VIOLATION, error.to_string())
+    pub(crate) fn out_of_turn(error: ModelError) -> Self {
+        Self::new(
+            EndReason::ClientProtocol,
+            SqlState::PROTOCOL_VIOLATION,
+            error.to_string(),
+        )
     }
 
     /// The server sent what is no message, or fits no expectation.
@@ -129,7 +141,7 @@ pub(super) struct Totals {
 pub(super) struct Text<'a> {
     pub(super) protocol: Protocol,
     pub(super) part: u16,
-    pub(super) text: &'a [u8],
+    pub(super) bytes: &'a [u8],
     pub(super) mask: EffectMask,
     pub(super) objects: List<'a>,
 }
@@ -238,7 +250,7 @@ impl Session {
         let begin = StatementBegin {
             protocol: text.protocol,
             part: text.part,
-            text: text.text,
+            text: text.bytes,
             effects: text.mask.action_bits(),
             flags: u32::from(text.mask.flags().bits()),
             objects: text.objects,
@@ -251,12 +263,11 @@ impl Session {
         ledger.begin(run.received, self.id, run.id, begin)?;
         self.totals.statements += 1;
         ledger.metrics.add(Counter::Statements, 1);
-        match decision {
-            Decision::Allow => ledger.metrics.add(Counter::StatementsAllowed, 1),
-            _ => {
-                self.totals.denied += 1;
-                ledger.metrics.add(Counter::StatementsDenied, 1);
-            }
+        if decision == Decision::Allow {
+            ledger.metrics.add(Counter::StatementsAllowed, 1);
+        } else {
+            self.totals.denied += 1;
+            ledger.metrics.add(Counter::StatementsDenied, 1);
         }
         Ok(())
     }
@@ -264,7 +275,11 @@ impl Session {
     /// Ends a run that gave nothing: denied, skipped, or of unknown outcome.
     pub(super) fn end_empty(&mut self, run: Run, outcome: Ending, now: Instant) {
         let gateway_ns = nanoseconds(run.sent.saturating_duration_since(run.received));
-        let end = StatementEnd { outcome, gateway_ns, ..StatementEnd::default() };
+        let end = StatementEnd {
+            outcome,
+            gateway_ns,
+            ..StatementEnd::default()
+        };
         self.core.ledger.borrow_mut().end(now, self.id, run.id, end);
     }
 
@@ -307,7 +322,11 @@ impl Session {
         let open: Vec<Ticket> = self.model.drain().collect();
         let mut is_front = true;
         for ticket in open {
-            let outcome = if is_front { Ending::Unknown } else { Ending::Skipped };
+            let outcome = if is_front {
+                Ending::Unknown
+            } else {
+                Ending::Skipped
+            };
             is_front &= !self.end_ticket(ticket, outcome, now);
         }
         self.end_bound_runs(now);
@@ -372,7 +391,11 @@ impl Session {
 
     pub(super) fn count_copied(&self, bytes: usize) {
         if bytes > 0 {
-            self.core.ledger.borrow_mut().metrics.add(Counter::BytesCopied, bytes as u64);
+            self.core
+                .ledger
+                .borrow_mut()
+                .metrics
+                .add(Counter::BytesCopied, bytes as u64);
         }
     }
 
@@ -388,7 +411,11 @@ impl Session {
             masked: self.totals.masked,
         };
         // Room for it was kept at the session's start.
-        let recorded = self.core.ledger.borrow_mut().append(now, self.id, 0, Body::SessionEnd(body));
+        let recorded = self
+            .core
+            .ledger
+            .borrow_mut()
+            .append(now, self.id, 0, Body::SessionEnd(body));
         debug_assert!(recorded.is_ok(), "{recorded:?}");
     }
 }
@@ -399,7 +426,11 @@ pub(super) const HIDDEN_MESSAGES: usize = 2;
 /// The name that a PREPARE of a verdict makes.
 pub(super) fn prepared_name(verdict: &crate::gate::Verdict, index: u32) -> Option<&str> {
     use sluice_parsers::sql::statement::StatementKind;
-    match verdict.statements.get(index as usize).map(|statement| &statement.kind) {
+    match verdict
+        .statements
+        .get(index as usize)
+        .map(|statement| &statement.kind)
+    {
         Some(StatementKind::Prepare { name }) => Some(name),
         _ => None,
     }

@@ -38,18 +38,30 @@ impl Prepared {
     /// Takes its text's bytes out of the session's budget, and gives them back when it goes.
     pub(crate) fn new(text: Rc<[u8]>, verdict: Rc<Verdict>, index: usize, budget: &Rc<Cell<usize>>) -> Self {
         budget.set(budget.get().saturating_sub(text.len()));
-        Self { text, verdict, index, columns: RefCell::default(), budget: Rc::clone(budget) }
+        Self {
+            text,
+            verdict,
+            index,
+            columns: RefCell::default(),
+            budget: Rc::clone(budget),
+        }
     }
 
     /// What it does; a text of several statements, which the server refuses, does what they do.
     pub(crate) fn effects(&self) -> &[Effect] {
-        self.verdict.statements.get(self.index).map_or(&[], |statement| &statement.effects)
+        self.verdict
+            .statements
+            .get(self.index)
+            .map_or(&[], |statement| &statement.effects)
     }
 
     /// The statements of its text with what was decided of them; the server takes one only.
     pub(crate) fn statements(&self) -> impl Iterator<Item = (&Statement, &Outcome)> {
         let is_named_by_sql = matches!(
-            self.verdict.statements.get(self.index).map(|statement| &statement.kind),
+            self.verdict
+                .statements
+                .get(self.index)
+                .map(|statement| &statement.kind),
             Some(StatementKind::Prepare { .. })
         );
         let only = is_named_by_sql.then_some(self.index);
@@ -64,7 +76,10 @@ impl Prepared {
 
     /// What was decided of it first.
     pub(crate) fn outcome(&self) -> &Outcome {
-        self.verdict.outcomes.get(self.index).unwrap_or(&Outcome::Allow(None))
+        self.verdict
+            .outcomes
+            .get(self.index)
+            .unwrap_or(&Outcome::Allow(None))
     }
 
     pub(crate) fn describe(&self, columns: Rc<[Facts]>) {
@@ -170,7 +185,11 @@ pub(crate) struct Run {
 impl Run {
     /// A run that nothing was sent for.
     pub(crate) fn at(moment: Instant) -> Self {
-        Self { id: 0, received: moment, sent: moment }
+        Self {
+            id: 0,
+            received: moment,
+            sent: moment,
+        }
     }
 }
 
@@ -203,7 +222,10 @@ pub(crate) struct QueryTicket {
 
 impl QueryTicket {
     pub(crate) fn run(&self, statement: u32) -> Run {
-        Run { id: self.first.id + u64::from(statement), ..self.first }
+        Run {
+            id: self.first.id + u64::from(statement),
+            ..self.first
+        }
     }
 }
 
@@ -211,16 +233,36 @@ impl QueryTicket {
 #[derive(Debug)]
 pub(crate) enum Ticket {
     Query(QueryTicket),
-    Parse { name: Box<[u8]>, prepared: Rc<Prepared> },
-    Bind { name: Box<[u8]>, portal: Rc<Portal> },
-    DescribeStatement { prepared: Option<Rc<Prepared>> },
+    Parse {
+        name: Box<[u8]>,
+        prepared: Rc<Prepared>,
+    },
+    Bind {
+        name: Box<[u8]>,
+        portal: Rc<Portal>,
+    },
+    DescribeStatement {
+        prepared: Option<Rc<Prepared>>,
+    },
     /// A Describe of the gateway's own is hidden from the client.
-    DescribePortal { portal: Option<Rc<Portal>>, is_hidden: bool },
-    Execute { portal: Rc<Portal>, run: Run },
-    CloseStatement { name: Box<[u8]> },
-    ClosePortal { name: Box<[u8]> },
+    DescribePortal {
+        portal: Option<Rc<Portal>>,
+        is_hidden: bool,
+    },
+    Execute {
+        portal: Rc<Portal>,
+        run: Run,
+    },
+    CloseStatement {
+        name: Box<[u8]>,
+    },
+    ClosePortal {
+        name: Box<[u8]>,
+    },
     /// The run, until it has ended; ReadyForQuery follows.
-    FunctionCall { run: Option<Run> },
+    FunctionCall {
+        run: Option<Run>,
+    },
     /// Stands for a message that was refused.
     Refused(Box<Refusal>),
     /// Sync, Flush, COPY data: nothing is kept of them.

@@ -19,10 +19,10 @@ use sluice_runtime::time::Instant;
 
 use super::wire::{Message, Messages, WireError};
 use crate::core::Core;
-use sluice_parsers::postgres::scram::end_point;
 use crate::settings::{Connection, UpstreamTls};
 use crate::stream::{Stream, StreamError};
 use crate::tls::{Tls, TlsError};
+use sluice_parsers::postgres::scram::end_point;
 
 /// The longest message that a server sends before its first ReadyForQuery.
 const MESSAGE_LEN_MAX: u32 = 64 * 1024;
@@ -49,7 +49,9 @@ pub(crate) enum UpstreamError {
     #[error("{0}")]
     Helper(#[from] HelperError),
     /// The connection's `tls` wants it, and the server answered `N`.
-    #[error("the server does not speak TLS; set the connection's tls to \"off\" only inside of a trusted network")]
+    #[error(
+        "the server does not speak TLS; set the connection's tls to \"off\" only inside of a trusted network"
+    )]
     NoTls,
     /// The server asks for a password, and the configuration has none.
     #[error("the server asks for a password and the connection has none: set password_file or password_env")]
@@ -93,11 +95,16 @@ impl UpstreamError {
     pub(crate) fn for_client(&self) -> (SqlState, String) {
         match self {
             // No such database, too many connections, starting up or shutting down.
-            Self::Refused { sqlstate, message } if matches!(&sqlstate.class(), b"3D" | b"53" | b"57" | b"22") => {
+            Self::Refused { sqlstate, message }
+                if matches!(&sqlstate.class(), b"3D" | b"53" | b"57" | b"22") =>
+            {
                 (*sqlstate, message.clone())
             }
             Self::Setting { .. } => (SqlState::CONNECTION_REJECTED, format!("sluice: {self}")),
-            _ => (SqlState::CONNECTION_FAILURE, "sluice: the server cannot be reached or refused the gateway".into()),
+            _ => (
+                SqlState::CONNECTION_FAILURE,
+                "sluice: the server cannot be reached or refused the gateway".into(),
+            ),
         }
     }
 }
@@ -117,7 +124,10 @@ pub(crate) struct Upstream {
 pub(crate) struct KeyCache(HashMap<(String, Vec<u8>, u32), Rc<SaltedKeys>>);
 
 /// Looks the connection's host up.
-pub(crate) async fn addresses(core: &Core, connection: &Connection) -> Result<Vec<SocketAddr>, UpstreamError> {
+pub(crate) async fn addresses(
+    core: &Core,
+    connection: &Connection,
+) -> Result<Vec<SocketAddr>, UpstreamError> {
     Ok(resolve(&core.helpers, &connection.host, connection.port).await?)
 }
 
@@ -129,7 +139,10 @@ pub(crate) async fn dial(
     deadline: Instant,
 ) -> Result<Stream, UpstreamError> {
     let mut stream = Stream::plain(connect(address, deadline).await?);
-    let UpstreamTls::On { config, server_name, .. } = &connection.tls else {
+    let UpstreamTls::On {
+        config, server_name, ..
+    } = &connection.tls
+    else {
         return Ok(stream);
     };
     let mut request = Vec::new();
@@ -140,7 +153,11 @@ pub(crate) async fn dial(
         // Bytes behind the answer would have been sent by somebody in between.
         [b'S'] => {}
         [b'N', ..] => return Err(UpstreamError::NoTls),
-        other => return Err(UpstreamError::Unexpected { tag: other.first().copied().unwrap_or_default() }),
+        other => {
+            return Err(UpstreamError::Unexpected {
+                tag: other.first().copied().unwrap_or_default(),
+            });
+        }
     }
     let tls = Tls::client(Arc::clone(config), server_name.clone())?;
     Ok(stream.handshake(tls, &core.helpers, Vec::new()).await?)
@@ -167,9 +184,21 @@ pub(crate) async fn log_in(
     };
     let logged_in = async {
         let (stream, address) = attempt.await?;
-        authenticate(core, connection, database, client_settings, accepts_any_setting, stream, address).await
+        authenticate(
+            core,
+            connection,
+            database,
+            client_settings,
+            accepts_any_setting,
+            stream,
+            address,
+        )
+        .await
     };
-    sluice_runtime::time::timeout(deadline, logged_in).await.map_err(|_| UpstreamError::TimedOut)?
+    // Boxed: a login is large, a session that follows it need not be.
+    sluice_runtime::time::timeout(deadline, Box::pin(logged_in))
+        .await
+        .map_err(|_| UpstreamError::TimedOut)?
 }
 
 async fn authenticate(
@@ -182,8 +211,13 @@ async fn authenticate(
     address: SocketAddr,
 ) -> Result<Upstream, UpstreamError> {
     let own = [("user", connection.user.as_str()), ("database", database)];
-    let asked = client_settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    let parameters = own.into_iter().chain(asked).map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+    let asked = client_settings
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()));
+    let parameters = own
+        .into_iter()
+        .chain(asked)
+        .map(|(name, value)| (name.as_bytes(), value.as_bytes()));
     let mut packet = Vec::new();
     startup::startup_message(&mut packet, parameters);
     stream.send(packet)?;
@@ -201,7 +235,15 @@ async fn authenticate(
             }
             b'K' => key = Some(backend::backend_key_data(message.body())?),
             b'N' => {}
-            b'Z' => return Ok(Upstream { stream, messages, address, statuses, key }),
+            b'Z' => {
+                return Ok(Upstream {
+                    stream,
+                    messages,
+                    address,
+                    statuses,
+                    key,
+                });
+            }
             _ => return Err(refused_or_unexpected(&message)),
         }
     }
@@ -209,11 +251,17 @@ async fn authenticate(
 
 /// Under other settings the server would read statements in another way than the gate.
 fn check_setting(status: &ParameterStatus<'_>, accepts_any_setting: bool) -> Result<(), UpstreamError> {
-    let (name, value) = (String::from_utf8_lossy(status.name), String::from_utf8_lossy(status.value));
+    let (name, value) = (
+        String::from_utf8_lossy(status.name),
+        String::from_utf8_lossy(status.value),
+    );
     if accepts_any_setting || settings::value_accepted(&name, &value) {
         return Ok(());
     }
-    Err(UpstreamError::Setting { name: name.into_owned(), value: value.into_owned() })
+    Err(UpstreamError::Setting {
+        name: name.into_owned(),
+        value: value.into_owned(),
+    })
 }
 
 fn refused_or_unexpected(message: &Message) -> UpstreamError {
@@ -221,9 +269,14 @@ fn refused_or_unexpected(message: &Message) -> UpstreamError {
         return UpstreamError::Unexpected { tag: message.tag() };
     }
     let fields = Fields::parse(message.body()).ok();
-    let sqlstate = fields.and_then(|fields| fields.sqlstate()).unwrap_or(SqlState::CONNECTION_REJECTED);
+    let sqlstate = fields
+        .and_then(|fields| fields.sqlstate())
+        .unwrap_or(SqlState::CONNECTION_REJECTED);
     let text = fields.and_then(|fields| fields.message()).unwrap_or_default();
-    UpstreamError::Refused { sqlstate, message: String::from_utf8_lossy(text).into_owned() }
+    UpstreamError::Refused {
+        sqlstate,
+        message: String::from_utf8_lossy(text).into_owned(),
+    }
 }
 
 /// Proves the gateway's identity in the way that the server asks for, until AuthenticationOk.
@@ -242,18 +295,28 @@ async fn prove(
         let mut answer = Vec::new();
         match Authentication::parse(message.body())? {
             Authentication::Ok => return Ok(()),
-            Authentication::CleartextPassword => frontend::encode::password(&mut answer, password()?.expose()),
+            Authentication::CleartextPassword => {
+                frontend::encode::password(&mut answer, password()?.expose());
+            }
             Authentication::Md5Password { salt } => {
                 let hashed = scram::md5_password(connection.user.as_bytes(), password()?.expose(), salt);
                 frontend::encode::password(&mut answer, hashed.as_bytes());
             }
             Authentication::Sasl(mechanisms) => {
-                let binding = match stream.tls().and_then(Tls::peer_certificate).and_then(end_point::hash) {
+                let binding = match stream
+                    .tls()
+                    .and_then(Tls::peer_certificate)
+                    .and_then(end_point::hash)
+                {
                     Some(hash) => client::Binding::Offered(hash),
                     None => client::Binding::None,
                 };
                 let (start, first) = client::Start::new(mechanisms.iter(), binding, scram::random()?)?;
-                frontend::encode::sasl_initial_response(&mut answer, start.mechanism().as_bytes(), first.as_bytes());
+                frontend::encode::sasl_initial_response(
+                    &mut answer,
+                    start.mechanism().as_bytes(),
+                    first.as_bytes(),
+                );
                 stream.send(answer)?;
                 exchange(core, connection, start, stream, messages).await?;
                 continue;
@@ -312,7 +375,10 @@ async fn keys(
     }
     let password = connection.password.clone().ok_or(UpstreamError::NoPassword)?;
     let salt = salt.to_vec();
-    let derived = core.helpers.run(move || scram::derive(password.expose(), &salt, iterations)).await?;
+    let derived = core
+        .helpers
+        .run(move || scram::derive(password.expose(), &salt, iterations))
+        .await?;
     let derived = Rc::new(derived);
     let mut keys = core.keys.borrow_mut();
     if keys.0.len() >= KEYS_MAX {

@@ -42,13 +42,20 @@ pub(crate) struct Messages {
 impl Messages {
     /// `received` is what came already and was not read.
     pub(crate) fn new(received: Vec<u8>) -> Self {
-        Self { deframer: Deframer::new(), chunk: Received::from(received), at: 0 }
+        Self {
+            deframer: Deframer::new(),
+            chunk: Received::from(received),
+            at: 0,
+        }
     }
 
     /// The next message; a longer one than `limit` is an error.
     pub(crate) async fn next(&mut self, stream: &mut Stream, limit: u32) -> Result<Message, WireError> {
         loop {
-            match self.deframer.next(&self.chunk, &mut self.at, |_| Take::Whole { limit })? {
+            match self
+                .deframer
+                .next(&self.chunk, &mut self.at, |_| Take::Whole { limit })?
+            {
                 Piece::Frame { start, end } => {
                     let bytes = self.chunk.get(start..end).unwrap_or_default().to_vec();
                     Frame::from_bytes(&bytes)?;

@@ -36,12 +36,41 @@ const LARGE_OBJECT_FUNCTIONS: [(u32, &str); 13] = [
 /// What the record says of statements that stand behind a refused one.
 const CUT_OFF: &str = "cut off behind a refused statement";
 
+/// What a begin is about.
+#[derive(Clone, Copy)]
+struct Subject<'a> {
+    protocol: Protocol,
+    /// Which of the verdict's statements.
+    index: usize,
+    text: &'a [u8],
+    verdict: &'a Verdict,
+    /// What the record adds.
+    note: &'a str,
+}
+
+impl<'a> Subject<'a> {
+    fn of(prepared: &'a Prepared, protocol: Protocol) -> Self {
+        Self {
+            protocol,
+            index: prepared.index,
+            text: &prepared.text,
+            verdict: &prepared.verdict,
+            note: "",
+        }
+    }
+}
+
 /// A statement that is not sent: what the client is told, and what policy said.
 type Refused = (Refusal, Outcome);
 
 impl Session {
     /// Judges a whole message. A finding is the analysis that was asked for at the first try.
-    pub(super) fn request(&mut self, frame: &[u8], finding: Option<Finding>, received: Instant) -> Result<Act, End> {
+    pub(super) fn request(
+        &mut self,
+        frame: &[u8],
+        finding: Option<Finding>,
+        received: Instant,
+    ) -> Result<Act, End> {
         let hostile = |error: ProtocolError| End::hostile(&error);
         let Frame { tag, body } = Frame::from_bytes(frame).map_err(hostile)?;
         let plain = match tag {
@@ -96,22 +125,50 @@ impl Session {
             Judgement::Away(errand) => return Ok(Act::Away(errand)),
         };
         let count = verdict.statements.len();
-        let mut first = Run { id: self.take_runs(count), received, sent: received };
+        let mut first = Run {
+            id: self.take_runs(count),
+            received,
+            sent: received,
+        };
         let mut refused = None;
-        let mut prepares = Vec::new();
+        let mut made = Vec::new();
         for (index, statement) in verdict.statements.iter().enumerate() {
-            let run = Run { id: first.id + index as u64, ..first };
-            let range = if count > 1 { self.core.gate.borrow_mut().range(sql, &verdict, index) } else { 0..sql.len() };
+            let run = Run {
+                id: first.id + index as u64,
+                ..first
+            };
+            let range = if count > 1 {
+                self.core.gate.borrow_mut().range(sql, &verdict, index)
+            } else {
+                0..sql.len()
+            };
             let text = sql.get(range).unwrap_or_default();
+            let subject = Subject {
+                protocol: Protocol::Simple,
+                index,
+                text,
+                verdict: &verdict,
+                note: "",
+            };
             if refused.is_some() {
-                self.record(run, Protocol::Simple, index, text, &verdict, &verdict.outcomes[index], CUT_OFF);
+                let subject = Subject {
+                    note: CUT_OFF,
+                    ..subject
+                };
+                if let Recorded::No = self.record(run, subject, &verdict.outcomes[index]) {
+                    continue;
+                }
                 self.end_empty(run, Ending::Skipped, received);
                 continue;
             }
             let decided = &verdict.outcomes[index];
-            let gated = if verdict.is_plain { None } else { self.gate_statement(Kind::Query, statement, decided) };
+            let gated = if verdict.is_plain {
+                None
+            } else {
+                self.gate_statement(Kind::Query, statement, decided)
+            };
             let outcome = gated.as_ref().map_or(decided, |(_, outcome)| outcome);
-            let refusal = match self.record(run, Protocol::Simple, index, text, &verdict, outcome, "") {
+            let refusal = match self.record(run, subject, outcome) {
                 Recorded::No => Some(not_recorded(Kind::Query)),
                 Recorded::Yes => {
                     if gated.is_some() {
@@ -126,16 +183,25 @@ impl Session {
             }
             if let StatementKind::Prepare { name } = &statement.kind {
                 let prepared = self.prepared(text, &verdict, index);
-                if self.statements.sent(name.as_bytes(), Rc::clone(&prepared)).is_ok() {
-                    prepares.push((u32::try_from(index).unwrap_or(u32::MAX), prepared));
+                if self
+                    .statements
+                    .sent(name.as_bytes(), Rc::clone(&prepared))
+                    .is_ok()
+                {
+                    made.push((u32::try_from(index).unwrap_or(u32::MAX), prepared));
                 }
             }
         }
         first.sent = precise_now();
         let instead = refused.as_ref().map(|(index, _)| {
-            let cut = if *index == 0 { 0 } else { self.core.gate.borrow_mut().range(sql, &verdict, *index).start };
+            let cut = if *index == 0 {
+                0
+            } else {
+                self.core.gate.borrow_mut().range(sql, &verdict, *index).start
+            };
             let mut instead = Vec::new();
-            self.nobody.substitute(Kind::Query, sql.get(..cut).unwrap_or_default(), b"", &mut instead);
+            self.nobody
+                .substitute(Kind::Query, sql.get(..cut).unwrap_or_default(), b"", &mut instead);
             instead
         });
         let live = refused.as_ref().map_or(count, |(index, _)| *index);
@@ -145,7 +211,7 @@ impl Session {
             live: u32::try_from(live).unwrap_or(u32::MAX),
             ended: 0,
             refused: refused.map(|(_, refusal)| Box::new(refusal)),
-            prepares,
+            prepares: made,
         };
         self.sent(Sent::Query, Ticket::Query(ticket), received)?;
         Ok(instead.map_or(Act::Forward, Act::Replace))
@@ -163,11 +229,23 @@ impl Session {
         let mut refused: Option<Refused> = None;
         if !verdict.is_plain {
             let mut statements = verdict.statements.iter().zip(&verdict.outcomes);
-            refused = statements.find_map(|(statement, outcome)| self.gate_statement(Kind::Parse, statement, outcome));
+            refused = statements
+                .find_map(|(statement, outcome)| self.gate_statement(Kind::Parse, statement, outcome));
         }
         if let Some((refusal, outcome)) = refused {
-            let run = Run { id: self.take_runs(1), received, sent: received };
-            if let Recorded::Yes = self.record(run, Protocol::Parse, 0, parse.sql, &verdict, &outcome, "") {
+            let run = Run {
+                id: self.take_runs(1),
+                received,
+                sent: received,
+            };
+            let subject = Subject {
+                protocol: Protocol::Parse,
+                index: 0,
+                text: parse.sql,
+                verdict: &verdict,
+                note: "",
+            };
+            if let Recorded::Yes = self.record(run, subject, &outcome) {
                 self.end_empty(run, Ending::Denied, received);
             }
             return self.replace(Kind::Parse, parse.name, refusal, received);
@@ -184,7 +262,14 @@ impl Session {
             let refusal = Kind::Parse.refusal(SqlState::INSUFFICIENT_RESOURCES, &format!("sluice: {error}"));
             return self.replace(Kind::Parse, parse.name, refusal, received);
         }
-        self.sent(Sent::Parse, Ticket::Parse { name: parse.name.into(), prepared }, received)?;
+        self.sent(
+            Sent::Parse,
+            Ticket::Parse {
+                name: parse.name.into(),
+                prepared,
+            },
+            received,
+        )?;
         Ok(Act::Forward)
     }
 
@@ -197,8 +282,14 @@ impl Session {
         received: Instant,
     ) -> Result<Act, End> {
         let candidates = self.statements.candidates(statement_name);
-        let run = Run { id: self.take_runs(1), received, sent: received };
-        let mut refused = candidates.iter().find_map(|prepared| self.gate_prepared(Kind::Bind, prepared));
+        let run = Run {
+            id: self.take_runs(1),
+            received,
+            sent: received,
+        };
+        let mut refused = candidates
+            .iter()
+            .find_map(|prepared| self.gate_prepared(Kind::Bind, prepared));
         if candidates.is_empty() && !self.allows_all() {
             // What the server has under a name that never passed here, nobody has judged.
             let name = String::from_utf8_lossy(statement_name);
@@ -209,9 +300,15 @@ impl Session {
         let prepared = candidates.first().cloned();
         let recorded = match &prepared {
             Some(prepared) => {
-                let outcome = refused.as_ref().map_or(prepared.outcome(), |(_, outcome)| outcome);
-                let protocol = if refused.is_some() { Protocol::Bind } else { Protocol::Execute };
-                self.record(run, protocol, prepared.index, &prepared.text, &prepared.verdict, outcome, "")
+                let outcome = refused
+                    .as_ref()
+                    .map_or_else(|| prepared.outcome(), |(_, outcome)| outcome);
+                let protocol = if refused.is_some() {
+                    Protocol::Bind
+                } else {
+                    Protocol::Execute
+                };
+                self.record(run, Subject::of(prepared, protocol), outcome)
             }
             None => self.record_unknown(run, Protocol::Execute, statement_name, &Outcome::Allow(None)),
         };
@@ -222,7 +319,10 @@ impl Session {
             self.end_empty(run, Ending::Denied, received);
             return self.replace(Kind::Bind, portal_name, refusal, received);
         }
-        let run = Run { sent: precise_now(), ..run };
+        let run = Run {
+            sent: precise_now(),
+            ..run
+        };
         let portal = Rc::new(Portal::new(prepared, formats, run));
         self.bound_runs += 1;
         if portal_name.is_empty() {
@@ -236,7 +336,14 @@ impl Session {
             let refusal = Kind::Bind.refusal(SqlState::INSUFFICIENT_RESOURCES, &format!("sluice: {error}"));
             return self.replace(Kind::Bind, portal_name, refusal, received);
         }
-        self.sent(Sent::Bind, Ticket::Bind { name: portal_name.into(), portal }, received)?;
+        self.sent(
+            Sent::Bind,
+            Ticket::Bind {
+                name: portal_name.into(),
+                portal,
+            },
+            received,
+        )?;
         Ok(Act::Forward)
     }
 
@@ -251,34 +358,13 @@ impl Session {
             // A cursor of SQL's DECLARE, which was judged then: its rows are the statement's that was allowed.
             None => (Rc::new(Portal::of_cursor()), None),
         };
-        if run.is_some() {
+        let run = if let Some(run) = run {
             self.bound_runs -= 1;
-        }
-        let run = match run {
-            Some(run) => run,
-            None => {
-                let run = Run { id: self.take_runs(1), received, sent: received };
-                let recorded = match (&portal.statement, &refused) {
-                    (Some(prepared), Some((_, outcome))) => {
-                        self.record(run, Protocol::Execute, 0, &prepared.text, &prepared.verdict, outcome, "")
-                    }
-                    (Some(prepared), None) => {
-                        let outcome = prepared.outcome().clone();
-                        self.record(run, Protocol::Execute, 0, &prepared.text, &prepared.verdict, &outcome, "")
-                    }
-                    (None, _) => {
-                        let outcome = self.cursor_outcome(execute.portal);
-                        let recorded = self.record_unknown(run, Protocol::Execute, execute.portal, &outcome);
-                        if let Outcome::Deny(denial) = &outcome {
-                            refused = Some((Kind::Execute.denied(denial), outcome.clone()));
-                        }
-                        recorded
-                    }
-                };
-                if let Recorded::No = recorded {
-                    return self.replace(Kind::Execute, b"", not_recorded(Kind::Execute), received);
-                }
-                run
+            run
+        } else {
+            match self.begin_execution(&portal, execute.portal, &mut refused, received) {
+                Some(run) => run,
+                None => return self.replace(Kind::Execute, b"", not_recorded(Kind::Execute), received),
             }
         };
         if let Some((refusal, _)) = refused {
@@ -286,9 +372,42 @@ impl Session {
             return self.replace(Kind::Execute, b"", refusal, received);
         }
         let hidden = self.describe_hidden(&portal, execute.portal, candidates.len(), received)?;
-        let run = Run { sent: precise_now(), ..run };
+        let run = Run {
+            sent: precise_now(),
+            ..run
+        };
         self.sent(Sent::Execute, Ticket::Execute { portal, run }, received)?;
         Ok(hidden.map_or(Act::Forward, Act::ForwardBehind))
+    }
+
+    /// Commits the begin of an execution that no Bind began: of a portal that is executed again, or of a cursor, which
+    /// policy is asked about here. None if it cannot be recorded.
+    fn begin_execution(
+        &mut self,
+        portal: &Portal,
+        name: &[u8],
+        refused: &mut Option<Refused>,
+        received: Instant,
+    ) -> Option<Run> {
+        let run = Run {
+            id: self.take_runs(1),
+            received,
+            sent: received,
+        };
+        let recorded = if let Some(prepared) = &portal.statement {
+            let outcome = refused
+                .as_ref()
+                .map_or_else(|| prepared.outcome(), |(_, outcome)| outcome);
+            self.record(run, Subject::of(prepared, Protocol::Execute), outcome)
+        } else {
+            let outcome = self.cursor_outcome(name);
+            let recorded = self.record_unknown(run, Protocol::Execute, name, &outcome);
+            if let Outcome::Deny(denial) = &outcome {
+                *refused = Some((Kind::Execute.denied(denial), outcome.clone()));
+            }
+            recorded
+        };
+        matches!(recorded, Recorded::Yes).then_some(run)
     }
 
     /// The gateway's own Describe of a portal, where its rows could not be masked rightly without.
@@ -308,7 +427,10 @@ impl Session {
             return Ok(None);
         }
         portal.is_described.set(true);
-        let ticket = Ticket::DescribePortal { portal: Some(Rc::clone(portal)), is_hidden: true };
+        let ticket = Ticket::DescribePortal {
+            portal: Some(Rc::clone(portal)),
+            is_hidden: true,
+        };
         self.sent(Sent::DescribePortal, ticket, received)?;
         let mut message = Vec::new();
         frontend::encode::describe(&mut message, Target::Portal(name));
@@ -319,16 +441,35 @@ impl Session {
         match target {
             Target::Statement(name) => {
                 let candidates = self.statements.candidates(name);
-                let prepared = if candidates.len() == 1 { candidates.first().cloned() } else { None };
-                self.sent(Sent::DescribeStatement, Ticket::DescribeStatement { prepared }, received)?;
+                let prepared = if candidates.len() == 1 {
+                    candidates.first().cloned()
+                } else {
+                    None
+                };
+                self.sent(
+                    Sent::DescribeStatement,
+                    Ticket::DescribeStatement { prepared },
+                    received,
+                )?;
             }
             Target::Portal(name) => {
                 let candidates = self.portals.candidates(name);
-                let portal = if candidates.len() == 1 { candidates.first().cloned() } else { None };
+                let portal = if candidates.len() == 1 {
+                    candidates.first().cloned()
+                } else {
+                    None
+                };
                 if let Some(portal) = &portal {
                     portal.is_described.set(true);
                 }
-                self.sent(Sent::DescribePortal, Ticket::DescribePortal { portal, is_hidden: false }, received)?;
+                self.sent(
+                    Sent::DescribePortal,
+                    Ticket::DescribePortal {
+                        portal,
+                        is_hidden: false,
+                    },
+                    received,
+                )?;
             }
         }
         Ok(Act::Forward)
@@ -339,28 +480,56 @@ impl Session {
         let known = LARGE_OBJECT_FUNCTIONS.binary_search_by_key(&function, |(oid, _)| *oid);
         let effect = match known.ok().and_then(|index| LARGE_OBJECT_FUNCTIONS.get(index)) {
             Some((_, name)) => Effect::new(Action::Execute, Object::new(ObjectKind::Function, *name)),
-            None => Effect::new(Action::Opaque, Object::new(ObjectKind::Function, format!("with OID {function}"))),
+            None => Effect::new(
+                Action::Opaque,
+                Object::new(ObjectKind::Function, format!("with OID {function}")),
+            ),
         };
-        let outcome = self.core.gate.borrow_mut().decide_effects(std::slice::from_ref(&effect), &self.context);
-        let run = Run { id: self.take_runs(1), received, sent: received };
+        let outcome = self
+            .core
+            .gate
+            .borrow_mut()
+            .decide_effects(std::slice::from_ref(&effect), &self.context);
+        let run = Run {
+            id: self.take_runs(1),
+            received,
+            sent: received,
+        };
         let objects = objects_of(std::slice::from_ref(&effect));
         let text = format!("function call {}", effect.object);
         let text = Text {
             protocol: Protocol::FunctionCall,
             part: 0,
-            text: text.as_bytes(),
+            bytes: text.as_bytes(),
             mask: [&effect].into_iter().collect(),
             objects: objects.as_list(),
         };
         if self.begin(run, text, &outcome, "").is_err() {
-            return self.replace(Kind::FunctionCall, b"", not_recorded(Kind::FunctionCall), received);
+            return self.replace(
+                Kind::FunctionCall,
+                b"",
+                not_recorded(Kind::FunctionCall),
+                received,
+            );
         }
         if let Outcome::Deny(denial) = &outcome {
             self.end_empty(run, Ending::Denied, received);
-            return self.replace(Kind::FunctionCall, b"", Kind::FunctionCall.denied(denial), received);
+            return self.replace(
+                Kind::FunctionCall,
+                b"",
+                Kind::FunctionCall.denied(denial),
+                received,
+            );
         }
-        let run = Run { sent: precise_now(), ..run };
-        self.sent(Sent::FunctionCall, Ticket::FunctionCall { run: Some(run) }, received)?;
+        let run = Run {
+            sent: precise_now(),
+            ..run
+        };
+        self.sent(
+            Sent::FunctionCall,
+            Ticket::FunctionCall { run: Some(run) },
+            received,
+        )?;
         Ok(Act::Forward)
     }
 
@@ -400,7 +569,12 @@ impl Session {
     }
 
     fn prepared(&self, text: &[u8], verdict: &Rc<Verdict>, index: usize) -> Rc<Prepared> {
-        Rc::new(Prepared::new(text.into(), Rc::clone(verdict), index, &self.text_budget))
+        Rc::new(Prepared::new(
+            text.into(),
+            Rc::clone(verdict),
+            index,
+            &self.text_budget,
+        ))
     }
 
     /// Judges a prepared statement again: by epochs where nothing changed.
@@ -413,19 +587,18 @@ impl Session {
             if is_current {
                 return self.gate_statement(kind, statement, outcome);
             }
-            let outcome = self.core.gate.borrow_mut().decide_effects(&statement.effects, &self.context);
+            let outcome = self
+                .core
+                .gate
+                .borrow_mut()
+                .decide_effects(&statement.effects, &self.context);
             self.gate_statement(kind, statement, &outcome)
         })
     }
 
     /// Adds to a statement's outcome what the session knows: the statements that names stand for, and what cannot be
     /// masked.
-    fn gate_statement(
-        &self,
-        kind: Kind,
-        statement: &Statement,
-        outcome: &Outcome,
-    ) -> Option<Refused> {
+    fn gate_statement(&self, kind: Kind, statement: &Statement, outcome: &Outcome) -> Option<Refused> {
         if let Outcome::Deny(denial) = outcome {
             return Some((kind.denied(denial), outcome.clone()));
         }
@@ -433,11 +606,22 @@ impl Session {
             // Names that the same message makes are in the table already.
             let candidates = self.statements.candidates(name.as_bytes());
             let mut effects: SmallVec<[Effect; 4]> = statement.effects.clone();
-            effects.extend(candidates.iter().flat_map(|prepared| prepared.effects().iter().cloned()));
+            effects.extend(
+                candidates
+                    .iter()
+                    .flat_map(|prepared| prepared.effects().iter().cloned()),
+            );
             if candidates.is_empty() {
-                effects.push(Effect::new(Action::Opaque, Object::new(ObjectKind::Prepared, name.clone())));
+                effects.push(Effect::new(
+                    Action::Opaque,
+                    Object::new(ObjectKind::Prepared, name.clone()),
+                ));
             }
-            let outcome = self.core.gate.borrow_mut().decide_effects(&effects, &self.context);
+            let outcome = self
+                .core
+                .gate
+                .borrow_mut()
+                .decide_effects(&effects, &self.context);
             if let Outcome::Deny(denial) = &outcome {
                 return Some((kind.denied(denial), outcome));
             }
@@ -455,39 +639,50 @@ impl Session {
     /// What policy says of reading a portal that no Bind made.
     fn cursor_outcome(&self, name: &[u8]) -> Outcome {
         let object = Object::new(ObjectKind::Cursor, String::from_utf8_lossy(name));
-        self.core.gate.borrow_mut().decide_effects(&[Effect::new(Action::Read, object)], &self.context)
+        self.core
+            .gate
+            .borrow_mut()
+            .decide_effects(&[Effect::new(Action::Read, object)], &self.context)
     }
 
-    fn record(
-        &mut self,
-        run: Run,
-        protocol: Protocol,
-        index: usize,
-        text: &[u8],
-        verdict: &Verdict,
-        outcome: &Outcome,
-        message: &str,
-    ) -> Recorded {
-        let reason = match (message, verdict.statements.get(index).and_then(|statement| statement.reasons.first())) {
-            ("", Some(reason)) => reason.to_string(),
-            _ => String::new(),
-        };
+    /// Commits a statement's begin.
+    fn record(&mut self, run: Run, subject: Subject<'_>, outcome: &Outcome) -> Recorded {
+        let Subject {
+            protocol,
+            index,
+            text,
+            verdict,
+            note,
+        } = subject;
+        let opaque = verdict
+            .statements
+            .get(index)
+            .and_then(|statement| statement.reasons.first());
+        let why = opaque.filter(|_| note.is_empty()).map(ToString::to_string);
         let text = Text {
             protocol,
             part: u16::try_from(index).unwrap_or(u16::MAX),
-            text,
+            bytes: text,
             mask: verdict.masks.get(index).copied().unwrap_or(EffectMask::EMPTY),
-            objects: verdict.objects.get(index).map_or(List::EMPTY, ListBuffer::as_list),
+            objects: verdict
+                .objects
+                .get(index)
+                .map_or(List::EMPTY, ListBuffer::as_list),
         };
-        let message = if message.is_empty() { reason.as_str() } else { message };
-        self.begin(run, text, outcome, message).into()
+        self.begin(run, text, outcome, why.as_deref().unwrap_or(note))
+            .into()
     }
 
     /// Records an execution of which only a name is known.
     fn record_unknown(&mut self, run: Run, protocol: Protocol, name: &[u8], outcome: &Outcome) -> Recorded {
         let text = format!("execute {}", String::from_utf8_lossy(name));
-        let text =
-            Text { protocol, part: 0, text: text.as_bytes(), mask: EffectMask::EMPTY, objects: List::EMPTY };
+        let text = Text {
+            protocol,
+            part: 0,
+            bytes: text.as_bytes(),
+            mask: EffectMask::EMPTY,
+            objects: List::EMPTY,
+        };
         self.begin(run, text, outcome, "").into()
     }
 }

@@ -5,7 +5,9 @@ use std::rc::Rc;
 
 use sluice_audit::record::{EndReason, Outcome as Ending, Protocol, StatementBegin};
 use sluice_parsers::postgres::backend::encode::Report;
-use sluice_parsers::postgres::backend::{CommandComplete, CopyResponse, Fields, ParameterStatus, TransactionStatus};
+use sluice_parsers::postgres::backend::{
+    CommandComplete, CopyResponse, Fields, ParameterStatus, TransactionStatus,
+};
 use sluice_parsers::postgres::frame::HEADER_BYTES;
 use sluice_parsers::postgres::model::{BODY_PREFIX_BYTES, Owner};
 use sluice_parsers::postgres::{Role, SqlState};
@@ -27,7 +29,12 @@ enum Reaction {
     /// Rows of a Query follow, with these columns.
     Columns,
     /// A statement has ended well.
-    Completed { run: Option<Run>, verdict: Rc<Verdict>, statement: u32, prepared: Option<Rc<Prepared>> },
+    Completed {
+        run: Option<Run>,
+        verdict: Rc<Verdict>,
+        statement: u32,
+        prepared: Option<Rc<Prepared>>,
+    },
     /// A Query has failed.
     Failed(FailedQuery),
     CopyOut,
@@ -55,8 +62,17 @@ impl FailedQuery {
         let next = statement.saturating_add(1).min(query.live).max(query.ended);
         let skipped = query.run(next).id..query.run(query.live).id;
         query.ended = query.live;
-        let refusal = if failed.is_none() { query.refused.as_deref().cloned() } else { None };
-        Self { failed, skipped, like, refusal }
+        let refusal = if failed.is_none() {
+            query.refused.as_deref().cloned()
+        } else {
+            None
+        };
+        Self {
+            failed,
+            skipped,
+            like,
+            refusal,
+        }
     }
 }
 
@@ -69,7 +85,10 @@ impl Session {
         let body = body.get_mut(HEADER_BYTES - 1..).unwrap_or_default();
         let prefix = body.get(..body.len().min(BODY_PREFIX_BYTES)).unwrap_or_default();
         let mut dropped: SmallVec<[Ticket; 4]> = SmallVec::new();
-        let reply = self.model.received(tag, prefix, |ticket| dropped.push(ticket)).map_err(End::server)?;
+        let reply = self
+            .model
+            .received(tag, prefix, |ticket| dropped.push(ticket))
+            .map_err(End::server)?;
         let reaction = match (reply.role, reply.owner) {
             (Role::Fatal, _) => Reaction::Fatal,
             (role, Owner::Nobody) => Reaction::Unasked(role),
@@ -92,7 +111,12 @@ impl Session {
                 }
                 Ok(Delivery::Forward)
             }
-            Reaction::Completed { run, verdict, statement, prepared } => {
+            Reaction::Completed {
+                run,
+                verdict,
+                statement,
+                prepared,
+            } => {
                 self.copy_out = None;
                 self.completed(&verdict, statement, prepared.as_ref());
                 if let Some(run) = run {
@@ -106,7 +130,7 @@ impl Session {
                 for id in query.skipped {
                     self.end_empty(Run { id, ..query.like }, Ending::Skipped, self.answered_since);
                 }
-                self.failed(query.failed, query.refusal.as_ref(), body)
+                Ok(self.failed(query.failed, query.refusal.as_ref(), body))
             }
             Reaction::CopyOut => {
                 if self.masks.scans() {
@@ -121,7 +145,7 @@ impl Session {
                 }
                 Ok(Delivery::Forward)
             }
-            Reaction::Refused(refusal) => self.failed(None, Some(&refusal), body),
+            Reaction::Refused(refusal) => Ok(self.failed(None, Some(&refusal), body)),
             Reaction::Unasked(role) => self.unasked(role, body),
             Reaction::Done(role, ticket) => self.done(role, ticket, body),
             Reaction::Fatal => {
@@ -135,7 +159,7 @@ impl Session {
     /// A message's last reply.
     fn done(&mut self, role: Role, ticket: Ticket, body: &mut [u8]) -> Result<Delivery, End> {
         if role == Role::Error {
-            return self.message_failed(ticket, body);
+            return Ok(self.message_failed(ticket, body));
         }
         if let Role::ReadyForQuery(status) = role {
             self.ready(status);
@@ -147,7 +171,9 @@ impl Session {
                     self.end_answered(query.run(statement), Ending::Completed, None);
                 }
                 for (index, prepared) in &query.prepares {
-                    if *index >= query.ended && let Some(name) = prepared_name(&query.verdict, *index) {
+                    if *index >= query.ended
+                        && let Some(name) = prepared_name(&query.verdict, *index)
+                    {
                         self.statements.failed(name.as_bytes(), prepared);
                     }
                 }
@@ -181,7 +207,11 @@ impl Session {
             }
             Ticket::Execute { portal, run } => {
                 self.copy_out = None;
-                let outcome = if role == Role::Suspended { Ending::Suspended } else { Ending::Completed };
+                let outcome = if role == Role::Suspended {
+                    Ending::Suspended
+                } else {
+                    Ending::Completed
+                };
                 if outcome == Ending::Completed
                     && let Some(prepared) = &portal.statement
                 {
@@ -213,7 +243,7 @@ impl Session {
     }
 
     /// A message of the extended protocol has failed.
-    fn message_failed(&mut self, ticket: Ticket, body: &mut [u8]) -> Result<Delivery, End> {
+    fn message_failed(&mut self, ticket: Ticket, body: &mut [u8]) -> Delivery {
         match ticket {
             Ticket::Parse { name, prepared } => {
                 self.statements.failed(&name, &prepared);
@@ -242,11 +272,15 @@ impl Session {
     }
 
     /// An error of the server: the end of a run, or the expected failure of what was sent for a refused message.
-    fn failed(&mut self, run: Option<Run>, refusal: Option<&Refusal>, body: &mut [u8]) -> Result<Delivery, End> {
+    fn failed(&mut self, run: Option<Run>, refusal: Option<&Refusal>, body: &mut [u8]) -> Delivery {
         let sqlstate = Fields::parse(body).ok().and_then(|fields| fields.sqlstate());
         if let Some(run) = run {
             let cancelled = sqlstate == Some(SqlState::QUERY_CANCELED);
-            let outcome = if cancelled { Ending::Cancelled } else { Ending::Failed };
+            let outcome = if cancelled {
+                Ending::Cancelled
+            } else {
+                Ending::Failed
+            };
             self.end_answered(run, outcome, sqlstate);
         }
         if let Some(refusal) = refusal
@@ -261,16 +295,18 @@ impl Session {
             }
             let mut instead = Vec::new();
             report.encode(&mut instead);
-            return Ok(Delivery::Replace(instead));
+            return Delivery::Replace(instead);
         }
         self.mask_text(body);
-        Ok(Delivery::Forward)
+        Delivery::Forward
     }
 
     /// The columns that a RowDescription tells, and the plan for their rows.
     fn plan_of(&self, description: &[u8]) -> Result<(Rc<[Facts]>, Rc<Plan>), End> {
         let mut plans = self.core.plans.borrow_mut();
-        plans.plan(description, self.masks.scans(), &self.masks.tags).map_err(End::server)
+        plans
+            .plan(description, self.masks.scans(), &self.masks.tags)
+            .map_err(End::server)
     }
 
     /// What came without being asked for.
@@ -283,8 +319,14 @@ impl Session {
                 let value = String::from_utf8_lossy(status.value);
                 if !settings::value_accepted(&name, &value) && !self.allows_all() {
                     // The next statement would be read in another way than it was judged.
-                    let message = format!("the server's {name} became {value}, under which statements cannot be judged");
-                    return Err(End::new(EndReason::ServerProtocol, SqlState::INVALID_PARAMETER_VALUE, message));
+                    let message = format!(
+                        "the server's {name} became {value}, under which statements cannot be judged"
+                    );
+                    return Err(End::new(
+                        EndReason::ServerProtocol,
+                        SqlState::INVALID_PARAMETER_VALUE,
+                        message,
+                    ));
                 }
                 self.mask_text(body);
             }
@@ -310,7 +352,10 @@ impl Session {
     fn completed(&mut self, verdict: &Verdict, statement: u32, prepared: Option<&Rc<Prepared>>) {
         if verdict.changes_catalog(statement as usize) {
             let target = self.context.principal.target();
-            self.core.tags.borrow_mut().forget(target.connection(), target.database());
+            self.core
+                .tags
+                .borrow_mut()
+                .forget(target.connection(), target.database());
         }
         let Some(statement) = verdict.statements.get(statement as usize) else {
             return;
@@ -322,7 +367,9 @@ impl Session {
                 }
             }
             StatementKind::Deallocate { name: Some(name) } => drop(self.statements.closed(name.as_bytes())),
-            StatementKind::Deallocate { name: None } | StatementKind::DiscardAll => self.statements.closed_all(drop),
+            StatementKind::Deallocate { name: None } | StatementKind::DiscardAll => {
+                self.statements.closed_all(drop);
+            }
             _ => {}
         }
     }
@@ -338,12 +385,21 @@ impl Session {
 
     /// Nothing of a Parse runs, so only its failure is recorded.
     fn record_failed_parse(&mut self, prepared: &Prepared, body: &[u8]) {
-        let run = Run { id: self.take_runs(1), received: self.answered_since, sent: self.answered_since };
-        let mask = prepared.verdict.masks.get(prepared.index).copied().unwrap_or_default();
+        let run = Run {
+            id: self.take_runs(1),
+            received: self.answered_since,
+            sent: self.answered_since,
+        };
+        let mask = prepared
+            .verdict
+            .masks
+            .get(prepared.index)
+            .copied()
+            .unwrap_or_default();
         let text = crate::postgres::session::Text {
             protocol: Protocol::Parse,
             part: 0,
-            text: &prepared.text,
+            bytes: &prepared.text,
             mask,
             objects: StatementBegin::default().objects,
         };
@@ -383,7 +439,12 @@ fn open(role: Role, statement: u32, ticket: &mut Ticket) -> Reaction {
         (Ticket::FunctionCall { run }, Role::Error) => {
             let failed = run.take();
             let like = failed.unwrap_or_else(|| Run::at(sluice_runtime::time::precise_now()));
-            Reaction::Failed(FailedQuery { failed, skipped: 0..0, like, refusal: None })
+            Reaction::Failed(FailedQuery {
+                failed,
+                skipped: 0..0,
+                like,
+                refusal: None,
+            })
         }
         (Ticket::Refused(refusal), Role::Error) => Reaction::Refused((**refusal).clone()),
         (Ticket::DescribePortal { is_hidden: true, .. }, _) => Reaction::Hide,
