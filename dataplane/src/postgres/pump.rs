@@ -151,7 +151,6 @@ async fn converse(core: Rc<Core>, logged_in: LoggedIn, seat: Seat, listener: &st
             let (sqlstate, message) = error.for_client();
             let message = message.strip_prefix("sluice: ").unwrap_or(&message).to_owned();
             return farewell(
-                &core,
                 logged_in.stream,
                 &End::new(EndReason::ServerRefused, sqlstate, message),
             )
