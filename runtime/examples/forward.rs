@@ -1,4 +1,4 @@
-//! `forward LISTEN_PORT BACKEND_PORT [CPU]`: a plain TCP forwarder, the shape of a session without its work.
+//! `forward LISTEN_PORT BACKEND_PORT [CPU [BUFFERS]]`: a plain TCP forwarder, the shape of a session without its work.
 //!
 //! One task a connection polls both sockets; what comes from one goes to the other from the buffer it was received
 //! in. The benchmark measures it against an epoll loop in C.
@@ -21,14 +21,16 @@ fn main() {
         .filter_map(|argument| argument.parse().ok())
         .collect();
     let [listen, backend, rest @ ..] = numbers.as_slice() else {
-        eprintln!("usage: forward LISTEN_PORT BACKEND_PORT [CPU]");
+        eprintln!("usage: forward LISTEN_PORT BACKEND_PORT [CPU [BUFFERS]]");
         std::process::exit(2);
     };
     let (listen, backend) = (loopback(*listen), loopback(*backend));
     let cpu = rest.first().map_or(0, |cpu| usize::from(*cpu));
-    let started = spawn_cores(&CoresConfig::pinned([cpu]), move |core| {
-        forward_all(core, listen, backend)
-    });
+    let mut config = CoresConfig::pinned([cpu]);
+    if let Some(buffers) = rest.get(1) {
+        config.ring.buffers = *buffers;
+    }
+    let started = spawn_cores(&config, move |core| forward_all(core, listen, backend));
     let ended = started
         .map_err(|error| error.to_string())
         .and_then(|cores| cores.join().map_err(|e| e.to_string()));

@@ -260,6 +260,7 @@ impl Reactor {
         self.arm_remote();
         drain(&self.crowded, |stream| stream.relieve(self));
         drain(&self.unflushed, |stream| stream.flush(self));
+        self.pool.top_up();
         self.revive_starved();
     }
 

@@ -1,9 +1,13 @@
 //! The ring's receive buffers: provided to the kernel, lent out with what it received, given back when dropped.
 //!
-//! Invariant: a buffer is either the kernel's (it stands in the provided ring) or lent (`ranges > 0`). Only lent
-//! memory is ever touched here, and a buffer is provided again when its last range is dropped.
+//! Invariant: a buffer is the kernel's (it stands in the provided ring), lent (`ranges > 0`), or in reserve. Only lent
+//! memory is ever touched here.
+//!
+//! The kernel takes provided buffers in turn, so providing all of them would walk through all of their memory and
+//! find none of it in the cache. Only as many are provided as a turn of the core uses up; the rest is a stack, from
+//! which the one that was used last is provided first.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::ptr::NonNull;
 use std::rc::Rc;
@@ -22,6 +26,27 @@ pub(crate) const GROUP: u16 = 0;
 /// and mostly their first lines are used.
 const COLOUR_BYTES: usize = 192;
 
+/// Buffers that stand in the ring at least.
+const PROVIDED_MIN: usize = 64;
+/// Turns after which unused ones are taken out of it.
+const WATCH_TURNS: u32 = 4096;
+
+/// How far the ring was used.
+#[derive(Debug, Clone, Copy)]
+struct Watch {
+    fewest: usize,
+    turns: u32,
+}
+
+impl Default for Watch {
+    fn default() -> Self {
+        Self {
+            fewest: usize::MAX,
+            turns: 0,
+        }
+    }
+}
+
 pub(crate) struct Pool {
     entries: Mapped,
     memory: Mapped,
@@ -29,6 +54,13 @@ pub(crate) struct Pool {
     /// The number of entries less one; a power of two less one.
     mask: u16,
     tail: Cell<u16>,
+    /// Buffers that stand in the ring, as far as completions have told.
+    provided: Cell<usize>,
+    /// How many are to stand there.
+    target: Cell<usize>,
+    /// The fewest that stood there, and for how many turns this has been watched.
+    watch: Cell<Watch>,
+    reserve: RefCell<Vec<u16>>,
     /// How many ranges of each buffer are lent.
     ranges: Box<[Cell<u32>]>,
     lent: Cell<usize>,
@@ -54,6 +86,10 @@ impl Pool {
             buffer_bytes,
             mask: buffers - 1,
             tail: Cell::new(0),
+            provided: Cell::new(0),
+            target: Cell::new(PROVIDED_MIN.min(usize::from(buffers))),
+            watch: Cell::new(Watch::default()),
+            reserve: RefCell::new((0..buffers).rev().collect()),
             ranges: (0..buffers).map(|_| Cell::new(0)).collect(),
             lent: Cell::new(0),
             stats,
@@ -66,9 +102,7 @@ impl Pool {
                 .submitter()
                 .register_buf_ring_with_flags(address, buffers, GROUP, 0)?;
         };
-        for buffer in 0..buffers {
-            pool.provide(buffer);
-        }
+        pool.top_up();
         Ok(pool)
     }
 
@@ -95,6 +129,7 @@ impl Pool {
         assert_eq!(ranges.get(), 0, "the kernel filled a buffer that is lent");
         ranges.set(1);
         self.lent.set(self.lent.get() + 1);
+        self.provided.set(self.provided.get() - 1);
         self.start_of(buffer)
     }
 
@@ -113,8 +148,41 @@ impl Pool {
         ranges.set(left);
         if left == 0 {
             self.lent.set(self.lent.get() - 1);
-            self.provide(buffer);
+            self.reserve.borrow_mut().push(buffer);
         }
+    }
+
+    /// Provides what is missing, once a turn.
+    #[inline]
+    pub(crate) fn top_up(&self) {
+        let provided = self.provided.get();
+        let mut watch = self.watch.get();
+        watch.fewest = watch.fewest.min(provided);
+        watch.turns += 1;
+        if watch.turns == WATCH_TURNS {
+            let target = self.target.get();
+            // Not a quarter of them was used in a turn.
+            if watch.fewest * 4 > target * 3 {
+                self.target
+                    .set((target / 2).max(PROVIDED_MIN.min(self.ranges.len())));
+            }
+            watch = Watch::default();
+        }
+        self.watch.set(watch);
+        if provided < self.target.get() {
+            let mut reserve = self.reserve.borrow_mut();
+            let missing = (self.target.get() - provided).min(reserve.len());
+            for _ in 0..missing {
+                let Some(buffer) = reserve.pop() else { break };
+                self.provide(buffer);
+            }
+            self.provided.set(provided + missing);
+        }
+    }
+
+    /// The kernel found no buffer: more are to be provided from now on.
+    pub(crate) fn starved(&self) {
+        self.target.set((self.target.get() * 2).min(self.ranges.len()));
     }
 
     fn start_of(&self, buffer: u16) -> NonNull<u8> {

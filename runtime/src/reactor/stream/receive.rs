@@ -68,6 +68,7 @@ impl Stream {
                 0 => inner.receiving = Receiving::Ended(None),
                 libc::ENOBUFS => {
                     reactor.stats.receives_starved.increment();
+                    reactor.pool.starved();
                     inner.receiving = Receiving::Starved;
                     reactor.starved.borrow_mut().push_back(Rc::clone(self));
                     return;
