@@ -1,8 +1,9 @@
 //! The pass over the buffer that finds candidates, 64 bytes a step and one bit a byte.
 //!
 //! A [`Kernel`] only says which bytes of a block are what ([`Block`]); there are AVX-512 and AVX2 ones, which hold
-//! the crate's only `unsafe`, and their scalar twin. What makes a candidate of that is the same code for both, shifts and ANDs over a whole block ([`Candidates::of`]). Blocks
-//! overlap by the bytes that candidates look back on: to carry these bits over costs more than to find them again.
+//! the crate's only `unsafe`, and their scalar twin. What makes a candidate of that is the same code for all, shifts
+//! and ANDs over a whole block ([`Candidates::of`]). Blocks overlap by the bytes that candidates look back on: to
+//! carry these bits over costs more than to find them again.
 //!
 //! The pass sees frames, not values: beside a value's bytes stand header bytes that may look like digits or letters.
 //! So a candidate is made only of what *is* in a hit, never of what is not around it, and every hit of a class makes

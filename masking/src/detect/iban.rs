@@ -64,7 +64,9 @@ pub(crate) fn find(view: &View<'_>, at: usize) -> Option<Range<usize>> {
 /// Whether the letters before the check digits that end at `at` can be a country's, wherever its value begins.
 #[inline]
 pub(crate) fn is_of_a_country(buf: &[u8], at: usize) -> bool {
-    let letters = at.checked_sub(PREFIX_BYTES - 1).and_then(|start| buf.get(start..)?.first_chunk::<2>());
+    let letters = at
+        .checked_sub(PREFIX_BYTES - 1)
+        .and_then(|start| buf.get(start..)?.first_chunk::<2>());
     letters.is_some_and(|letters| structure_of(*letters).is_some())
 }
 

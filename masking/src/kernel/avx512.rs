@@ -1,8 +1,8 @@
 //! The kernel for x86-64 with AVX-512: a comparison of 64 bytes gives its bits at once.
 
 use std::arch::x86_64::{
-    __m512i, _mm512_cmpeq_epi8_mask, _mm512_cmplt_epu8_mask, _mm512_loadu_si512, _mm512_or_si512, _mm512_set1_epi8,
-    _mm512_sub_epi8,
+    __m512i, _mm512_cmpeq_epi8_mask, _mm512_cmplt_epu8_mask, _mm512_loadu_si512, _mm512_or_si512,
+    _mm512_set1_epi8, _mm512_sub_epi8,
 };
 
 use super::{BLOCK_BYTES, Block, Kernel};
