@@ -14,7 +14,7 @@ use sluice_audit::record::ListBuffer;
 use sluice_parsers::sql::analyze;
 use sluice_parsers::sql::effect::{Action, Effect, EffectMask, ObjectKind};
 use sluice_parsers::sql::shape::{Shape, hash_bytes};
-use sluice_parsers::sql::statement::{Analysis, Statement, StatementKind};
+use sluice_parsers::sql::statement::{Analysis, Cause, Reason, Statement, StatementKind};
 use sluice_parsers::sql::weight;
 use sluice_policy::{Decision, Denial, PolicySnapshot, Principal, Reader};
 
@@ -126,6 +126,8 @@ pub struct GateCounts {
     pub misses: u64,
     /// Analyses sent away.
     pub away: u64,
+    /// Texts that are too much to read: longer or deeper than anything that people write.
+    pub excessive: u64,
 }
 
 /// One core's gate.
@@ -241,6 +243,9 @@ impl Gate {
             neutral,
             readable,
         } = finding.analysis;
+        if !readable && statements.iter().flat_map(|statement| &statement.reasons).any(is_excessive) {
+            self.counts.excessive += 1;
+        }
         let outcomes: Box<[Outcome]> = finding.decisions.into_iter().map(Outcome::from).collect();
         let is_plain = outcomes
             .iter()
@@ -325,6 +330,11 @@ impl From<Decision> for Outcome {
             Decision::Deny(denial) => Self::Deny(Rc::new(*denial)),
         }
     }
+}
+
+/// Whether a text could not be read because it is too much to read.
+fn is_excessive(reason: &Reason) -> bool {
+    matches!(reason.cause, Cause::TooLong | Cause::TooManyTokens | Cause::TooDeep | Cause::Parser)
 }
 
 /// What effects touch, each once, for the record.

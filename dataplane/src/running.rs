@@ -450,6 +450,7 @@ async fn keep_house(core: Rc<Core>) {
             metrics.set(Counter::PolicyEpoch, epoch);
             metrics.add(Counter::DecisionHits, counts.hits);
             metrics.add(Counter::DecisionMisses, counts.misses);
+            metrics.add(Counter::HostileInputs, counts.excessive);
             metrics.set(Counter::BuffersLent, (buffers - free) as u64);
             metrics.set(Counter::BuffersTotal, buffers as u64);
             metrics.set(Counter::Wakeups, stats.ring_enters);

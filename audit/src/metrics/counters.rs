@@ -109,7 +109,7 @@ counters! {
     AuditStalls Counter "audit_stalls" "" "Statements refused because they could not be recorded.";
     AuditWriteErrors Counter "audit_write_errors" "" "Writes of records to segments that failed.";
     AuthFailures Counter "auth_failures" "" "Proofs of identity that failed.";
-    HostileInputs Counter "hostile_inputs" "" "Connections ended for input that no client sends.";
+    HostileInputs Counter "hostile_inputs" "" "Connections ended for input that no client sends, and statements too deep or too many-worded to be read.";
     Panics Counter "panics" "" "Sessions ended by a panic.";
     Cancels Counter "cancels" "" "Cancel requests passed on.";
     CancelsRefused Counter "cancels_refused" "" "Cancel requests that named no session.";

@@ -124,9 +124,22 @@ impl Session {
             }
             let decided = at;
             let piece = deframer.next(&chunk, &mut at, |header| take(header, text_max));
-            let piece = piece.map_err(|error| End::hostile(&error))?;
-            if let Piece::Frame { start, end } = piece {
-                let act = self.request(&chunk[start..end], None, received)?;
+            let judged = match piece.map_err(|error| End::hostile(&with_tag(error))) {
+                Ok(Piece::Frame { start, end }) => {
+                    self.request(&chunk[start..end], None, received).map(|act| (Piece::Frame { start, end }, Some(act)))
+                }
+                other => other.map(|piece| (piece, None)),
+            };
+            let (piece, act) = match judged {
+                Ok(judged) => judged,
+                Err(end) => {
+                    // What is recorded as begun goes up.
+                    forward(&mut chunk, decided, out);
+                    return Err(end);
+                }
+            };
+            if let (Piece::Frame { start, end }, Some(act)) = (&piece, act) {
+                let (start, end) = (*start, *end);
                 if matches!(act, Act::Forward) {
                     continue;
                 }
@@ -297,6 +310,14 @@ impl Session {
 fn forward(chunk: &mut Received, len: usize, out: &mut Output) {
     if len > 0 {
         out.to_server.push(chunk.split_to(len).into());
+    }
+}
+
+/// A message that no client may send is unknown, not too long.
+fn with_tag(error: ProtocolError) -> ProtocolError {
+    match error {
+        ProtocolError::FrameOverLimit { tag, limit: 0, .. } => ProtocolError::UnknownTag { tag },
+        other => other,
     }
 }
 
