@@ -291,8 +291,8 @@ const IN_WORD: [bool; 256] = {
 fn word_or_prefix(sql: &[u8], start: usize, first: u8) -> Result<(TokenKind, usize), LexError> {
     match (first | 0x20, sql.get(start + 1), sql.get(start + 2)) {
         (b'e', Some(b'\''), _) => Ok((TokenKind::EscapeString, escape_string_end(sql, start, start + 2)?)),
-        (b'b', Some(b'\''), _) => Ok((TokenKind::BitString, string_end(sql, start, start + 2)?)),
-        (b'x', Some(b'\''), _) => Ok((TokenKind::HexString, string_end(sql, start, start + 2)?)),
+        (b'b', Some(b'\''), _) => Ok((TokenKind::BitString, bit_string_end(sql, start, start + 2)?)),
+        (b'x', Some(b'\''), _) => Ok((TokenKind::HexString, bit_string_end(sql, start, start + 2)?)),
         (b'n', Some(b'\''), _) => Ok((TokenKind::National, start + 1)),
         (b'u', Some(b'&'), Some(b'\'')) => Ok((TokenKind::UnicodeString, string_end(sql, start, start + 3)?)),
         (b'u', Some(b'&'), Some(b'"')) => {
@@ -352,6 +352,20 @@ fn string_end(sql: &[u8], start: usize, mut at: usize) -> Result<usize, LexError
         };
         at += length + 1;
         match behind_quote(sql, at) {
+            Some(inside) => at = inside,
+            None => return Ok(at),
+        }
+    }
+}
+
+/// The end of a bit string, in which a doubled quote is not one quote but the end and another string's beginning.
+fn bit_string_end(sql: &[u8], start: usize, mut at: usize) -> Result<usize, LexError> {
+    loop {
+        let Some(length) = memchr::memchr(b'\'', &sql[at..]) else {
+            return Err(LexError::Unterminated { what: "bit string", at: start });
+        };
+        at += length + 1;
+        match continued_string(sql, at) {
             Some(inside) => at = inside,
             None => return Ok(at),
         }

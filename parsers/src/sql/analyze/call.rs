@@ -40,6 +40,8 @@ impl<'t> Walker<'t> {
         let qualified = match function.schema.as_deref() {
             None => false,
             Some("pg_catalog") => true,
+            // Helpers of the standard's views, which drivers call too.
+            Some("information_schema") if function.name.starts_with("_pg_") => return,
             Some(_) => return self.opaque(Cause::Function, function),
         };
         if pure::is_pure(&function.name, qualified) || builtin::is_type(None, &function.name) {
