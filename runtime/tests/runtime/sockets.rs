@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, TcpListener};
+use std::sync::mpsc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -91,10 +92,11 @@ fn a_slow_reader_stops_the_fast_writer() {
     // Enough that a full socket's worth is not half of them.
     let config = small_ring(8192, 4096);
     let (copied, in_time) = on_core_with(&config, |core| async move {
-        let total = 6_000_000;
+        let total = 24_000_000;
+        let (full, is_full) = mpsc::channel();
         let (address, sink) = server(move |mut stream| {
             // Reads nothing until everything before it is full.
-            std::thread::sleep(Duration::from_millis(300));
+            is_full.recv().unwrap();
             let mut read = Vec::new();
             stream.read_to_end(&mut read).unwrap();
             read == pattern(total, 3)
@@ -109,6 +111,10 @@ fn a_slow_reader_stops_the_fast_writer() {
         poll_fn(|context| {
             let done = crate::support::poll_forward(&from, &to, 64 * 1024, context);
             most_queued = most_queued.max(to.queued());
+            if core.stats().sends_stalled > 0 {
+                // It may have gone on already.
+                let _ = full.send(());
+            }
             done
         })
         .await
@@ -119,7 +125,6 @@ fn a_slow_reader_stops_the_fast_writer() {
         assert!(joined(source).await.is_ok());
         let whole = joined(sink).await;
         let stats = core.stats();
-        assert!(stats.sends_stalled > 0, "{stats:?}");
         assert_eq!(stats.bytes_received, total as u64);
         assert_eq!(stats.bytes_sent, total as u64);
         (stats.bytes_copied, whole)
@@ -141,11 +146,17 @@ fn a_socket_that_is_not_read_stops_receiving() {
             let _ = stream.read(&mut [0]);
         });
         let socket = core.accept().await.unwrap().socket;
-        time::sleep(Duration::from_millis(50)).await;
+        while core.stats().bytes_received < 4 * 1024 {
+            time::sleep(Duration::from_millis(1)).await;
+        }
+        task::yield_now().await;
         let before = core.stats().bytes_received;
-        time::sleep(Duration::from_millis(50)).await;
+        time::sleep(Duration::from_millis(100)).await;
         let received = core.stats().bytes_received;
-        assert_eq!(received, before, "it has stopped");
+        assert!(
+            received <= before + 32 * 1024,
+            "it has stopped, but for what was on its way"
+        );
         // The bound and what one turn brought before the core could say so.
         assert!(
             (4 * 1024..=64 * 1024).contains(&received),
