@@ -248,7 +248,7 @@ impl Results {
 
     fn start(&mut self, around: &Surroundings, load: Load, proxy: Proxy) -> Option<Running> {
         around
-            .start(proxy)
+            .start(proxy, load.connections)
             .map_err(|error| self.failed(load, proxy, &error))
             .ok()
     }
@@ -295,6 +295,7 @@ fn measure(
             &load.seconds.to_string(),
         ])
         .args(["--stream-rows", &plan.stream_rows.to_string()])
+        .args(["--patience", &(60 + load.connections / 50).to_string()])
         .args([
             "--expect",
             if proxy.expect() == Expect::Masked {

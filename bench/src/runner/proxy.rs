@@ -201,8 +201,8 @@ impl Surroundings {
         )?)
     }
 
-    /// Starts a proxy and waits until it listens.
-    pub fn start(&self, proxy: Proxy) -> anyhow::Result<Running> {
+    /// Starts a proxy for that many connections and waits until it listens.
+    pub fn start(&self, proxy: Proxy, connections: usize) -> anyhow::Result<Running> {
         let name = proxy.name();
         if proxy == Proxy::Direct {
             return Ok(Running {
@@ -252,7 +252,10 @@ impl Surroundings {
                 fs::create_dir_all(&folder)?;
                 fs::set_permissions(&folder, fs::Permissions::from_mode(0o700))?;
                 self.write("twenty.cedar", POLICIES)?;
-                let file = self.write(&format!("{name}.toml"), &self.sluice(proxy, address, &folder)?)?;
+                let file = self.write(
+                    &format!("{name}.toml"),
+                    &self.sluice(proxy, address, &folder, connections)?,
+                )?;
                 data = Some(folder);
                 let mut command = foreign(&self.programs.sluice, None);
                 command
@@ -279,7 +282,13 @@ impl Surroundings {
         Ok(path)
     }
 
-    fn sluice(&self, proxy: Proxy, address: SocketAddr, data: &Path) -> anyhow::Result<String> {
+    fn sluice(
+        &self,
+        proxy: Proxy,
+        address: SocketAddr,
+        data: &Path,
+        connections: usize,
+    ) -> anyhow::Result<String> {
         let tls = if proxy.tls() {
             format!(
                 "tls = \"required\"
@@ -290,6 +299,12 @@ key = '{}'",
             )
         } else {
             "tls = \"off\"".to_owned()
+        };
+        // A session keeps room for its end in the ring: thousands need more than the default.
+        let audit = if connections > 1_000 {
+            "[audit]\nring_bytes = \"16MiB\"\n\n"
+        } else {
+            ""
         };
         let iterations = NonZeroU32::new(4096).context("more than none")?;
         Ok(format!(
@@ -318,7 +333,7 @@ key = '{}'",
              [limits]\n\
              sessions_per_core_max = 9500\n\
              \n\
-             [policy]\n\
+             {audit}[policy]\n\
              file = \"twenty.cedar\"\n",
             data = data.display(),
             cpu = self.cpu,
@@ -446,7 +461,7 @@ mod tests {
             (Proxy::SluiceNomask, "enabled = false", 0),
             (Proxy::SluiceTls, "enabled = true", 1),
         ] {
-            let text = around.sluice(proxy, address, Path::new("/d/x")).unwrap();
+            let text = around.sluice(proxy, address, Path::new("/d/x"), 16).unwrap();
             assert!(text.contains(masking), "{}: {text}", proxy.name());
             let count = text.matches("certificate = '/p/server.crt'").count();
             assert_eq!(count, certificates, "{}: {text}", proxy.name());
