@@ -1,10 +1,12 @@
 //! Real servers and the gateway for end-to-end tests, each on a private port of loopback, gone when dropped.
 
 mod gateway;
+mod issuer;
 mod postgres;
 mod process;
 pub mod raw;
 
 pub use gateway::{Gateway, Settings};
+pub use issuer::Issuer;
 pub use postgres::Postgres;
 pub use process::{Output, python, raise_open_files, run, wait_until};

@@ -9,3 +9,4 @@ mod masking;
 mod record;
 mod session;
 mod shared;
+mod token;
