@@ -1,14 +1,16 @@
 //! A set of policies: read, checked and asked.
 
 mod parse;
+mod rule;
 mod statements;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use cedar_policy::{Authorizer, Entities, EntityUid, PolicyId, Request};
+use cedar_policy::{Authorizer, Entities, EntityUid, Request};
 use sluice_parsers::sql::effect::{Action, Effect, EffectFlags};
 
+use self::rule::{Rule, Word};
 use crate::decision::{Cause, Decision, Denial};
 use crate::errors::PolicyErrors;
 use crate::principal::Principal;
@@ -26,19 +28,11 @@ enum Kind {
 
 #[derive(Debug)]
 struct Policies {
-    /// By number of request: the policies whose scope can name that action. What cannot apply is not evaluated.
-    by_action: [cedar_policy::PolicySet; REQUEST_ACTIONS],
-    rules: HashMap<PolicyId, Rule>,
+    /// In the order of the file.
+    rules: Vec<Rule>,
+    /// By number of request: the places of those whose scope can name that action.
+    by_action: [Vec<usize>; REQUEST_ACTIONS],
     authorizer: Authorizer,
-}
-
-/// What a decision says of a policy.
-#[derive(Debug)]
-struct Rule {
-    /// Its place in the file.
-    number: usize,
-    name: Arc<str>,
-    message: Option<Arc<str>>,
 }
 
 impl PolicySet {
@@ -147,9 +141,12 @@ impl Policies {
             return Decision::Deny(Box::new(denial));
         }
         let mut named = HashSet::with_capacity(permits.len());
-        permits.retain(|rule| named.insert(rule.number));
+        permits.retain(|place| named.insert(*place));
         Decision::Allow {
-            policies: permits.into_iter().map(|rule| Arc::clone(&rule.name)).collect(),
+            policies: permits
+                .into_iter()
+                .map(|place| Arc::clone(&self.rules[place].name))
+                .collect(),
         }
     }
 
@@ -184,46 +181,29 @@ impl Policies {
         let action = VOCABULARY.actions[number].clone();
         let request = Request::new(who.uid.clone(), action, on.clone(), context, None)
             .expect("only a schema could refuse a request");
-        let response = self
-            .authorizer
-            .is_authorized(&request, &self.by_action[number], entities);
-        let diagnostics = response.diagnostics();
-        let failed = diagnostics
-            .errors()
-            .map(|error| {
-                let cedar_policy::AuthorizationError::PolicyEvaluationError(error) = error;
-                (self.rule(error.policy_id()), error)
-            })
-            .min_by_key(|(rule, _)| rule.map(|rule| rule.number));
-        if let Some((rule, error)) = failed {
-            return Answer::Deny(
-                Cause::EvaluationError,
-                rule,
-                Some(error.inner().to_string().into()),
-            );
-        }
-        let reasons = diagnostics.reason().filter_map(|id| self.rule(id));
-        match response.decision() {
-            cedar_policy::Decision::Allow => {
-                let mut permits: Vec<_> = reasons.collect();
-                permits.sort_unstable_by_key(|rule| rule.number);
-                Answer::Permit(permits)
+        let mut permits = Vec::new();
+        let mut forbid = None;
+        for &place in &self.by_action[number] {
+            let rule = &self.rules[place];
+            match rule.say(&self.authorizer, &request, &who.uid, on, entities) {
+                Word::Nothing => {}
+                Word::Permit => permits.push(place),
+                Word::Forbid => forbid = forbid.or(Some(rule)),
+                Word::Error(error) => return Answer::Deny(Cause::EvaluationError, Some(rule), Some(error)),
             }
-            cedar_policy::Decision::Deny => match reasons.min_by_key(|rule| rule.number) {
-                Some(rule) => Answer::Deny(Cause::Forbid, Some(rule), None),
-                None => Answer::Deny(Cause::NoPermit, None, None),
-            },
         }
-    }
-
-    fn rule(&self, id: &PolicyId) -> Option<&Rule> {
-        self.rules.get(id)
+        match forbid {
+            Some(rule) => Answer::Deny(Cause::Forbid, Some(rule), None),
+            None if permits.is_empty() => Answer::Deny(Cause::NoPermit, None, None),
+            None => Answer::Permit(permits),
+        }
     }
 }
 
 /// The answer to one request.
 enum Answer<'a> {
-    Permit(Vec<&'a Rule>),
+    /// The places of the policies that permit.
+    Permit(Vec<usize>),
     Deny(Cause, Option<&'a Rule>, Option<Box<str>>),
 }
 

@@ -1,16 +1,15 @@
 //! From the text of a policy file to a checked set, or to every mistake in it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::ops::Range;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use cedar_policy::{
-    ActionConstraint, Authorizer, EntityUid, Policy, PolicyId, ValidationMode, ValidationWarning,
-};
+use cedar_policy::{Authorizer, Policy, PolicyId, ValidationMode, ValidationWarning};
 
+use super::Policies;
+use super::rule::Rule;
 use super::statements::statements;
-use super::{Policies, Rule};
 use crate::errors::{Mistakes, PolicyErrors};
 use crate::schema::VOCABULARY;
 
@@ -218,37 +217,19 @@ fn explain_schema(message: &str) -> Option<String> {
 
 /// Puts checked pieces together. No mistake was found, so ids differ and pieces are policies.
 fn assemble(pieces: &[Piece<'_>]) -> Policies {
-    let mut rules = HashMap::new();
-    for (number, piece) in pieces.iter().enumerate() {
-        let rule = Rule {
-            number,
-            name: Arc::clone(&piece.name),
-            message: piece.message.clone(),
-        };
-        rules.insert(piece.policy.id().clone(), rule);
-    }
+    let rules: Vec<_> = pieces
+        .iter()
+        .map(|piece| Rule::new(&piece.policy, Arc::clone(&piece.name), piece.message.clone()))
+        .collect();
     let by_action = std::array::from_fn(|number| {
         let action = &VOCABULARY.actions[number];
-        let applying = pieces
-            .iter()
-            .map(|piece| &piece.policy)
-            .filter(|policy| may_name(policy, action));
-        cedar_policy::PolicySet::from_policies(applying.cloned()).expect("ids differ")
+        (0..rules.len())
+            .filter(|place| rules[*place].may_name(action))
+            .collect()
     });
     Policies {
-        by_action,
         rules,
+        by_action,
         authorizer: Authorizer::new(),
-    }
-}
-
-/// Whether the scope of a policy can hold for the action.
-fn may_name(policy: &Policy, action: &EntityUid) -> bool {
-    match policy.action_constraint() {
-        ActionConstraint::Any => true,
-        ActionConstraint::Eq(named) => named == *action,
-        ActionConstraint::In(groups) => groups
-            .iter()
-            .any(|group| group == action || VOCABULARY.groups.is_ancestor_of(group, action)),
     }
 }
