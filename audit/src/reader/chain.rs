@@ -114,6 +114,7 @@ impl ChainCursor {
             let Some(mut reader) = self.segment.take() else {
                 return Ok(());
             };
+            let mut looked_again_at = None;
             loop {
                 let offset = reader.offset();
                 match reader.advance() {
@@ -123,6 +124,14 @@ impl ChainCursor {
                     // The write that is under way; its records are in the ring.
                     Err(_) if ring.is_some_and(|ring| ring.continues(reader.next_sequence() - 1)) => break,
                     Err(error) => {
+                        // A write may have begun since the ring was looked at, and may be through by now.
+                        let ring = self.scan_ring(&self.chain.ring_path(dir)).map_err(failed)?;
+                        if ring.is_some_and(|ring| ring.continues(reader.next_sequence() - 1)) {
+                            break;
+                        }
+                        if looked_again_at.replace(offset) != Some(offset) {
+                            continue;
+                        }
                         let kind = ProblemKind::Segment(error);
                         problems.push(Problem {
                             path: path.clone(),
