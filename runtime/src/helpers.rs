@@ -155,6 +155,7 @@ impl Helpers {
         let mut offer = Offer {
             shared,
             job: Some(job_of(job, Arc::clone(&result))),
+            waiting: None,
         };
         poll_fn(|context| {
             if !offer.poll(context) {
@@ -229,6 +230,8 @@ fn job_of<T: Send + 'static>(
 struct Offer<'a> {
     shared: &'a Shared,
     job: Option<Job>,
+    /// What stands in the line for it, or did until it was woken.
+    waiting: Option<Waker>,
 }
 
 impl Offer<'_> {
@@ -246,6 +249,7 @@ impl Offer<'_> {
                 queue.waiting.push_back(context.waker().clone());
             }
             drop(queue);
+            self.waiting = Some(context.waker().clone());
             self.job = Some(job);
             return false;
         }
@@ -258,12 +262,20 @@ impl Offer<'_> {
 
 impl Drop for Offer<'_> {
     fn drop(&mut self) {
-        // It may have been woken for a place that it no longer takes: the next one gets it.
-        if self.job.is_some() {
-            let next = lock(&self.shared.queue).waiting.pop_front();
-            if let Some(next) = next {
-                next.wake();
-            }
+        let Some(own) = self.waiting.take().filter(|_| self.job.is_some()) else {
+            return;
+        };
+        let mut queue = lock(&self.shared.queue);
+        // Left in the line it would be woken for a place that nobody takes.
+        if let Some(place) = queue.waiting.iter().position(|waker| waker.will_wake(&own)) {
+            queue.waiting.remove(place);
+            return;
+        }
+        // It was woken for a place that it no longer takes: the next one gets it.
+        let next = queue.waiting.pop_front();
+        drop(queue);
+        if let Some(next) = next {
+            next.wake();
         }
     }
 }
