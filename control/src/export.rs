@@ -191,3 +191,113 @@ fn encode_build(encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
     let mut family = encoder.encode_descriptor("build", help, None, MetricType::Info)?;
     family.encode_info(&[("version", env!("CARGO_PKG_VERSION"))])
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use sluice_audit::lock::DataLock;
+    use sluice_audit::memory::{HeapMemory, SharedMemory};
+    use sluice_audit::metrics::{METRICS_LEN, Metrics};
+    use sluice_audit::names::{BootId, ChainId, metrics_dir, metrics_path};
+
+    use super::*;
+
+    const BOOT: BootId = BootId([5; 16]);
+
+    /// A core's file; `fill` writes its figures.
+    fn write_core(
+        data: &std::path::Path,
+        boot: BootId,
+        core: u32,
+        fill: impl FnOnce(&mut Metrics<&mut Seen>),
+    ) {
+        let mut memory = Seen(HeapMemory::zeroed(METRICS_LEN));
+        fill(&mut Metrics::create(&mut memory, ChainId { boot, core }, 1, 1));
+        fs::create_dir_all(metrics_dir(data)).unwrap();
+        fs::write(metrics_path(data, core), memory.0.bytes()).unwrap();
+    }
+
+    #[test]
+    fn figures_of_the_running_cores_are_exported() {
+        let data = tempfile::tempdir().unwrap();
+        let exporter = Exporter::new(data.path().to_owned(), None);
+        assert!(!exporter.text().unwrap().contains("core="), "nothing runs yet");
+
+        for core in [0, 1] {
+            write_core(data.path(), BOOT, core, |metrics| {
+                metrics.add(Counter::Statements, 7 + u64::from(core));
+                metrics.set(Counter::SessionsOpen, 3);
+                metrics.add(Counter::AuditBytes, 100);
+                metrics.add(Counter::ValuesMaskedEmail, 2);
+                for ns in [4_000, 30_000, 40_000_000_000] {
+                    metrics.record(Latency::Gateway, ns);
+                }
+            });
+        }
+        write_core(data.path(), BootId([6; 16]), 2, |metrics| {
+            metrics.add(Counter::Statements, 99)
+        });
+        let _lock = DataLock::acquire(data.path(), BOOT).unwrap();
+        let text = exporter.text().unwrap();
+        for want in [
+            "# TYPE sluice_statements counter",
+            "sluice_statements_total{core=\"0\"} 7",
+            "sluice_statements_total{core=\"1\"} 8",
+            "sluice_sessions_open{core=\"0\"} 3",
+            "sluice_audit_bytes_total{core=\"0\"} 100",
+            "sluice_values_masked_total{core=\"0\",class=\"email\"} 2",
+            "sluice_values_masked_total{core=\"0\",class=\"jwt\"} 0",
+            "# TYPE sluice_gateway_time_seconds histogram",
+            "sluice_gateway_time_seconds_bucket{le=\"0.000005\",core=\"0\"} 1",
+            "sluice_gateway_time_seconds_bucket{le=\"0.00005\",core=\"0\"} 2",
+            "sluice_gateway_time_seconds_bucket{le=\"30.0\",core=\"0\"} 2",
+            "sluice_gateway_time_seconds_bucket{le=\"+Inf\",core=\"0\"} 3",
+            "sluice_gateway_time_seconds_count{core=\"0\"} 3",
+            "sluice_build_info{version=",
+        ] {
+            assert!(
+                text.lines().any(|line| line.starts_with(want)),
+                "{want} in\n{text}"
+            );
+        }
+        assert!(!text.contains("core=\"2\""), "an earlier start's core\n{text}");
+        assert!(text.ends_with("# EOF\n"));
+        assert_eq!(text.matches("# TYPE sluice_values_masked counter").count(), 1);
+        for counter in Counter::ALL {
+            let name = counter.full_name();
+            assert!(
+                text.lines()
+                    .any(|line| line.starts_with(&format!("{name}{{core=\"0\""))),
+                "{name}\n{text}"
+            );
+        }
+    }
+
+    /// Memory that outlives its `Metrics`.
+    struct Seen(HeapMemory);
+
+    impl SharedMemory for &mut Seen {
+        fn len(&self) -> usize {
+            self.0.len()
+        }
+        fn write(&mut self, offset: usize, bytes: &[u8]) {
+            self.0.write(offset, bytes);
+        }
+        fn read(&self, offset: usize, into: &mut [u8]) {
+            self.0.read(offset, into);
+        }
+        fn store_u32_release(&mut self, offset: usize, value: u32) {
+            self.0.store_u32_release(offset, value);
+        }
+        fn store_u64_release(&mut self, offset: usize, value: u64) {
+            self.0.store_u64_release(offset, value);
+        }
+        fn store_u64_relaxed(&mut self, offset: usize, value: u64) {
+            self.0.store_u64_relaxed(offset, value);
+        }
+        fn load_u64_relaxed(&self, offset: usize) -> u64 {
+            self.0.load_u64_relaxed(offset)
+        }
+    }
+}

@@ -6,4 +6,4 @@ mod export;
 mod http;
 mod thread;
 
-pub use thread::{Control, ControlError, ControlSettings, fetch_keys};
+pub use thread::{Control, ControlError, ControlSettings, FetchedKeys, fetch_keys};

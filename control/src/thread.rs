@@ -93,8 +93,11 @@ impl Control {
     }
 }
 
-/// Fetches every issuer's keys once: the number of keys that can verify tokens, or why there is none.
-pub fn fetch_keys(verifier: &Verifier) -> Result<Vec<(String, Result<usize, FetchError>)>, ControlError> {
+/// An issuer, and how many of its keys can verify tokens, or why there is none.
+pub type FetchedKeys = (String, Result<usize, FetchError>);
+
+/// Fetches every issuer's keys once.
+pub fn fetch_keys(verifier: &Verifier) -> Result<Vec<FetchedKeys>, ControlError> {
     Ok(runtime()?.block_on(verifier.refresh_all()))
 }
 
@@ -163,5 +166,70 @@ async fn serve(listener: Option<TcpListener>, answers: Answers) {
     if let Err(error) = served {
         tracing::error!(%error, "metrics are no longer served");
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpStream;
+
+    use super::*;
+    use crate::oidc::{IssuerConfig, KeySource};
+
+    fn get(address: SocketAddr, path: &str) -> String {
+        let mut stream = TcpStream::connect(address).unwrap();
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    #[test]
+    fn it_serves_until_it_is_stopped() {
+        let data = tempfile::tempdir().unwrap();
+        let keys = data.path().join("keys.json");
+        std::fs::write(&keys, "{}").unwrap();
+        let issuer = IssuerConfig::new("https://login.example.com", "sluice", KeySource::File(keys));
+        let verifier = Arc::new(Verifier::new(vec![issuer]).unwrap());
+        let settings = ControlSettings {
+            metrics_address: Some("127.0.0.1:0".parse().unwrap()),
+            data: data.path().to_owned(),
+            verifier: Some(Arc::clone(&verifier)),
+        };
+        let control = Control::start(settings.clone()).unwrap();
+        assert!(
+            verifier.status()[0].last_error.is_some(),
+            "keys were tried before it is up"
+        );
+        let address = control.metrics_address().unwrap();
+        for (path, status, want) in [
+            (
+                "/metrics",
+                "200",
+                "sluice_issuer_keys{issuer=\"https://login.example.com\"} 0",
+            ),
+            ("/metrics", "200", "content-type: application/openmetrics-text"),
+            ("/healthz", "200", "ok"),
+            ("/readyz", "503", "no core serves"),
+            ("/", "404", ""),
+        ] {
+            let answer = get(address, path);
+            assert!(
+                answer.starts_with(&format!("HTTP/1.1 {status}")) && answer.contains(want),
+                "{path}: {answer}"
+            );
+        }
+        let taken = ControlSettings {
+            metrics_address: Some(address),
+            ..settings
+        };
+        assert!(matches!(Control::start(taken), Err(ControlError::Listen { .. })));
+        control.stop();
+        assert!(TcpStream::connect(address).is_err());
+    }
 }
