@@ -11,6 +11,12 @@ use sluice_policy::Denial;
 
 use super::statements::Refusal;
 
+/// What goes up in the place of a refused statement of a Query. No setting without a dot in its name can be made by
+/// anybody, so it fails whatever the client does, also one that reads it (`current_query()`).
+const REFUSED_STATEMENT: &[u8] = b"\nSHOW sluice_refused";
+
+/// What it fails with.
+const UNDEFINED_OBJECT: SqlState = SqlState(*b"42704");
 /// What the text of a substituted Parse fails with.
 const SYNTAX_ERROR: SqlState = SqlState(*b"42601");
 /// What a function without an OID fails with.
@@ -26,7 +32,8 @@ pub(crate) enum Kind {
     FunctionCall,
 }
 
-/// A name that nothing in the session has: the client cannot know it, so it cannot prepare it either.
+/// A name that nothing in the session has: it stands in no SQL text, so the client cannot read it, nor prepare it
+/// either.
 #[derive(Clone, Debug)]
 pub(crate) struct Nobody(Rc<str>);
 
@@ -47,11 +54,8 @@ impl Nobody {
         let nobody = self.0.as_bytes();
         match kind {
             Kind::Query => {
-                let mut text = Vec::with_capacity(prefix.len() + 16 + nobody.len());
-                text.extend_from_slice(prefix);
-                // A comment at the prefix's end must not swallow it.
-                text.extend_from_slice(b"\nEXECUTE ");
-                text.extend_from_slice(nobody);
+                // A comment at the prefix's end must not swallow it, so it begins with a line.
+                let text = [prefix, REFUSED_STATEMENT].concat();
                 encode::query(out, &text);
             }
             Kind::Parse => encode::parse(out, name, b")", &[]),
@@ -66,7 +70,8 @@ impl Kind {
     /// How the substitute fails.
     pub(crate) fn expected(self) -> SqlState {
         match self {
-            Self::Query | Self::Bind => SqlState::INVALID_STATEMENT_NAME,
+            Self::Query => UNDEFINED_OBJECT,
+            Self::Bind => SqlState::INVALID_STATEMENT_NAME,
             Self::Parse => SYNTAX_ERROR,
             Self::Execute => SqlState::INVALID_CURSOR_NAME,
             Self::FunctionCall => UNDEFINED_FUNCTION,
