@@ -28,6 +28,17 @@ pub(crate) enum Treatment {
     Null(Option<Class>),
 }
 
+/// How the column's number is told where a result column is a whole row of the table (`SELECT t FROM t`).
+const WHOLE_ROW: i16 = 0;
+
+/// What is configured for a column. A whole row is masked if any column of it is, without a class of its own.
+fn tag_of(tags: &Tags, (table, number): ColumnKey) -> Option<Option<Class>> {
+    if number == WHOLE_ROW && table != 0 {
+        return tags.keys().any(|key| key.0 == table).then_some(None);
+    }
+    tags.get(&(table, number)).copied()
+}
+
 /// What the server says of a result column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Facts {
@@ -89,11 +100,9 @@ impl Plan {
 
     fn build(columns: impl Iterator<Item = Facts>, is_scanned: bool, tags: &Tags) -> Self {
         let treatments: Box<[Treatment]> = columns
-            .map(|column| match tags.get(&column.key) {
-                Some(&class) if is_overwritable(column.type_oid, column.format) => {
-                    Treatment::Overwrite(class)
-                }
-                Some(&class) => Treatment::Null(class),
+            .map(|column| match tag_of(tags, column.key) {
+                Some(class) if is_overwritable(column.type_oid, column.format) => Treatment::Overwrite(class),
+                Some(class) => Treatment::Null(class),
                 None => match carries(column.type_oid, column.format) {
                     Carries::Nothing => Treatment::Pass,
                     _ if !is_scanned => Treatment::Pass,
@@ -229,6 +238,11 @@ mod tests {
                 Treatment::Scan(Carries::Text),
             ),
             ("number", facts(3, INT4, Format::Text), Treatment::Pass),
+            (
+                "whole row",
+                facts(0, 16_999, Format::Text),
+                Treatment::Overwrite(None),
+            ),
         ] {
             assert_eq!(Plan::new(&[column], true, &tags).treatment(0), want, "{name}");
         }
