@@ -32,12 +32,12 @@ impl<T> Slot<T> {
         self.current.is_none() && self.pending.is_empty()
     }
 
-    fn succeeded(&mut self, value: &Rc<T>) {
+    fn succeeded(&mut self, value: &Rc<T>) -> Option<Rc<T>> {
         // What was sent before it has had its answer, or was dropped with its pipeline.
         if let Some(at) = self.pending.iter().position(|pending| Rc::ptr_eq(pending, value)) {
             self.pending.drain(..=at);
         }
-        self.current = Some(Rc::clone(value));
+        self.current.replace(Rc::clone(value))
     }
 
     fn failed(&mut self, value: &Rc<T>) {
@@ -97,21 +97,22 @@ impl<T> Names<T> {
         Ok(())
     }
 
-    /// That message succeeded.
-    pub(crate) fn succeeded(&mut self, name: &[u8], value: &Rc<T>) {
+    /// That message succeeded; gives what the name stood for, which went unseen (portals with their transaction).
+    pub(crate) fn succeeded(&mut self, name: &[u8], value: &Rc<T>) -> Option<Rc<T>> {
         let name = name_key(name);
         if name.is_empty() {
             // A later message may have taken the unnamed slot already.
-            if self
+            if !self
                 .unnamed
                 .pending
                 .iter()
                 .any(|pending| Rc::ptr_eq(pending, value))
             {
-                self.unnamed.succeeded(value);
+                return None;
             }
+            self.unnamed.succeeded(value)
         } else {
-            self.named.entry_ref(name).or_default().succeeded(value);
+            self.named.entry_ref(name).or_default().succeeded(value)
         }
     }
 
@@ -199,6 +200,16 @@ mod tests {
         assert_eq!(all(&names, b"s"), [1]);
         assert_eq!(names.closed(b"s"), Some(old));
         assert_eq!(all(&names, b"s"), [0; 0]);
+    }
+
+    #[test]
+    fn what_went_unseen_is_given_back() {
+        let mut names = Names::new(10);
+        let (old, new) = (Rc::new(1), Rc::new(2));
+        names.sent(b"p", Rc::clone(&old)).unwrap();
+        assert_eq!(names.succeeded(b"p", &old), None);
+        names.sent(b"p", Rc::clone(&new)).unwrap();
+        assert_eq!(names.succeeded(b"p", &new), Some(old));
     }
 
     #[test]

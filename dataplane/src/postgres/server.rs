@@ -14,7 +14,7 @@ use sluice_runtime::net::Received;
 use sluice_runtime::time::{Instant, precise_now};
 
 use super::columns::Plan;
-use super::large::LargeRow;
+use super::large::{LargeRow, LargeValue};
 use super::rows;
 use super::session::{End, Output, Session};
 use super::statements::Ticket;
@@ -205,6 +205,9 @@ impl Session {
     /// A row belongs to what is answered now; the first of a run tells its plan.
     fn row(&mut self, frame_len: usize, is_first: bool) -> Result<(), End> {
         let reply = self.model.received(b'D', &[], |_| ()).map_err(End::server)?;
+        if let Owner::Open(Ticket::Refused(_)) = reply.owner {
+            return Err(End::server("a message that cannot succeed gives rows"));
+        }
         if is_first && self.masks.is_on() {
             // A Query's rows follow its RowDescription, which set the plan.
             if let Owner::Open(Ticket::Execute { portal, .. }) = reply.owner {
@@ -284,6 +287,9 @@ impl Session {
                 let mut head = vec![tag, 0, 0, 0, 0];
                 head.extend_from_slice(body.get(..body.len().min(BODY_PREFIX_BYTES)).unwrap_or_default());
                 self.reply(&mut head)?;
+                if matches!(tag, b'E' | b'N') && self.masks.scans() {
+                    self.large_text = Some(LargeValue::new(self.masks.classes));
+                }
             }
         }
         Ok(())
@@ -304,6 +310,7 @@ impl Session {
         }
         let Self {
             large_row,
+            large_text,
             copy_out,
             tally,
             ..
@@ -315,6 +322,20 @@ impl Session {
             (b'd', _, Some(copy)) => copy
                 .part(part.get(body..).unwrap_or_default(), last, &mut tally.masked)
                 .map_err(End::server)?,
+            (b'E' | b'N', ..) if large_text.is_some() => {
+                let mut masked = Vec::with_capacity(part.len());
+                if let Some(text) = large_text {
+                    text.piece(
+                        part.get(body..).unwrap_or_default(),
+                        &mut masked,
+                        &mut tally.masked,
+                    );
+                }
+                if last && let Some(text) = large_text.take() {
+                    text.finish(&mut masked, &mut tally.masked);
+                }
+                masked
+            }
             _ => {
                 out.to_client.push(part.into());
                 return Ok(());

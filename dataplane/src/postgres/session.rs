@@ -21,7 +21,7 @@ use sluice_runtime::time::{Instant, precise_now};
 use super::columns::{Plan, Tags};
 use super::copy::CopyOut;
 use super::deny::Nobody;
-use super::large::LargeRow;
+use super::large::{LargeRow, LargeValue};
 use super::names::Names;
 use super::statements::{Portal, Prepared, Run, Ticket};
 use crate::core::Core;
@@ -171,6 +171,8 @@ pub(crate) struct Session {
     pub(super) plan: Rc<Plan>,
     /// A row that is larger than what is gathered, while it passes.
     pub(super) large_row: Option<LargeRow>,
+    /// The text of an error or notice that comes in parts.
+    pub(super) large_text: Option<LargeValue>,
     /// COPY data on its way to the client.
     pub(super) copy_out: Option<CopyOut>,
     /// A FATAL error of the server went to the client.
@@ -200,6 +202,7 @@ impl Session {
             totals: Totals::default(),
             plan: Rc::new(Plan::suspicious(0)),
             large_row: None,
+            large_text: None,
             copy_out: None,
             told_fatal: false,
         }
@@ -360,7 +363,7 @@ impl Session {
                     self.end_empty(query.run(statement), outcome, now);
                 }
                 for (index, prepared) in &query.prepares {
-                    if let Some(name) = prepared_name(&query.verdict, *index) {
+                    if let Some(name) = prepared_name(&query.verdict, *index as usize) {
                         self.statements.failed(name.as_bytes(), prepared);
                     }
                 }
@@ -375,7 +378,12 @@ impl Session {
                 self.end_portal(&portal, now);
                 false
             }
-            Ticket::Execute { run, .. } | Ticket::FunctionCall { run: Some(run) } => {
+            Ticket::Execute { run, made, .. } => {
+                self.make_failed(made.as_ref());
+                self.end_empty(run, outcome, now);
+                true
+            }
+            Ticket::FunctionCall { run: Some(run) } => {
                 self.end_empty(run, outcome, now);
                 true
             }
@@ -386,6 +394,15 @@ impl Session {
             | Ticket::FunctionCall { run: None }
             | Ticket::Refused(_)
             | Ticket::Plain => false,
+        }
+    }
+
+    /// A PREPARE that an Execute ran has named nothing.
+    pub(super) fn make_failed(&mut self, made: Option<&Rc<Prepared>>) {
+        if let Some(made) = made
+            && let Some(name) = prepared_name(&made.verdict, made.index)
+        {
+            self.statements.failed(name.as_bytes(), made);
         }
     }
 
@@ -424,13 +441,9 @@ impl Session {
 pub(super) const HIDDEN_MESSAGES: usize = 2;
 
 /// The name that a PREPARE of a verdict makes.
-pub(super) fn prepared_name(verdict: &crate::gate::Verdict, index: u32) -> Option<&str> {
+pub(super) fn prepared_name(verdict: &crate::gate::Verdict, index: usize) -> Option<&str> {
     use sluice_parsers::sql::statement::StatementKind;
-    match verdict
-        .statements
-        .get(index as usize)
-        .map(|statement| &statement.kind)
-    {
+    match verdict.statements.get(index).map(|statement| &statement.kind) {
         Some(StatementKind::Prepare { name }) => Some(name),
         _ => None,
     }

@@ -20,9 +20,20 @@ pub(crate) struct Prepared {
     pub(crate) verdict: Rc<Verdict>,
     /// Which of the verdict's statements it is.
     pub(crate) index: usize,
+    /// How it came by its name.
+    pub(crate) made_by: MadeBy,
     /// Its result columns, once the server described them.
     columns: RefCell<Described>,
     budget: Rc<Cell<usize>>,
+}
+
+/// How a prepared statement comes by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MadeBy {
+    /// The protocol's Parse.
+    Parse,
+    /// SQL's PREPARE: it is what that prepares.
+    Prepare,
 }
 
 /// What a Describe has told of a result.
@@ -36,15 +47,47 @@ pub(crate) enum Described {
 
 impl Prepared {
     /// Takes its text's bytes out of the session's budget, and gives them back when it goes.
-    pub(crate) fn new(text: Rc<[u8]>, verdict: Rc<Verdict>, index: usize, budget: &Rc<Cell<usize>>) -> Self {
+    pub(crate) fn new(
+        text: Rc<[u8]>,
+        verdict: Rc<Verdict>,
+        index: usize,
+        made_by: MadeBy,
+        budget: &Rc<Cell<usize>>,
+    ) -> Self {
         budget.set(budget.get().saturating_sub(text.len()));
         Self {
             text,
             verdict,
             index,
+            made_by,
             columns: RefCell::default(),
             budget: Rc::clone(budget),
         }
+    }
+
+    fn kind(&self) -> Option<&StatementKind> {
+        self.verdict
+            .statements
+            .get(self.index)
+            .map(|statement| &statement.kind)
+    }
+
+    /// The name that its execution gives to a statement, if it is a PREPARE.
+    pub(crate) fn makes(&self) -> Option<&str> {
+        match (self.made_by, self.kind()) {
+            (MadeBy::Parse, Some(StatementKind::Prepare { name })) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// Whether the server lets its result columns never change. Those of EXECUTE, FETCH and CALL are what stands under
+    /// a name when they run.
+    pub(crate) fn keeps_columns(&self) -> bool {
+        use StatementKind::{Delete, Insert, Merge, Prepare, Select, Update};
+        matches!(
+            self.kind(),
+            Some(Select | Insert | Update | Delete | Merge | Prepare { .. })
+        )
     }
 
     /// What it does; a text of several statements, which the server refuses, does what they do.
@@ -57,14 +100,7 @@ impl Prepared {
 
     /// The statements of its text with what was decided of them; the server takes one only.
     pub(crate) fn statements(&self) -> impl Iterator<Item = (&Statement, &Outcome)> {
-        let is_named_by_sql = matches!(
-            self.verdict
-                .statements
-                .get(self.index)
-                .map(|statement| &statement.kind),
-            Some(StatementKind::Prepare { .. })
-        );
-        let only = is_named_by_sql.then_some(self.index);
+        let only = (self.made_by == MadeBy::Prepare).then_some(self.index);
         self.verdict
             .statements
             .iter()
@@ -83,6 +119,9 @@ impl Prepared {
     }
 
     pub(crate) fn describe(&self, columns: Rc<[Facts]>) {
+        if !self.keeps_columns() {
+            return;
+        }
         *self.columns.borrow_mut() = Described::Known(columns);
     }
 
@@ -122,6 +161,8 @@ pub(crate) struct Portal {
     pub(crate) statement: Option<Rc<Prepared>>,
     /// Unknown of a Bind that came in parts, and of cursors: then only the portal's own description tells.
     formats: Option<ResultFormats>,
+    /// SQL shares the names of portals and tells the gateway nothing: what a name stands for may be another portal.
+    pub(crate) is_named: bool,
     plan: RefCell<Option<Rc<Plan>>>,
     /// A Describe of this portal is on its way or answered.
     pub(crate) is_described: Cell<bool>,
@@ -130,10 +171,16 @@ pub(crate) struct Portal {
 }
 
 impl Portal {
-    pub(crate) fn new(statement: Option<Rc<Prepared>>, formats: Option<ResultFormats>, run: Run) -> Self {
+    pub(crate) fn new(
+        name: &[u8],
+        statement: Option<Rc<Prepared>>,
+        formats: Option<ResultFormats>,
+        run: Run,
+    ) -> Self {
         Self {
             statement,
             formats,
+            is_named: !name.is_empty(),
             plan: RefCell::new(None),
             is_described: Cell::new(false),
             run: Cell::new(Some(run)),
@@ -145,10 +192,20 @@ impl Portal {
         Self {
             statement: None,
             formats: None,
+            is_named: true,
             plan: RefCell::new(None),
             is_described: Cell::new(false),
             run: Cell::new(None),
         }
+    }
+
+    /// Whether a description holds for every execution from then on.
+    pub(crate) fn keeps_columns(&self) -> bool {
+        !self.is_named
+            && self
+                .statement
+                .as_ref()
+                .is_some_and(|statement| statement.keeps_columns())
     }
 
     /// The server has described the portal itself.
@@ -252,6 +309,8 @@ pub(crate) enum Ticket {
     Execute {
         portal: Rc<Portal>,
         run: Run,
+        /// The statement that it names, if it runs a PREPARE.
+        made: Option<Rc<Prepared>>,
     },
     CloseStatement {
         name: Box<[u8]>,

@@ -1,6 +1,6 @@
 //! Personal data never reaches the client.
 
-use sluice_tests::raw::{Raw, bind, execute, outline, parse, query, sync};
+use sluice_tests::raw::{Raw, bind, execute, execute_some, message, outline, parse, query, sync};
 use sluice_tests::{Gateway, Settings};
 
 use crate::shared::{CUSTOMERS, postgres};
@@ -98,6 +98,121 @@ fn rows_of_every_way_are_masked() {
     );
 }
 
+/// SQL puts other statements and cursors under the names of the protocol, or under those that EXECUTE and FETCH use.
+#[test]
+fn rows_are_masked_as_what_stands_under_a_name_now() {
+    let postgres = postgres();
+    let gateway = Gateway::start(
+        &postgres,
+        &Settings {
+            tls: "off",
+            ..Settings::default()
+        },
+    );
+    let numbers = "SELECT id, id FROM customers WHERE id < 4";
+    let mails = "SELECT email, ssn FROM customers WHERE id < 4";
+    let statement = |name: &str| message(b'D', format!("S{name}\0").as_bytes());
+    let portal = |name: &str| message(b'D', format!("P{name}\0").as_bytes());
+    let declare = |options: &str| query(&format!("DECLARE h CURSOR {options} FOR {mails}"));
+    for (name, before, cycles, then, then_cycles) in [
+        (
+            "a cursor in a portal's place",
+            vec![
+                query("BEGIN"),
+                parse("s", numbers),
+                bind("h", "s"),
+                portal("h"),
+                execute_some("h", 1),
+                sync(),
+            ],
+            2,
+            vec![query("CLOSE h"), declare(""), execute("h"), sync()],
+            3,
+        ),
+        (
+            "a held cursor behind a Bind that fails",
+            vec![parse("s", numbers), statement("s"), sync(), declare("WITH HOLD")],
+            2,
+            vec![bind("h", "s"), sync(), execute("h"), sync()],
+            2,
+        ),
+        (
+            "another statement below EXECUTE",
+            vec![
+                query(&format!("PREPARE x AS {numbers}")),
+                parse("s", "EXECUTE x"),
+                statement("s"),
+                sync(),
+                query(&format!("DEALLOCATE x; PREPARE x AS {mails}")),
+            ],
+            3,
+            vec![bind("", "s"), execute(""), sync()],
+            1,
+        ),
+        (
+            "another cursor below FETCH",
+            vec![
+                query(&format!("BEGIN; DECLARE h CURSOR FOR {numbers}")),
+                parse("s", "FETCH ALL FROM h"),
+                statement("s"),
+                sync(),
+                query("CLOSE h"),
+                declare(""),
+            ],
+            4,
+            vec![bind("", "s"), execute(""), sync()],
+            1,
+        ),
+        (
+            "a PREPARE under way in the extended protocol",
+            vec![parse("s", numbers), statement("s"), sync()],
+            1,
+            vec![
+                query("DEALLOCATE s"),
+                parse("", &format!("PREPARE s AS {mails}")),
+                bind("", ""),
+                execute(""),
+                bind("", "s"),
+                execute(""),
+                sync(),
+            ],
+            2,
+        ),
+    ] {
+        let mut raw = Raw::log_in(gateway.port(), "tester", "pencil", "shop");
+        raw.send(&before.concat());
+        raw.receive_until_ready(cycles);
+        raw.send(&then.concat());
+        let text = text_of(&raw.receive_until_ready(then_cycles));
+        assert!(text.contains('*'), "{name}: {text}");
+        assert!(
+            !text.contains("example.org") && !text.contains("078-05"),
+            "{name}: {text}"
+        );
+    }
+}
+
+#[test]
+fn an_error_of_any_size_is_masked() {
+    let postgres = postgres();
+    let gateway = Gateway::start(
+        &postgres,
+        &Settings {
+            tls: "off",
+            ..Settings::default()
+        },
+    );
+    let mut raw = Raw::log_in(gateway.port(), "tester", "pencil", "shop");
+    raw.send(&query(
+        "SELECT repeat(email || ' ', 100000)::int FROM customers WHERE id = 1",
+    ));
+    let messages = raw.receive_until_ready(1);
+    assert_eq!(outline(&messages), "T E22P02 ZI");
+    for (_, body) in messages {
+        assert!(!String::from_utf8_lossy(&body).contains("example.org"));
+    }
+}
+
 #[test]
 fn configured_columns_are_masked_whatever_they_contain() {
     let postgres = postgres();
@@ -119,6 +234,7 @@ fn configured_columns_are_masked_whatever_they_contain() {
         "SELECT p.name AS something FROM people p ORDER BY id",
         "SELECT * FROM (SELECT name, id FROM people) x ORDER BY id",
         "SELECT name FROM people_too",
+        "SELECT people FROM people ORDER BY id",
     ] {
         let output = gateway.sql(sql);
         assert!(

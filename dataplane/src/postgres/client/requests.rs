@@ -14,7 +14,9 @@ use super::Act;
 use crate::gate::{Finding, Judgement, Outcome, Verdict, objects_of};
 use crate::postgres::deny::Kind;
 use crate::postgres::session::{End, Session, Text};
-use crate::postgres::statements::{Portal, Prepared, QueryTicket, Refusal, ResultFormats, Run, Ticket};
+use crate::postgres::statements::{
+    MadeBy, Portal, Prepared, QueryTicket, Refusal, ResultFormats, Run, Ticket,
+};
 
 /// Large object functions that may be called by OID (`pg_proc.dat`); no other OID says what it does.
 const LARGE_OBJECT_FUNCTIONS: [(u32, &str); 13] = [
@@ -182,7 +184,7 @@ impl Session {
                 continue;
             }
             if let StatementKind::Prepare { name } = &statement.kind {
-                let prepared = self.prepared(text, &verdict, index);
+                let prepared = self.prepared(text.into(), &verdict, index, MadeBy::Prepare);
                 if self
                     .statements
                     .sent(name.as_bytes(), Rc::clone(&prepared))
@@ -257,7 +259,7 @@ impl Session {
             );
             return self.replace(Kind::Parse, parse.name, refusal, received);
         }
-        let prepared = self.prepared(parse.sql, &verdict, 0);
+        let prepared = self.prepared(parse.sql.into(), &verdict, 0, MadeBy::Parse);
         if let Err(error) = self.statements.sent(parse.name, Rc::clone(&prepared)) {
             let refusal = Kind::Parse.refusal(SqlState::INSUFFICIENT_RESOURCES, &format!("sluice: {error}"));
             return self.replace(Kind::Parse, parse.name, refusal, received);
@@ -323,7 +325,7 @@ impl Session {
             sent: precise_now(),
             ..run
         };
-        let portal = Rc::new(Portal::new(prepared, formats, run));
+        let portal = Rc::new(Portal::new(portal_name, prepared, formats, run));
         self.bound_runs += 1;
         if portal_name.is_empty() {
             // The server drops the unnamed portal first.
@@ -376,8 +378,23 @@ impl Session {
             sent: precise_now(),
             ..run
         };
-        self.sent(Sent::Execute, Ticket::Execute { portal, run }, received)?;
+        let made = self.make(&portal);
+        self.sent(Sent::Execute, Ticket::Execute { portal, run, made }, received)?;
         Ok(hidden.map_or(Act::Forward, Act::ForwardBehind))
+    }
+
+    /// Enters the name that an execution gives to a statement, if it runs a PREPARE.
+    fn make(&mut self, portal: &Portal) -> Option<Rc<Prepared>> {
+        let statement = portal.statement.as_ref()?;
+        let name = statement.makes()?;
+        let made = self.prepared(
+            Rc::clone(&statement.text),
+            &statement.verdict,
+            statement.index,
+            MadeBy::Prepare,
+        );
+        self.statements.sent(name.as_bytes(), Rc::clone(&made)).ok()?;
+        Some(made)
     }
 
     /// Commits the begin of an execution that no Bind began: of a portal that is executed again, or of a cursor, which
@@ -418,13 +435,18 @@ impl Session {
         candidates: usize,
         received: Instant,
     ) -> Result<Option<Vec<u8>>, End> {
-        if !self.masks.is_on() || portal.is_described.get() {
+        if !self.masks.is_on() {
             return Ok(None);
         }
-        let is_known = candidates == 1 && portal.plan(self.masks.scans(), &self.masks.tags).is_some();
-        // A table may have changed under a statement that was described once, so configured columns ask each time.
-        if is_known && self.masks.tags.is_empty() {
-            return Ok(None);
+        if portal.keeps_columns() {
+            if portal.is_described.get() {
+                return Ok(None);
+            }
+            let is_known = candidates == 1 && portal.plan(self.masks.scans(), &self.masks.tags).is_some();
+            // A table may have changed under a statement that was described once, so configured columns ask each time.
+            if is_known && self.masks.tags.is_empty() {
+                return Ok(None);
+            }
         }
         portal.is_described.set(true);
         let ticket = Ticket::DescribePortal {
@@ -568,11 +590,12 @@ impl Session {
         }
     }
 
-    fn prepared(&self, text: &[u8], verdict: &Rc<Verdict>, index: usize) -> Rc<Prepared> {
+    fn prepared(&self, text: Rc<[u8]>, verdict: &Rc<Verdict>, index: usize, made_by: MadeBy) -> Rc<Prepared> {
         Rc::new(Prepared::new(
-            text.into(),
+            text,
             Rc::clone(verdict),
             index,
+            made_by,
             &self.text_budget,
         ))
     }

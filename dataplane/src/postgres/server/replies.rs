@@ -172,14 +172,18 @@ impl Session {
                 }
                 for (index, prepared) in &query.prepares {
                     if *index >= query.ended
-                        && let Some(name) = prepared_name(&query.verdict, *index)
+                        && let Some(name) = prepared_name(&query.verdict, *index as usize)
                     {
                         self.statements.failed(name.as_bytes(), prepared);
                     }
                 }
             }
-            Ticket::Parse { name, prepared } => self.statements.succeeded(&name, &prepared),
-            Ticket::Bind { name, portal } => self.portals.succeeded(&name, &portal),
+            Ticket::Parse { name, prepared } => drop(self.statements.succeeded(&name, &prepared)),
+            Ticket::Bind { name, portal } => {
+                if let Some(before) = self.portals.succeeded(&name, &portal) {
+                    self.end_portal(&before, self.answered_since);
+                }
+            }
             Ticket::DescribeStatement { prepared } => {
                 if let Some(prepared) = prepared
                     && self.masks.is_on()
@@ -197,7 +201,10 @@ impl Session {
                 {
                     let (columns, plan) = self.plan_of(body)?;
                     portal.set_plan(plan);
-                    if let Some(statement) = &portal.statement {
+                    // Under a name that SQL shares another portal may have answered.
+                    if let Some(statement) = &portal.statement
+                        && !portal.is_named
+                    {
                         statement.describe(columns);
                     }
                 }
@@ -205,7 +212,7 @@ impl Session {
                     return Ok(Delivery::Hide);
                 }
             }
-            Ticket::Execute { portal, run } => {
+            Ticket::Execute { portal, run, made } => {
                 self.copy_out = None;
                 let outcome = if role == Role::Suspended {
                     Ending::Suspended
@@ -215,7 +222,7 @@ impl Session {
                 if outcome == Ending::Completed
                     && let Some(prepared) = &portal.statement
                 {
-                    self.completed(&Rc::clone(&prepared.verdict), index_of(prepared), None);
+                    self.completed(&Rc::clone(&prepared.verdict), index_of(prepared), made.as_ref());
                 }
                 self.count_rows(body);
                 self.end_answered(run, outcome, None);
@@ -256,8 +263,9 @@ impl Session {
                 self.bound_runs -= usize::from(run.is_some());
                 self.failed(run, None, body)
             }
-            Ticket::Execute { run, .. } => {
+            Ticket::Execute { run, made, .. } => {
                 self.copy_out = None;
+                self.make_failed(made.as_ref());
                 self.failed(Some(run), None, body)
             }
             Ticket::Refused(refusal) => self.failed(None, Some(&refusal), body),
@@ -363,7 +371,7 @@ impl Session {
         match &statement.kind {
             StatementKind::Prepare { name } => {
                 if let Some(prepared) = prepared {
-                    self.statements.succeeded(name.as_bytes(), prepared);
+                    drop(self.statements.succeeded(name.as_bytes(), prepared));
                 }
             }
             StatementKind::Deallocate { name: Some(name) } => drop(self.statements.closed(name.as_bytes())),
