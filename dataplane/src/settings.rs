@@ -321,7 +321,7 @@ impl Audit {
     pub fn in_folder(dir: PathBuf) -> Self {
         Self {
             dir,
-            ring_bytes: 4 << 20,
+            ring_bytes: 16 << 20,
             segment_bytes: 256 << 20,
             flush_interval: Duration::from_millis(50),
         }
