@@ -286,7 +286,7 @@ impl Reactor {
         let wheel = self.wheel.borrow();
         match wheel.next_deadline() {
             None => Sleep::Forever,
-            Some(deadline) => Sleep::AtMost(deadline.saturating_duration_since(Instant::now())),
+            Some(deadline) => Sleep::AtMost(deadline.saturating_duration_since(self.now())),
         }
     }
 
