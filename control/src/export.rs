@@ -236,7 +236,7 @@ mod tests {
             });
         }
         write_core(data.path(), BootId([6; 16]), 2, |metrics| {
-            metrics.add(Counter::Statements, 99)
+            metrics.add(Counter::Statements, 99);
         });
         let _lock = DataLock::acquire(data.path(), BOOT).unwrap();
         let text = exporter.text().unwrap();

@@ -263,14 +263,10 @@ pub struct Limits {
     pub max_depth: usize,
     /// Of a statement's text, how much is kept in the record (its hash covers the whole); at most 64 KiB.
     pub max_recorded_bytes: usize,
-    /// A startup packet over this ends the connection; PostgreSQL's own bound is 10,000.
-    pub startup_packet_bytes: usize,
     /// A password or token message over this ends the connection.
     pub password_bytes: usize,
     /// From accept to the end of authentication.
     pub authentication_timeout: Duration,
-    /// Messages a session may have waiting for their replies before its client is not read.
-    pub pipeline_max: usize,
     /// Prepared statements and portals a session may have open.
     pub prepared_max: usize,
     /// Sessions a core keeps; more are refused with 53300.
@@ -290,10 +286,8 @@ impl Default for Limits {
             inline_parse_bytes: 4 << 10,
             max_depth: 500,
             max_recorded_bytes: 16 << 10,
-            startup_packet_bytes: 10_000,
             password_bytes: 64 << 10,
             authentication_timeout: Duration::from_secs(15),
-            pipeline_max: 4096,
             prepared_max: 10_000,
             sessions_per_core_max: 20_000,
             drain_timeout: Duration::from_secs(30),

@@ -230,10 +230,7 @@ mod tests {
             ("postgres://me@db:0/shop", Err(UrlError::Port("0".into()))),
             ("postgres://me:%zz@db/shop", Err(UrlError::Percent("password"))),
             ("postgres://me:%+1@db/shop", Err(UrlError::Percent("password"))),
-            (
-                "postgres://me@db/shop?sslmode=require",
-                Err(UrlError::Unverified),
-            ),
+            ("postgres://me@db/shop?sslmode=require", Err(UrlError::Unverified)),
             (
                 "postgres://me@db/shop?sslmode=x",
                 Err(UrlError::SslMode("x".into())),
@@ -269,10 +266,7 @@ mod tests {
             let url = PostgresUrl::parse(&format!("postgres://me@db/shop?sslmode={mode}&sslrootcert=%2Fca"))
                 .ok()
                 .unwrap();
-            assert_eq!(
-                (url.ssl_mode, url.ssl_root),
-                (want, Some(PathBuf::from("/ca")))
-            );
+            assert_eq!((url.ssl_mode, url.ssl_root), (want, Some(PathBuf::from("/ca"))));
         }
     }
 }

@@ -74,18 +74,12 @@ pub(super) fn limits(table: &Table<'_>, cores: usize) -> Limits {
             default.max_recorded_bytes,
             bytes(0, 64 << 10),
         ),
-        startup_packet_bytes: table.or(
-            "startup_packet_bytes",
-            default.startup_packet_bytes,
-            bytes(512, 10_000),
-        ),
         password_bytes: table.or("password_bytes", default.password_bytes, bytes(1 << 10, 64 << 10)),
         authentication_timeout: table.or(
             "authentication_timeout",
             default.authentication_timeout,
             duration(SECOND, 10 * 60 * SECOND),
         ),
-        pipeline_max: table.or("pipeline_max", default.pipeline_max, count(16, 1 << 20)),
         prepared_max: table.or("prepared_max", default.prepared_max, count(16, 1 << 20)),
         sessions_per_core_max: table.or(
             "sessions_per_core_max",

@@ -585,10 +585,8 @@ max_statement_bytes = "1MiB"
 inline_parse_bytes = 1000
 max_depth = 100
 max_recorded_bytes = "1KiB"
-startup_packet_bytes = 5000
 password_bytes = "8KiB"
 authentication_timeout = "5s"
-pipeline_max = 100
 prepared_max = 200
 sessions_per_core_max = 300
 drain_timeout = "1m"
@@ -628,10 +626,8 @@ address = "127.0.0.1:9000"
         "inline_parse_bytes: 1000",
         "max_depth: 100",
         "max_recorded_bytes: 1024",
-        "startup_packet_bytes: 5000",
         "password_bytes: 8192",
         "authentication_timeout: 5s",
-        "pipeline_max: 100",
         "prepared_max: 200",
         "sessions_per_core_max: 300",
         "drain_timeout: 60s",

@@ -121,7 +121,7 @@ mod tests {
         (pair, key)
     }
 
-    fn signed(leaf: CertificateParams) -> Shown {
+    fn signed(leaf: &CertificateParams) -> Shown {
         let mut authority = params("authority");
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
@@ -153,13 +153,13 @@ mod tests {
         leaf
     }
 
-    fn handshake(shown: Shown, authorities: &str, verify: Verify, folder: &Path) -> Result<(), Error> {
+    fn handshake(shown: &Shown, authorities: &str, verify: Verify, folder: &Path) -> Result<(), Error> {
         let file = folder.join("ca.pem");
         std::fs::write(&file, authorities).unwrap();
         let config = tls::client(verify, &file).unwrap();
         let name = ServerName::try_from("db.internal").unwrap();
         let mut client = ClientConnection::new(Arc::new(config), name)?;
-        let server = tls::server(shown.chain, shown.key).unwrap();
+        let server = tls::server(shown.chain.clone(), shown.key.clone_key()).unwrap();
         let mut server = ServerConnection::new(server.config)?;
         while client.is_handshaking() {
             let mut wire = Vec::new();
@@ -179,14 +179,14 @@ mod tests {
         type Make = fn() -> Shown;
         let folder = tempfile::tempdir().unwrap();
         for (name, make, full, authority) in [
-            ("signed", (|| signed(params("db.internal"))) as Make, true, true),
+            ("signed", (|| signed(&params("db.internal"))) as Make, true, true),
             (
                 "signed for another name",
-                || signed(params("other.internal")),
+                || signed(&params("other.internal")),
                 false,
                 true,
             ),
-            ("signed and expired", || signed(expired()), false, false),
+            ("signed and expired", || signed(&expired()), false, false),
             (
                 "its own authority",
                 || self_made(params("db.internal")),
@@ -208,14 +208,13 @@ mod tests {
         ] {
             for (verify, want) in [(Verify::Full, full), (Verify::Authority, authority)] {
                 let shown = make();
-                let pem = shown.pem.clone();
-                let got = handshake(shown, &pem, verify, folder.path());
+                let got = handshake(&shown, &shown.pem, verify, folder.path());
                 assert_eq!(got.is_ok(), want, "{name}, {verify:?}: {got:?}");
             }
             for verify in [Verify::Full, Verify::Authority] {
                 let stranger = make().pem;
                 assert!(
-                    handshake(make(), &stranger, verify, folder.path()).is_err(),
+                    handshake(&make(), &stranger, verify, folder.path()).is_err(),
                     "{name}: a stranger's authority"
                 );
             }
