@@ -47,6 +47,8 @@ pub(crate) struct Core {
     pub(crate) mailboxes: Arc<[Sender<CoreMessage>]>,
     /// Tasks that are to be woken when the core ends its sessions.
     sessions: RefCell<Slab<Option<Waker>>>,
+    /// How many of them are past their login.
+    logged_in: Cell<usize>,
     ending: Cell<bool>,
     next_session: Cell<u64>,
 }
@@ -76,6 +78,7 @@ impl Core {
             plans: RefCell::default(),
             mailboxes,
             sessions: RefCell::default(),
+            logged_in: Cell::new(0),
             ending: Cell::new(false),
             next_session: Cell::new(1),
         }
@@ -95,14 +98,21 @@ impl Core {
             return None;
         }
         let seat = sessions.insert(None);
-        self.ledger
-            .borrow_mut()
-            .metrics
-            .set(Counter::SessionsOpen, sessions.len() as u64);
+        drop(sessions);
+        self.show_sessions();
         Some(Seat {
             core: Rc::clone(self),
             seat,
+            is_logged_in: false,
         })
+    }
+
+    /// Sets the gauges of who has a seat.
+    fn show_sessions(&self) {
+        let (all, logged_in) = (self.sessions(), self.logged_in.get());
+        let metrics = &mut self.ledger.borrow_mut().metrics;
+        metrics.set(Counter::SessionsOpen, logged_in as u64);
+        metrics.set(Counter::Handshakes, all.saturating_sub(logged_in) as u64);
     }
 
     /// Sessions that are on the core.
@@ -136,9 +146,17 @@ pub(crate) fn farewell_deadline() -> Instant {
 pub(crate) struct Seat {
     core: Rc<Core>,
     seat: usize,
+    is_logged_in: bool,
 }
 
 impl Seat {
+    /// The connection is a session now.
+    pub(crate) fn logged_in(&mut self) {
+        self.is_logged_in = true;
+        self.core.logged_in.set(self.core.logged_in.get() + 1);
+        self.core.show_sessions();
+    }
+
     /// Whether the session is told to end; its task is woken when that changes.
     pub(crate) fn is_ending(&self, context: &TaskContext<'_>) -> bool {
         if self.core.ending.get() {
@@ -158,12 +176,10 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let mut sessions = self.core.sessions.borrow_mut();
-        sessions.remove(self.seat);
-        self.core
-            .ledger
-            .borrow_mut()
-            .metrics
-            .set(Counter::SessionsOpen, sessions.len() as u64);
+        self.core.sessions.borrow_mut().remove(self.seat);
+        if self.is_logged_in {
+            self.core.logged_in.set(self.core.logged_in.get() - 1);
+        }
+        self.core.show_sessions();
     }
 }

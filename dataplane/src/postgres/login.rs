@@ -458,7 +458,7 @@ async fn authenticate_token(
     let Some(tokens) = &core.settings.identities.tokens else {
         return Err(unproven(
             SqlState::INVALID_AUTHORIZATION,
-            "no token issuer is configured: add [[identity.oidc]]",
+            "no token issuer is configured: add [issuers.NAME]",
         ));
     };
     if stream.tls().is_none() {

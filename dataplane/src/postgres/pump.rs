@@ -117,7 +117,7 @@ async fn farewell(mut stream: Stream, end: &End) {
 }
 
 /// Logs in at the server and begins the session.
-async fn converse(core: Rc<Core>, logged_in: LoggedIn, seat: Seat, listener: &str, client: &str) {
+async fn converse(core: Rc<Core>, logged_in: LoggedIn, mut seat: Seat, listener: &str, client: &str) {
     let connection = Arc::clone(&logged_in.connection);
     let accepts_any = core.gate.borrow_mut().policies().is_allow_all();
     let attempt = Box::pin(async {
@@ -171,6 +171,7 @@ async fn converse(core: Rc<Core>, logged_in: LoggedIn, seat: Seat, listener: &st
         return farewell(logged_in.stream, &end).await;
     }
     core.ledger.borrow_mut().metrics.add(Counter::SessionsTotal, 1);
+    seat.logged_in();
     let key = upstream.key.unwrap_or(CancelKey {
         process: 0,
         secret: 0,
