@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use sluice_tests::raw::{Raw, message, outline, query};
+use sluice_tests::raw::{Raw, message, outline, parse, query, sync};
 use sluice_tests::{Gateway, Postgres, Settings, raise_open_files, wait_until};
 
 use crate::shared::postgres;
@@ -19,9 +19,9 @@ fn five_hundred_sessions_at_once() {
     let postgres = Postgres::start(&[]);
     let gateway = Gateway::start(&postgres, &Settings::default());
     let mut sessions: Vec<Raw> = thread::scope(|scope| {
-        let threads: Vec<_> = (0..10)
-            .map(|_| scope.spawn(|| (0..50).map(|_| gateway.log_in()).collect::<Vec<_>>()))
-            .collect();
+        // All are started before the first is waited for.
+        let threads =
+            [(); 10].map(|()| scope.spawn(|| (0..50).map(|_| gateway.log_in()).collect::<Vec<_>>()));
         threads
             .into_iter()
             .flat_map(|thread| thread.join().expect("logins"))
@@ -103,7 +103,7 @@ fn a_client_that_only_sends_takes_no_memory() {
 fn halves_of_startup_packets_and_of_frames_hold_up_nobody() {
     raise_open_files();
     let postgres = Postgres::start(&[]);
-    let limits = "authentication_timeout = \"8s\"".to_owned();
+    let limits = "authentication_timeout = \"20s\"".to_owned();
     let gateway = Gateway::start(
         &postgres,
         &Settings {
@@ -129,6 +129,9 @@ fn halves_of_startup_packets_and_of_frames_hold_up_nobody() {
     }
     wait_until("all are accepted", || {
         gateway.metric("sluice_connections_accepted_total") >= 5201.0
+    });
+    wait_until("they are no sessions", || {
+        gateway.metric("sluice_handshakes") >= 5000.0 && gateway.metric("sluice_sessions_open") < 202.0
     });
     assert!(works(&mut other) && works(&mut gateway.log_in()));
     let grown = gateway.resident_bytes().saturating_sub(before);
@@ -179,4 +182,46 @@ fn sessions_are_spread_over_the_cores() {
         }
         assert!(outline(&raw.receive_until_ready(1)).ends_with("E57014 ZI"));
     }
+}
+
+/// What a session may have prepared is bounded, by number and by text (`threats`, 14).
+#[test]
+fn t14_prepared_statements_are_bounded() {
+    let postgres = postgres();
+    let limits = "prepared_max = 100".to_owned();
+    let gateway = Gateway::start(
+        &postgres,
+        &Settings {
+            limits,
+            ..Settings::default()
+        },
+    );
+    let mut raw = gateway.log_in();
+    let mut refused = 0;
+    for number in 0..110 {
+        raw.send(&[parse(&format!("s{number}"), "SELECT 1"), sync()].concat());
+        refused += usize::from(outline(&raw.receive_until_ready(1)) == "E53000 ZI");
+    }
+    assert_eq!(refused, 10);
+    // One that is closed makes room, once the server has said so.
+    for (sent, want) in [
+        (message(b'C', b"Ss1\0"), "3 ZI"),
+        (parse("t", "SELECT 1"), "1 ZI"),
+    ] {
+        raw.send(&[sent, sync()].concat());
+        assert_eq!(outline(&raw.receive_until_ready(1)), want);
+    }
+    raw.send(&query("DEALLOCATE ALL"));
+    assert_eq!(outline(&raw.receive_until_ready(1)), "C ZI");
+    let before = gateway.resident_bytes();
+    let long = format!("SELECT '{}'", "x".repeat(2 << 20));
+    let mut seen = Vec::new();
+    for number in 0..40 {
+        raw.send(&[parse(&format!("long{number}"), &long), sync()].concat());
+        seen.push(outline(&raw.receive_until_ready(1)));
+    }
+    assert!(seen[0] == "1 ZI" && seen[39] == "E53000 ZI", "{seen:?}");
+    let grown = gateway.resident_bytes().saturating_sub(before);
+    assert!(grown < 128 << 20, "{grown} bytes more");
+    assert!(works(&mut raw));
 }

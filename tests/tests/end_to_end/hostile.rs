@@ -23,6 +23,15 @@ fn noise(seed: u64, len: usize) -> Vec<u8> {
     (0..len).map(|_| next()).collect()
 }
 
+/// Ends the other session also when the attack fails.
+struct Ending<'a>(&'a AtomicBool);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Runs `attack` while another session works, and says how many answers that one got.
 fn while_another_works(gateway: &Gateway, attack: impl FnOnce()) -> u64 {
     let (ends, answers) = (AtomicBool::new(false), AtomicU64::new(0));
@@ -40,13 +49,6 @@ fn while_another_works(gateway: &Gateway, attack: impl FnOnce()) -> u64 {
                 answers.fetch_add(1, Ordering::Relaxed);
             }
         });
-        // Ends the other session also when the attack fails.
-        struct Ending<'a>(&'a AtomicBool);
-        impl Drop for Ending<'_> {
-            fn drop(&mut self) {
-                self.0.store(true, Ordering::Relaxed);
-            }
-        }
         let ending = Ending(ends);
         attack();
         drop(ending);
@@ -158,7 +160,7 @@ fn bytes_that_are_no_startup_packet() {
     wait_until("they are counted", || {
         gateway.metric("sluice_hostile_inputs_total") >= before + 30.0
     });
-    assert_eq!(gateway.metric("sluice_panics_total"), 0.0, "{}", gateway.log());
+    assert!(gateway.metric("sluice_panics_total") < 1.0, "{}", gateway.log());
     wait_until("nobody is left", || gateway.metric("sluice_sessions_open") == 0.0);
 }
 
@@ -308,7 +310,7 @@ fn frames_out_of_turn_and_out_of_shape() {
             "{name}"
         );
     }
-    assert_eq!(gateway.metric("sluice_panics_total"), 0.0, "{}", gateway.log());
+    assert!(gateway.metric("sluice_panics_total") < 1.0, "{}", gateway.log());
 }
 
 fn through(gateway: &Gateway, sent: &[u8], cycles: usize) -> String {
@@ -398,7 +400,7 @@ fn t11_answers_belong_to_what_asked_for_them() {
         (
             "a pipeline behind a failed COPY",
             vec![
-                copy_in.clone(),
+                copy_in,
                 fail,
                 parse("", "SELECT 1"),
                 bind("", ""),
@@ -650,7 +652,7 @@ fn t14_chains_and_depths_stall_nobody() {
     wait_until("they are counted", || {
         gateway.metric("sluice_hostile_inputs_total") >= 20.0
     });
-    assert_eq!(gateway.metric("sluice_panics_total"), 0.0, "{}", gateway.log());
+    assert!(gateway.metric("sluice_panics_total") < 1.0, "{}", gateway.log());
     let resident = gateway.resident_bytes();
     assert!(resident < 400 << 20, "{resident} bytes");
     println!(
