@@ -14,6 +14,7 @@ pub mod effect;
 pub mod lexer;
 pub mod neutral;
 pub mod pure;
+mod runs;
 pub mod settings;
 pub mod shape;
 pub mod statement;

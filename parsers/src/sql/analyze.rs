@@ -23,6 +23,7 @@ use self::walk::Walker;
 use super::effect::{Action, Effect, Object, ObjectKind};
 use super::lexer::{Lexer, TokenKind};
 use super::neutral::Neutral;
+use super::runs;
 use super::shape::Shape;
 use super::statement::{Analysis, Cause, Reason, Statement, StatementKind};
 use super::weight;
@@ -87,6 +88,9 @@ fn read(sql: &str, limits: &Limits) -> Result<Analysis, Reason> {
     };
     if sql.len() > limits.bytes_max {
         return Err(reason(Cause::TooLong, format!("{} bytes", sql.len())));
+    }
+    if !runs::are_bounded(sql.as_bytes()) {
+        return Err(reason(Cause::TooManyTokens, "comments without end".to_owned()));
     }
     let mut shape = Shape::new();
     shape

@@ -134,6 +134,9 @@ pub struct Lexer<'a> {
 /// Longest text that is cut: offsets are kept in 32 bits.
 pub const TEXT_BYTES_MAX: usize = 1 << 30;
 
+/// A run of operator characters over this is refused, whatever the server would make of it.
+const SIGNS_MAX: usize = 256;
+
 /// The server refuses operators of 64 bytes and more.
 const OPERATOR_BYTES_MAX: usize = 63;
 
@@ -458,6 +461,13 @@ fn quoted_word_end(sql: &[u8], start: usize, from: usize) -> Result<usize, LexEr
 fn operator_end(sql: &[u8], start: usize) -> Result<usize, LexError> {
     let mut end = start + 1;
     while end < sql.len() && matches!(CLASS[usize::from(sql[end])], Class::Operator) {
+        // Signs would be given back one by one, each after another look at all of them.
+        if end - start > SIGNS_MAX {
+            return Err(LexError::Ambiguous {
+                what: "operator",
+                at: start,
+            });
+        }
         match (sql[end], sql.get(end + 1)) {
             (b'-', Some(b'-')) | (b'/', Some(b'*')) => break,
             _ => end += 1,
