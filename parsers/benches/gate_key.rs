@@ -10,8 +10,10 @@ use sluice_parsers::sql::neutral::Neutral;
 use sluice_parsers::sql::shape::Shape;
 
 /// 100 bytes each.
-const POINT: &str = "SELECT id, name, email, created_at FROM customers WHERE id = 4711 AND country = 'DE' ORDER BY id ASC";
-const PREPARED: &str = "UPDATE public.accounts SET balance = balance + $1, updated_at = now() WHERE id = $2 AND owner_id = $3";
+const POINT: &str =
+    "SELECT id, name, email, created_at FROM customers WHERE id = 4711 AND country = 'DE' ORDER BY id ASC";
+const PREPARED: &str =
+    "UPDATE public.accounts SET balance = balance + $1, updated_at = now() WHERE id = $2 AND owner_id = $3";
 
 const JOIN: &str = "SELECT o.id, o.total, o.created_at, c.name, c.email, c.country, c.city, c.phone FROM orders o \
     JOIN customers c ON c.id = o.customer_id WHERE o.total > 100 AND c.country = 'DE'";
@@ -34,7 +36,9 @@ fn hit(c: &mut Criterion) {
         let mut shape = Shape::with_seed(7);
         // Fifty other shapes beside it.
         for other in 0..50 {
-            shape.scan(format!("SELECT c{other} FROM t WHERE id = 1").as_bytes()).unwrap();
+            shape
+                .scan(format!("SELECT c{other} FROM t WHERE id = 1").as_bytes())
+                .unwrap();
             insert(&mut table, &shape, Neutral::none());
         }
         shape.scan(sql.as_bytes()).unwrap();
@@ -43,23 +47,38 @@ fn hit(c: &mut Criterion) {
         group.bench_function(name, |b| {
             b.iter(|| {
                 shape.scan(black_box(sql.as_bytes())).unwrap();
-                let entry = table.find(shape.hash(), |entry: &Entry| *entry.normalized == *shape.normalized()).unwrap();
+                let entry = table
+                    .find(shape.hash(), |entry: &Entry| {
+                        *entry.normalized == *shape.normalized()
+                    })
+                    .unwrap();
                 assert!(entry.neutral.covers(shape.literals().len()));
                 entry.decision
             });
         });
-        group.bench_function(format!("{name}-scan"), |b| b.iter(|| shape.scan(black_box(sql.as_bytes())).unwrap()));
+        group.bench_function(format!("{name}-scan"), |b| {
+            b.iter(|| shape.scan(black_box(sql.as_bytes())).unwrap());
+        });
     }
 }
 
 fn insert(table: &mut HashTable<Entry>, shape: &Shape, neutral: Neutral) {
-    let entry = Entry { normalized: shape.normalized().into(), neutral, decision: 1 };
+    let entry = Entry {
+        normalized: shape.normalized().into(),
+        neutral,
+        decision: 1,
+    };
     table.insert_unique(shape.hash(), entry, |_| unreachable!("made large enough"));
 }
 
 fn miss(c: &mut Criterion) {
     let mut group = c.benchmark_group("miss");
-    for (name, sql) in [("point", POINT), ("prepared", PREPARED), ("join", JOIN), ("report", REPORT)] {
+    for (name, sql) in [
+        ("point", POINT),
+        ("prepared", PREPARED),
+        ("join", JOIN),
+        ("report", REPORT),
+    ] {
         group.throughput(Throughput::Bytes(sql.len() as u64));
         group.bench_function(name, |b| {
             b.iter(|| {
@@ -68,7 +87,9 @@ fn miss(c: &mut Criterion) {
                 analysis
             });
         });
-        group.bench_function(format!("{name}-parse-alone"), |b| b.iter(|| pg_query::parse(black_box(sql), 0).unwrap()));
+        group.bench_function(format!("{name}-parse-alone"), |b| {
+            b.iter(|| pg_query::parse(black_box(sql), 0).unwrap());
+        });
     }
 }
 

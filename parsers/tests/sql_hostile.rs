@@ -17,52 +17,138 @@ const CHAINS: &[(&str, Chain)] = &[
     ("unary minus", |n| format!("SELECT {}a", "- ".repeat(n))),
     ("unary operator", |n| format!("SELECT {}a", "@ ".repeat(n))),
     ("NOT", |n| format!("SELECT {}true", "NOT ".repeat(n))),
-    ("CASE in THEN", |n| format!("SELECT {}1{}", "CASE WHEN a THEN ".repeat(n), " END".repeat(n))),
-    ("CASE in ELSE", |n| format!("SELECT {}1{}", "CASE WHEN a THEN b ELSE ".repeat(n), " END".repeat(n))),
-    ("CASE in WHEN", |n| format!("SELECT {}a{}", "CASE WHEN ".repeat(n), " THEN b END".repeat(n))),
-    ("UNION", |n| format!("{}SELECT 1", "SELECT 1 UNION ALL ".repeat(n))),
-    ("EXCEPT in parentheses", |n| format!("{}SELECT 1{}", "(SELECT 1 EXCEPT ".repeat(n), ")".repeat(n))),
-    ("CROSS JOIN", |n| format!("SELECT 1 FROM a{}", " CROSS JOIN b".repeat(n))),
-    ("JOIN ON", |n| format!("SELECT 1 FROM a{}", " JOIN b ON true".repeat(n))),
-    ("JOIN to the right", |n| format!("SELECT 1 FROM a {}{}", "JOIN a ".repeat(n), " ON true".repeat(n))),
-    ("JOIN in parentheses", |n| format!("SELECT 1 FROM {}a{}", "(".repeat(n), " CROSS JOIN b)".repeat(n))),
-    ("ARRAY", |n| format!("SELECT ARRAY{}1{}", "[".repeat(n), "]".repeat(n))),
-    ("parentheses", |n| format!("SELECT {}1{}", "(".repeat(n), ")".repeat(n))),
-    ("ROW", |n| format!("SELECT {}1{}", "ROW(".repeat(n), ")".repeat(n))),
-    ("function", |n| format!("SELECT {}1{}", "abs(".repeat(n), ")".repeat(n))),
-    ("scalar sub-query", |n| format!("SELECT {}1{}", "(SELECT ".repeat(n), ")".repeat(n))),
-    ("EXISTS", |n| format!("SELECT {}1{}", "EXISTS (SELECT ".repeat(n), ")".repeat(n))),
-    ("IN", |n| format!("SELECT {}1{}", "a IN (SELECT ".repeat(n), ")".repeat(n))),
-    ("sub-query in FROM", |n| format!("{}SELECT 1{}", "SELECT * FROM (".repeat(n), ") x".repeat(n))),
-    ("LATERAL function", |n| format!("SELECT * FROM {}1{}", "unnest(".repeat(n), ")".repeat(n))),
-    ("WITH", |n| format!("{}SELECT 1{}", "WITH x AS (".repeat(n), ") SELECT 1".repeat(n))),
+    ("CASE in THEN", |n| {
+        format!("SELECT {}1{}", "CASE WHEN a THEN ".repeat(n), " END".repeat(n))
+    }),
+    ("CASE in ELSE", |n| {
+        format!(
+            "SELECT {}1{}",
+            "CASE WHEN a THEN b ELSE ".repeat(n),
+            " END".repeat(n)
+        )
+    }),
+    ("CASE in WHEN", |n| {
+        format!("SELECT {}a{}", "CASE WHEN ".repeat(n), " THEN b END".repeat(n))
+    }),
+    ("UNION", |n| {
+        format!("{}SELECT 1", "SELECT 1 UNION ALL ".repeat(n))
+    }),
+    ("EXCEPT in parentheses", |n| {
+        format!("{}SELECT 1{}", "(SELECT 1 EXCEPT ".repeat(n), ")".repeat(n))
+    }),
+    ("CROSS JOIN", |n| {
+        format!("SELECT 1 FROM a{}", " CROSS JOIN b".repeat(n))
+    }),
+    ("JOIN ON", |n| {
+        format!("SELECT 1 FROM a{}", " JOIN b ON true".repeat(n))
+    }),
+    ("JOIN to the right", |n| {
+        format!("SELECT 1 FROM a {}{}", "JOIN a ".repeat(n), " ON true".repeat(n))
+    }),
+    ("JOIN in parentheses", |n| {
+        format!("SELECT 1 FROM {}a{}", "(".repeat(n), " CROSS JOIN b)".repeat(n))
+    }),
+    ("ARRAY", |n| {
+        format!("SELECT ARRAY{}1{}", "[".repeat(n), "]".repeat(n))
+    }),
+    ("parentheses", |n| {
+        format!("SELECT {}1{}", "(".repeat(n), ")".repeat(n))
+    }),
+    ("ROW", |n| {
+        format!("SELECT {}1{}", "ROW(".repeat(n), ")".repeat(n))
+    }),
+    ("function", |n| {
+        format!("SELECT {}1{}", "abs(".repeat(n), ")".repeat(n))
+    }),
+    ("scalar sub-query", |n| {
+        format!("SELECT {}1{}", "(SELECT ".repeat(n), ")".repeat(n))
+    }),
+    ("EXISTS", |n| {
+        format!("SELECT {}1{}", "EXISTS (SELECT ".repeat(n), ")".repeat(n))
+    }),
+    ("IN", |n| {
+        format!("SELECT {}1{}", "a IN (SELECT ".repeat(n), ")".repeat(n))
+    }),
+    ("sub-query in FROM", |n| {
+        format!("{}SELECT 1{}", "SELECT * FROM (".repeat(n), ") x".repeat(n))
+    }),
+    ("LATERAL function", |n| {
+        format!("SELECT * FROM {}1{}", "unnest(".repeat(n), ")".repeat(n))
+    }),
+    ("WITH", |n| {
+        format!("{}SELECT 1{}", "WITH x AS (".repeat(n), ") SELECT 1".repeat(n))
+    }),
     ("cast", |n| format!("SELECT 1{}", "::int".repeat(n))),
-    ("CAST", |n| format!("SELECT {}1{}", "CAST(".repeat(n), " AS int)".repeat(n))),
+    ("CAST", |n| {
+        format!("SELECT {}1{}", "CAST(".repeat(n), " AS int)".repeat(n))
+    }),
     ("COLLATE", |n| format!("SELECT 'a'{}", " COLLATE \"C\"".repeat(n))),
-    ("AT TIME ZONE", |n| format!("SELECT a{}", " AT TIME ZONE 'UTC'".repeat(n))),
+    ("AT TIME ZONE", |n| {
+        format!("SELECT a{}", " AT TIME ZONE 'UTC'".repeat(n))
+    }),
     ("AT LOCAL", |n| format!("SELECT a{}", " AT LOCAL".repeat(n))),
-    ("IS NULL", |n| format!("SELECT {}a{}", "(".repeat(n), " IS NULL)".repeat(n))),
-    ("BETWEEN", |n| format!("SELECT {}a{}", "(".repeat(n), " BETWEEN 1 AND 2)".repeat(n))),
-    ("LIKE ESCAPE", |n| format!("SELECT {}a{}", "(".repeat(n), " LIKE 'x' ESCAPE 'y')".repeat(n))),
-    ("COALESCE", |n| format!("SELECT {}1{}", "COALESCE(".repeat(n), ")".repeat(n))),
-    ("JSON_OBJECT", |n| format!("SELECT {}1{}", "JSON_OBJECT('a': ".repeat(n), ")".repeat(n))),
-    ("JSON_ARRAY", |n| format!("SELECT {}1{}", "JSON_ARRAY(".repeat(n), ")".repeat(n))),
+    ("IS NULL", |n| {
+        format!("SELECT {}a{}", "(".repeat(n), " IS NULL)".repeat(n))
+    }),
+    ("BETWEEN", |n| {
+        format!("SELECT {}a{}", "(".repeat(n), " BETWEEN 1 AND 2)".repeat(n))
+    }),
+    ("LIKE ESCAPE", |n| {
+        format!("SELECT {}a{}", "(".repeat(n), " LIKE 'x' ESCAPE 'y')".repeat(n))
+    }),
+    ("COALESCE", |n| {
+        format!("SELECT {}1{}", "COALESCE(".repeat(n), ")".repeat(n))
+    }),
+    ("JSON_OBJECT", |n| {
+        format!("SELECT {}1{}", "JSON_OBJECT('a': ".repeat(n), ")".repeat(n))
+    }),
+    ("JSON_ARRAY", |n| {
+        format!("SELECT {}1{}", "JSON_ARRAY(".repeat(n), ")".repeat(n))
+    }),
     ("JSON_TABLE", |n| {
         let (open, close) = ("NESTED '$' COLUMNS (".repeat(n), ")".repeat(n));
         format!("SELECT * FROM JSON_TABLE('{{}}', '$' COLUMNS ({open}a int{close})) x")
     }),
-    ("XMLELEMENT", |n| format!("SELECT {}1{}", "xmlelement(name a, ".repeat(n), ")".repeat(n))),
-    ("window", |n| format!("SELECT {}1{}", "sum(1) OVER (ORDER BY ".repeat(n), ")".repeat(n))),
-    ("WHERE", |n| format!("DELETE FROM t WHERE {}1{}", "EXISTS (SELECT 1 WHERE ".repeat(n), ")".repeat(n))),
-    ("grouping sets", |n| format!("SELECT 1 GROUP BY {}a{}", "GROUPING SETS (".repeat(n), ")".repeat(n))),
-    ("schema elements", |n| format!("CREATE SCHEMA s {}", "CREATE TABLE t (a int) ".repeat(n))),
+    ("XMLELEMENT", |n| {
+        format!("SELECT {}1{}", "xmlelement(name a, ".repeat(n), ")".repeat(n))
+    }),
+    ("window", |n| {
+        format!("SELECT {}1{}", "sum(1) OVER (ORDER BY ".repeat(n), ")".repeat(n))
+    }),
+    ("WHERE", |n| {
+        format!(
+            "DELETE FROM t WHERE {}1{}",
+            "EXISTS (SELECT 1 WHERE ".repeat(n),
+            ")".repeat(n)
+        )
+    }),
+    ("grouping sets", |n| {
+        format!(
+            "SELECT 1 GROUP BY {}a{}",
+            "GROUPING SETS (".repeat(n),
+            ")".repeat(n)
+        )
+    }),
+    ("schema elements", |n| {
+        format!("CREATE SCHEMA s {}", "CREATE TABLE t (a int) ".repeat(n))
+    }),
     ("AND", |n| format!("SELECT {}true", "a AND ".repeat(n))),
-    ("OR and AND", |n| format!("SELECT {}true", "a AND b OR ".repeat(n))),
-    ("comparisons", |n| format!("SELECT 1 WHERE {}true", "a = 1 OR ".repeat(n))),
-    ("NOT BETWEEN chain", |n| format!("SELECT {}true", "NOT a BETWEEN 1 AND 2 AND ".repeat(n))),
+    ("OR and AND", |n| {
+        format!("SELECT {}true", "a AND b OR ".repeat(n))
+    }),
+    ("comparisons", |n| {
+        format!("SELECT 1 WHERE {}true", "a = 1 OR ".repeat(n))
+    }),
+    ("NOT BETWEEN chain", |n| {
+        format!("SELECT {}true", "NOT a BETWEEN 1 AND 2 AND ".repeat(n))
+    }),
     ("array terms", |n| format!("SELECT ARRAY[1{}]", ",1".repeat(n))),
-    ("IN list", |n| format!("SELECT 1 FROM t WHERE a IN (1{})", ",1".repeat(n))),
-    ("VALUES", |n| format!("INSERT INTO t VALUES (1){}", ",(1)".repeat(n))),
+    ("IN list", |n| {
+        format!("SELECT 1 FROM t WHERE a IN (1{})", ",1".repeat(n))
+    }),
+    ("VALUES", |n| {
+        format!("INSERT INTO t VALUES (1){}", ",(1)".repeat(n))
+    }),
     ("select list", |n| format!("SELECT 1{}", ",a".repeat(n))),
     ("FROM list", |n| {
         let relations: Vec<_> = (0..n).map(|n| format!("t{n}")).collect();
@@ -77,15 +163,21 @@ const CHAINS: &[(&str, Chain)] = &[
     ("statements", |n| "SELECT 1;".repeat(n)),
     ("semicolons", |n| ";".repeat(n)),
     ("comments", |n| format!("{}SELECT 1", "/* */".repeat(n))),
-    ("nested comments", |n| format!("{}{}SELECT 1", "/*".repeat(n), "*/".repeat(n))),
+    ("nested comments", |n| {
+        format!("{}{}SELECT 1", "/*".repeat(n), "*/".repeat(n))
+    }),
     ("open comments", |n| "/*".repeat(n)),
     ("open parentheses", |n| "(".repeat(n)),
     ("closed parentheses", |n| ")".repeat(n)),
     ("open CASE", |n| "CASE ".repeat(n)),
     ("END", |n| "END ".repeat(n)),
-    ("negative numbers", |n| format!("SELECT 1 FROM t WHERE a = 1{}", " AND a = -1".repeat(n))),
+    ("negative numbers", |n| {
+        format!("SELECT 1 FROM t WHERE a = 1{}", " AND a = -1".repeat(n))
+    }),
     ("string parts", |n| format!("SELECT 'a'{}", "\n'a'".repeat(n))),
-    ("strings and comments", |n| format!("SELECT 'a'{}", " --\n".repeat(n))),
+    ("strings and comments", |n| {
+        format!("SELECT 'a'{}", " --\n".repeat(n))
+    }),
     ("one long name", |n| format!("SELECT \"{}\"", "a".repeat(n))),
     ("one long number", |n| format!("SELECT {}", "1".repeat(n))),
     ("one long operator", |n| format!("SELECT 1 {} 1", "+".repeat(n))),
@@ -94,11 +186,39 @@ const CHAINS: &[(&str, Chain)] = &[
         let ctes: Vec<_> = (0..n).map(|n| format!("c{n} AS (SELECT 1)")).collect();
         format!("WITH {} SELECT 1", ctes.join(","))
     }),
+    ("signs in a row", |n| format!("SELECT {}1", "-+".repeat(n))),
+    ("signs with another", |n| format!("SELECT {}1", "+-@".repeat(n))),
+    ("operator and comments", |n| {
+        format!("SELECT 1 +{}{} 1", "/*".repeat(n), "*/".repeat(n))
+    }),
+    ("comments of stars", |n| format!("SELECT /*{}*/ 1", "*".repeat(n))),
+    ("comments of slashes", |n| {
+        format!("SELECT /*{}*/ 1", "/".repeat(n))
+    }),
+    ("comments of signs", |n| format!("SELECT 1 --{}\n", "+".repeat(n))),
+    ("strings and white space", |n| {
+        format!("SELECT 'a'{}", " ".repeat(n))
+    }),
+    ("dollars in dollars", |n| {
+        format!("SELECT $a${}$a$", "$b".repeat(n))
+    }),
+    ("escapes", |n| format!("SELECT E'{}'", "\\n".repeat(n))),
+    ("unicode escapes", |n| {
+        format!("SELECT U&'{}'", "\\0041".repeat(n))
+    }),
+    ("quotes", |n| format!("SELECT '{}'", "''".repeat(n))),
+    ("parameters", |n| format!("SELECT $1{}", ",$2".repeat(n))),
 ];
 
 /// Runs on a thread with the stack that an analysis is promised.
 fn on_analysis_stack<T: Send + 'static>(name: &str, run: impl FnOnce() -> T + Send + 'static) -> T {
-    std::thread::Builder::new().name(name.to_owned()).stack_size(ANALYSIS_STACK_BYTES).spawn(run).unwrap().join().unwrap()
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .stack_size(ANALYSIS_STACK_BYTES)
+        .spawn(run)
+        .unwrap()
+        .join()
+        .unwrap()
 }
 
 #[test]
@@ -153,14 +273,23 @@ fn texts_that_may_run_on_a_core_need_little_stack() {
         }
         let sql = chain(count);
         let run = move || analyze(&sql, &Limits::default()).statements.len();
-        let thread = std::thread::Builder::new().name(name.to_owned()).stack_size(1 << 20).spawn(run).unwrap();
+        let thread = std::thread::Builder::new()
+            .name(name.to_owned())
+            .stack_size(1 << 20)
+            .spawn(run)
+            .unwrap();
         assert!(thread.join().is_ok(), "{name}");
     }
 }
 
 #[test]
 fn texts_over_the_limits_are_opaque() {
-    let limits = Limits { bytes_max: 20, tokens_max: 5, depth_max: 3 };
+    let limits = Limits {
+        bytes_max: 20,
+        tokens_max: 5,
+        depth_max: 3,
+        ..Limits::default()
+    };
     for (name, sql) in [
         ("bytes", "SELECT 1 /* a long comment */"),
         ("tokens", "SELECT 1,2,3,4"),
@@ -173,14 +302,112 @@ fn texts_over_the_limits_are_opaque() {
 }
 
 const WORDS: &[&str] = &[
-    "SELECT", "INSERT INTO", "UPDATE", "DELETE FROM", "MERGE INTO", "WITH", "RECURSIVE", "AS", "FROM", "WHERE", "SET", "VALUES",
-    "JOIN", "ON", "USING", "GROUP BY", "ORDER BY", "HAVING", "LIMIT", "OFFSET", "UNION", "ALL", "EXCEPT", "CASE", "WHEN",
-    "THEN", "ELSE", "END", "AND", "OR", "NOT", "IN", "IS NULL", "BETWEEN", "LIKE", "EXISTS", "ANY", "ARRAY", "ROW", "CAST",
-    "COALESCE", "RETURNING", "CREATE TABLE", "CREATE FUNCTION f() RETURNS int", "BEGIN ATOMIC", "LANGUAGE sql", "ALTER TABLE",
-    "DROP", "TABLE", "EXPLAIN", "ANALYZE", "PREPARE p AS", "EXECUTE p", "COPY", "TO STDOUT", "FROM STDIN", "DECLARE c CURSOR FOR",
-    "FETCH", "GRANT", "REVOKE", "SHOW", "RESET", "DISCARD", "DO", "CALL", "t", "u", "a", "b", "f(", "g()", "lower(", "(", ")",
-    "[", "]", ",", ";", ".", "*", "+", "-", "=", "<", "<>", "||", "->>", "::", "int", "text", "regclass", "mood", "1", "2.5",
-    "'x'", "E'\\n'", "$1", "$$x$$", "NULL", "true", "DEFAULT", "--\n", "/* */", "\"Q\"", "U&'\\0041'", "é",
+    "SELECT",
+    "INSERT INTO",
+    "UPDATE",
+    "DELETE FROM",
+    "MERGE INTO",
+    "WITH",
+    "RECURSIVE",
+    "AS",
+    "FROM",
+    "WHERE",
+    "SET",
+    "VALUES",
+    "JOIN",
+    "ON",
+    "USING",
+    "GROUP BY",
+    "ORDER BY",
+    "HAVING",
+    "LIMIT",
+    "OFFSET",
+    "UNION",
+    "ALL",
+    "EXCEPT",
+    "CASE",
+    "WHEN",
+    "THEN",
+    "ELSE",
+    "END",
+    "AND",
+    "OR",
+    "NOT",
+    "IN",
+    "IS NULL",
+    "BETWEEN",
+    "LIKE",
+    "EXISTS",
+    "ANY",
+    "ARRAY",
+    "ROW",
+    "CAST",
+    "COALESCE",
+    "RETURNING",
+    "CREATE TABLE",
+    "CREATE FUNCTION f() RETURNS int",
+    "BEGIN ATOMIC",
+    "LANGUAGE sql",
+    "ALTER TABLE",
+    "DROP",
+    "TABLE",
+    "EXPLAIN",
+    "ANALYZE",
+    "PREPARE p AS",
+    "EXECUTE p",
+    "COPY",
+    "TO STDOUT",
+    "FROM STDIN",
+    "DECLARE c CURSOR FOR",
+    "FETCH",
+    "GRANT",
+    "REVOKE",
+    "SHOW",
+    "RESET",
+    "DISCARD",
+    "DO",
+    "CALL",
+    "t",
+    "u",
+    "a",
+    "b",
+    "f(",
+    "g()",
+    "lower(",
+    "(",
+    ")",
+    "[",
+    "]",
+    ",",
+    ";",
+    ".",
+    "*",
+    "+",
+    "-",
+    "=",
+    "<",
+    "<>",
+    "||",
+    "->>",
+    "::",
+    "int",
+    "text",
+    "regclass",
+    "mood",
+    "1",
+    "2.5",
+    "'x'",
+    "E'\\n'",
+    "$1",
+    "$$x$$",
+    "NULL",
+    "true",
+    "DEFAULT",
+    "--\n",
+    "/* */",
+    "\"Q\"",
+    "U&'\\0041'",
+    "é",
 ];
 
 proptest! {

@@ -1,4 +1,4 @@
-//! The lexer against libpg_query's own scanner: where both take a text, every token boundary agrees.
+//! The lexer against `libpg_query`'s own scanner: where both take a text, every token boundary agrees.
 
 use pg_query::protobuf::Token as ServerToken;
 use proptest::prelude::*;
@@ -11,20 +11,32 @@ fn server_tokens(sql: &str) -> Option<Vec<(usize, usize)>> {
     tokens
         .iter()
         .filter(|token| {
-            !matches!(ServerToken::try_from(token.token), Ok(ServerToken::SqlComment | ServerToken::CComment))
+            !matches!(
+                ServerToken::try_from(token.token),
+                Ok(ServerToken::SqlComment | ServerToken::CComment)
+            )
         })
-        .map(|token| Some((usize::try_from(token.start).ok()?, usize::try_from(token.end).ok()?)))
+        .map(|token| {
+            Some((
+                usize::try_from(token.start).ok()?,
+                usize::try_from(token.end).ok()?,
+            ))
+        })
         .collect()
 }
 
 fn our_tokens(sql: &str) -> Result<Vec<(usize, usize)>, LexError> {
-    Lexer::new(sql.as_bytes())?.map(|token| token.map(|token| (token.start, token.end))).collect()
+    Lexer::new(sql.as_bytes())?
+        .map(|token| token.map(|token| (token.start, token.end)))
+        .collect()
 }
 
 /// What both say of a text; an error of ours is allowed anywhere, it only costs the cache.
 fn agree(sql: &str) -> Result<(), String> {
     match (our_tokens(sql), server_tokens(sql)) {
-        (Ok(ours), Some(server)) if ours != server => Err(format!("{sql:?}\n ours   {ours:?}\n server {server:?}")),
+        (Ok(ours), Some(server)) if ours != server => {
+            Err(format!("{sql:?}\n ours   {ours:?}\n server {server:?}"))
+        }
         // A text that only we take: the server's scanner also checks what is inside of strings.
         _ => Ok(()),
     }
@@ -74,7 +86,10 @@ const TAKEN: &[(&str, &str)] = &[
     ("quoted", "\"a\" \"a\"\"b\" \"A b\" \"ü\""),
     ("punctuation", "(a,[b];c)"),
     ("colons", "a::b a:=b a:b :: : :="),
-    ("operators", "a+b a-b a*b a/b a%b a^b a<b a>b a=b a<=b a>=b a<>b a!=b a=>b"),
+    (
+        "operators",
+        "a+b a-b a*b a/b a%b a^b a<b a>b a=b a<=b a>=b a<>b a!=b a=>b",
+    ),
     ("long operators", "a|||b a@>b a->>b a#>>b a?&b a~~*b a!~~*b a<->b"),
     ("trailing signs", "a+-b a*-b a<-b a@-b a~-b a!+b a=-1 a<+-+1"),
     ("sign before a comment", "a+--b\nc a-/*x*/b a@/*x*/b a*--x\n"),
@@ -122,7 +137,10 @@ const REFUSED: &[(&str, &[u8])] = &[
     ("not UTF-8", b"a\xffb"),
     ("not UTF-8 in a string", b"'\xc0\xaf'"),
     ("not UTF-8 in a comment", b"/* \xed\xa0\x80 */ a"),
-    ("operator of 64 bytes", b"a ++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++@ b"),
+    (
+        "operator of 64 bytes",
+        b"a ++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++@ b",
+    ),
 ];
 
 #[test]
@@ -182,11 +200,87 @@ fn kinds_are_told() {
 fn piece() -> impl Strategy<Value = String> {
     prop_oneof![
         prop::sample::select(vec![
-            "'", "''", "\\", "\\'", "\"", "\"\"", "$", "$$", "$a$", "$1", "$a", "--", "/*", "*/", "\n", "\r", "\t", " ", ";",
-            "+", "-", "*", "/", "<", ">", "=", "~", "!", "@", "#", "%", "^", "&", "|", "`", "?", ".", "..", ":", "::", ":=",
-            ",", "(", ")", "[", "]", "E'", "e'", "U&'", "u&\"", "U&", "N'", "n'", "B'", "X'", "x'", "UESCAPE '!'", "e", "E",
-            "u", "n", "b", "x", "1", "0", "12", "1.5", ".5", "1e5", "1e", "0x", "_", "a", "select", "é", "\u{a0}", "\u{feff}",
-            "\x0c", "'a'\n'b'", "{", "}",
+            "'",
+            "''",
+            "\\",
+            "\\'",
+            "\"",
+            "\"\"",
+            "$",
+            "$$",
+            "$a$",
+            "$1",
+            "$a",
+            "--",
+            "/*",
+            "*/",
+            "\n",
+            "\r",
+            "\t",
+            " ",
+            ";",
+            "+",
+            "-",
+            "*",
+            "/",
+            "<",
+            ">",
+            "=",
+            "~",
+            "!",
+            "@",
+            "#",
+            "%",
+            "^",
+            "&",
+            "|",
+            "`",
+            "?",
+            ".",
+            "..",
+            ":",
+            "::",
+            ":=",
+            ",",
+            "(",
+            ")",
+            "[",
+            "]",
+            "E'",
+            "e'",
+            "U&'",
+            "u&\"",
+            "U&",
+            "N'",
+            "n'",
+            "B'",
+            "X'",
+            "x'",
+            "UESCAPE '!'",
+            "e",
+            "E",
+            "u",
+            "n",
+            "b",
+            "x",
+            "1",
+            "0",
+            "12",
+            "1.5",
+            ".5",
+            "1e5",
+            "1e",
+            "0x",
+            "_",
+            "a",
+            "select",
+            "é",
+            "\u{a0}",
+            "\u{feff}",
+            "\x0c",
+            "'a'\n'b'",
+            "{",
+            "}",
         ])
         .prop_map(str::to_owned),
         "[ -~]{0,4}",
@@ -232,7 +326,9 @@ proptest! {
 }
 
 /// A text's fingerprint, and its tokens with literals reduced to their kind.
-fn stream(sql: &str) -> Option<(Vec<u8>, Vec<(TokenKind, String)>)> {
+type Stream = (Vec<u8>, Vec<(TokenKind, String)>);
+
+fn stream(sql: &str) -> Option<Stream> {
     let mut shape = Shape::new();
     shape.scan(sql.as_bytes()).ok()?;
     let mut kinds = shape.literals().iter().map(|literal| literal.kind);
@@ -248,7 +344,11 @@ fn stream(sql: &str) -> Option<(Vec<u8>, Vec<(TokenKind, String)>)> {
                 TokenKind::DollarString => (TokenKind::String, format!("{:?}", kinds.next()?)),
                 kind if kind.is_literal() => {
                     let literal = format!("{:?}", kinds.next()?);
-                    let kind = if kind == TokenKind::Numeric { TokenKind::Integer } else { kind };
+                    let kind = if kind == TokenKind::Numeric {
+                        TokenKind::Integer
+                    } else {
+                        kind
+                    };
                     (kind, literal)
                 }
                 kind => (kind, text.to_owned()),

@@ -28,15 +28,17 @@ use super::shape::Shape;
 use super::statement::{Analysis, Cause, Reason, Statement, StatementKind};
 use super::weight;
 
-/// Bounds of one analysis.
+/// Bounds of one analysis, and what it is told of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Longest text.
     pub bytes_max: usize,
     /// Most tokens, after long lists of constants were shortened.
     pub tokens_max: usize,
-    /// Deepest nesting, as [`super::weight`] estimates it.
+    /// Deepest nesting, as [`super::weight`] estimates it; at most [`DEPTH_MAX`] counts.
     pub depth_max: usize,
+    /// The server's major version. What is not known of it may be a user's function; the oldest is the safest.
+    pub server_major: u8,
 }
 
 impl Default for Limits {
@@ -44,13 +46,25 @@ impl Default for Limits {
         Self {
             bytes_max: 4 << 20,
             tokens_max: 100_000,
-            depth_max: 500,
+            depth_max: DEPTH_MAX,
+            server_major: SERVER_MAJOR_MIN,
         }
     }
 }
 
-/// The stack that a thread needs for an analysis within the default limits.
-pub const ANALYSIS_STACK_BYTES: usize = 16 << 20;
+/// The oldest major version of the server that is served.
+pub const SERVER_MAJOR_MIN: u8 = 12;
+
+/// The depth that [`ANALYSIS_STACK_BYTES`] suffice for.
+pub const DEPTH_MAX: usize = 500;
+
+/// The stack that a thread needs for an analysis within the default limits: a level of nesting takes up to 9 KiB to
+/// decode, twenty times that without optimization. It is address space, memory only as far as it is used.
+pub const ANALYSIS_STACK_BYTES: usize = if cfg!(debug_assertions) {
+    256 << 20
+} else {
+    16 << 20
+};
 
 /// The statements of a text with their effects. Never panics; what cannot be read is opaque.
 pub fn analyze(sql: &str, limits: &Limits) -> Analysis {
@@ -103,19 +117,19 @@ fn read(sql: &str, limits: &Limits) -> Result<Analysis, Reason> {
     if weight.tokens > limits.tokens_max {
         return Err(reason(Cause::TooManyTokens, weight.tokens.to_string()));
     }
-    if weight.depth > limits.depth_max {
+    if weight.depth > limits.depth_max.min(DEPTH_MAX) {
         return Err(reason(Cause::TooDeep, weight.depth.to_string()));
     }
     let parsed = pg_query::parse(text, 0).map_err(|error| match error {
         pg_query::Error::Parse(message) => reason(Cause::Syntax, message),
         other => reason(Cause::Parser, other.to_string()),
     })?;
-    let mut analysis = walk(sql, &shape, &parsed.protobuf)?;
+    let mut analysis = walk(sql, &shape, &parsed.protobuf, limits.server_major)?;
     trimmed.extend(&mut analysis.neutral);
     Ok(analysis)
 }
 
-fn walk(sql: &str, shape: &Shape, tree: &ParseResult) -> Result<Analysis, Reason> {
+fn walk(sql: &str, shape: &Shape, tree: &ParseResult, server_major: u8) -> Result<Analysis, Reason> {
     let mut statements = Vec::with_capacity(tree.stmts.len());
     let mut neutral = Neutral::none();
     let mut start = 0;
@@ -132,7 +146,7 @@ fn walk(sql: &str, shape: &Shape, tree: &ParseResult) -> Result<Analysis, Reason
                 name: "statement end".into(),
             });
         }
-        let mut walker = Walker::default();
+        let mut walker = Walker::new(server_major);
         let kind = if let Some(kind) = raw.stmt.as_ref().and_then(|stmt| stmt.node.as_ref()) {
             walker.statement(kind)
         } else {

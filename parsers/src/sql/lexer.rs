@@ -137,7 +137,8 @@ pub const TEXT_BYTES_MAX: usize = 1 << 30;
 /// A run of operator characters over this is refused, whatever the server would make of it.
 const SIGNS_MAX: usize = 256;
 
-/// The server refuses operators of 64 bytes and more.
+/// The server refuses operators of 64 bytes and more. A longer run of operator bytes may be many signs in a row, but
+/// to cut those takes time that grows with the square of their number, here and there.
 const OPERATOR_BYTES_MAX: usize = 63;
 
 impl<'a> Lexer<'a> {
@@ -311,12 +312,12 @@ fn word_or_prefix(sql: &[u8], start: usize, first: u8) -> Result<(TokenKind, usi
     }
 }
 
-fn line_comment_end(sql: &[u8], from: usize) -> usize {
+pub(super) fn line_comment_end(sql: &[u8], from: usize) -> usize {
     memchr::memchr2(b'\n', b'\r', &sql[from..]).map_or(sql.len(), |length| from + length)
 }
 
 /// The end of a comment that may hold others.
-fn block_comment_end(sql: &[u8], start: usize) -> Result<usize, LexError> {
+pub(super) fn block_comment_end(sql: &[u8], start: usize) -> Result<usize, LexError> {
     let mut at = start + 2;
     let mut depth = 1_usize;
     loop {
@@ -365,7 +366,10 @@ fn string_end(sql: &[u8], start: usize, mut at: usize) -> Result<usize, LexError
 fn bit_string_end(sql: &[u8], start: usize, mut at: usize) -> Result<usize, LexError> {
     loop {
         let Some(length) = memchr::memchr(b'\'', &sql[at..]) else {
-            return Err(LexError::Unterminated { what: "bit string", at: start });
+            return Err(LexError::Unterminated {
+                what: "bit string",
+                at: start,
+            });
         };
         at += length + 1;
         match continued_string(sql, at) {
@@ -472,6 +476,12 @@ fn operator_end(sql: &[u8], start: usize) -> Result<usize, LexError> {
             (b'-', Some(b'-')) | (b'/', Some(b'*')) => break,
             _ => end += 1,
         }
+        if end - start > OPERATOR_BYTES_MAX {
+            return Err(LexError::Ambiguous {
+                what: "operator",
+                at: start,
+            });
+        }
     }
     if end - start > 1 && matches!(sql[end - 1], b'+' | b'-') {
         let keeps = sql[start..end - 1].iter().any(|byte| {
@@ -485,12 +495,6 @@ fn operator_end(sql: &[u8], start: usize) -> Result<usize, LexError> {
                 end -= 1;
             }
         }
-    }
-    if end - start > OPERATOR_BYTES_MAX {
-        return Err(LexError::Ambiguous {
-            what: "operator",
-            at: start,
-        });
     }
     Ok(end)
 }

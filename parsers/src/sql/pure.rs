@@ -1,6 +1,6 @@
 //! Built-in functions that only compute or read metadata.
 //!
-//! Chosen by hand from `pg_proc` of PostgreSQL 15: functions with no effect beyond their result, whose result does not
+//! Chosen by hand from `pg_proc` of PostgreSQL 15 and the release notes of 13 to 18: functions with no effect beyond their result, whose result does not
 //! come from rows of user tables, files, the network or other sessions' statements. A name is here only if each of its
 //! overloads is harmless. Left out on purpose, although some are immutable or stable: what reads tables or runs SQL
 //! given as text (`query_to_xml`, `table_to_xml`, `cursor_to_xml`, `ts_stat`, `ts_rewrite`), reads files
@@ -8,53 +8,108 @@
 //! large objects or other sessions' activity (`pg_stat_get_activity`), or runs a type's input by name
 //! (`pg_input_is_valid`).
 
-/// Whether a function of this name is pure. `qualified` tells that it was written with `pg_catalog`; a name that
-/// came only after version 15 needs that, because on an older server it is a user's.
-pub fn is_pure(name: &str, qualified: bool) -> bool {
-    PURE.binary_search(&name).is_ok() || (qualified && NEWER.binary_search(&name).is_ok())
+/// Whether a function of this name is pure on a server of that major version. `qualified` tells that it was written
+/// with `pg_catalog`: then a name that the server does not have yet is an error, otherwise it may be a user's.
+pub fn is_pure(name: &str, qualified: bool, server_major: u8) -> bool {
+    if PURE.binary_search(&name).is_ok() {
+        return true;
+    }
+    match NEWER.binary_search_by_key(&name, |(name, _)| name) {
+        Ok(index) => qualified || NEWER[index].1 <= server_major,
+        Err(_) => false,
+    }
 }
 
-/// In PostgreSQL 16 to 18 and not in 15. Sorted.
-const NEWER: &[&str] = &[
-    "any_value",
-    "array_reverse",
-    "array_sample",
-    "array_shuffle",
-    "array_sort",
-    "casefold",
-    "crc32",
-    "crc32c",
-    "date_add",
-    "date_subtract",
-    "erf",
-    "erfc",
-    "gamma",
-    "icu_unicode_version",
-    "json_agg_strict",
-    "json_object_agg_strict",
-    "json_object_agg_unique",
-    "json_object_agg_unique_strict",
-    "jsonb_agg_strict",
-    "jsonb_object_agg_strict",
-    "jsonb_object_agg_unique",
-    "jsonb_object_agg_unique_strict",
-    "lgamma",
-    "pg_basetype",
-    "pg_get_acl",
-    "random_normal",
-    "system_user",
-    "to_bin",
-    "to_oct",
-    "unicode_assigned",
-    "unicode_version",
-    "uuid_extract_timestamp",
-    "uuid_extract_version",
-    "uuidv4",
-    "uuidv7",
-    "xmltext",
+/// Names that came after version 12, and with which. Sorted.
+const NEWER: &[(&str, u8)] = &[
+    ("any_value", 16),
+    ("array_reverse", 18),
+    ("array_sample", 16),
+    ("array_shuffle", 16),
+    ("array_sort", 18),
+    ("bit_count", 14),
+    ("bit_xor", 14),
+    ("casefold", 18),
+    ("crc32", 18),
+    ("crc32c", 18),
+    ("date_add", 16),
+    ("date_bin", 14),
+    ("date_subtract", 16),
+    ("datemultirange", 14),
+    ("erf", 16),
+    ("erfc", 16),
+    ("extract", 14),
+    ("gamma", 18),
+    ("gcd", 13),
+    ("has_parameter_privilege", 15),
+    ("icu_unicode_version", 17),
+    ("int4multirange", 14),
+    ("int8multirange", 14),
+    ("is_normalized", 13),
+    ("json_agg_strict", 16),
+    ("json_object_agg_strict", 16),
+    ("json_object_agg_unique", 16),
+    ("json_object_agg_unique_strict", 16),
+    ("jsonb_agg_strict", 16),
+    ("jsonb_object_agg_strict", 16),
+    ("jsonb_object_agg_unique", 16),
+    ("jsonb_object_agg_unique_strict", 16),
+    ("jsonb_path_exists_tz", 13),
+    ("jsonb_path_match_tz", 13),
+    ("jsonb_path_query_array_tz", 13),
+    ("jsonb_path_query_first_tz", 13),
+    ("jsonb_path_query_tz", 13),
+    ("jsonb_set_lax", 13),
+    ("lcm", 13),
+    ("lgamma", 18),
+    ("min_scale", 13),
+    ("multirange", 14),
+    ("normalize", 13),
+    ("nummultirange", 14),
+    ("pg_basetype", 17),
+    ("pg_column_compression", 14),
+    ("pg_current_snapshot", 13),
+    ("pg_current_xact_id_if_assigned", 13),
+    ("pg_database_collation_actual_version", 15),
+    ("pg_get_acl", 18),
+    ("pg_get_catalog_foreign_keys", 14),
+    ("pg_get_function_sqlbody", 14),
+    ("pg_get_statisticsobjdef_columns", 14),
+    ("pg_get_statisticsobjdef_expressions", 14),
+    ("pg_settings_get_flags", 15),
+    ("pg_snapshot_xip", 13),
+    ("pg_snapshot_xmax", 13),
+    ("pg_snapshot_xmin", 13),
+    ("pg_visible_in_snapshot", 13),
+    ("pg_xact_status", 13),
+    ("random_normal", 16),
+    ("range_agg", 14),
+    ("range_intersect_agg", 14),
+    ("regexp_count", 15),
+    ("regexp_instr", 15),
+    ("regexp_like", 15),
+    ("regexp_substr", 15),
+    ("similar_to_escape", 13),
+    ("string_to_table", 14),
+    ("system_user", 16),
+    ("to_bin", 17),
+    ("to_oct", 17),
+    ("to_regcollation", 13),
+    ("trim_array", 14),
+    ("trim_scale", 13),
+    ("tsmultirange", 14),
+    ("tstzmultirange", 14),
+    ("unicode_assigned", 17),
+    ("unicode_version", 17),
+    ("unistr", 14),
+    ("uuid_extract_timestamp", 17),
+    ("uuid_extract_version", 17),
+    ("uuidv4", 18),
+    ("uuidv7", 18),
+    ("xmltext", 17),
 ];
 
-/// In PostgreSQL 15 and the versions around it. Sorted.
+/// Names that versions 12 to 18 have, and `gen_random_uuid`, which does the same where it is pgcrypto's. Sorted.
 const PURE: &[&str] = &[
     "abbrev",
     "abs",
@@ -93,10 +148,8 @@ const PURE: &[&str] = &[
     "atanh",
     "avg",
     "bit_and",
-    "bit_count",
     "bit_length",
     "bit_or",
-    "bit_xor",
     "bool_and",
     "bool_or",
     "bound_box",
@@ -135,10 +188,8 @@ const PURE: &[&str] = &[
     "current_schemas",
     "current_setting",
     "current_user",
-    "date_bin",
     "date_part",
     "date_trunc",
-    "datemultirange",
     "daterange",
     "decode",
     "degrees",
@@ -152,14 +203,12 @@ const PURE: &[&str] = &[
     "enum_range",
     "every",
     "exp",
-    "extract",
     "factorial",
     "family",
     "first_value",
     "floor",
     "format",
     "format_type",
-    "gcd",
     "gen_random_uuid",
     "generate_series",
     "generate_subscripts",
@@ -174,7 +223,6 @@ const PURE: &[&str] = &[
     "has_foreign_data_wrapper_privilege",
     "has_function_privilege",
     "has_language_privilege",
-    "has_parameter_privilege",
     "has_schema_privilege",
     "has_sequence_privilege",
     "has_server_privilege",
@@ -191,11 +239,8 @@ const PURE: &[&str] = &[
     "inet_server_addr",
     "inet_server_port",
     "initcap",
-    "int4multirange",
     "int4range",
-    "int8multirange",
     "int8range",
-    "is_normalized",
     "isclosed",
     "isempty",
     "isfinite",
@@ -247,20 +292,14 @@ const PURE: &[&str] = &[
     "jsonb_object_agg",
     "jsonb_object_keys",
     "jsonb_path_exists",
-    "jsonb_path_exists_tz",
     "jsonb_path_match",
-    "jsonb_path_match_tz",
     "jsonb_path_query",
     "jsonb_path_query_array",
-    "jsonb_path_query_array_tz",
     "jsonb_path_query_first",
-    "jsonb_path_query_first_tz",
-    "jsonb_path_query_tz",
     "jsonb_populate_record",
     "jsonb_populate_recordset",
     "jsonb_pretty",
     "jsonb_set",
-    "jsonb_set_lax",
     "jsonb_strip_nulls",
     "jsonb_to_record",
     "jsonb_to_recordset",
@@ -271,7 +310,6 @@ const PURE: &[&str] = &[
     "justify_interval",
     "lag",
     "last_value",
-    "lcm",
     "lead",
     "left",
     "length",
@@ -298,14 +336,11 @@ const PURE: &[&str] = &[
     "max",
     "md5",
     "min",
-    "min_scale",
     "mod",
     "mode",
-    "multirange",
     "mxid_age",
     "netmask",
     "network",
-    "normalize",
     "notlike",
     "now",
     "npoints",
@@ -313,7 +348,6 @@ const PURE: &[&str] = &[
     "ntile",
     "num_nonnulls",
     "num_nulls",
-    "nummultirange",
     "numnode",
     "numrange",
     "obj_description",
@@ -334,31 +368,25 @@ const PURE: &[&str] = &[
     "pg_collation_actual_version",
     "pg_collation_for",
     "pg_collation_is_visible",
-    "pg_column_compression",
     "pg_column_is_updatable",
     "pg_column_size",
     "pg_conf_load_time",
     "pg_conversion_is_visible",
-    "pg_current_snapshot",
     "pg_current_wal_flush_lsn",
     "pg_current_wal_insert_lsn",
     "pg_current_wal_lsn",
-    "pg_current_xact_id_if_assigned",
-    "pg_database_collation_actual_version",
     "pg_database_size",
     "pg_describe_object",
     "pg_encoding_max_length",
     "pg_encoding_to_char",
     "pg_filenode_relation",
     "pg_function_is_visible",
-    "pg_get_catalog_foreign_keys",
     "pg_get_constraintdef",
     "pg_get_expr",
     "pg_get_function_arg_default",
     "pg_get_function_arguments",
     "pg_get_function_identity_arguments",
     "pg_get_function_result",
-    "pg_get_function_sqlbody",
     "pg_get_functiondef",
     "pg_get_indexdef",
     "pg_get_keywords",
@@ -370,8 +398,6 @@ const PURE: &[&str] = &[
     "pg_get_ruledef",
     "pg_get_serial_sequence",
     "pg_get_statisticsobjdef",
-    "pg_get_statisticsobjdef_columns",
-    "pg_get_statisticsobjdef_expressions",
     "pg_get_triggerdef",
     "pg_get_userbyid",
     "pg_get_viewdef",
@@ -405,12 +431,8 @@ const PURE: &[&str] = &[
     "pg_safe_snapshot_blocking_pids",
     "pg_sequence_last_value",
     "pg_sequence_parameters",
-    "pg_settings_get_flags",
     "pg_size_bytes",
     "pg_size_pretty",
-    "pg_snapshot_xip",
-    "pg_snapshot_xmax",
-    "pg_snapshot_xmin",
     "pg_statistics_obj_is_visible",
     "pg_table_is_visible",
     "pg_table_size",
@@ -427,9 +449,7 @@ const PURE: &[&str] = &[
     "pg_ts_template_is_visible",
     "pg_type_is_visible",
     "pg_typeof",
-    "pg_visible_in_snapshot",
     "pg_wal_lsn_diff",
-    "pg_xact_status",
     "phraseto_tsquery",
     "pi",
     "plainto_tsquery",
@@ -446,19 +466,13 @@ const PURE: &[&str] = &[
     "radians",
     "radius",
     "random",
-    "range_agg",
-    "range_intersect_agg",
     "range_merge",
     "rank",
-    "regexp_count",
-    "regexp_instr",
-    "regexp_like",
     "regexp_match",
     "regexp_matches",
     "regexp_replace",
     "regexp_split_to_array",
     "regexp_split_to_table",
-    "regexp_substr",
     "regr_avgx",
     "regr_avgy",
     "regr_count",
@@ -492,7 +506,6 @@ const PURE: &[&str] = &[
     "shobj_description",
     "sign",
     "similar_escape",
-    "similar_to_escape",
     "sin",
     "sind",
     "sinh",
@@ -506,7 +519,6 @@ const PURE: &[&str] = &[
     "stddev_samp",
     "string_agg",
     "string_to_array",
-    "string_to_table",
     "strip",
     "strpos",
     "substr",
@@ -525,7 +537,6 @@ const PURE: &[&str] = &[
     "to_jsonb",
     "to_number",
     "to_regclass",
-    "to_regcollation",
     "to_regnamespace",
     "to_regoper",
     "to_regoperator",
@@ -538,8 +549,6 @@ const PURE: &[&str] = &[
     "to_tsvector",
     "transaction_timestamp",
     "translate",
-    "trim_array",
-    "trim_scale",
     "trunc",
     "ts_debug",
     "ts_delete",
@@ -550,10 +559,8 @@ const PURE: &[&str] = &[
     "ts_rank",
     "ts_rank_cd",
     "ts_token_type",
-    "tsmultirange",
     "tsquery_phrase",
     "tsrange",
-    "tstzmultirange",
     "tstzrange",
     "tsvector_to_array",
     "txid_current_if_assigned",
@@ -563,7 +570,6 @@ const PURE: &[&str] = &[
     "txid_snapshot_xmin",
     "txid_status",
     "txid_visible_in_snapshot",
-    "unistr",
     "unnest",
     "upper",
     "upper_inc",
@@ -695,22 +701,25 @@ mod tests {
 
     #[test]
     fn tables_are_sorted_and_apart() {
-        for table in [PURE, NEWER] {
-            assert!(table.is_sorted_by(|left, right| left < right));
-        }
-        assert!(NEWER.iter().all(|name| PURE.binary_search(name).is_err()));
+        assert!(PURE.is_sorted_by(|left, right| left < right));
+        assert!(NEWER.is_sorted_by(|left, right| left.0 < right.0));
+        assert!(
+            NEWER
+                .iter()
+                .all(|(name, since)| PURE.binary_search(name).is_err() && (13..=18).contains(since))
+        );
     }
 
     #[test]
     fn t07_dangerous_functions_are_not_pure() {
         for name in DANGEROUS {
-            assert!(!is_pure(name, true), "{name}");
+            assert!(!is_pure(name, true, 18), "{name}");
         }
     }
 
     #[test]
     fn whole_families_are_absent() {
-        for name in PURE.iter().chain(NEWER) {
+        for name in PURE.iter().chain(NEWER.iter().map(|(name, _)| name)) {
             for prefix in [
                 "lo_",
                 "pg_advisory",
@@ -728,8 +737,19 @@ mod tests {
     }
 
     #[test]
-    fn newer_names_need_their_schema() {
-        assert!(is_pure("any_value", true) && !is_pure("any_value", false));
-        assert!(is_pure("lower", true) && is_pure("lower", false));
+    fn newer_names_need_their_schema_or_their_server() {
+        for (name, qualified, server_major, want) in [
+            ("any_value", true, 12, true),
+            ("any_value", false, 15, false),
+            ("any_value", false, 16, true),
+            ("lower", false, 12, true),
+            ("nothing_of_the_kind", true, 18, false),
+        ] {
+            assert_eq!(
+                is_pure(name, qualified, server_major),
+                want,
+                "{name} {qualified} {server_major}"
+            );
+        }
     }
 }

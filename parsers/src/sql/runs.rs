@@ -26,7 +26,11 @@ mod tests {
     fn banners_are_bounded_and_chains_are_not() {
         for (name, text, want) in [
             ("a banner", format!("/{}/ SELECT 1", "*".repeat(5000)), true),
-            ("many banners", format!("/{}/ SELECT 1 ", "*".repeat(500)).repeat(1000), true),
+            (
+                "many banners",
+                format!("/{}/ SELECT 1 ", "*".repeat(500)).repeat(1000),
+                true,
+            ),
             ("nested", "/*".repeat(100_000), false),
             ("side by side", "/**/".repeat(50_000), false),
             ("some side by side", "/**/".repeat(100), true),

@@ -16,7 +16,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::lexer::{LexError, Lexer, Token, TokenKind};
+use super::lexer::{LexError, Lexer, Token, TokenKind, block_comment_end, line_comment_end};
 use super::neutral::Neutral;
 use super::shape::Shape;
 
@@ -32,8 +32,8 @@ pub struct Weight {
 /// Above this an analysis does not run on a core: it may take over 200 µs ...
 const INLINE_TOKENS_MAX: usize = 250;
 
-/// ... or more than half a megabyte of stack.
-const INLINE_DEPTH_MAX: usize = 32;
+/// ... or more than half a megabyte of stack, of which a build without optimization takes far more.
+const INLINE_DEPTH_MAX: usize = if cfg!(debug_assertions) { 8 } else { 32 };
 
 impl Weight {
     /// Whether an analysis is cheap enough, in time and stack, to be done on a core.
@@ -147,7 +147,10 @@ impl Scale {
     }
 }
 
-/// A text whose long lists of constants are blanked, in place so that offsets stay.
+/// A text as the parser gets it: long lists of constants and the insides of comments are blanked, in place so that
+/// offsets stay.
+///
+/// The server's scanner takes time that grows with the square of a run of `/*/*/*`.
 ///
 /// Of `VALUES (1, 'a'), (2, 'b'), ...` the rows behind the first that hold nothing but constants and parameters say
 /// nothing that the first does not, and likewise the elements of `IN (1, 2, ...)`. They may be a million.
@@ -182,36 +185,16 @@ impl Trimmed<'_> {
     }
 }
 
-/// Blanks the long lists of constants in a text that lexes.
+/// Blanks what the parser need not see in a text that lexes.
 pub(super) fn trim<'a>(sql: &'a str, shape: &Shape) -> Result<Trimmed<'a>, LexError> {
     let mut trimmed = Trimmed {
         text: Cow::Borrowed(sql),
         groups: Vec::new(),
     };
-    if shape.literals().len() < TRIM_LITERALS_MIN {
-        return Ok(trimmed);
-    }
-    let mut reader = Reader {
-        lexer: Lexer::new(sql.as_bytes())?,
-        sql: sql.as_bytes(),
-        literals: 0,
-        token: None,
-        first_comma: None,
-    };
     let mut blanks = Vec::new();
-    reader.advance()?;
-    while let Some(token) = reader.token {
-        let word = reader.text(token);
-        let is_word = token.kind == TokenKind::Word;
-        if is_word && word.eq_ignore_ascii_case(b"values") {
-            reader.advance()?;
-            values_rows(&mut reader, &mut blanks, &mut trimmed.groups)?;
-        } else if is_word && word.eq_ignore_ascii_case(b"in") {
-            reader.advance()?;
-            in_list(&mut reader, &mut blanks, &mut trimmed.groups)?;
-        } else {
-            reader.advance()?;
-        }
+    blank_comments(sql.as_bytes(), &mut blanks)?;
+    if shape.literals().len() >= TRIM_LITERALS_MIN {
+        blank_lists(sql.as_bytes(), &mut blanks, &mut trimmed.groups)?;
     }
     if !blanks.is_empty() {
         let mut bytes = sql.as_bytes().to_vec();
@@ -224,6 +207,61 @@ pub(super) fn trim<'a>(sql: &'a str, shape: &Shape) -> Result<Trimmed<'a>, LexEr
         }
     }
     Ok(trimmed)
+}
+
+/// The insides of block comments. Their marks stay, because a comment parts strings that a line break would join.
+fn blank_comments(sql: &[u8], blanks: &mut Vec<Range<usize>>) -> Result<(), LexError> {
+    if memchr::memmem::find(sql, b"/*").is_none() {
+        return Ok(());
+    }
+    let mut lexer = Lexer::new(sql)?;
+    let mut at = 0;
+    loop {
+        let token = lexer.next_token()?;
+        let end = token.map_or(sql.len(), |token| token.start);
+        // Between tokens there are white space and comments.
+        while at < end {
+            match &sql[at..end] {
+                [b'/', b'*', ..] => {
+                    let behind = block_comment_end(sql, at)?;
+                    blanks.push(at + 2..behind - 2);
+                    at = behind;
+                }
+                [b'-', b'-', ..] => at = line_comment_end(sql, at + 2),
+                _ => at += 1,
+            }
+        }
+        match token {
+            Some(token) => at = token.end,
+            None => return Ok(()),
+        }
+    }
+}
+
+/// The rows of VALUES and the elements of IN.
+fn blank_lists(sql: &[u8], blanks: &mut Vec<Range<usize>>, groups: &mut Vec<Group>) -> Result<(), LexError> {
+    let mut reader = Reader {
+        lexer: Lexer::new(sql)?,
+        sql,
+        literals: 0,
+        token: None,
+        first_comma: None,
+    };
+    reader.advance()?;
+    while let Some(token) = reader.token {
+        let word = reader.text(token);
+        let is_word = token.kind == TokenKind::Word;
+        if is_word && word.eq_ignore_ascii_case(b"values") {
+            reader.advance()?;
+            values_rows(&mut reader, blanks, groups)?;
+        } else if is_word && word.eq_ignore_ascii_case(b"in") {
+            reader.advance()?;
+            in_list(&mut reader, blanks, groups)?;
+        } else {
+            reader.advance()?;
+        }
+    }
+    Ok(())
 }
 
 /// The rows of a VALUES; the token is the one behind the word.
@@ -449,5 +487,28 @@ mod tests {
 
         let (text, groups) = trimmed("INSERT INTO t VALUES (1), (2)");
         assert!(text.ends_with("(1), (2)") && groups.is_empty());
+    }
+
+    #[test]
+    fn comments_are_emptied() {
+        for (name, sql, want) in [
+            ("plain", "SELECT /* a ; ' */ 1", "SELECT /* */ 1"),
+            (
+                "nested",
+                "SELECT /* a /* b */ c */ 1 /**/ + /*/*/*x*/*/*/ 2",
+                "SELECT /* */ 1 /**/ + /* */ 2",
+            ),
+            ("in a string", "SELECT '/* x */'", "SELECT '/* x */'"),
+            (
+                "in a line comment",
+                "SELECT 1 -- /* x\n + 2",
+                "SELECT 1 -- /* x + 2",
+            ),
+            ("in a name", "SELECT \"/* x */\"", "SELECT \"/* x */\""),
+            ("not ASCII", "SELECT /* é€ */ 1", "SELECT /* */ 1"),
+            ("operator in front", "SELECT 1 +/*x*/ 2", "SELECT 1 +/* */ 2"),
+        ] {
+            assert_eq!(trimmed(sql).0, want, "{name}");
+        }
     }
 }

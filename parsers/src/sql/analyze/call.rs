@@ -6,7 +6,7 @@
 //! (see `definition`).
 
 use pg_query::NodeEnum;
-use pg_query::protobuf::{FuncCall, Node, a_const};
+use pg_query::protobuf::{CoercionForm, FuncCall, Node, a_const};
 
 use super::walk::{Walker, named};
 use crate::sql::builtin;
@@ -27,7 +27,7 @@ impl<'t> Walker<'t> {
             agg_star: _,
             agg_distinct: _,
             func_variadic: _,
-            funcformat: _,
+            funcformat,
             location: _,
         } = call;
         self.nodes(args);
@@ -37,6 +37,8 @@ impl<'t> Walker<'t> {
             self.window(window);
         }
         let function = named(ObjectKind::Function, funcname);
+        // `NORMALIZE(x)` is written without a schema, although the grammar names one.
+        let sugar = &*function.name == "normalize" && *funcformat == CoercionForm::CoerceSqlSyntax as i32;
         let qualified = match function.schema.as_deref() {
             None => false,
             Some("pg_catalog") => true,
@@ -44,7 +46,9 @@ impl<'t> Walker<'t> {
             Some("information_schema") if function.name.starts_with("_pg_") => return,
             Some(_) => return self.opaque(Cause::Function, function),
         };
-        if pure::is_pure(&function.name, qualified) || builtin::is_type(None, &function.name) {
+        if pure::is_pure(&function.name, qualified && !sugar, self.server_major)
+            || builtin::is_type(None, &function.name)
+        {
             return;
         }
         self.known_call(function, args);

@@ -715,7 +715,7 @@ impl<'t> Walker<'t> {
 
 /// Whether a function of this name would be called in the place of a built-in one that is taken for pure.
 fn takes_known_name(name: &str) -> bool {
-    pure::is_pure(name, true) || builtin::is_type(None, name)
+    pure::is_pure(name, true, u8::MAX) || builtin::is_type(None, name)
 }
 
 fn cascade(behavior: i32) -> EffectFlags {

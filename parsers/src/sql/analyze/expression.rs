@@ -24,13 +24,13 @@ impl<'t> Walker<'t> {
             | NodeEnum::SqlvalueFunction(_)
             | NodeEnum::SetToDefault(_)
             | NodeEnum::CurrentOfExpr(_)
-            | NodeEnum::MergeSupportFunc(_)
             | NodeEnum::AStar(_)
             | NodeEnum::String(_)
             | NodeEnum::Integer(_)
             | NodeEnum::Float(_)
             | NodeEnum::Boolean(_)
             | NodeEnum::BitString(_) => {}
+            NodeEnum::MergeSupportFunc(_) => self.form_since(17, "merge_action"),
             NodeEnum::AExpr(expression) => self.operation(expression),
             NodeEnum::FuncCall(call) => self.call(call),
             NodeEnum::TypeCast(cast) => {
@@ -298,6 +298,8 @@ impl<'t> Walker<'t> {
                 self.optional(expr.as_deref());
             }
             NodeEnum::JsonFuncExpr(call) => {
+                // JSON_VALUE, JSON_QUERY or JSON_EXISTS.
+                self.form_since(17, "json_value");
                 let JsonFuncExpr {
                     op: _,
                     column_name: _,
@@ -320,6 +322,7 @@ impl<'t> Walker<'t> {
             }
             NodeEnum::JsonTablePathSpec(path) => self.json_path(Some(path)),
             NodeEnum::JsonParseExpr(parse) => {
+                self.form_since(17, "json");
                 let JsonParseExpr {
                     expr,
                     output,
@@ -330,6 +333,7 @@ impl<'t> Walker<'t> {
                 self.json_output(output.as_ref());
             }
             NodeEnum::JsonScalarExpr(scalar) => {
+                self.form_since(17, "json_scalar");
                 let JsonScalarExpr {
                     expr,
                     output,
@@ -339,6 +343,7 @@ impl<'t> Walker<'t> {
                 self.json_output(output.as_ref());
             }
             NodeEnum::JsonSerializeExpr(serialize) => {
+                self.form_since(17, "json_serialize");
                 let JsonSerializeExpr {
                     expr,
                     output,
@@ -355,10 +360,14 @@ impl<'t> Walker<'t> {
                     unique: _,
                     location: _,
                 } = object;
+                if exprs.is_empty() {
+                    self.form_since(16, "json_object");
+                }
                 self.nodes(exprs);
                 self.json_output(output.as_ref());
             }
             NodeEnum::JsonArrayConstructor(array) => {
+                self.form_since(16, "json_array");
                 let JsonArrayConstructor {
                     exprs,
                     output,
@@ -390,6 +399,7 @@ impl<'t> Walker<'t> {
                 self.json_pair(arg.as_deref());
             }
             NodeEnum::JsonArrayAgg(aggregate) => {
+                self.form_since(16, "json_arrayagg");
                 let JsonArrayAgg {
                     constructor,
                     arg,

@@ -15,6 +15,8 @@ use crate::sql::statement::{Cause, Reason};
 /// Gathers what one statement does.
 #[derive(Default)]
 pub(super) struct Walker<'t> {
+    /// The server's major version: what a later grammar has a form for may be a user's function on an earlier server.
+    pub(super) server_major: u8,
     pub(super) effects: SmallVec<[Effect; 4]>,
     pub(super) reasons: SmallVec<[Reason; 1]>,
     pub(super) runs_prepared: Option<Box<str>>,
@@ -35,6 +37,13 @@ const REASONS_MAX: usize = 32;
 const SEARCHED_MAX: usize = 16;
 
 impl<'t> Walker<'t> {
+    pub(super) fn new(server_major: u8) -> Self {
+        Self {
+            server_major,
+            ..Self::default()
+        }
+    }
+
     pub(super) fn add(&mut self, effect: Effect) {
         let double = if self.effects.len() < SEARCHED_MAX {
             self.effects.contains(&effect)
@@ -138,6 +147,13 @@ impl<'t> Walker<'t> {
         let object = named(ObjectKind::Type, names);
         if *pct_type || !builtin::is_type(object.schema.as_deref(), &object.name) {
             self.opaque(Cause::Type, object);
+        }
+    }
+
+    /// A form of the grammar that reads like a call: before its version it calls the function of that name.
+    pub(super) fn form_since(&mut self, server_major: u8, name: &str) {
+        if self.server_major < server_major {
+            self.opaque(Cause::Function, Object::new(ObjectKind::Function, name));
         }
     }
 
