@@ -25,12 +25,16 @@ impl Raw {
     /// # Panics
     /// When nobody listens.
     pub fn connect(port: u16) -> Self {
-        let stream = TcpStream::connect(("127.0.0.1", port)).expect("somebody listens");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
-        Self {
+        Self::try_connect(port).expect("somebody listens")
+    }
+
+    fn try_connect(port: u16) -> std::io::Result<Self> {
+        let stream = TcpStream::connect(("127.0.0.1", port))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        Ok(Self {
             stream,
             key: Vec::new(),
-        }
+        })
     }
 
     /// Logs in with SCRAM-SHA-256.
@@ -49,7 +53,7 @@ impl Raw {
         database: &str,
         parameters: &[(&str, &str)],
     ) -> Result<Self, String> {
-        let mut raw = Self::connect(port);
+        let mut raw = Self::try_connect(port).map_err(|error| error.to_string())?;
         let own = [("user", user), ("database", database)];
         raw.send(&startup(&[&own[..], parameters].concat()));
         let mut scram = ScramSha256::new(password.as_bytes(), ChannelBinding::unsupported());
