@@ -102,7 +102,7 @@ impl Core {
         self.show_sessions();
         Some(Seat {
             core: Rc::clone(self),
-            seat,
+            place: seat,
             is_logged_in: false,
         })
     }
@@ -145,7 +145,7 @@ pub(crate) fn farewell_deadline() -> Instant {
 /// A session's place on its core.
 pub(crate) struct Seat {
     core: Rc<Core>,
-    seat: usize,
+    place: usize,
     is_logged_in: bool,
 }
 
@@ -163,7 +163,7 @@ impl Seat {
             return true;
         }
         let mut sessions = self.core.sessions.borrow_mut();
-        if let Some(waker) = sessions.get_mut(self.seat)
+        if let Some(waker) = sessions.get_mut(self.place)
             && waker
                 .as_ref()
                 .is_none_or(|waker| !waker.will_wake(context.waker()))
@@ -176,7 +176,7 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.core.sessions.borrow_mut().remove(self.seat);
+        self.core.sessions.borrow_mut().remove(self.place);
         if self.is_logged_in {
             self.core.logged_in.set(self.core.logged_in.get() - 1);
         }

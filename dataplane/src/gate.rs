@@ -243,7 +243,12 @@ impl Gate {
             neutral,
             readable,
         } = finding.analysis;
-        if !readable && statements.iter().flat_map(|statement| &statement.reasons).any(is_excessive) {
+        if !readable
+            && statements
+                .iter()
+                .flat_map(|statement| &statement.reasons)
+                .any(is_excessive)
+        {
             self.counts.excessive += 1;
         }
         let outcomes: Box<[Outcome]> = finding.decisions.into_iter().map(Outcome::from).collect();
@@ -334,7 +339,10 @@ impl From<Decision> for Outcome {
 
 /// Whether a text could not be read because it is too much to read.
 fn is_excessive(reason: &Reason) -> bool {
-    matches!(reason.cause, Cause::TooLong | Cause::TooManyTokens | Cause::TooDeep | Cause::Parser)
+    matches!(
+        reason.cause,
+        Cause::TooLong | Cause::TooManyTokens | Cause::TooDeep | Cause::Parser
+    )
 }
 
 /// What effects touch, each once, for the record.

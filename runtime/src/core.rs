@@ -18,7 +18,7 @@ use crate::net::{Arrival, Listener, ListenerConfig};
 use crate::reactor::{self, Reaper};
 use crate::stats::Stats;
 use crate::task::{TaskError, TaskPanic};
-use cluster::{Arrivals, Stage};
+use cluster::{Arrivals, Stage, StageWait};
 
 /// Called on the core when one of its tasks has panicked.
 pub type PanicHook = Arc<dyn Fn(&TaskPanic) + Send + Sync>;
@@ -357,7 +357,7 @@ impl CoreHandle {
 
     /// As [`accept`](Self::accept).
     pub fn poll_accept(&self, context: &Context<'_>) -> Poll<Option<Arrival>> {
-        self.arrivals.poll(&self.cluster, context)
+        self.arrivals.poll(context)
     }
 
     /// The sessions that live on this core.
@@ -377,17 +377,14 @@ impl CoreHandle {
 
     /// Waits until no new connections are to be taken.
     pub async fn draining(&self) {
-        poll_fn(|context| self.cluster.poll_stage(Stage::Draining, context)).await;
+        let mut wait = StageWait::new(&self.cluster, Stage::Draining);
+        poll_fn(|context| wait.poll(context)).await;
     }
 
     /// Waits until the core is told to end.
     pub async fn stopping(&self) {
-        poll_fn(|context| self.poll_stopping(context)).await;
-    }
-
-    /// As [`stopping`](Self::stopping).
-    pub fn poll_stopping(&self, context: &Context<'_>) -> Poll<()> {
-        self.cluster.poll_stage(Stage::Stopping, context)
+        let mut wait = StageWait::new(&self.cluster, Stage::Stopping);
+        poll_fn(|context| wait.poll(context)).await;
     }
 
     /// What the core has counted. To be called on the core itself.

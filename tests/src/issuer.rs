@@ -1,4 +1,4 @@
-//! A real OpenID Connect issuer (npm `oidc-provider`), on loopback.
+//! A real `OpenID` Connect issuer (npm `oidc-provider`), on loopback.
 
 use std::fs;
 use std::process::Command;

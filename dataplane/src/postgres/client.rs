@@ -125,9 +125,9 @@ impl Session {
             let decided = at;
             let piece = deframer.next(&chunk, &mut at, |header| take(header, text_max));
             let judged = match piece.map_err(|error| End::hostile(&with_tag(error))) {
-                Ok(Piece::Frame { start, end }) => {
-                    self.request(&chunk[start..end], None, received).map(|act| (Piece::Frame { start, end }, Some(act)))
-                }
+                Ok(Piece::Frame { start, end }) => self
+                    .request(&chunk[start..end], None, received)
+                    .map(|act| (Piece::Frame { start, end }, Some(act))),
                 other => other.map(|piece| (piece, None)),
             };
             let (piece, act) = match judged {

@@ -163,7 +163,10 @@ impl Connection {
             match Self::try_open(server, parameters) {
                 Ok(connection) => return connection,
                 // Sessions that were dropped may still be ending.
-                Err(error) => assert!(begin.elapsed() < START_LIMIT, "the server takes no connection: {error}"),
+                Err(error) => assert!(
+                    begin.elapsed() < START_LIMIT,
+                    "the server takes no connection: {error}"
+                ),
             }
             std::thread::yield_now();
         }

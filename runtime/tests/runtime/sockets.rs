@@ -108,12 +108,18 @@ fn a_slow_reader_stops_the_fast_writer() {
         let from = core.accept().await.unwrap().socket;
         let to = net::connect(address, time::now() + LONG).await.unwrap();
         let mut most_queued = 0;
+        let mut look_again = time::Timer::new();
+        look_again.set_after(Duration::from_millis(5));
         poll_fn(|context| {
             let done = crate::support::poll_forward(&from, &to, 64 * 1024, context);
             most_queued = most_queued.max(to.queued());
+            // The stall itself wakes nobody here, so that it is looked for again and again.
             if core.stats().sends_stalled > 0 {
                 // It may have gone on already.
                 let _ = full.send(());
+            } else if done.is_pending() && look_again.poll_expired(context).is_ready() {
+                look_again.set_after(Duration::from_millis(5));
+                context.waker().wake_by_ref();
             }
             done
         })

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread;
+use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -177,7 +177,7 @@ fn no_statement_is_missing_after_twenty_kills() {
             let begun = number.load(Ordering::Relaxed);
             wait_until("load", || {
                 number.load(Ordering::Relaxed) > begun + 50
-                    || workers.iter().all(|worker| worker.is_finished())
+                    || workers.iter().all(ScopedJoinHandle::is_finished)
             });
             thread::sleep(Duration::from_millis(7 * round + 3));
             gateway.signal(Signal::SIGKILL);
