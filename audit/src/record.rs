@@ -27,6 +27,7 @@ mod encode;
 mod list;
 
 pub use codes::{Decision, EndReason, EventKind, Method, Outcome, Protocol, SealCause};
+pub(crate) use decode::with_checksums;
 pub use decode::{RecordError, check, decode, fuzz_record};
 pub use encode::{crc32c, encode};
 pub use list::{List, ListBuffer, ListIter};

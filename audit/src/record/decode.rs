@@ -99,13 +99,14 @@ fn whole(bytes: &[u8]) -> Result<(u64, &[u8]), RecordError> {
 
 /// Decodes whatever `data` is and checks what holds for all input.
 pub fn fuzz_record(data: &[u8]) {
-    let mut rest = data;
-    while let Ok((sequence, record, used)) = decode(rest) {
-        assert!(used.is_multiple_of(8) && (HEADER_LEN..=rest.len()).contains(&used));
-        let mut again = Vec::new();
-        super::encode(&record, sequence, super::TEXT_LEN_MAX, &mut again);
-        assert!(again.len() <= RECORD_LEN_MAX);
-        rest = &rest[used..];
+    for mut rest in [data, &with_checksums(data)] {
+        while let Ok((sequence, record, used)) = decode(rest) {
+            assert!(used.is_multiple_of(8) && (HEADER_LEN..=rest.len()).contains(&used));
+            let mut again = Vec::new();
+            super::encode(&record, sequence, super::TEXT_LEN_MAX, &mut again);
+            assert!(again.len() <= RECORD_LEN_MAX);
+            rest = &rest[used..];
+        }
     }
     // The same bytes as the fields of a record whose checksum is right.
     for kind in 0..=7_u16 {
@@ -124,6 +125,24 @@ pub fn fuzz_record(data: &[u8]) {
             assert!(again.len() <= RECORD_LEN_MAX);
         }
     }
+}
+
+/// The bytes with right checksums in the records among them, which a fuzzer could not guess.
+pub(crate) fn with_checksums(data: &[u8]) -> Vec<u8> {
+    let mut bytes = data.to_vec();
+    let mut rest = &mut bytes[..];
+    while let Some(length) = u32_at(rest, 0).and_then(|length| usize::try_from(length).ok()) {
+        if !(HEADER_LEN..=RECORD_LEN_MAX).contains(&length) {
+            break;
+        }
+        let Some((record, behind)) = rest.split_at_mut_checked(length.next_multiple_of(8)) else {
+            break;
+        };
+        let crc = crc32c(&record[8..length]);
+        record[4..8].copy_from_slice(&crc.to_le_bytes());
+        rest = behind;
+    }
+    bytes
 }
 
 fn session_start(fields: Fields<'_>) -> Result<SessionStart<'_>, RecordError> {

@@ -193,6 +193,8 @@ fn parse_header(header: &[u8]) -> Option<(RingOwner, u64)> {
 }
 
 /// Scans whatever `data` is, as the records of a ring with a right header too.
+///
+/// The data are the flushed position, rounded down, and what lies there; if it is odd, checksums are left as they are.
 pub fn fuzz_ring(data: &[u8]) {
     if let Ok(Some(ring)) = RingReader::open(data) {
         check_scan(&ring);
@@ -204,7 +206,13 @@ pub fn fuzz_ring(data: &[u8]) {
     file[..8].copy_from_slice(&MAGIC);
     file[FORMAT_AT..FORMAT_AT + 4].copy_from_slice(&FORMAT.to_le_bytes());
     file[CAPACITY_AT..CAPACITY_AT + 8].copy_from_slice(&(RING_CAPACITY_MIN as u64).to_le_bytes());
-    let flushed = u32::from_le_bytes(*flushed) & !7;
+    let word = u32::from_le_bytes(*flushed);
+    let content = if word % 2 == 0 {
+        record::with_checksums(content)
+    } else {
+        content.to_vec()
+    };
+    let flushed = word & !7;
     file[FLUSHED_AT..FLUSHED_AT + 8].copy_from_slice(&u64::from(flushed).to_le_bytes());
     for (index, byte) in content.iter().take(RING_CAPACITY_MIN).enumerate() {
         file[RING_HEADER_LEN + (flushed as usize + index) % RING_CAPACITY_MIN] = *byte;

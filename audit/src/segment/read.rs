@@ -379,15 +379,17 @@ pub fn fuzz_segment(data: &[u8]) {
     file[40] = 1;
     let hash = chain(&super::GENESIS, &file[..SEGMENT_HASH_AT], &[]);
     file[SEGMENT_HASH_AT..SEGMENT_HASH_AT + 32].copy_from_slice(&hash);
-    file.extend_from_slice(data);
-    // Its own hash is put right, so that what is behind the hash check is reached.
-    if let Some(flush) = parse_flush(data, BLOCK_LEN as u64) {
-        let records = data.get(FLUSH_HEADER_LEN..).unwrap_or(&[]);
-        let records = &records[..records.len().min(flush.len)];
-        let hash = chain(&hash, &data[..FLUSH_HASH_AT], records);
-        file[BLOCK_LEN + FLUSH_HASH_AT..BLOCK_LEN + FLUSH_HEADER_LEN].copy_from_slice(&hash);
+    let Some(flush) = parse_flush(data, BLOCK_LEN as u64) else {
+        walk(&[&file, data].concat());
+        return;
+    };
+    // Its own hash is put right, so that what is behind the hash check is reached; then its records' checksums as well.
+    let (header, content) = data.split_at(FLUSH_HEADER_LEN);
+    for content in [content, &record::with_checksums(content)] {
+        let records = &content[..content.len().min(flush.len)];
+        let hash = chain(&hash, &header[..FLUSH_HASH_AT], records);
+        walk(&[&file, &header[..FLUSH_HASH_AT], &hash, content].concat());
     }
-    walk(&file);
 }
 
 fn walk(data: &[u8]) {
