@@ -49,6 +49,8 @@ pub struct Field {
     pub place: usize,
     /// Where the bytes are in the piece.
     pub range: Range<usize>,
+    /// How many the whole field has.
+    pub bytes: usize,
     /// The field begins in this piece.
     pub first: bool,
     /// The field ends in this piece.
@@ -89,8 +91,8 @@ enum State {
     Content {
         place: u16,
         count: u16,
+        bytes: u32,
         left: u32,
-        first: bool,
     },
     End,
 }
@@ -158,18 +160,19 @@ impl BinaryRows {
                             return Ok(Some(Field {
                                 place,
                                 range: *at..*at,
+                                bytes: 0,
                                 first: true,
                                 last: true,
                             }));
                         }
                         length => {
-                            let left =
+                            let bytes =
                                 u32::try_from(length).map_err(|_| CopyError::FieldLength { length })?;
                             self.state = State::Content {
                                 place,
                                 count,
-                                left,
-                                first: true,
+                                bytes,
+                                left: bytes,
                             };
                         }
                     }
@@ -177,8 +180,8 @@ impl BinaryRows {
                 State::Content {
                     place,
                     count,
+                    bytes,
                     left,
-                    first,
                 } => {
                     let taken = clamp(left, rest);
                     let range = *at..*at + taken as usize;
@@ -190,14 +193,15 @@ impl BinaryRows {
                         State::Content {
                             place,
                             count,
+                            bytes,
                             left: left - taken,
-                            first: false,
                         }
                     };
                     return Ok(Some(Field {
                         place: usize::from(place),
                         range,
-                        first,
+                        bytes: bytes as usize,
+                        first: left == bytes,
                         last,
                     }));
                 }
@@ -290,8 +294,10 @@ mod tests {
                 if field.first {
                     fields.push((field.place, Vec::new()));
                 }
-                fields.last_mut().unwrap().1.extend(&piece[field.range.clone()]);
+                let content = &mut fields.last_mut().unwrap().1;
+                content.extend(&piece[field.range.clone()]);
                 is_open = !field.last;
+                assert_eq!(field.last, content.len() == field.bytes);
             }
             assert_eq!(at, piece.len());
         }

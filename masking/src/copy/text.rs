@@ -25,6 +25,10 @@ pub struct TextRows {
     columns: Columns,
     place: usize,
     state: State,
+    /// The row with the columns' names has not passed.
+    is_header: bool,
+    /// The present field was reported.
+    is_reported: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,27 +52,45 @@ impl TextRows {
             columns,
             place: 0,
             state: State::FieldStart,
+            is_header: false,
+            is_reported: false,
         }
     }
 
-    /// Masks the columns' bytes in the next piece of the rows, in place.
-    pub fn mask(&mut self, piece: &mut [u8]) {
+    /// A walker whose first row has the names of the columns, which stay.
+    #[must_use]
+    pub fn with_header(self) -> Self {
+        Self {
+            is_header: true,
+            ..self
+        }
+    }
+
+    /// Masks the columns' bytes in the next piece of the rows, in place, and reports the place of each field of which
+    /// it masked any.
+    pub fn mask(&mut self, piece: &mut [u8], mut report: impl FnMut(usize)) {
         if self.columns.is_empty() {
             return;
         }
-        let mut hidden = self.columns.contains(self.place);
+        let mut hidden = self.hides();
         for byte in piece {
-            let before = self.place;
             let is_content = match self.format {
                 TextFormat::Text => self.text_byte(*byte),
                 TextFormat::Csv => self.csv_byte(*byte),
             };
-            if self.place != before {
-                hidden = self.columns.contains(self.place);
+            if self.state == State::FieldStart {
+                hidden = self.hides();
             } else if is_content && hidden {
                 *byte = FILL;
+                if !std::mem::replace(&mut self.is_reported, true) {
+                    report(self.place);
+                }
             }
         }
+    }
+
+    fn hides(&self) -> bool {
+        !self.is_header && self.columns.contains(self.place)
     }
 
     /// Steps over one byte and says whether it is a field's content.
@@ -105,12 +127,15 @@ impl TextRows {
     fn next_field(&mut self) -> bool {
         self.place += 1;
         self.state = State::FieldStart;
+        self.is_reported = false;
         false
     }
 
     fn next_row(&mut self) -> bool {
         self.place = 0;
         self.state = State::FieldStart;
+        self.is_reported = false;
+        self.is_header = false;
         false
     }
 }
@@ -209,7 +234,7 @@ mod tests {
                 let mut masked = rows.to_vec();
                 let mut walker = TextRows::new(format, columns.iter().copied().collect());
                 for piece in masked.chunks_mut(size) {
-                    walker.mask(piece);
+                    walker.mask(piece, |_| ());
                 }
                 assert_eq!(masked, want, "{name}, pieces of {size}");
             }
@@ -217,9 +242,27 @@ mod tests {
     }
 
     #[test]
+    fn a_header_stays_and_every_masked_field_is_reported_once() {
+        let rows = b"id,\"na\nme\"\n1,\"a\"\"b\"\n2,\n3,cde\n";
+        for size in 1..=rows.len() {
+            let (mut masked, mut reported) = (rows.to_vec(), Vec::new());
+            let columns: Columns = [0, 1].into_iter().collect();
+            let mut walker = TextRows::new(TextFormat::Csv, columns).with_header();
+            for piece in masked.chunks_mut(size) {
+                walker.mask(piece, |place| reported.push(place));
+            }
+            assert_eq!(
+                masked, b"id,\"na\nme\"\n*,\"*\"\"*\"\n*,\n*,***\n",
+                "pieces of {size}"
+            );
+            assert_eq!(reported, [0, 1, 0, 0, 1], "pieces of {size}");
+        }
+    }
+
+    #[test]
     fn no_columns_no_change() {
         let mut rows = b"a\tb\n".to_vec();
-        TextRows::new(TextFormat::Text, Columns::default()).mask(&mut rows);
+        TextRows::new(TextFormat::Text, Columns::default()).mask(&mut rows, |_| ());
         assert_eq!(rows, b"a\tb\n");
     }
 }
