@@ -9,6 +9,7 @@ mod deny;
 mod large;
 mod login;
 mod names;
+mod nested;
 mod pump;
 mod rows;
 mod server;

@@ -13,7 +13,10 @@ use super::types::{Carries, carries, is_overwritable};
 pub(crate) type ColumnKey = (u32, i16);
 
 /// The configured columns of one database, as its catalog numbers them.
-pub(crate) type Tags = HashMap<ColumnKey, Option<Class>>;
+pub(crate) type Tags = HashMap<ColumnKey, Tag>;
+
+/// Whose count a configured column adds to, if any.
+type Tag = Option<Class>;
 
 /// What is done to the values of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +35,7 @@ pub(crate) enum Treatment {
 const WHOLE_ROW: i16 = 0;
 
 /// What is configured for a column. A whole row is masked if any column of it is, without a class of its own.
-fn tag_of(tags: &Tags, (table, number): ColumnKey) -> Option<Option<Class>> {
+fn tag_of(tags: &Tags, (table, number): ColumnKey) -> Option<Tag> {
     if number == WHOLE_ROW && table != 0 {
         return tags.keys().any(|key| key.0 == table).then_some(None);
     }
@@ -92,7 +95,7 @@ impl Plan {
     /// A plan for rows of which nothing is known: every value is looked through.
     pub(crate) fn suspicious(columns: usize) -> Self {
         Self {
-            treatments: vec![Treatment::Scan(Carries::Text); columns].into(),
+            treatments: vec![Treatment::Scan(Carries::Unknown); columns].into(),
             scans: true,
             rewrites: false,
         }
@@ -127,7 +130,7 @@ impl Plan {
         self.treatments
             .get(index)
             .copied()
-            .unwrap_or(Treatment::Scan(Carries::Text))
+            .unwrap_or(Treatment::Scan(Carries::Unknown))
     }
 
     /// Whether any column is looked through.
@@ -255,6 +258,6 @@ mod tests {
     #[test]
     fn an_undescribed_column_is_looked_through() {
         let plan = Plan::new(&[], true, &Tags::new());
-        assert_eq!(plan.treatment(0), Treatment::Scan(Carries::Text));
+        assert_eq!(plan.treatment(0), Treatment::Scan(Carries::Unknown));
     }
 }

@@ -1,52 +1,98 @@
 //! Masks COPY data on its way to the client.
 //!
-//! A message of text or CSV data is one value: tabs, commas and line ends delimit for the detectors as they do for
-//! readers. Of binary data each field is a value.
+//! A message of text or CSV data is one value for the detectors: tabs, commas and line ends delimit for them as they do
+//! for readers. Of binary data each field is a value, of a type that is not told. Configured columns are masked by
+//! their place in rows of text and CSV data.
 
 use std::ops::Range;
 
-use sluice_masking::copy::{BinaryRows, CopyError};
-use sluice_masking::{ClassSet, Counts};
+use sluice_masking::copy::{BinaryRows, CopyError, TextRows};
+use sluice_masking::{Class, ClassSet, Counts, Ranges, Values};
 use sluice_parsers::postgres::backend::Format;
 use sluice_parsers::postgres::frame::HEADER_BYTES;
 
-use super::large::LargeValue;
+use super::large::{LargeNested, LargeValue};
+use super::nested::{self, Texts, Unreadable};
+use super::types::Carries;
 
 /// COPY data cannot be masked; the session ends.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CopyOutError {
     #[error(transparent)]
     Format(#[from] CopyError),
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
     #[error("a field of binary COPY data spans messages")]
     SplitField,
+}
+
+/// The configured columns in rows of text or CSV data.
+pub(crate) struct HiddenColumns {
+    pub(crate) rows: TextRows,
+    /// The class of each by its place in the row.
+    pub(crate) classes: Vec<Option<Class>>,
+}
+
+impl HiddenColumns {
+    fn mask(&mut self, piece: &mut [u8], counts: &mut Counts) {
+        let classes = &self.classes;
+        self.rows.mask(piece, |place| {
+            if let Some(Some(class)) = classes.get(place) {
+                counts.add(*class, 1);
+            }
+        });
+    }
 }
 
 /// One COPY TO STDOUT.
 pub(crate) struct CopyOut {
     classes: ClassSet,
-    /// The walk over binary data; text needs none.
-    binary: Option<BinaryRows>,
-    /// The value of a message in parts that is passing.
-    large: Option<LargeValue>,
+    data: Data,
+}
+
+enum Data {
+    Text {
+        hidden: Option<HiddenColumns>,
+        /// The message in parts that is passing.
+        large: Option<LargeValue>,
+    },
+    Binary {
+        rows: BinaryRows,
+        /// The field in pieces that is passing.
+        large: Option<LargeNested>,
+    },
 }
 
 impl CopyOut {
-    pub(crate) fn new(format: Format, classes: ClassSet) -> Self {
-        let binary = (format == Format::Binary).then(BinaryRows::new);
-        Self {
-            classes,
-            binary,
-            large: None,
-        }
+    pub(crate) fn new(format: Format, classes: ClassSet, hidden: Option<HiddenColumns>) -> Self {
+        let data = match format {
+            Format::Text => Data::Text { hidden, large: None },
+            Format::Binary => Data::Binary {
+                rows: BinaryRows::new(),
+                large: None,
+            },
+        };
+        Self { classes, data }
     }
 
     /// Masks a run of whole CopyData messages where they lie.
     pub(crate) fn mask(&mut self, frames: &mut [u8], counts: &mut Counts) -> Result<(), CopyOutError> {
-        let values = match &mut self.binary {
-            None => Payloads { frames, at: 0 }.collect(),
-            Some(rows) => {
+        let mut payloads = Payloads { at: 0 };
+        match &mut self.data {
+            Data::Text { hidden, .. } => {
                 let mut values = Vec::new();
-                for payload in (Payloads { frames, at: 0 }) {
+                while let Some(payload) = payloads.next(frames) {
+                    if let Some(hidden) = hidden {
+                        hidden.mask(frames.get_mut(payload.clone()).unwrap_or_default(), counts);
+                    }
+                    values.push(payload);
+                }
+                sluice_masking::mask_values(frames, self.classes, values, counts);
+                Ok(())
+            }
+            Data::Binary { rows, .. } => {
+                let mut values = Vec::new();
+                while let Some(payload) = payloads.next(frames) {
                     let bytes = frames.get(payload.clone()).unwrap_or_default();
                     let mut at = 0;
                     while let Some(field) = rows.next(bytes, &mut at)? {
@@ -56,36 +102,49 @@ impl CopyOut {
                         values.push(payload.start + field.range.start..payload.start + field.range.end);
                     }
                 }
-                values
+                let mut fields = Fields {
+                    rest: Ranges::new(values),
+                    found: 0..0,
+                    texts: Texts::new(0..0, Carries::Nothing, 0),
+                    unreadable: None,
+                };
+                sluice_masking::mask(frames, self.classes, &mut fields, counts);
+                let unreadable = fields.unreadable.or_else(|| fields.texts.unreadable());
+                unreadable.map_or(Ok(()), |why| Err(why.into()))
             }
-        };
-        sluice_masking::mask_values(frames, self.classes, values, counts);
-        Ok(())
+        }
     }
 
     /// A message in parts begins.
     pub(crate) fn begin_part(&mut self) {
-        if self.binary.is_none() {
-            self.large = Some(LargeValue::new(self.classes));
+        if let Data::Text { large, .. } = &mut self.data {
+            *large = Some(LargeValue::new(self.classes));
         }
     }
 
     /// Takes a part of a message's body and gives what goes to the client now.
     pub(crate) fn part(
         &mut self,
-        part: &[u8],
+        part: &mut [u8],
         last: bool,
         counts: &mut Counts,
     ) -> Result<Vec<u8>, CopyOutError> {
         let mut out = Vec::with_capacity(part.len());
-        let Some(rows) = &mut self.binary else {
-            if let Some(large) = &mut self.large {
-                large.piece(part, &mut out, counts);
+        let classes = self.classes;
+        let (rows, large) = match &mut self.data {
+            Data::Text { hidden, large } => {
+                if let Some(hidden) = hidden {
+                    hidden.mask(part, counts);
+                }
+                if let Some(large) = large {
+                    large.piece(part, &mut out, counts);
+                }
+                if last && let Some(large) = large.take() {
+                    large.finish(&mut out, counts);
+                }
+                return Ok(out);
             }
-            if last && let Some(large) = self.large.take() {
-                large.finish(&mut out, counts);
-            }
-            return Ok(out);
+            Data::Binary { rows, large } => (rows, large),
         };
         let (mut at, mut copied) = (0, 0);
         while let Some(field) = rows.next(part, &mut at)? {
@@ -95,49 +154,71 @@ impl CopyOut {
             if field.is_whole() {
                 let start = out.len();
                 out.extend_from_slice(bytes);
-                sluice_masking::mask_value(out.get_mut(start..).unwrap_or_default(), self.classes, counts);
+                let value = out.get_mut(start..).unwrap_or_default();
+                nested::mask(value, Carries::Unknown, 0, classes, counts)?;
                 continue;
             }
-            let mut large = match self.large.take() {
-                Some(large) if !field.first => large,
-                _ => LargeValue::new(self.classes),
-            };
-            large.piece(bytes, &mut out, counts);
-            if field.last {
-                large.finish(&mut out, counts);
-            } else {
-                self.large = Some(large);
+            if field.first {
+                *large = Some(LargeNested::new(field.bytes, Carries::Unknown, classes));
+            }
+            if let Some(large) = large {
+                large.piece(bytes, &mut out, counts)?;
+            }
+            if field.last
+                && let Some(large) = large.take()
+            {
+                large.finish()?;
             }
         }
         out.extend_from_slice(part.get(copied..).unwrap_or_default());
-        if last && self.large.is_some() {
+        if last && large.is_some() {
             return Err(CopyOutError::SplitField);
         }
         Ok(out)
     }
 }
 
+/// The texts in the fields of binary rows.
+struct Fields<I> {
+    rest: Ranges<I>,
+    /// The field that was found last.
+    found: Range<usize>,
+    texts: Texts,
+    unreadable: Option<Unreadable>,
+}
+
+impl<I: Iterator<Item = Range<usize>>> Values for Fields<I> {
+    fn value_at(&mut self, buf: &[u8], position: usize) -> Option<Range<usize>> {
+        if !self.found.contains(&position) {
+            self.found = self.rest.value_at(buf, position)?;
+            self.unreadable = self.unreadable.or_else(|| self.texts.unreadable());
+            self.texts = Texts::new(self.found.clone(), Carries::Unknown, 0);
+        }
+        self.texts.value_at(buf, position)
+    }
+}
+
 /// Where the payloads of whole CopyData messages lie.
-struct Payloads<'a> {
-    frames: &'a [u8],
+struct Payloads {
     at: usize,
 }
 
-impl Iterator for Payloads<'_> {
-    type Item = Range<usize>;
-
-    fn next(&mut self) -> Option<Range<usize>> {
-        let head = self.frames.get(self.at..)?.first_chunk::<HEADER_BYTES>()?;
+impl Payloads {
+    fn next(&mut self, frames: &[u8]) -> Option<Range<usize>> {
+        let head = frames.get(self.at..)?.first_chunk::<HEADER_BYTES>()?;
         let [_, a, b, c, d] = *head;
         let start = self.at + HEADER_BYTES;
         self.at += 1 + u32::from_be_bytes([a, b, c, d]) as usize;
-        Some(start..self.at.min(self.frames.len()))
+        Some(start..self.at.min(frames.len()))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::postgres::nested::tests::Tree;
+    use proptest::prelude::*;
+    use sluice_masking::copy::{Columns, TextFormat};
     use sluice_parsers::postgres::frontend::encode::copy_data;
 
     #[test]
@@ -147,37 +228,111 @@ mod tests {
             copy_data(&mut frames, row.as_bytes());
         }
         let mut counts = Counts::default();
-        CopyOut::new(Format::Text, ClassSet::ALL)
+        CopyOut::new(Format::Text, ClassSet::ALL, None)
             .mask(&mut frames, &mut counts)
             .unwrap();
         assert_eq!(counts.total(), 2);
         assert!(!frames.windows(7).any(|window| window == b"example"));
     }
 
+    /// Binary COPY data of one row of these values.
+    fn binary(values: &[Option<Vec<u8>>]) -> Vec<u8> {
+        let mut data = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0".to_vec();
+        data.extend(u16::try_from(values.len()).unwrap().to_be_bytes());
+        for value in values {
+            let len = value
+                .as_ref()
+                .map_or(-1, |value| i32::try_from(value.len()).unwrap());
+            data.extend(len.to_be_bytes());
+            data.extend(value.iter().flatten());
+        }
+        data.extend(b"\xff\xff");
+        data
+    }
+
+    fn in_parts(data: &[u8], size: usize, copy: &mut CopyOut, counts: &mut Counts) -> Vec<u8> {
+        copy.begin_part();
+        let parts = data.chunks(size).count();
+        let mut data = data.to_vec();
+        data.chunks_mut(size)
+            .enumerate()
+            .flat_map(|(index, part)| copy.part(part, index + 1 == parts, counts).unwrap())
+            .collect()
+    }
+
     #[test]
     fn binary_fields_are_values() {
-        let mut data = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0".to_vec();
-        data.extend_from_slice(b"\0\x02\0\0\0\x0fada@example.org\0\0\0\x04\0\0\0\x07");
-        data.extend_from_slice(b"\xff\xff");
+        let data = binary(&[Some(b"ada@example.org".to_vec()), Some(vec![0, 0, 0, 7])]);
         let mut whole = Vec::new();
         copy_data(&mut whole, &data);
         let mut counts = Counts::default();
-        CopyOut::new(Format::Binary, ClassSet::ALL)
+        CopyOut::new(Format::Binary, ClassSet::ALL, None)
             .mask(&mut whole, &mut counts)
             .unwrap();
         assert_eq!(counts.total(), 1);
         for size in 1..data.len() {
-            let mut copy = CopyOut::new(Format::Binary, ClassSet::ALL);
-            copy.begin_part();
-            let mut got = Vec::new();
-            let parts = data.chunks(size).count();
-            for (index, part) in data.chunks(size).enumerate() {
-                got.extend(
-                    copy.part(part, index + 1 == parts, &mut Counts::default())
-                        .unwrap(),
-                );
-            }
+            let mut copy = CopyOut::new(Format::Binary, ClassSet::ALL, None);
+            let got = in_parts(&data, size, &mut copy, &mut Counts::default());
             assert_eq!(got, whole[HEADER_BYTES..], "parts of {size}");
+        }
+    }
+
+    #[test]
+    fn configured_columns_are_masked_wherever_the_rows_are_cut() {
+        let data = b"id,name,note\n1,Ada,ada@example.org\n2,\"Gr\"\"ace\",x\n3,,y\n";
+        let want = b"id,name,note\n1,***,***@***********\n2,\"**\"\"***\",x\n3,,y\n";
+        let copy = || {
+            let hidden = HiddenColumns {
+                rows: TextRows::new(TextFormat::Csv, Columns::from_iter([1])).with_header(),
+                classes: vec![None, Some(Class::UsSsn), None],
+            };
+            CopyOut::new(Format::Text, ClassSet::ALL, Some(hidden))
+        };
+        for size in 1..=data.len() {
+            let mut frames = Vec::new();
+            data.chunks(size).for_each(|part| copy_data(&mut frames, part));
+            let mut counts = Counts::default();
+            copy().mask(&mut frames, &mut counts).unwrap();
+            assert_eq!(counts.of(Class::UsSsn), 2, "messages of {size}");
+            let mut counts = Counts::default();
+            assert_eq!(
+                in_parts(data, size, &mut copy(), &mut counts),
+                want,
+                "parts of {size}"
+            );
+            assert_eq!(
+                (counts.of(Class::UsSsn), counts.of(Class::Email)),
+                (2, 1),
+                "parts of {size}"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn values_in_binary_fields_are_masked_by_themselves(
+            trees in proptest::collection::vec(nested::tests::tree(), 0..4),
+            size in 1..40usize,
+        ) {
+            // Nothing tells that a field is a tsvector.
+            let of = |trees: &[Tree]| -> Vec<u8> {
+                let known = trees.iter().filter(|tree| !matches!(tree, Tree::Lexemes(_)));
+                binary(&known.map(Tree::encode).collect::<Vec<_>>())
+            };
+            let data = of(&trees);
+            let mut want_counts = Counts::default();
+            let mut masked = trees;
+            masked.iter_mut().filter(|tree| !matches!(tree, Tree::Lexemes(_))).for_each(|tree| tree.mask(&mut want_counts));
+            let want = of(&masked);
+            let mut counts = Counts::default();
+            let mut copy = CopyOut::new(Format::Binary, ClassSet::ALL, None);
+            prop_assert_eq!(&in_parts(&data, size, &mut copy, &mut counts), &want);
+            prop_assert_eq!(counts, want_counts);
+            let (mut whole, mut counts) = (Vec::new(), Counts::default());
+            copy_data(&mut whole, &data);
+            CopyOut::new(Format::Binary, ClassSet::ALL, None).mask(&mut whole, &mut counts).unwrap();
+            prop_assert_eq!(&whole[HEADER_BYTES..], &want[..]);
+            prop_assert_eq!(counts, want_counts);
         }
     }
 }

@@ -8,11 +8,48 @@ use sluice_parsers::postgres::backend::row::{Fields, Place};
 use sluice_parsers::postgres::frame::HEADER_BYTES;
 
 use super::columns::{Plan, Treatment};
+use super::nested::{self, Texts};
 use super::types::Carries;
 
+/// What a run of rows was found to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Scanned {
+    /// All of it is masked.
+    Masked,
+    /// A value could not be read: [`without_unreadable`] has to take it out.
+    Unreadable,
+}
+
 /// Looks through a run of whole DataRow frames, one behind the other, in one pass.
-pub(crate) fn scan(frames: &mut [u8], plan: &Plan, classes: ClassSet, counts: &mut Counts) {
-    sluice_masking::mask(frames, classes, &mut Walk::new(plan), counts);
+pub(crate) fn scan(frames: &mut [u8], plan: &Plan, classes: ClassSet, counts: &mut Counts) -> Scanned {
+    let mut walk = Walk::new(plan);
+    sluice_masking::mask(frames, classes, &mut walk, counts);
+    walk.leave();
+    walk.scanned
+}
+
+/// A run of whole DataRow frames with NULL for each value that cannot be read.
+#[cold]
+pub(crate) fn without_unreadable(frames: &[u8], plan: &Plan) -> Result<Vec<u8>, ProtocolError> {
+    let mut out = Vec::with_capacity(frames.len());
+    let mut rest = frames;
+    while let Some(&[tag, a, b, c, d]) = rest.first_chunk() {
+        let end = 1 + u32::from_be_bytes([a, b, c, d]) as usize;
+        let Some((frame, behind)) = rest.split_at_checked(end) else {
+            return Err(ProtocolError::Truncated { at: rest.len() });
+        };
+        rest = behind;
+        let body = frame.get(HEADER_BYTES..).unwrap_or_default();
+        let start = out.len();
+        out.extend_from_slice(&[tag, 0, 0, 0, 0]);
+        nulled(body, &mut out, |index, value| match plan.treatment(index) {
+            Treatment::Scan(carries) => nested::check(value, carries).is_err(),
+            _ => false,
+        })?;
+        close(&mut out, start);
+    }
+    Ok(out)
 }
 
 /// Overwrites configured columns of one DataRow frame. Where a value has to become NULL the frame changes its length,
@@ -57,28 +94,47 @@ fn count(counts: &mut Counts, class: Option<sluice_masking::Class>) {
 }
 
 fn with_nulls(body: &[u8], plan: &Plan, counts: &mut Counts) -> Result<Vec<u8>, ProtocolError> {
-    let mut fields = Fields::parse(body)?;
     let mut frame = Vec::with_capacity(HEADER_BYTES + body.len());
     frame.extend_from_slice(b"D\0\0\0\0");
-    frame.extend_from_slice(&fields.count().to_be_bytes());
+    nulled(body, &mut frame, |index, _| {
+        let Treatment::Null(class) = plan.treatment(index) else {
+            return false;
+        };
+        count(counts, class);
+        true
+    })?;
+    close(&mut frame, 0);
+    Ok(frame)
+}
+
+/// Appends a row's body with NULL for the values that are to become it.
+fn nulled(
+    body: &[u8],
+    out: &mut Vec<u8>,
+    mut is_null: impl FnMut(usize, &[u8]) -> bool,
+) -> Result<(), ProtocolError> {
+    let mut fields = Fields::parse(body)?;
+    out.extend_from_slice(&fields.count().to_be_bytes());
     let mut index = 0;
     while let Some(place) = fields.next_field()? {
-        match (place, plan.treatment(index)) {
-            (Place::Value { .. }, Treatment::Null(class)) => {
-                count(counts, class);
-                frame.extend_from_slice(&(-1i32).to_be_bytes());
+        match place {
+            Place::Value { start, end } if !is_null(index, body.get(start..end).unwrap_or_default()) => {
+                out.extend_from_slice(body.get(start - 4..end).unwrap_or_default());
             }
-            (Place::Null, _) => frame.extend_from_slice(&(-1i32).to_be_bytes()),
-            (Place::Value { start, end }, _) => {
-                frame.extend_from_slice(body.get(start - 4..end).unwrap_or_default());
-            }
+            _ => out.extend_from_slice(&(-1i32).to_be_bytes()),
         }
         index += 1;
     }
-    // A row only gets shorter, so the length still fits its word.
+    Ok(())
+}
+
+/// Writes the length of the frame that begins at `start`. A row only gets shorter, so that its length still fits.
+fn close(out: &mut [u8], start: usize) {
+    let frame = out.get_mut(start..).unwrap_or_default();
     let len = u32::try_from(frame.len() - 1).unwrap_or(u32::MAX);
-    frame[1..HEADER_BYTES].copy_from_slice(&len.to_be_bytes());
-    Ok(frame)
+    if let Some(word) = frame.get_mut(1..HEADER_BYTES) {
+        word.copy_from_slice(&len.to_be_bytes());
+    }
 }
 
 /// Finds the value that a position lies in, walking frames and fields once.
@@ -93,6 +149,9 @@ struct Walk<'a> {
     /// The field that was found last, until the walk is past it.
     found: Range<usize>,
     inner: Inner,
+    /// The texts in it, if it is a value that may hold others.
+    texts: Option<Texts>,
+    scanned: Scanned,
 }
 
 /// What is inside of the field that was found last.
@@ -102,8 +161,8 @@ enum Inner {
     Skip,
     /// One value.
     Value,
-    /// Elements with length words; `at` is the next one's, `lead` bytes stand before each length word.
-    Elements { at: usize, lead: usize },
+    /// A value that may hold others.
+    Nested,
 }
 
 impl<'a> Walk<'a> {
@@ -116,6 +175,18 @@ impl<'a> Walk<'a> {
             fields_left: 0,
             found: 0..0,
             inner: Inner::Skip,
+            texts: None,
+            scanned: Scanned::Masked,
+        }
+    }
+
+    /// What is known of the field that was found last, before the next one takes its place.
+    fn leave(&mut self) {
+        if let Some(texts) = &self.texts {
+            if texts.unreadable().is_some() {
+                self.scanned = Scanned::Unreadable;
+            }
+            self.texts = None;
         }
     }
 
@@ -158,13 +229,13 @@ impl<'a> Walk<'a> {
                 continue;
             }
             self.found = start..end.min(buf.len());
+            self.leave();
             self.inner = match self.plan.treatment(self.field) {
                 Treatment::Scan(Carries::Text) => Inner::Value,
-                Treatment::Scan(Carries::BinaryArray) => Inner::elements_of_array(buf, &self.found),
-                Treatment::Scan(Carries::BinaryRecord) => Inner::Elements {
-                    at: start + 4,
-                    lead: 4,
-                },
+                Treatment::Scan(carries) if carries != Carries::Nothing => {
+                    self.texts = Some(Texts::new(self.found.clone(), carries, 0));
+                    Inner::Nested
+                }
                 _ => Inner::Skip,
             };
             self.at = end;
@@ -195,42 +266,15 @@ impl<'a> Walk<'a> {
     }
 }
 
-impl Inner {
-    /// `array_send`: dimensions, flags, element type, then (length, lower bound) of each dimension, then the elements.
-    fn elements_of_array(buf: &[u8], field: &Range<usize>) -> Self {
-        let dimensions = buf.get(field.clone()).and_then(|array| array.first_chunk::<4>());
-        let dimensions = dimensions.map_or(0, |word| u32::from_be_bytes(*word) as usize);
-        Self::Elements {
-            at: field
-                .start
-                .saturating_add(12)
-                .saturating_add(dimensions.saturating_mul(8)),
-            lead: 0,
-        }
-    }
-}
-
 impl Values for Walk<'_> {
     fn value_at(&mut self, buf: &[u8], position: usize) -> Option<Range<usize>> {
         if !self.find(buf, position) {
             return None;
         }
-        match &mut self.inner {
+        match self.inner {
             Inner::Skip => None,
             Inner::Value => Some(self.found.clone()),
-            Inner::Elements { at, lead } => loop {
-                let start = at.checked_add(*lead)?;
-                let word = buf.get(start..self.found.end)?.first_chunk::<4>()?;
-                let start = start + word.len();
-                let end = start + usize::try_from(i32::from_be_bytes(*word)).unwrap_or(0);
-                if position < start {
-                    return None;
-                }
-                if position < end {
-                    return (end <= self.found.end).then_some(start..end);
-                }
-                *at = end;
-            },
+            Inner::Nested => self.texts.as_mut()?.value_at(buf, position),
         }
     }
 }
@@ -239,6 +283,7 @@ impl Values for Walk<'_> {
 mod tests {
     use super::*;
     use crate::postgres::columns::{Facts, Tags};
+    use crate::postgres::nested::tests::{Tree, records_around, tree};
     use proptest::prelude::*;
     use sluice_masking::Class;
     use sluice_parsers::postgres::backend::{Format, encode};
@@ -291,7 +336,7 @@ mod tests {
         ]);
         let before = run.clone();
         let mut counts = Counts::default();
-        scan(&mut run, &plan, ClassSet::ALL, &mut counts);
+        assert_eq!(scan(&mut run, &plan, ClassSet::ALL, &mut counts), Scanned::Masked);
         assert_eq!(counts.of(Class::Email), 1);
         assert_eq!(run.len(), before.len());
         assert_eq!(
@@ -309,7 +354,7 @@ mod tests {
         let plan = Plan::new(&[column(1009, Format::Binary)], true, &Tags::new());
         let mut run = frames(&[vec![Some(array(&[b"x", element.as_bytes(), b"a@b.example"]))]]);
         let mut counts = Counts::default();
-        scan(&mut run, &plan, ClassSet::ALL, &mut counts);
+        assert_eq!(scan(&mut run, &plan, ClassSet::ALL, &mut counts), Scanned::Masked);
         assert_eq!((counts.of(Class::PaymentCard), counts.of(Class::Email)), (1, 1));
     }
 
@@ -334,13 +379,17 @@ mod tests {
         #[test]
         fn any_bytes_and_any_plan_do_no_harm(
             mut bytes in proptest::collection::vec(any::<u8>(), 0..300),
-            oids in proptest::collection::vec(prop_oneof![Just(25u32), Just(1009), Just(2249), Just(23)], 0..4),
+            oids in proptest::collection::vec(
+                prop_oneof![Just(25u32), Just(1009), Just(2249), Just(23), Just(3614), Just(20_000)],
+                0..4,
+            ),
         ) {
             let columns: Vec<_> = oids.into_iter().map(|oid| column(oid, Format::Binary)).collect();
             let plan = Plan::new(&columns, true, &Tags::new());
             let len = bytes.len();
-            scan(&mut bytes, &plan, ClassSet::ALL, &mut Counts::default());
+            let _ = scan(&mut bytes, &plan, ClassSet::ALL, &mut Counts::default());
             prop_assert_eq!(bytes.len(), len);
+            let _ = without_unreadable(&bytes, &plan);
             let _ = rewrite(&mut bytes, &plan, &mut Counts::default());
         }
 
@@ -360,7 +409,7 @@ mod tests {
                 rows.into_iter().map(|row| row.into_iter().map(|value| value.map(String::into_bytes)).collect()).collect();
             let mut run = frames(&rows);
             let (mut counts, mut want_counts) = (Counts::default(), Counts::default());
-            scan(&mut run, &plan, ClassSet::ALL, &mut counts);
+            prop_assert_eq!(scan(&mut run, &plan, ClassSet::ALL, &mut counts), Scanned::Masked);
             let mut want = rows;
             for row in &mut want {
                 for (index, value) in row.iter_mut().enumerate() {
@@ -372,5 +421,71 @@ mod tests {
             prop_assert_eq!(run, frames(&want));
             prop_assert_eq!(counts, want_counts);
         }
+
+        #[test]
+        fn texts_in_values_are_masked_by_themselves(
+            rows in proptest::collection::vec(proptest::collection::vec(tree(), 2), 0..5),
+            before in "[ -~]{0,70}",
+        ) {
+            let Some(types) = rows.first().map(|row| row.iter().map(Tree::type_oid).collect::<Vec<_>>()) else {
+                return Ok(());
+            };
+            // Rows of one type each; the number is beside them as what a length word could look like.
+            let mut rows: Vec<Vec<Tree>> = rows;
+            rows.retain(|row| row.iter().map(Tree::type_oid).eq(types.iter().copied()));
+            let columns: Vec<_> =
+                [25].into_iter().chain(types).map(|oid| column(oid, Format::Binary)).collect();
+            let plan = Plan::new(&columns, true, &Tags::new());
+            let encode = |rows: &[Vec<Tree>]| {
+                let text = Some(before.clone().into_bytes());
+                let row = |row: &Vec<Tree>| [text.clone()].into_iter().chain(row.iter().map(Tree::encode)).collect();
+                frames(&rows.iter().map(row).collect::<Vec<_>>())
+            };
+            let mut run = encode(&rows);
+            let (mut counts, mut want_counts) = (Counts::default(), Counts::default());
+            prop_assert_eq!(scan(&mut run, &plan, ClassSet::ALL, &mut counts), Scanned::Masked);
+            rows.iter_mut().flatten().for_each(|tree| tree.mask(&mut want_counts));
+            prop_assert_eq!(run, encode(&rows));
+            prop_assert_eq!(counts, want_counts);
+        }
+    }
+
+    #[test]
+    fn what_is_too_deep_becomes_null() {
+        let plan = Plan::new(
+            &[
+                column(25, Format::Text),
+                column(20_000, Format::Binary),
+                column(25, Format::Text),
+            ],
+            true,
+            &Tags::new(),
+        );
+        let text = |text: &str| Some(text.as_bytes().to_vec());
+        let row = |before: &str, depth, after: &str| {
+            vec![
+                text(before),
+                records_around("jo@example.org", depth).encode(),
+                text(after),
+            ]
+        };
+        let mut run = frames(&[
+            row("ada@b.co", 1, "x"),
+            row("a", 17, "ada@b.co"),
+            row("b", 2, "y"),
+        ]);
+        let mut counts = Counts::default();
+        assert_eq!(
+            scan(&mut run, &plan, ClassSet::ALL, &mut counts),
+            Scanned::Unreadable
+        );
+        let masked = |depth| records_around("**@***********", depth).encode();
+        let want = frames(&[
+            vec![text("***@****"), masked(1), text("x")],
+            vec![text("a"), None, text("***@****")],
+            vec![text("b"), masked(2), text("y")],
+        ]);
+        assert_eq!(without_unreadable(&run, &plan).unwrap(), want);
+        assert_eq!(counts.of(Class::Email), 4);
     }
 }

@@ -15,7 +15,7 @@ use sluice_runtime::time::{Instant, precise_now};
 
 use super::columns::Plan;
 use super::large::{LargeRow, LargeValue};
-use super::rows;
+use super::rows::{self, Scanned};
 use super::session::{End, Output, Session};
 use super::statements::Ticket;
 use crate::ledger::nanoseconds;
@@ -90,16 +90,7 @@ impl Session {
                             forward(&mut chunk, start, out);
                             at = 0;
                             let mut frame = chunk.split_to(end - start);
-                            let rewritten = rows::rewrite(&mut frame, &self.plan, &mut self.tally.masked);
-                            let mut frame = rewritten.map_err(End::server)?.map_or(frame, Received::from);
-                            if self.plan.scans() {
-                                rows::scan(
-                                    &mut frame,
-                                    &self.plan,
-                                    self.masks.classes,
-                                    &mut self.tally.masked,
-                                );
-                            }
+                            self.mask_row(&mut frame)?;
                             out.to_client.push(frame.into());
                             continue;
                         }
@@ -123,7 +114,9 @@ impl Session {
                     b'D' | b'd' => return Err(End::server("rows between COPY data")),
                     _ => {}
                 }
-                self.mask_run(&mut run, &mut chunk)?;
+                let sent = self.mask_run(&mut run, &mut chunk, out)?;
+                let (start, end) = (start - sent, end - sent);
+                at -= sent;
                 match self.reply(chunk.get_mut(start..end).unwrap_or_default())? {
                     Delivery::Forward => {}
                     delivery => {
@@ -137,8 +130,8 @@ impl Session {
                 }
                 continue;
             }
-            self.mask_run(&mut run, &mut chunk)?;
-            forward(&mut chunk, decided, out);
+            let sent = self.mask_run(&mut run, &mut chunk, out)?;
+            forward(&mut chunk, decided - sent, out);
             match piece {
                 Piece::Frame { .. } => {}
                 Piece::NeedMore => {
@@ -178,19 +171,12 @@ impl Session {
         match tag {
             b'D' => {
                 self.row(frame.len(), true)?;
-                if self.plan.rewrites() {
-                    let rewritten = rows::rewrite(&mut frame, &self.plan, &mut self.tally.masked);
-                    frame = rewritten.map_err(End::server)?.map_or(frame, Received::from);
-                }
-                if self.plan.scans() {
-                    rows::scan(&mut frame, &self.plan, self.masks.classes, &mut self.tally.masked);
-                }
+                self.mask_row(&mut frame)?;
                 out.to_client.push(frame.into());
             }
             b'd' => {
                 self.copy_data(frame.len())?;
-                let len = frame.len();
-                self.mask_run(&mut Run::CopyData(0..len), &mut frame)?;
+                self.mask_copy_data(&mut frame)?;
                 out.to_client.push(frame.into());
             }
             _ => match self.reply(&mut frame)? {
@@ -248,21 +234,51 @@ impl Session {
         Ok(())
     }
 
-    /// Masks the run at the end of what is decided.
-    fn mask_run(&mut self, run: &mut Run, chunk: &mut Received) -> Result<(), End> {
+    /// Masks one row, which is a frame of its own.
+    fn mask_row(&mut self, frame: &mut Received) -> Result<(), End> {
+        let masked = &mut self.tally.masked;
+        if self.plan.rewrites()
+            && let Some(rewritten) = rows::rewrite(frame, &self.plan, masked).map_err(End::server)?
+        {
+            *frame = Received::from(rewritten);
+        }
+        if self.plan.scans()
+            && rows::scan(frame, &self.plan, self.masks.classes, masked) == Scanned::Unreadable
+        {
+            let readable = rows::without_unreadable(frame, &self.plan).map_err(End::server)?;
+            *frame = Received::from(readable);
+        }
+        Ok(())
+    }
+
+    fn mask_copy_data(&mut self, frames: &mut [u8]) -> Result<(), End> {
+        match &mut self.copy_out {
+            Some(copy) => copy.mask(frames, &mut self.tally.masked).map_err(End::server),
+            None => Ok(()),
+        }
+    }
+
+    /// Masks the run at the end of what is decided. Rows that cannot stay as long as they are are sent on at once, with
+    /// all before them; how much of the chunk that was is returned.
+    fn mask_run(&mut self, run: &mut Run, chunk: &mut Received, out: &mut Output) -> Result<usize, End> {
         match std::mem::replace(run, Run::Nothing) {
-            Run::Nothing => Ok(()),
+            Run::Nothing => Ok(0),
             Run::Rows(range) => {
-                let frames = chunk.get_mut(range).unwrap_or_default();
-                rows::scan(frames, &self.plan, self.masks.classes, &mut self.tally.masked);
-                Ok(())
+                let frames = chunk.get_mut(range.clone()).unwrap_or_default();
+                match rows::scan(frames, &self.plan, self.masks.classes, &mut self.tally.masked) {
+                    Scanned::Masked => Ok(0),
+                    Scanned::Unreadable => {
+                        let readable = rows::without_unreadable(frames, &self.plan).map_err(End::server)?;
+                        forward(chunk, range.start, out);
+                        chunk.advance(range.len());
+                        out.to_client.push(readable.into());
+                        Ok(range.end)
+                    }
+                }
             }
             Run::CopyData(range) => {
-                let frames = chunk.get_mut(range).unwrap_or_default();
-                match &mut self.copy_out {
-                    Some(copy) => copy.mask(frames, &mut self.tally.masked).map_err(End::server),
-                    None => Ok(()),
-                }
+                self.mask_copy_data(chunk.get_mut(range).unwrap_or_default())?;
+                Ok(0)
             }
         }
     }
@@ -299,7 +315,7 @@ impl Session {
     fn part(
         &mut self,
         tag: u8,
-        part: Received,
+        mut part: Received,
         first: bool,
         last: bool,
         out: &mut Output,
@@ -320,7 +336,7 @@ impl Session {
                 .part(part.get(body..).unwrap_or_default(), &mut tally.masked)
                 .map_err(End::server)?,
             (b'd', _, Some(copy)) => copy
-                .part(part.get(body..).unwrap_or_default(), last, &mut tally.masked)
+                .part(part.get_mut(body..).unwrap_or_default(), last, &mut tally.masked)
                 .map_err(End::server)?,
             (b'E' | b'N', ..) if large_text.is_some() => {
                 let mut masked = Vec::with_capacity(part.len());

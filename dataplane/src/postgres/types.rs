@@ -1,7 +1,7 @@
 //! What a value looks like on the wire, by its type OID and format (`pg_type.dat`; OIDs of built-in types are fixed).
 //!
-//! Content detectors read text. A type that is not known to be something else counts as text: extensions' types
-//! (citext, hstore ...) have OIDs of their own in each database.
+//! Content detectors read text. A type that is not known to be something else may carry it: enums, domains, rows,
+//! ranges and extensions' types (citext, hstore ...) have OIDs of their own in each database.
 
 use sluice_parsers::postgres::backend::Format;
 
@@ -10,20 +10,35 @@ use sluice_parsers::postgres::backend::Format;
 pub(crate) enum Carries {
     /// The bytes are the text (jsonb's binary form has one version byte before it).
     Text,
-    /// An array of text in binary format: a header, then elements with lengths.
-    BinaryArray,
-    /// A row type in binary format: OID, length and bytes of each field.
-    BinaryRecord,
+    /// An array in binary format, which names the type of its elements.
+    Array,
+    /// A row in binary format, which names the type of each field.
+    Record,
+    /// A range in binary format, of a type that is not known.
+    Range,
+    /// A tsvector in binary format.
+    Lexemes,
+    /// A type of this database, whose form the bytes tell: see [`super::nested`].
+    Unknown,
     /// No text: numbers, times, addresses, raw bytes.
     Nothing,
 }
 
-/// `record` and `record[]`.
 const RECORD: u32 = 2249;
-const RECORD_ARRAY: u32 = 2287;
+const TSVECTOR: u32 = 3614;
 
-/// Arrays of built-in text types: xml, json, line of names, text, bpchar, varchar, cstring, jsonb, "char".
-const TEXT_ARRAYS: [u32; 10] = [143, 199, 1002, 1003, 1009, 1014, 1015, 1263, 3807, 3643];
+/// Types whose binary form is their text: "char", name, text, json, xml, `pg_node_tree`, unknown, bpchar, varchar,
+/// refcursor, cstring, tsquery (operands end with a zero byte), jsonb, jsonpath.
+const TEXT: [u32; 14] = [
+    18, 19, 25, 114, 142, 194, 705, 1042, 1043, 1790, 2275, 3615, 3802, 4072,
+];
+
+/// Arrays of built-in types that may carry text: xml, json, rows of catalogs, "char", name, text, bpchar, varchar,
+/// cstring, refcursor, anyarray (statistics), record, tsvector, tsquery, jsonb, jsonpath.
+const ARRAYS: [u32; 19] = [
+    143, 199, 210, 270, 272, 273, 1002, 1003, 1009, 1014, 1015, 1263, 2201, 2277, 2287, 3643, 3645, 3807,
+    4073,
+];
 
 /// Built-in types, their arrays, ranges and multiranges that carry no text; ascending.
 const NOT_TEXT: [u32; 113] = [
@@ -42,11 +57,12 @@ pub(crate) fn carries(type_oid: u32, format: Format) -> Carries {
         return Carries::Nothing;
     }
     match (format, type_oid) {
-        (Format::Binary, RECORD) => Carries::BinaryRecord,
-        // An array of records is an array whose elements are scanned as they are.
-        (Format::Binary, RECORD_ARRAY) => Carries::BinaryArray,
-        (Format::Binary, oid) if TEXT_ARRAYS.contains(&oid) => Carries::BinaryArray,
-        _ => Carries::Text,
+        (Format::Text, _) => Carries::Text,
+        (Format::Binary, RECORD) => Carries::Record,
+        (Format::Binary, TSVECTOR) => Carries::Lexemes,
+        (Format::Binary, oid) if TEXT.contains(&oid) => Carries::Text,
+        (Format::Binary, oid) if ARRAYS.contains(&oid) => Carries::Array,
+        (Format::Binary, _) => Carries::Unknown,
     }
 }
 
@@ -78,10 +94,14 @@ mod tests {
             ("json", 114, Format::Text, Carries::Text),
             ("jsonb", 3802, Format::Binary, Carries::Text),
             ("text[]", 1009, Format::Text, Carries::Text),
-            ("text[] binary", 1009, Format::Binary, Carries::BinaryArray),
+            ("text[] binary", 1009, Format::Binary, Carries::Array),
             ("record", 2249, Format::Text, Carries::Text),
-            ("record binary", 2249, Format::Binary, Carries::BinaryRecord),
-            ("an extension's", 16_999, Format::Binary, Carries::Text),
+            ("record binary", 2249, Format::Binary, Carries::Record),
+            ("int4[] binary", 1007, Format::Binary, Carries::Nothing),
+            ("tsvector binary", 3614, Format::Binary, Carries::Lexemes),
+            ("a catalog's row", 75, Format::Binary, Carries::Unknown),
+            ("an extension's", 16_999, Format::Text, Carries::Text),
+            ("an extension's binary", 16_999, Format::Binary, Carries::Unknown),
         ] {
             assert_eq!(carries(oid, format), want, "{name}");
         }
