@@ -5,6 +5,10 @@ use std::rc::Rc;
 use sluice_masking::{ClassSet, Counts, ValueStream};
 use sluice_parsers::postgres::ProtocolError;
 use sluice_parsers::postgres::backend::row::{PartPiece, PartWalk};
+use sluice_parsers::postgres::frame::HEADER_BYTES;
+use sluice_parsers::postgres::model::BODY_PREFIX_BYTES;
+use sluice_runtime::net::Received;
+use smallvec::SmallVec;
 
 use super::columns::{Plan, Treatment};
 use super::nested::{self, DEPTH_MAX, HEAD_BYTES, Items, Shape, Unreadable};
@@ -239,6 +243,73 @@ pub(crate) enum LargeRowError {
     Unreadable(#[from] Unreadable),
 }
 
+/// What of an error, notice or function's result says what is done with it: the header and the fields before the
+/// message.
+const TEXT_HEAD_BYTES: usize = HEADER_BYTES + BODY_PREFIX_BYTES;
+
+/// An error, notice or function's result that comes in parts.
+pub(crate) enum LargeText {
+    /// What came of it until that can be said.
+    Head(Vec<u8>),
+    /// It passes.
+    Passes,
+    /// It is looked through.
+    Scanned(Box<LargeValue>),
+    /// The client got something else.
+    Dropped,
+}
+
+impl LargeText {
+    /// Adds a part to the head and gives it out once there is enough of it.
+    pub(crate) fn head(&mut self, part: &[u8], last: bool) -> Option<Vec<u8>> {
+        let Self::Head(head) = self else {
+            return None;
+        };
+        head.extend_from_slice(part);
+        (last || head.len() >= TEXT_HEAD_BYTES).then(|| std::mem::take(head))
+    }
+
+    /// Takes the next part of its body and gives what goes to the client now.
+    pub(crate) fn part(&mut self, part: Received, last: bool, counts: &mut Counts) -> Received {
+        match self {
+            Self::Passes => part,
+            Self::Head(_) | Self::Dropped => Received::from(Vec::new()),
+            Self::Scanned(_) => {
+                let mut out = Vec::with_capacity(part.len());
+                if let Self::Scanned(text) = self {
+                    text.piece(&part, &mut out, counts);
+                }
+                if last && let Self::Scanned(text) = std::mem::replace(self, Self::Dropped) {
+                    text.finish(&mut out, counts);
+                }
+                Received::from(out)
+            }
+        }
+    }
+}
+
+/// A message to be taken for one that comes in parts, of which this is the head: of an error or notice it has the
+/// severity and SQLSTATE.
+pub(crate) fn excerpt(head: &[u8]) -> Vec<u8> {
+    let (header, body) = head.split_at_checked(HEADER_BYTES).unwrap_or((head, &[]));
+    let mut excerpt = header.to_vec();
+    let body = body.get(..BODY_PREFIX_BYTES).unwrap_or(body);
+    if !matches!(header.first(), Some(b'E' | b'N')) {
+        excerpt.extend_from_slice(body);
+        return excerpt;
+    }
+    // The last one is not whole.
+    let mut fields: SmallVec<[&[u8]; 4]> = body.split_inclusive(|byte| *byte == 0).collect();
+    fields.pop();
+    for field in fields {
+        if matches!(field.first(), Some(b'S' | b'V' | b'C')) {
+            excerpt.extend_from_slice(field);
+        }
+    }
+    excerpt.push(0);
+    excerpt
+}
+
 /// A DataRow that comes in parts.
 pub(crate) struct LargeRow {
     walk: PartWalk,
@@ -342,7 +413,8 @@ mod tests {
     use crate::postgres::nested::tests::{Tree, records_around, tree};
     use crate::postgres::types::carries;
     use proptest::prelude::*;
-    use sluice_parsers::postgres::backend::{Format, encode};
+    use sluice_parsers::postgres::SqlState;
+    use sluice_parsers::postgres::backend::{Fields, Format, encode};
 
     #[test]
     fn a_row_in_parts_of_any_size_is_masked_as_if_it_were_whole() {
@@ -519,6 +591,32 @@ mod tests {
             ("no row", array.clone(), Carries::Record, Some(Unreadable::Broken)),
         ] {
             assert_eq!(streamed(&value, carries, &[1000]).err(), want, "{name}");
+        }
+    }
+    #[test]
+    fn a_large_errors_sqlstate_is_known_wherever_its_head_is_cut() {
+        let error = [
+            &b"E\x7f\xff\xff\xffSERROR\0VERROR\0C22P02\0M"[..],
+            &b"Ada ada@example.org ".repeat(5),
+        ]
+        .concat();
+        let sizes = [1, 2, 3, 7, error.len()];
+        for (first, size) in (0..error.len()).flat_map(|first| sizes.map(|size| (first, size))) {
+            let mut text = LargeText::Head(Vec::new());
+            let (before, behind) = error.split_at(first);
+            let mut head = None;
+            for part in [before].into_iter().chain(behind.chunks(size)) {
+                head = head.or_else(|| text.head(part, false));
+            }
+            let excerpt = excerpt(&head.expect("more than the head came"));
+            let fields = Fields::parse(&excerpt[HEADER_BYTES..]).expect("whole fields");
+            let kinds: Vec<u8> = fields.iter().map(|field| field.kind).collect();
+            assert_eq!(kinds, b"SVC", "cut at {first}, then every {size}");
+            assert_eq!(
+                fields.sqlstate(),
+                SqlState::from_bytes(b"22P02"),
+                "cut at {first}"
+            );
         }
     }
 }

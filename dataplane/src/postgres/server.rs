@@ -1,20 +1,22 @@
 //! What the server answers: each message is matched to what it answers, masked, recorded, and forwarded.
 //!
-//! This file cuts the stream, masks and forwards; [`replies`] knows what each reply means.
+//! This file cuts the stream, masks and forwards; [`replies`] knows what each reply means, and [`words`] what of an
+//! error may be told.
 
 mod replies;
+mod words;
 
 use std::ops::Range;
 use std::rc::Rc;
 
 use sluice_parsers::postgres::frame::{FRAME_LEN_MAX, HEADER_BYTES, is_backend_tag};
-use sluice_parsers::postgres::model::{BODY_PREFIX_BYTES, Owner};
+use sluice_parsers::postgres::model::Owner;
 use sluice_parsers::postgres::{Deframer, Header, Piece, Take};
 use sluice_runtime::net::Received;
 use sluice_runtime::time::{Instant, precise_now};
 
 use super::columns::Plan;
-use super::large::{LargeRow, LargeValue};
+use super::large::{LargeRow, LargeText, LargeValue, excerpt};
 use super::rows::{self, Scanned};
 use super::session::{End, Output, Session};
 use super::statements::Ticket;
@@ -144,9 +146,13 @@ impl Session {
                 }
                 Piece::Head { tag, .. } => {
                     chunk.advance(at - decided);
-                    let head = deframer.gathered();
-                    self.begin_part(tag, head.len(), &[])?;
-                    out.to_client.push(head.to_vec().into());
+                    let head = Received::from(deframer.gathered().to_vec());
+                    self.begin_part(tag, head.len())?;
+                    if self.large_text.is_some() {
+                        self.text_part(head, false, out)?;
+                    } else {
+                        out.to_client.push(head.into());
+                    }
                 }
                 Piece::Part {
                     tag,
@@ -283,8 +289,8 @@ impl Session {
         }
     }
 
-    /// A message in parts begins; `body` is what of it came with the header.
-    fn begin_part(&mut self, tag: u8, frame_len: usize, body: &[u8]) -> Result<(), End> {
+    /// A message in parts begins.
+    fn begin_part(&mut self, tag: u8, frame_len: usize) -> Result<(), End> {
         match tag {
             b'D' => {
                 self.row(frame_len, true)?;
@@ -298,15 +304,46 @@ impl Session {
                     copy.begin_part();
                 }
             }
-            _ => {
-                // Errors and notices, which name their SQLSTATE first, and results of function calls.
-                let mut head = vec![tag, 0, 0, 0, 0];
-                head.extend_from_slice(body.get(..body.len().min(BODY_PREFIX_BYTES)).unwrap_or_default());
-                self.reply(&mut head)?;
-                if matches!(tag, b'E' | b'N') && self.masks.scans() {
-                    self.large_text = Some(LargeValue::new(self.masks.classes));
+            _ => self.large_text = Some(LargeText::Head(Vec::new())),
+        }
+        Ok(())
+    }
+
+    /// A part of an error, notice or function's result; the first one begins with the header.
+    fn text_part(&mut self, mut part: Received, last: bool, out: &mut Output) -> Result<(), End> {
+        let Some(mut text) = self.large_text.take() else {
+            return Ok(());
+        };
+        if matches!(text, LargeText::Head(_)) {
+            let Some(head) = text.head(&part, last) else {
+                self.large_text = Some(text);
+                return Ok(());
+            };
+            let tag = head.first().copied().unwrap_or_default();
+            text = match self.reply(&mut excerpt(&head))? {
+                Delivery::Forward if matches!(tag, b'E' | b'N') && self.masks.scans() => {
+                    LargeText::Scanned(Box::new(LargeValue::new(self.masks.classes)))
                 }
+                Delivery::Forward => LargeText::Passes,
+                Delivery::Replace(instead) => {
+                    out.to_client.push(instead.into());
+                    LargeText::Dropped
+                }
+                Delivery::Hide => LargeText::Dropped,
+            };
+            part = Received::from(head);
+            let header = part.split_to(HEADER_BYTES.min(part.len()));
+            if !matches!(text, LargeText::Dropped) {
+                out.to_client.push(header.into());
             }
+        }
+        let passed = text.part(part, last, &mut self.tally.masked);
+        self.count_copied(passed.len());
+        if !passed.is_empty() {
+            out.to_client.push(passed.into());
+        }
+        if !last {
+            self.large_text = Some(text);
         }
         Ok(())
     }
@@ -322,11 +359,13 @@ impl Session {
     ) -> Result<(), End> {
         let body = if first { HEADER_BYTES.min(part.len()) } else { 0 };
         if first {
-            self.begin_part(tag, part.len(), part.get(body..).unwrap_or_default())?;
+            self.begin_part(tag, part.len())?;
+        }
+        if self.large_text.is_some() {
+            return self.text_part(part, last, out);
         }
         let Self {
             large_row,
-            large_text,
             copy_out,
             tally,
             ..
@@ -338,20 +377,6 @@ impl Session {
             (b'd', _, Some(copy)) => copy
                 .part(part.get_mut(body..).unwrap_or_default(), last, &mut tally.masked)
                 .map_err(End::server)?,
-            (b'E' | b'N', ..) if large_text.is_some() => {
-                let mut masked = Vec::with_capacity(part.len());
-                if let Some(text) = large_text {
-                    text.piece(
-                        part.get(body..).unwrap_or_default(),
-                        &mut masked,
-                        &mut tally.masked,
-                    );
-                }
-                if last && let Some(text) = large_text.take() {
-                    text.finish(&mut masked, &mut tally.masked);
-                }
-                masked
-            }
             _ => {
                 out.to_client.push(part.into());
                 return Ok(());

@@ -21,7 +21,7 @@ use sluice_runtime::time::{Instant, precise_now};
 use super::columns::{Plan, Tags};
 use super::copy::CopyOut;
 use super::deny::Nobody;
-use super::large::{LargeRow, LargeValue};
+use super::large::{LargeRow, LargeText};
 use super::names::Names;
 use super::statements::{Portal, Prepared, Run, Ticket};
 use crate::core::Core;
@@ -171,8 +171,8 @@ pub(crate) struct Session {
     pub(super) plan: Rc<Plan>,
     /// A row that is larger than what is gathered, while it passes.
     pub(super) large_row: Option<LargeRow>,
-    /// The text of an error or notice that comes in parts.
-    pub(super) large_text: Option<LargeValue>,
+    /// An error, notice or function's result that comes in parts.
+    pub(super) large_text: Option<LargeText>,
     /// COPY data on its way to the client.
     pub(super) copy_out: Option<CopyOut>,
     /// A FATAL error of the server went to the client.

@@ -15,7 +15,7 @@ use sluice_parsers::sql::settings;
 use sluice_parsers::sql::statement::StatementKind;
 use smallvec::SmallVec;
 
-use super::Delivery;
+use super::{Delivery, words};
 use crate::gate::{Outcome, Verdict};
 use crate::postgres::columns::{Facts, Plan};
 use crate::postgres::copy::CopyOut;
@@ -255,7 +255,9 @@ impl Session {
             Ticket::Parse { name, prepared } => {
                 self.statements.failed(&name, &prepared);
                 self.record_failed_parse(&prepared, body);
-                self.failed(None, None, body)
+                // Nothing has run that could have read a value.
+                self.mask_text(body);
+                Delivery::Forward
             }
             Ticket::Bind { name, portal } => {
                 self.portals.failed(&name, &portal);
@@ -305,6 +307,17 @@ impl Session {
             report.encode(&mut instead);
             return Delivery::Replace(instead);
         }
+        self.tell(b'E', body)
+    }
+
+    /// What of an error or notice the client is told.
+    fn tell(&mut self, tag: u8, body: &mut [u8]) -> Delivery {
+        if !self.masks.tags.is_empty()
+            && let Some(mut instead) = words::withheld(tag, body)
+        {
+            self.mask_text(instead.get_mut(HEADER_BYTES..).unwrap_or_default());
+            return Delivery::Replace(instead);
+        }
         self.mask_text(body);
         Delivery::Forward
     }
@@ -338,6 +351,7 @@ impl Session {
                 }
                 self.mask_text(body);
             }
+            Role::Notice => return Ok(self.tell(b'N', body)),
             _ => self.mask_text(body),
         }
         Ok(Delivery::Forward)
