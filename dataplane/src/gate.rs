@@ -276,13 +276,13 @@ impl Gate {
                 .shape(self.shape.hash(), self.shape.normalized(), neutral);
             self.kept.clear();
             self.shape.kept_literals(sql, &shape.neutral, &mut self.kept);
-            let hash = self.key_hash(parameter_types, context);
             let key = DecisionKey {
                 shape: &shape,
                 kept: &self.kept,
                 context: context.id,
                 parameter_types,
             };
+            let hash = key_hash(self.seed, self.shape.hash(), &key);
             self.decisions.insert(hash, &key, Rc::clone(&verdict));
         }
         verdict
@@ -307,25 +307,25 @@ impl Gate {
             .find_shape(self.shape.hash(), self.shape.normalized())?;
         self.kept.clear();
         self.shape.kept_literals(sql, &shape.neutral, &mut self.kept);
-        let hash = self.key_hash(parameter_types, context);
         let key = DecisionKey {
             shape: &shape,
             kept: &self.kept,
             context: context.id,
             parameter_types,
         };
-        self.decisions.find(hash, &key)
+        let (seed, shape_hash) = (self.seed, self.shape.hash());
+        self.decisions.find(|| key_hash(seed, shape_hash, &key), &key)
     }
+}
 
-    fn key_hash(&self, parameter_types: &[u8], context: &Context) -> u64 {
-        let mut hash = self.shape.hash() ^ context.id.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        for part in [self.kept.as_slice(), parameter_types] {
-            if !part.is_empty() {
-                hash = hash.rotate_left(23) ^ hash_bytes(self.seed, part);
-            }
+fn key_hash(seed: u64, shape_hash: u64, key: &DecisionKey<'_>) -> u64 {
+    let mut hash = shape_hash ^ key.context.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    for part in [key.kept, key.parameter_types] {
+        if !part.is_empty() {
+            hash = hash.rotate_left(23) ^ hash_bytes(seed, part);
         }
-        hash
     }
+    hash
 }
 
 impl From<Decision> for Outcome {

@@ -1,5 +1,6 @@
 //! The decision cache of one core, in two generations: what was not asked for while a generation filled is forgotten.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use hashbrown::HashMap;
@@ -12,6 +13,22 @@ use super::Verdict;
 pub(super) struct KnownShape {
     normalized: Box<[u8]>,
     pub(super) neutral: Neutral,
+    /// The verdict that was asked for last among those that depend on nothing else: who asked, and what was decided.
+    latest: RefCell<Option<(u64, Rc<Verdict>)>>,
+}
+
+impl KnownShape {
+    fn latest(&self, key: &DecisionKey<'_>) -> Option<Rc<Verdict>> {
+        let latest = self.latest.borrow();
+        let (context, verdict) = latest.as_ref()?;
+        (*context == key.context && key.is_shape_alone()).then(|| Rc::clone(verdict))
+    }
+
+    fn set_latest(&self, key: &DecisionKey<'_>, verdict: &Rc<Verdict>) {
+        if key.is_shape_alone() {
+            *self.latest.borrow_mut() = Some((key.context, Rc::clone(verdict)));
+        }
+    }
 }
 
 /// Everything that a decision depends on but the policy's epoch, which empties the cache.
@@ -22,6 +39,13 @@ pub(super) struct DecisionKey<'a> {
     pub(super) kept: &'a [u8],
     pub(super) context: u64,
     pub(super) parameter_types: &'a [u8],
+}
+
+impl DecisionKey<'_> {
+    /// No literal and no declared type is a part of it.
+    fn is_shape_alone(&self) -> bool {
+        self.kept.is_empty() && self.parameter_types.is_empty()
+    }
 }
 
 #[derive(Debug)]
@@ -135,16 +159,20 @@ impl Decisions {
         let shape = Rc::new(KnownShape {
             normalized: normalized.into(),
             neutral,
+            latest: RefCell::default(),
         });
         self.shapes.insert(hash, Rc::clone(&shape));
         shape
     }
 
-    pub(super) fn find(&mut self, hash: u64, key: &DecisionKey<'_>) -> Option<Rc<Verdict>> {
-        self.decisions
-            .get(hash)
-            .filter(|entry| entry.is_for(key))
-            .map(|entry| Rc::clone(&entry.verdict))
+    /// `hash` is asked for only if the shape does not know.
+    pub(super) fn find(&mut self, hash: impl FnOnce() -> u64, key: &DecisionKey<'_>) -> Option<Rc<Verdict>> {
+        if let Some(verdict) = key.shape.latest(key) {
+            return Some(verdict);
+        }
+        let entry = self.decisions.get(hash()).filter(|entry| entry.is_for(key))?;
+        key.shape.set_latest(key, &entry.verdict);
+        Some(Rc::clone(&entry.verdict))
     }
 
     pub(super) fn insert(&mut self, hash: u64, key: &DecisionKey<'_>, verdict: Rc<Verdict>) {

@@ -22,12 +22,16 @@ const MESSAGE_LEN_MAX: u32 = 1 << 20;
 
 /// What one core knows of the catalogs, by connection and database.
 #[derive(Default)]
-pub(crate) struct TagCache(HashMap<(String, String), (Instant, Rc<Tags>)>);
+pub(crate) struct TagCache {
+    known: HashMap<(String, String), (Instant, Rc<Tags>)>,
+    /// Of every session without configured columns: plans are shared by sessions that share their tags.
+    none: Rc<Tags>,
+}
 
 impl TagCache {
     /// A statement that may change tables passed: the next session asks again.
     pub(crate) fn forget(&mut self, connection: &str, database: &str) {
-        self.0.remove(&(connection.to_owned(), database.to_owned()));
+        self.known.remove(&(connection.to_owned(), database.to_owned()));
     }
 }
 
@@ -38,21 +42,22 @@ pub(crate) async fn tags(
     database: &str,
     upstream: &mut Upstream,
 ) -> Result<Rc<Tags>, UpstreamError> {
-    let Masking::On { columns, .. } = &connection.masking else {
-        return Ok(Rc::default());
+    let columns: &[MaskedColumn] = match &connection.masking {
+        Masking::On { columns, .. } => columns,
+        Masking::Off => &[],
     };
     if columns.is_empty() {
-        return Ok(Rc::default());
+        return Ok(Rc::clone(&core.tags.borrow().none));
     }
     let name = (connection.name.clone(), database.to_owned());
     let now = sluice_runtime::time::now();
-    if let Some((asked, tags)) = core.tags.borrow().0.get(&name)
+    if let Some((asked, tags)) = core.tags.borrow().known.get(&name)
         && now.saturating_duration_since(*asked) < CATALOG_AGE_MAX
     {
         return Ok(Rc::clone(tags));
     }
     let tags = Rc::new(ask(columns, upstream).await?);
-    core.tags.borrow_mut().0.insert(name, (now, Rc::clone(&tags)));
+    core.tags.borrow_mut().known.insert(name, (now, Rc::clone(&tags)));
     Ok(tags)
 }
 

@@ -54,11 +54,14 @@ impl<T> Slot<T> {
     }
 }
 
+/// A name as the server knows it; those of drivers are short and lie beside what they stand for.
+type Name = SmallVec<[u8; 24]>;
+
 /// A name space of one session.
 #[derive(Debug)]
 pub(crate) struct Names<T> {
     unnamed: Slot<T>,
-    named: HashMap<Vec<u8>, Slot<T>>,
+    named: HashMap<Name, Slot<T>>,
     named_max: usize,
 }
 
@@ -93,7 +96,7 @@ impl<T> Names<T> {
                 named_max: self.named_max,
             });
         }
-        self.named.entry_ref(name).or_default().pending.push(value);
+        self.named.entry(Name::from_slice(name)).or_default().pending.push(value);
         Ok(())
     }
 
@@ -112,7 +115,7 @@ impl<T> Names<T> {
             }
             self.unnamed.succeeded(value)
         } else {
-            self.named.entry_ref(name).or_default().succeeded(value)
+            self.named.entry(Name::from_slice(name)).or_default().succeeded(value)
         }
     }
 

@@ -59,8 +59,11 @@ impl Session {
         let mut deframer = std::mem::take(&mut self.from_server);
         let done = self.cut_server(&mut deframer, chunk, out);
         self.from_server = deframer;
-        let now = precise_now();
-        self.tally.spent_ns += nanoseconds(now.saturating_duration_since(self.answered_since));
+        // Behind ReadyForQuery nothing is being answered that the time could be counted to.
+        if !self.model.is_idle() {
+            let now = precise_now();
+            self.tally.spent_ns += nanoseconds(now.saturating_duration_since(self.answered_since));
+        }
         done
     }
 

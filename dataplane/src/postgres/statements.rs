@@ -122,7 +122,11 @@ impl Prepared {
         if !self.keeps_columns() {
             return;
         }
-        *self.columns.borrow_mut() = Described::Known(columns);
+        let mut known = self.columns.borrow_mut();
+        // Most descriptions are of what is known: then nothing is written.
+        if !matches!(&*known, Described::Known(before) if Rc::ptr_eq(before, &columns)) {
+            *known = Described::Known(columns);
+        }
     }
 
     pub(crate) fn described(&self) -> Described {

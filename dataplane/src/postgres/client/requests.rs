@@ -374,9 +374,14 @@ impl Session {
             return self.replace(Kind::Execute, b"", refusal, received);
         }
         let hidden = self.describe_hidden(&portal, execute.portal, candidates.len(), received)?;
-        let run = Run {
-            sent: precise_now(),
-            ..run
+        // With its Bind in one chunk it goes up at the same moment.
+        let run = if run.received == received && run.sent != received {
+            run
+        } else {
+            Run {
+                sent: precise_now(),
+                ..run
+            }
         };
         let made = self.make(&portal);
         self.sent(Sent::Execute, Ticket::Execute { portal, run, made }, received)?;

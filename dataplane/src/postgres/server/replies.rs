@@ -36,12 +36,12 @@ enum Reaction {
         prepared: Option<Rc<Prepared>>,
     },
     /// A Query has failed.
-    Failed(FailedQuery),
+    Failed(Box<FailedQuery>),
     CopyOut,
     /// The message ended with this reply.
     Done(Role, Ticket),
     FunctionEnded(Option<Run>),
-    Refused(Refusal),
+    Refused(Box<Refusal>),
     Unasked(Role),
     Fatal,
 }
@@ -456,19 +456,19 @@ fn open(role: Role, statement: u32, ticket: &mut Ticket) -> Reaction {
                 prepared: prepared.map(|(_, prepared)| Rc::clone(prepared)),
             }
         }
-        (Ticket::Query(query), Role::Error) => Reaction::Failed(FailedQuery::take(query, statement)),
+        (Ticket::Query(query), Role::Error) => Reaction::Failed(Box::new(FailedQuery::take(query, statement))),
         (Ticket::FunctionCall { run }, Role::FunctionResult) => Reaction::FunctionEnded(run.take()),
         (Ticket::FunctionCall { run }, Role::Error) => {
             let failed = run.take();
             let like = failed.unwrap_or_else(|| Run::at(sluice_runtime::time::precise_now()));
-            Reaction::Failed(FailedQuery {
+            Reaction::Failed(Box::new(FailedQuery {
                 failed,
                 skipped: 0..0,
                 like,
                 refusal: None,
-            })
+            }))
         }
-        (Ticket::Refused(refusal), Role::Error) => Reaction::Refused((**refusal).clone()),
+        (Ticket::Refused(refusal), Role::Error) => Reaction::Refused(refusal.clone()),
         (Ticket::DescribePortal { is_hidden: true, .. }, _) => Reaction::Hide,
         _ => Reaction::Forward,
     }
