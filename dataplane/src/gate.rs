@@ -7,6 +7,7 @@
 
 mod cache;
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -50,16 +51,74 @@ pub struct Verdict {
     pub epoch: u64,
     /// Every statement is allowed, and nothing about it depends on the session.
     pub is_plain: bool,
+    /// No statement's success changes anything that the session or the core keeps.
+    pub is_inert: bool,
+    /// Why each statement is `Opaque`, as the record says it; empty if none is.
+    pub reasons: Box<[Option<Box<str>>]>,
+    /// The last text that was prepared under it: mostly every session prepares the same.
+    prepared_text: RefCell<Option<Rc<[u8]>>>,
 }
 
 impl Verdict {
+    fn new(statements: Vec<Statement>, outcomes: Box<[Outcome]>, epoch: u64) -> Self {
+        use StatementKind::{CopyOut, Deallocate, DiscardAll, Prepare};
+        let is_allowed = outcomes
+            .iter()
+            .all(|outcome| matches!(outcome, Outcome::Allow(_)));
+        let reason = |statement: &Statement| {
+            let first = statement.reasons.first()?;
+            Some(first.to_string().into_boxed_str())
+        };
+        let mut reasons: Vec<_> = statements.iter().map(reason).collect();
+        if reasons.iter().all(Option::is_none) {
+            reasons.clear();
+        }
+        let masks: Box<[EffectMask]> = statements.iter().map(Statement::mask).collect();
+        Self {
+            is_plain: is_allowed
+                && statements.iter().all(|statement| {
+                    statement.runs_prepared.is_none() && !matches!(statement.kind, CopyOut { .. })
+                }),
+            is_inert: !masks.iter().any(changes_catalog)
+                && !statements.iter().any(|statement| {
+                    matches!(statement.kind, Prepare { .. } | Deallocate { .. } | DiscardAll)
+                }),
+            objects: statements
+                .iter()
+                .map(|statement| objects_of(&statement.effects))
+                .collect(),
+            reasons: reasons.into(),
+            masks,
+            outcomes,
+            statements,
+            epoch,
+            prepared_text: RefCell::default(),
+        }
+    }
+
     /// Whether a statement changes what the catalog says.
     pub fn changes_catalog(&self, statement: usize) -> bool {
-        let ddl = [Action::Create, Action::Alter, Action::Drop, Action::Opaque];
-        self.masks
-            .get(statement)
-            .is_some_and(|mask| ddl.into_iter().any(|action| mask.contains(action)))
+        self.masks.get(statement).is_some_and(changes_catalog)
     }
+
+    /// Why a statement is `Opaque`, if it is.
+    pub fn reason(&self, statement: usize) -> Option<&str> {
+        self.reasons.get(statement)?.as_deref()
+    }
+
+    /// The text to keep under a name: one allocation for all sessions that prepare the same.
+    pub fn shared_text(&self, text: &[u8]) -> Rc<[u8]> {
+        let mut last = self.prepared_text.borrow_mut();
+        match &*last {
+            Some(last) if **last == *text => Rc::clone(last),
+            _ => Rc::clone(last.insert(text.into())),
+        }
+    }
+}
+
+fn changes_catalog(mask: &EffectMask) -> bool {
+    let ddl = [Action::Create, Action::Alter, Action::Drop, Action::Opaque];
+    ddl.into_iter().any(|action| mask.contains(action))
 }
 
 /// Who asks, and for what: the part of the key that a session keeps.
@@ -252,23 +311,7 @@ impl Gate {
             self.counts.excessive += 1;
         }
         let outcomes: Box<[Outcome]> = finding.decisions.into_iter().map(Outcome::from).collect();
-        let is_plain = outcomes
-            .iter()
-            .all(|outcome| matches!(outcome, Outcome::Allow(_)))
-            && statements.iter().all(|statement| {
-                statement.runs_prepared.is_none() && !matches!(statement.kind, StatementKind::CopyOut { .. })
-            });
-        let verdict = Rc::new(Verdict {
-            is_plain,
-            masks: statements.iter().map(Statement::mask).collect(),
-            objects: statements
-                .iter()
-                .map(|statement| objects_of(&statement.effects))
-                .collect(),
-            outcomes,
-            statements,
-            epoch: finding.epoch,
-        });
+        let verdict = Rc::new(Verdict::new(statements, outcomes, finding.epoch));
         let is_current = finding.epoch == self.epoch();
         if readable && is_current && sql.len() <= CACHED_TEXT_BYTES_MAX && self.shape.scan(sql).is_ok() {
             let shape = self

@@ -123,31 +123,29 @@ impl Session {
                 return Ok(ClientFlow::Full(chunk));
             }
             let decided = at;
-            let piece = deframer.next(&chunk, &mut at, |header| take(header, text_max));
-            let judged = match piece.map_err(|error| End::hostile(&with_tag(error))) {
-                Ok(Piece::Frame { start, end }) => self
-                    .request(&chunk[start..end], None, received)
-                    .map(|act| (Piece::Frame { start, end }, Some(act))),
-                other => other.map(|piece| (piece, None)),
-            };
-            let (piece, act) = match judged {
-                Ok(judged) => judged,
-                Err(end) => {
-                    // What is recorded as begun goes up.
+            // What is recorded as begun goes up, whatever follows.
+            let piece = match deframer.next(&chunk, &mut at, |header| take(header, text_max)) {
+                Ok(piece) => piece,
+                Err(error) => {
                     forward(&mut chunk, decided, out);
-                    return Err(end);
+                    return Err(End::hostile(&with_tag(error)));
                 }
             };
-            if let (Piece::Frame { start, end }, Some(act)) = (&piece, act) {
-                let (start, end) = (*start, *end);
-                if matches!(act, Act::Forward) {
-                    continue;
-                }
-                forward(&mut chunk, start, out);
-                let frame = chunk.split_to(end - start);
-                at = 0;
-                if let Some(flow) = self.act(act, frame, &mut chunk, out) {
-                    return Ok(flow);
+            if let Piece::Frame { start, end } = piece {
+                match self.request(&chunk[start..end], None, received) {
+                    Ok(Act::Forward) => {}
+                    Ok(act) => {
+                        forward(&mut chunk, start, out);
+                        let frame = chunk.split_to(end - start);
+                        at = 0;
+                        if let Some(flow) = self.act(act, frame, &mut chunk, out) {
+                            return Ok(flow);
+                        }
+                    }
+                    Err(end) => {
+                        forward(&mut chunk, decided, out);
+                        return Err(end);
+                    }
                 }
                 continue;
             }
@@ -309,7 +307,7 @@ impl Session {
 /// Sends the front of a chunk up.
 fn forward(chunk: &mut Received, len: usize, out: &mut Output) {
     if len > 0 {
-        out.to_server.push(chunk.split_to(len).into());
+        out.to_server.push(chunk.take_front(len).into());
     }
 }
 

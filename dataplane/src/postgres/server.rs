@@ -79,9 +79,10 @@ impl Session {
         let mut run = Run::Nothing;
         loop {
             let decided = at;
-            let piece = deframer
-                .next(&chunk, &mut at, |header| take(header, is_masked))
-                .map_err(End::server)?;
+            let piece = match deframer.next(&chunk, &mut at, |header| take(header, is_masked)) {
+                Ok(piece) => piece,
+                Err(error) => return Err(End::server(error)),
+            };
             if let Piece::Frame { start, end } = piece {
                 let tag = chunk.get(start).copied().unwrap_or_default();
                 match tag {
@@ -404,7 +405,7 @@ impl Session {
 /// Sends the front of a chunk down.
 fn forward(chunk: &mut Received, len: usize, out: &mut Output) {
     if len > 0 {
-        out.to_client.push(chunk.split_to(len).into());
+        out.to_client.push(chunk.take_front(len).into());
     }
 }
 

@@ -21,7 +21,8 @@ pub(crate) struct Prepared {
     /// Which of the verdict's statements it is.
     pub(crate) index: usize,
     /// How it came by its name.
-    pub(crate) made_by: MadeBy,
+    made_by: MadeBy,
+    keeps_columns: bool,
     /// Its result columns, once the server described them.
     columns: RefCell<Described>,
     budget: Rc<Cell<usize>>,
@@ -54,8 +55,14 @@ impl Prepared {
         made_by: MadeBy,
         budget: &Rc<Cell<usize>>,
     ) -> Self {
+        use StatementKind::{Delete, Insert, Merge, Prepare, Select, Update};
         budget.set(budget.get().saturating_sub(text.len()));
+        let kind = verdict.statements.get(index).map(|statement| &statement.kind);
         Self {
+            keeps_columns: matches!(
+                kind,
+                Some(Select | Insert | Update | Delete | Merge | Prepare { .. })
+            ),
             text,
             verdict,
             index,
@@ -65,17 +72,13 @@ impl Prepared {
         }
     }
 
-    fn kind(&self) -> Option<&StatementKind> {
-        self.verdict
-            .statements
-            .get(self.index)
-            .map(|statement| &statement.kind)
-    }
-
     /// The name that its execution gives to a statement, if it is a PREPARE.
     pub(crate) fn makes(&self) -> Option<&str> {
-        match (self.made_by, self.kind()) {
-            (MadeBy::Parse, Some(StatementKind::Prepare { name })) => Some(name),
+        if self.verdict.is_inert || self.made_by == MadeBy::Prepare {
+            return None;
+        }
+        match &self.verdict.statements.get(self.index)?.kind {
+            StatementKind::Prepare { name } => Some(name),
             _ => None,
         }
     }
@@ -83,11 +86,7 @@ impl Prepared {
     /// Whether the server lets its result columns never change. Those of EXECUTE, FETCH and CALL are what stands under
     /// a name when they run.
     pub(crate) fn keeps_columns(&self) -> bool {
-        use StatementKind::{Delete, Insert, Merge, Prepare, Select, Update};
-        matches!(
-            self.kind(),
-            Some(Select | Insert | Update | Delete | Merge | Prepare { .. })
-        )
+        self.keeps_columns
     }
 
     /// What it does; a text of several statements, which the server refuses, does what they do.

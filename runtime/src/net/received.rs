@@ -21,6 +21,8 @@ pub struct Received {
 enum Owner {
     Lent { pool: Rc<Pool>, buffer: u16 },
     Heap(Rc<Block>),
+    /// The range is empty.
+    Nobody,
 }
 
 /// Heap memory that ranges share.
@@ -55,6 +57,7 @@ impl Received {
     ///
     /// # Panics
     /// When the range is shorter.
+    #[inline]
     #[must_use = "dropping the front is `advance`"]
     pub fn split_to(&mut self, at: usize) -> Self {
         assert!(at <= self.len, "cut at {at} of {} bytes", self.len);
@@ -65,6 +68,25 @@ impl Received {
         };
         self.advance(at);
         front
+    }
+
+    /// As [`split_to`](Self::split_to); where that is everything, the buffer moves without being counted.
+    ///
+    /// # Panics
+    /// When the range is shorter.
+    #[inline]
+    #[must_use = "dropping the front is `advance`"]
+    pub fn take_front(&mut self, at: usize) -> Self {
+        if at < self.len {
+            return self.split_to(at);
+        }
+        assert!(at == self.len, "cut at {at} of {} bytes", self.len);
+        let empty = Self {
+            owner: Owner::Nobody,
+            start: NonNull::dangling(),
+            len: 0,
+        };
+        std::mem::replace(self, empty)
     }
 
     /// Cuts off everything from `at` on and returns it.
@@ -130,6 +152,7 @@ impl Received {
 }
 
 impl Owner {
+    #[inline]
     fn share(&self) -> Self {
         match self {
             Self::Lent { pool, buffer } => {
@@ -140,6 +163,7 @@ impl Owner {
                 }
             }
             Self::Heap(block) => Self::Heap(Rc::clone(block)),
+            Self::Nobody => Self::Nobody,
         }
     }
 }

@@ -184,7 +184,7 @@ impl Session {
                 continue;
             }
             if let StatementKind::Prepare { name } = &statement.kind {
-                let prepared = self.prepared(text.into(), &verdict, index, MadeBy::Prepare);
+                let prepared = self.prepared(verdict.shared_text(text), &verdict, index, MadeBy::Prepare);
                 if self
                     .statements
                     .sent(name.as_bytes(), Rc::clone(&prepared))
@@ -259,7 +259,7 @@ impl Session {
             );
             return self.replace(Kind::Parse, parse.name, refusal, received);
         }
-        let prepared = self.prepared(parse.sql.into(), &verdict, 0, MadeBy::Parse);
+        let prepared = self.prepared(verdict.shared_text(parse.sql), &verdict, 0, MadeBy::Parse);
         if let Err(error) = self.statements.sent(parse.name, Rc::clone(&prepared)) {
             let refusal = Kind::Parse.refusal(SqlState::INSUFFICIENT_RESOURCES, &format!("sluice: {error}"));
             return self.replace(Kind::Parse, parse.name, refusal, received);
@@ -682,11 +682,11 @@ impl Session {
             verdict,
             note,
         } = subject;
-        let opaque = verdict
-            .statements
-            .get(index)
-            .and_then(|statement| statement.reasons.first());
-        let why = opaque.filter(|_| note.is_empty()).map(ToString::to_string);
+        let note = if note.is_empty() {
+            verdict.reason(index).unwrap_or_default()
+        } else {
+            note
+        };
         let text = Text {
             protocol,
             part: u16::try_from(index).unwrap_or(u16::MAX),
@@ -697,8 +697,7 @@ impl Session {
                 .get(index)
                 .map_or(List::EMPTY, ListBuffer::as_list),
         };
-        self.begin(run, text, outcome, why.as_deref().unwrap_or(note))
-            .into()
+        self.begin(run, text, outcome, note).into()
     }
 
     /// Records an execution of which only a name is known.

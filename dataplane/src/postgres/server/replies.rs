@@ -372,6 +372,9 @@ impl Session {
 
     /// What a statement's success changes in the session.
     fn completed(&mut self, verdict: &Verdict, statement: u32, prepared: Option<&Rc<Prepared>>) {
+        if verdict.is_inert {
+            return;
+        }
         if verdict.changes_catalog(statement as usize) {
             let target = self.context.principal.target();
             self.core
