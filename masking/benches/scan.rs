@@ -2,6 +2,7 @@
 //!
 //! - `point`: what one short SELECT returns, a row of a few dozen bytes: the fixed cost of a pass.
 //! - `sparse`: rows of eight text columns of which 1.3 % of the bytes are personal data.
+//! - `addresses`: a hundred short rows with an e-mail address each, about 10 KB, in the first cache.
 //! - `dense`: rows in which nearly every second column holds some.
 //! - `identifiers`: UUIDs, hashes, time stamps and decimals, which look most like something.
 //! - `hostile`: fragments that are all candidates and no hits.
@@ -138,6 +139,19 @@ fn sparse_row(numbers: &mut Numbers, row: u64) -> Vec<String> {
     fields
 }
 
+fn address_row(_: &mut Numbers, row: u64) -> Vec<String> {
+    vec![
+        (100_000 + row).to_string(),
+        format!("user{row:03}"),
+        format!("u{row}@ex{row:02}.org"),
+        format!("1985-0{}-1{}", 1 + row % 9, row % 10),
+        format!("{}.{row:02}", row * 37 % 9999),
+        "active".to_owned(),
+        ["London", "Oslo", "Krak\u{f3}w", "Lagos", "Porto"][usize::try_from(row % 5).unwrap()].to_owned(),
+        format!("row {row} note"),
+    ]
+}
+
 fn dense_row(numbers: &mut Numbers, row: u64) -> Vec<String> {
     let mut fields = ordinary_row(numbers, row);
     fields[2] = format!("jo.doe{row}@example.org");
@@ -190,6 +204,7 @@ fn measure(c: &mut Criterion) {
     );
     point.extend(b"C\0\0\0\x0DSELECT 1\0Z\0\0\0\x05I");
     let sparse = rows(LARGE, sparse_row);
+    let addresses = rows(10_000, address_row);
     let dense = rows(LARGE, dense_row);
     let identifiers = rows(LARGE, identifier_row);
     let hostile = rows(LARGE, |_, _| {
@@ -216,6 +231,7 @@ fn measure(c: &mut Criterion) {
     for (name, buf) in [
         ("point", &point),
         ("sparse", &sparse),
+        ("addresses", &addresses),
         ("dense", &dense),
         ("identifiers", &identifiers),
         ("hostile", &hostile),
@@ -230,7 +246,12 @@ fn measure(c: &mut Criterion) {
                 counts
             };
             if has_hits {
-                b.iter_batched_ref(|| buf.clone(), |buf| run(buf), BatchSize::LargeInput);
+                let batch = if buf.len() < LARGE / 2 {
+                    BatchSize::NumIterations(2)
+                } else {
+                    BatchSize::LargeInput
+                };
+                b.iter_batched_ref(|| buf.clone(), |buf| run(buf), batch);
             } else {
                 let mut buf = buf.clone();
                 b.iter(|| run(&mut buf));

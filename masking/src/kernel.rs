@@ -2,8 +2,9 @@
 //!
 //! A [`Kernel`] only says which bytes of a block are what ([`Block`]); there are AVX-512 and AVX2 ones, which hold
 //! the crate's only `unsafe`, and their scalar twin. What makes a candidate of that is the same code for all, shifts
-//! and ANDs over a whole block ([`Candidates::of`]). Blocks overlap by the bytes that candidates look back on: to
-//! carry these bits over costs more than to find them again.
+//! and ANDs over a whole block ([`Candidates::of`]), or over eight blocks in a row at once ([`Lanes`]), as vectors of
+//! such words. Single blocks overlap by the bytes that candidates look back on: to carry these bits over costs more
+//! than to find them again.
 //!
 //! The pass sees frames, not values: beside a value's bytes stand header bytes that may look like digits or letters.
 //! So a candidate is made only of what *is* in a hit, never of what is not around it, and every hit of a class makes
@@ -15,7 +16,7 @@
 //! | payment card | a digit that ends 13 digits, or 16 digits and single separators, or 14 with five digits in a row among the last 15 bytes | 15 |
 //! | US SSN | the last digit | 10 |
 //! | IPv4 | the first digit after the third dot | 12 |
-//! | IBAN | the second check digit, in letter, letter, digit, digit | 3 |
+//! | IBAN | the fourth letter or digit behind the check digits, which may have a separator between | 8 |
 //! | AWS key | the `A` in `IA` | 1 |
 //! | GitHub token | `_`, two or three bytes after an `h` | 3 |
 //! | JWT | the `J` in `yJ` | 1 |
@@ -29,6 +30,8 @@ pub(crate) mod avx2;
 pub(crate) mod avx512;
 pub(crate) mod scalar;
 
+use std::ops::{BitAnd, BitOr};
+
 use crate::{Class, ClassSet};
 
 /// How many bytes a kernel looks at in a step.
@@ -37,40 +40,151 @@ pub(crate) const BLOCK_BYTES: usize = 64;
 /// Says which bytes of a block are what.
 pub(crate) trait Kernel: Copy {
     /// Classifies 64 bytes.
-    fn classify(self, block: &[u8; BLOCK_BYTES]) -> Block;
+    fn classify(self, block: &[u8; BLOCK_BYTES]) -> Block<u64>;
+
+    /// The candidates of blocks in a row, complete for all but the first, and a bit for each block that has any.
+    #[inline(always)]
+    fn candidates(self, blocks: &Block<Lanes>) -> (Candidates<Lanes>, u8) {
+        let found = Candidates::of(blocks);
+        let any = found.any().0;
+        let lanes = (0..LANES).fold(0, |lanes, lane| lanes | u8::from(any[lane] != 0) << lane);
+        (found, lanes)
+    }
 }
 
-/// A bit for each byte of a block, the first byte's lowest.
+/// A bit for each byte, the first byte's lowest: of one block, or of several in a row.
+pub(crate) trait Bits: Copy + BitAnd<Output = Self> + BitOr<Output = Self> {
+    /// Moves each bit to the byte that lies so many bytes behind its own.
+    fn later<const BYTES: u32>(self) -> Self;
+}
+
+impl Bits for u64 {
+    #[inline(always)]
+    fn later<const BYTES: u32>(self) -> Self {
+        self << BYTES
+    }
+}
+
+/// How many blocks in a row are looked at together.
+pub(crate) const LANES: usize = 8;
+
+/// The bits of [`LANES`] blocks in a row.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Block {
-    pub(crate) digit: u64,
-    pub(crate) letter: u64,
-    pub(crate) at: u64,
-    pub(crate) dot: u64,
-    pub(crate) dash: u64,
-    pub(crate) space: u64,
-    pub(crate) underscore: u64,
-    pub(crate) lower_h: u64,
-    pub(crate) lower_y: u64,
-    pub(crate) upper_a: u64,
-    pub(crate) upper_i: u64,
-    pub(crate) upper_j: u64,
+#[repr(align(64))]
+pub(crate) struct Lanes(pub(crate) [u64; LANES]);
+
+impl BitAnd for Lanes {
+    type Output = Self;
+
+    #[inline(always)]
+    fn bitand(self, other: Self) -> Self {
+        Self(std::array::from_fn(|lane| self.0[lane] & other.0[lane]))
+    }
 }
 
-/// Candidates of a block by class, a bit for each byte.
+impl BitOr for Lanes {
+    type Output = Self;
+
+    #[inline(always)]
+    fn bitor(self, other: Self) -> Self {
+        Self(std::array::from_fn(|lane| self.0[lane] | other.0[lane]))
+    }
+}
+
+impl Bits for Lanes {
+    #[inline(always)]
+    fn later<const BYTES: u32>(self) -> Self {
+        let [a, b, c, d, e, f, g, _] = self.0;
+        let before = [0, a, b, c, d, e, f, g];
+        Self(std::array::from_fn(|lane| {
+            self.0[lane] << BYTES | before[lane] >> (u64::BITS - BYTES)
+        }))
+    }
+}
+
+/// Which bytes are what.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Candidates {
-    pub(crate) email: u64,
-    pub(crate) card: u64,
-    pub(crate) ssn: u64,
-    pub(crate) ipv4: u64,
-    pub(crate) iban: u64,
-    pub(crate) aws_key: u64,
-    pub(crate) github_token: u64,
-    pub(crate) jwt: u64,
+pub(crate) struct Block<B> {
+    pub(crate) digit: B,
+    pub(crate) letter: B,
+    pub(crate) at: B,
+    pub(crate) dot: B,
+    pub(crate) dash: B,
+    pub(crate) space: B,
+    pub(crate) underscore: B,
+    pub(crate) lower_h: B,
+    pub(crate) lower_y: B,
+    pub(crate) upper_a: B,
+    pub(crate) upper_i: B,
+    pub(crate) upper_j: B,
 }
 
-impl Candidates {
+impl<B> Block<B> {
+    /// The same in another form.
+    #[inline(always)]
+    pub(crate) fn map<C>(&self, form: impl Fn(&B) -> C) -> Block<C> {
+        Block {
+            digit: form(&self.digit),
+            letter: form(&self.letter),
+            at: form(&self.at),
+            dot: form(&self.dot),
+            dash: form(&self.dash),
+            space: form(&self.space),
+            underscore: form(&self.underscore),
+            lower_h: form(&self.lower_h),
+            lower_y: form(&self.lower_y),
+            upper_a: form(&self.upper_a),
+            upper_i: form(&self.upper_i),
+            upper_j: form(&self.upper_j),
+        }
+    }
+}
+
+impl Block<Lanes> {
+    /// Sets what one of the blocks is.
+    #[inline(always)]
+    pub(crate) fn set(&mut self, lane: usize, block: &Block<u64>) {
+        self.digit.0[lane] = block.digit;
+        self.letter.0[lane] = block.letter;
+        self.at.0[lane] = block.at;
+        self.dot.0[lane] = block.dot;
+        self.dash.0[lane] = block.dash;
+        self.space.0[lane] = block.space;
+        self.underscore.0[lane] = block.underscore;
+        self.lower_h.0[lane] = block.lower_h;
+        self.lower_y.0[lane] = block.lower_y;
+        self.upper_a.0[lane] = block.upper_a;
+        self.upper_i.0[lane] = block.upper_i;
+        self.upper_j.0[lane] = block.upper_j;
+    }
+
+    /// What one of the blocks is.
+    #[inline(always)]
+    pub(crate) fn lane(&self, lane: usize) -> Block<u64> {
+        self.map(|lanes| lanes.0[lane])
+    }
+
+    /// Makes the last block the first: the one before those to come.
+    #[inline(always)]
+    pub(crate) fn repeat_last(&mut self) {
+        self.set(0, &self.lane(LANES - 1));
+    }
+}
+
+/// Candidates by class.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Candidates<B> {
+    pub(crate) email: B,
+    pub(crate) card: B,
+    pub(crate) ssn: B,
+    pub(crate) ipv4: B,
+    pub(crate) iban: B,
+    pub(crate) aws_key: B,
+    pub(crate) github_token: B,
+    pub(crate) jwt: B,
+}
+
+impl Candidates<u64> {
     /// All bits for each class in the set.
     pub(crate) fn wanted(classes: ClassSet) -> Self {
         let bits = |class| if classes.contains(class) { u64::MAX } else { 0 };
@@ -85,10 +199,102 @@ impl Candidates {
             jwt: bits(Class::Jwt),
         }
     }
+}
+
+impl<B> Candidates<B> {
+    /// The same in another form.
+    #[inline(always)]
+    pub(crate) fn map<C>(self, form: impl Fn(B) -> C) -> Candidates<C> {
+        Candidates {
+            email: form(self.email),
+            card: form(self.card),
+            ssn: form(self.ssn),
+            ipv4: form(self.ipv4),
+            iban: form(self.iban),
+            aws_key: form(self.aws_key),
+            github_token: form(self.github_token),
+            jwt: form(self.jwt),
+        }
+    }
+}
+
+impl Candidates<Lanes> {
+    /// The candidates of one of the blocks.
+    #[inline(always)]
+    pub(crate) fn lane(&self, lane: usize) -> Candidates<u64> {
+        Candidates {
+            email: self.email.0[lane],
+            card: self.card.0[lane],
+            ssn: self.ssn.0[lane],
+            ipv4: self.ipv4.0[lane],
+            iban: self.iban.0[lane],
+            aws_key: self.aws_key.0[lane],
+            github_token: self.github_token.0[lane],
+            jwt: self.jwt.0[lane],
+        }
+    }
+}
+
+/// The bytes before the first that a block may have for its candidates to be complete.
+pub(crate) const LOOK_BACK_BYTES: usize = 16;
+
+impl<B: Bits> Candidates<B> {
+    /// The candidates of a block, complete for bytes that have [`LOOK_BACK_BYTES`] of the block before them.
+    #[inline(always)]
+    pub(crate) fn of(block: &Block<B>) -> Self {
+        let Block {
+            digit,
+            letter,
+            dash,
+            space,
+            ..
+        } = *block;
+        let separator = dash | space;
+        let digits_2 = digit & digit.later::<1>();
+        let digits_4 = digits_2 & digits_2.later::<2>();
+        let digits_8 = digits_4 & digits_4.later::<4>();
+
+        let grouped = digit | separator & digit.later::<1>();
+        let grouped_2 = grouped & grouped.later::<1>();
+        let grouped_4 = grouped_2 & grouped_2.later::<2>();
+        let grouped_8 = grouped_4 & grouped_4.later::<4>();
+
+        // Five digits in a row somewhere in the last 15 bytes.
+        let five = digits_4 & digit.later::<4>();
+        let five_before = five | five.later::<1>();
+        let five_before = five_before | five_before.later::<2>();
+        let five_before = five_before | five_before.later::<4>();
+        let five_before = five_before | five_before.later::<3>();
+
+        let dotted = digit & block.dot.later::<1>() & digit.later::<2>();
+        let dotted_2 = dotted & (dotted.later::<2>() | dotted.later::<3>() | dotted.later::<4>());
+
+        let country = digits_2 & letter.later::<2>() & letter.later::<3>();
+        let words_2 = digit | letter;
+        let words_2 = words_2 & words_2.later::<1>();
+        let words_4 = words_2 & words_2.later::<2>();
+
+        Self {
+            email: block.at,
+            card: digits_8 & digits_8.later::<5>()
+                | digit & grouped_8 & (grouped_8.later::<8>() | grouped_8.later::<6>() & five_before),
+            ssn: digits_4
+                & dash.later::<4>()
+                & digits_2.later::<5>()
+                & dash.later::<7>()
+                & digits_2.later::<8>()
+                & digit.later::<10>(),
+            ipv4: dotted & (dotted_2.later::<2>() | dotted_2.later::<3>() | dotted_2.later::<4>()),
+            iban: words_4 & (country.later::<4>() | country.later::<5>() & separator.later::<4>()),
+            aws_key: block.upper_a & block.upper_i.later::<1>(),
+            github_token: block.underscore & (block.lower_h.later::<2>() | block.lower_h.later::<3>()),
+            jwt: block.upper_j & block.lower_y.later::<1>(),
+        }
+    }
 
     /// The candidates that are in both.
     #[inline(always)]
-    pub(crate) const fn and(self, other: &Self) -> Self {
+    pub(crate) fn and(self, other: &Self) -> Self {
         Self {
             email: self.email & other.email,
             card: self.card & other.card,
@@ -103,69 +309,20 @@ impl Candidates {
 
     /// The bytes at which there is a candidate of any class.
     #[inline(always)]
-    pub(crate) const fn any(&self) -> u64 {
+    pub(crate) fn any(&self) -> B {
         self.card | self.any_but_card()
     }
 
     /// The bytes at which there is a candidate of any class but payment cards.
     #[inline(always)]
-    pub(crate) const fn any_but_card(&self) -> u64 {
+    pub(crate) fn any_but_card(&self) -> B {
         self.email | self.ssn | self.ipv4 | self.iban | self.any_key()
-    }
-
-    /// The bytes at which there is a candidate of any class but account numbers.
-    #[inline(always)]
-    pub(crate) const fn any_but_iban(&self) -> u64 {
-        self.email | self.card | self.ssn | self.ipv4 | self.any_key()
     }
 
     /// The bytes at which there is a candidate of a class with a prefix of its own.
     #[inline(always)]
-    pub(crate) const fn any_key(&self) -> u64 {
+    pub(crate) fn any_key(&self) -> B {
         self.aws_key | self.github_token | self.jwt
-    }
-}
-
-/// The bytes before the first that a block may have for its candidates to be complete.
-pub(crate) const LOOK_BACK_BYTES: usize = 16;
-
-impl Candidates {
-    /// The candidates of a block, complete for bytes that have [`LOOK_BACK_BYTES`] of the block before them.
-    #[inline(always)]
-    pub(crate) const fn of(block: &Block) -> Self {
-        let Block {
-            digit, letter, dash, ..
-        } = *block;
-        let digits_2 = digit & digit << 1;
-        let digits_4 = digits_2 & digits_2 << 2;
-        let digits_8 = digits_4 & digits_4 << 4;
-
-        let grouped = digit | (dash | block.space) & digit << 1;
-        let grouped_2 = grouped & grouped << 1;
-        let grouped_4 = grouped_2 & grouped_2 << 2;
-        let grouped_8 = grouped_4 & grouped_4 << 4;
-
-        // Five digits in a row somewhere in the last 15 bytes.
-        let five = digits_4 & digit << 4;
-        let five_before = five | five << 1;
-        let five_before = five_before | five_before << 2;
-        let five_before = five_before | five_before << 4;
-        let five_before = five_before | five_before << 3;
-
-        let dotted = digit & block.dot << 1 & digit << 2;
-        let dotted_2 = dotted & (dotted << 2 | dotted << 3 | dotted << 4);
-
-        Self {
-            email: block.at,
-            card: digits_8 & digits_8 << 5
-                | digit & grouped_8 & (grouped_8 << 8 | grouped_8 << 6 & five_before),
-            ssn: digits_4 & dash << 4 & digits_2 << 5 & dash << 7 & digits_2 << 8 & digit << 10,
-            ipv4: dotted & (dotted_2 << 2 | dotted_2 << 3 | dotted_2 << 4),
-            iban: digits_2 & letter << 2 & letter << 3,
-            aws_key: block.upper_a & block.upper_i << 1,
-            github_token: block.underscore & (block.lower_h << 2 | block.lower_h << 3),
-            jwt: block.upper_j & block.lower_y << 1,
-        }
     }
 }
 
@@ -208,8 +365,8 @@ mod tests {
 
     #[test]
     fn every_hit_has_its_candidate_wherever_it_lies_in_a_block() {
-        type Places = fn(&Candidates) -> u64;
-        let rows: [(&str, &str, usize, Places); 16] = [
+        type Places = fn(&Candidates<u64>) -> u64;
+        let rows: [(&str, &str, usize, Places); 18] = [
             ("email", "a@b.co", 1, |found| found.email),
             ("card", "4111111111111", 12, |found| found.card),
             ("card", "4-111111111111", 13, |found| found.card),
@@ -221,7 +378,9 @@ mod tests {
             ("ssn", "123-45-6789", 10, |found| found.ssn),
             ("ipv4", "1.2.3.4", 6, |found| found.ipv4),
             ("ipv4", "111.222.133.144", 12, |found| found.ipv4),
-            ("iban", "DE89", 3, |found| found.iban),
+            ("iban", "DE893704", 7, |found| found.iban),
+            ("iban", "DE89 3704", 8, |found| found.iban),
+            ("iban", "gb29-nwbk", 8, |found| found.iban),
             ("aws", "AKIA", 3, |found| found.aws_key),
             ("github", "ghp_", 3, |found| found.github_token),
             ("github", "github_pat_", 6, |found| found.github_token),

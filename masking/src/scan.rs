@@ -1,6 +1,7 @@
 //! The pass: blocks through a kernel, candidates to validators, hits to the buffer.
 
-use std::ops::{ControlFlow, Range};
+use std::ops::ControlFlow::{self, Continue};
+use std::ops::Range;
 
 use crate::detect::{LOOK_BEHIND, View, aws, card, email, github, iban, ipv4, jwt, ssn};
 #[cfg(target_arch = "x86_64")]
@@ -8,7 +9,7 @@ use crate::kernel::avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
 use crate::kernel::avx512::Avx512;
 use crate::kernel::scalar::Scalar;
-use crate::kernel::{BLOCK_BYTES, Candidates, Kernel, LOOK_BACK_BYTES};
+use crate::kernel::{BLOCK_BYTES, Block, Candidates, Kernel, LANES, LOOK_BACK_BYTES};
 use crate::pending::Pending;
 use crate::{Class, ClassSet, Counts, Values};
 
@@ -18,7 +19,7 @@ pub(crate) struct Pass<'a, V> {
     pub(crate) values: V,
     pub(crate) counts: &'a mut Counts,
     pub(crate) progress: &'a mut Progress,
-    pub(crate) wanted: Candidates,
+    pub(crate) wanted: Candidates<u64>,
     /// More of the last value is to come.
     pub(crate) is_open: bool,
 }
@@ -141,8 +142,13 @@ impl<V: Values> Pass<'_, V> {
 
     /// Runs the validators at these places of a block, until one needs bytes that are still to come.
     #[inline(never)]
-    fn validate(&mut self, start: usize, mut places: u64, found: &Candidates) -> ControlFlow<()> {
-        let iban_alone = found.iban & !found.any_but_iban();
+    fn validate(
+        &mut self,
+        start: usize,
+        mut places: u64,
+        found: &Candidates<u64>,
+        plain: email::Plain,
+    ) -> ControlFlow<()> {
         while places != 0 {
             let bit = places & places.wrapping_neg();
             let at = start + places.trailing_zeros() as usize;
@@ -150,16 +156,18 @@ impl<V: Values> Pass<'_, V> {
             if at < self.progress.resume {
                 continue;
             }
-            // Two letters and two digits are common, and finding the value costs more than looking at the letters.
-            if bit & iban_alone != 0 && !iban::is_of_a_country(self.buf, at) {
-                continue;
-            }
             if !self.enter_value(at) {
                 continue;
             }
             if bit & found.email != 0 {
                 let last_end = self.progress.ends[Class::Email.index()];
-                self.settle(Class::Email, at, |view, _| email::find(view, at, last_end))?;
+                let is_whole = !self.is_open;
+                self.settle(Class::Email, at, |view, _| {
+                    is_whole
+                        .then(|| email::find_plain(view, at, last_end, start, plain))
+                        .flatten()
+                        .or_else(|| email::find(view, at, last_end))
+                })?;
             }
             if bit & found.card != 0 && at >= self.progress.digits_end {
                 let mut digits_end = at;
@@ -185,11 +193,11 @@ impl<V: Values> Pass<'_, V> {
                 self.validate_key(at, bit, found)?;
             }
         }
-        ControlFlow::Continue(())
+        Continue(())
     }
 
     #[inline(never)]
-    fn validate_key(&mut self, at: usize, bit: u64, found: &Candidates) -> ControlFlow<()> {
+    fn validate_key(&mut self, at: usize, bit: u64, found: &Candidates<u64>) -> ControlFlow<()> {
         if bit & found.aws_key != 0 {
             self.settle(Class::AwsKey, at, |view, _| aws::find(view, at))?;
         }
@@ -201,7 +209,7 @@ impl<V: Values> Pass<'_, V> {
                 jwt::find(view, at, &mut progress.header_seen)
             })?;
         }
-        ControlFlow::Continue(())
+        Continue(())
     }
 
     /// Finds the value that `at` is in, if it is in one.
@@ -243,7 +251,7 @@ impl<V: Values> Pass<'_, V> {
         if let Some(hit) = hit {
             self.take(class, at, &hit);
         }
-        ControlFlow::Continue(())
+        Continue(())
     }
 
     fn take(&mut self, class: Class, at: usize, hit: &Range<usize>) {
@@ -266,33 +274,95 @@ pub(crate) fn drive<K: Kernel, V: Values>(kernel: K, pass: &mut Pass<'_, V>) {
     if length < BLOCK_BYTES {
         let mut padded = [0; BLOCK_BYTES];
         padded[..length].copy_from_slice(pass.buf);
-        let found = Candidates::of(&kernel.classify(&padded)).and(&pass.wanted);
-        if found.any() != 0 && pass.validate(0, found.any(), &found).is_break() {
+        let block = kernel.classify(&padded);
+        let found = Candidates::of(&block).and(&pass.wanted);
+        if found.any() != 0
+            && pass
+                .validate(0, found.any(), &found, email::Plain::new(&block))
+                .is_break()
+        {
             return;
         }
         pass.progress.resume = length;
         return;
     }
 
-    let mut start = 0;
-    let mut new = u64::MAX;
-    while let Some(block) = pass.buf[start..].first_chunk() {
-        let found = Candidates::of(&kernel.classify(block)).and(&pass.wanted);
+    let Continue(done) = drive_lanes(kernel, pass) else {
+        return;
+    };
+    let mut start = done.saturating_sub(LOOK_BACK_BYTES);
+    let mut new = if done == 0 {
+        u64::MAX
+    } else {
+        u64::MAX << LOOK_BACK_BYTES
+    };
+    while let Some(bytes) = pass.buf[start..].first_chunk() {
+        let block = kernel.classify(bytes);
+        let found = Candidates::of(&block).and(&pass.wanted);
         let places = found.any() & new;
-        if places != 0 && pass.validate(start, places, &found).is_break() {
+        if places != 0
+            && pass
+                .validate(start, places, &found, email::Plain::new(&block))
+                .is_break()
+        {
             return;
         }
         start += BLOCK_BYTES - LOOK_BACK_BYTES;
         new = u64::MAX << LOOK_BACK_BYTES;
     }
     let seen = start + LOOK_BACK_BYTES;
-    if let (Some(block), true) = (pass.buf.last_chunk(), seen < length) {
+    if let (Some(bytes), true) = (pass.buf.last_chunk(), seen < length) {
         let start = length - BLOCK_BYTES;
-        let found = Candidates::of(&kernel.classify(block)).and(&pass.wanted);
+        let block = kernel.classify(bytes);
+        let found = Candidates::of(&block).and(&pass.wanted);
         let places = found.any() & u64::MAX << (seen - start);
-        if places != 0 && pass.validate(start, places, &found).is_break() {
+        if places != 0
+            && pass
+                .validate(start, places, &found, email::Plain::new(&block))
+                .is_break()
+        {
             return;
         }
     }
     pass.progress.resume = length;
+}
+
+/// New blocks that are looked at together at most; the one before them comes first.
+const NEW_LANES: usize = LANES - 1;
+const ALL_LANES: u8 = u8::MAX;
+const _: () = assert!(ALL_LANES.count_ones() as usize == LANES);
+/// Fewer are looked at one by one.
+const NEW_LANES_MIN: usize = 3;
+
+/// Goes over the front of the buffer, several blocks at once; says how far.
+#[inline(always)]
+#[allow(clippy::inline_always)]
+fn drive_lanes<K: Kernel, V: Values>(kernel: K, pass: &mut Pass<'_, V>) -> ControlFlow<(), usize> {
+    let mut blocks = Block::default();
+    let mut start = 0;
+    loop {
+        let new = pass.buf[start..].as_chunks().0;
+        let count = new.len().min(NEW_LANES);
+        if count < NEW_LANES_MIN {
+            return Continue(start);
+        }
+        // That the count is not known here keeps the compiler from taking the words through registers.
+        for (lane, block) in (1..LANES).zip(&new[..count]) {
+            blocks.set(lane, &kernel.classify(block));
+        }
+        let (found, mut lanes) = kernel.candidates(&blocks);
+        lanes &= ALL_LANES << 1 & ALL_LANES >> (NEW_LANES - count);
+        while lanes != 0 {
+            let lane = lanes.trailing_zeros() as usize;
+            lanes &= lanes - 1;
+            let found = found.lane(lane).and(&pass.wanted);
+            let places = found.any();
+            if places != 0 {
+                let block = start + (lane - 1) * BLOCK_BYTES;
+                pass.validate(block, places, &found, email::Plain::new(&blocks.lane(lane)))?;
+            }
+        }
+        blocks.repeat_last();
+        start += count * BLOCK_BYTES;
+    }
 }

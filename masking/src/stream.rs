@@ -39,7 +39,7 @@ pub const HOLD_BACK_MAX: usize = jwt::HEADER_MAX + LOOK_BEHIND + 8;
 /// ```
 #[derive(Debug)]
 pub struct ValueStream {
-    wanted: Candidates,
+    wanted: Candidates<u64>,
     progress: Progress,
 }
 

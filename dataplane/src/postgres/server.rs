@@ -299,7 +299,8 @@ impl Session {
             b'D' => {
                 self.row(frame_len, true)?;
                 if self.masks.is_on() && !self.plan.passes() {
-                    self.large_row = Some(LargeRow::new(Rc::clone(&self.plan), self.masks.classes));
+                    let row = LargeRow::new(Rc::clone(&self.plan), self.masks.classes);
+                    self.large_row = Some(Box::new(row));
                 }
             }
             b'd' => {

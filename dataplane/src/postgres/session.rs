@@ -170,11 +170,11 @@ pub(crate) struct Session {
     /// The plan of the rows that a Query or Execute is giving.
     pub(super) plan: Rc<Plan>,
     /// A row that is larger than what is gathered, while it passes.
-    pub(super) large_row: Option<LargeRow>,
+    pub(super) large_row: Option<Box<LargeRow>>,
     /// An error, notice or function's result that comes in parts.
     pub(super) large_text: Option<LargeText>,
     /// COPY data on its way to the client.
-    pub(super) copy_out: Option<CopyOut>,
+    pub(super) copy_out: Option<Box<CopyOut>>,
     /// A FATAL error of the server went to the client.
     pub(super) told_fatal: bool,
 }

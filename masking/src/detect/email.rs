@@ -17,6 +17,7 @@ use std::ops::Range;
 
 use super::View;
 use crate::bytes::{DOMAIN, LETTER, LOCAL, WORD, is_continuation, is_in};
+use crate::kernel::Block;
 
 /// The most bytes before the `@` that are masked: twice what RFC 5321 (4.5.3.1.1) allows.
 pub(crate) const LOCAL_MAX: usize = 128;
@@ -43,6 +44,68 @@ pub(crate) fn find(view: &View<'_>, at: usize, last_end: usize) -> Option<Range<
         start = character_start(view, start);
     }
     (start < at).then_some(start..end)
+}
+
+/// Which bytes of a block may stand in an address, as far as they are ASCII: a bit each.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Plain {
+    letter: u64,
+    dot: u64,
+    /// Letters and digits.
+    word: u64,
+    /// What may stand in a domain; all of it may stand in a local part too.
+    domain: u64,
+}
+
+impl Plain {
+    #[inline]
+    pub(crate) fn new(block: &Block<u64>) -> Self {
+        let word = block.letter | block.digit;
+        Self {
+            letter: block.letter,
+            dot: block.dot,
+            word,
+            domain: word | block.dot | block.dash | block.underscore,
+        }
+    }
+}
+
+/// What [`find`] answers, if the block that begins at `block` tells it: so it is with addresses that are short, and
+/// plain, and whole in their block. The value must not go on behind what is there.
+#[inline]
+pub(crate) fn find_plain(
+    view: &View<'_>,
+    at: usize,
+    last_end: usize,
+    block: usize,
+    plain: Plain,
+) -> Option<Range<usize>> {
+    let place = u32::try_from(at - block).ok()?;
+    let behind = |bits: u64| bits >> place >> 1;
+    let length = behind(plain.domain).trailing_ones();
+    let end = at + 1 + length as usize;
+    if place + 1 + length >= u64::BITS || end > view.end() || view.byte(end).is_some_and(|byte| byte >= 0x80)
+    {
+        return None;
+    }
+    let domain = (1 << length) - 1;
+    let last_word = (behind(plain.word) & domain).checked_ilog2()?;
+    let letter = behind(plain.letter) & domain;
+    if behind(plain.dot) & letter >> 1 & letter >> 2 & !1 == 0 {
+        return None;
+    }
+
+    let before = !plain.domain & ((1 << place) - 1);
+    let start = match before.checked_ilog2() {
+        Some(other) => (block + other as usize + 1).max(view.start()),
+        None if view.start() >= block => view.start(),
+        None => return None,
+    };
+    let goes_on = |byte| is_in(byte, LOCAL) || matches!(byte, b'\\' | b'\'');
+    if start >= at || start <= last_end || view.before(start).is_some_and(goes_on) {
+        return None;
+    }
+    Some(start..at + 2 + last_word as usize)
 }
 
 fn domain_end(view: &View<'_>, at: usize) -> Option<usize> {

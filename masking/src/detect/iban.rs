@@ -31,9 +31,11 @@ pub(crate) const COUNTRIES: [(&str, &str); 109] = [
     ("MA", "24n"), ("MG", "23n"), ("ML", "24c"), ("MZ", "21n"), ("NE", "24c"), ("SN", "24c"),
 ];
 
-/// The hit whose second check digit is at `at`.
+/// The hit of which the fourth character behind the check digits is at `at`.
 pub(crate) fn find(view: &View<'_>, at: usize) -> Option<Range<usize>> {
-    let start = view.back(at, PREFIX_BYTES - 1)?;
+    let group = view.back(at, GROUP - 1)?;
+    let is_separated = matches!(view.before(group), Some(b' ' | b'-'));
+    let start = view.back(group, PREFIX_BYTES + usize::from(is_separated))?;
     let country = [view.byte(start)?, view.byte(start + 1)?];
     let structure = structure_of(country)?;
     let check = [view.byte(start + 2)?, view.byte(start + 3)?];
@@ -59,15 +61,6 @@ pub(crate) fn find(view: &View<'_>, at: usize) -> Option<Range<usize>> {
     }
     let is_word = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric());
     (remainder.0 % 97 == 1 && !(is_word(view.byte(end)) && is_word(view.before(start)))).then_some(start..end)
-}
-
-/// Whether the letters before the check digits that end at `at` can be a country's, wherever its value begins.
-#[inline]
-pub(crate) fn is_of_a_country(buf: &[u8], at: usize) -> bool {
-    let letters = at
-        .checked_sub(PREFIX_BYTES - 1)
-        .and_then(|start| buf.get(start..)?.first_chunk::<2>());
-    letters.is_some_and(|letters| structure_of(*letters).is_some())
 }
 
 /// Country and check digits.

@@ -33,7 +33,7 @@ impl Avx2 {
 
 impl Kernel for Avx2 {
     #[inline(always)]
-    fn classify(self, block: &[u8; BLOCK_BYTES]) -> Block {
+    fn classify(self, block: &[u8; BLOCK_BYTES]) -> Block<u64> {
         // SAFETY: an `Avx2` exists only where the CPU has AVX2.
         unsafe { classify(block) }
     }
@@ -50,7 +50,7 @@ unsafe fn drive_with_avx2<V: Values>(kernel: Avx2, pass: &mut Pass<'_, V>) {
 /// The CPU must have AVX2.
 #[inline]
 #[target_feature(enable = "avx2")]
-unsafe fn classify(block: &[u8; BLOCK_BYTES]) -> Block {
+unsafe fn classify(block: &[u8; BLOCK_BYTES]) -> Block<u64> {
     // SAFETY: `block` is 64 readable bytes, and `loadu` needs no alignment.
     let (low, high) = unsafe {
         let start = block.as_ptr();

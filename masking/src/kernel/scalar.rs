@@ -8,7 +8,7 @@ pub(crate) struct Scalar;
 
 impl Kernel for Scalar {
     #[inline]
-    fn classify(self, block: &[u8; BLOCK_BYTES]) -> Block {
+    fn classify(self, block: &[u8; BLOCK_BYTES]) -> Block<u64> {
         let bits = |test: fn(u8) -> bool| {
             block
                 .iter()

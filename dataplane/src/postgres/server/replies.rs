@@ -135,7 +135,7 @@ impl Session {
             Reaction::CopyOut => {
                 if self.masks.scans() {
                     let format = CopyResponse::parse(body).map_err(End::server)?.format;
-                    self.copy_out = Some(CopyOut::new(format, self.masks.classes, None));
+                    self.copy_out = Some(Box::new(CopyOut::new(format, self.masks.classes, None)));
                 }
                 Ok(Delivery::Forward)
             }

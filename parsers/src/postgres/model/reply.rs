@@ -217,8 +217,13 @@ impl<T> Model<T> {
             None => Owner::Nobody,
         };
         self.drop_stale_copy_ends(dropped);
-        if self.queue.is_empty() && self.queue.capacity() > QUEUE_KEEP {
-            self.queue = VecDeque::new();
+        if self.queue.is_empty() {
+            if self.queue.capacity() > QUEUE_KEEP {
+                self.queue = VecDeque::new();
+            } else {
+                // It begins at its first place again, which is in the cache.
+                self.queue.clear();
+            }
         }
         Reply {
             role,

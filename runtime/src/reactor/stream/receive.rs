@@ -131,6 +131,10 @@ impl Stream {
     ) -> Poll<Result<Option<Received>, IoError>> {
         let mut inner = self.inner.borrow_mut();
         let received = inner.received.pop_front();
+        if inner.received.is_empty() {
+            // It begins at its first place again, which is in the cache.
+            inner.received.clear();
+        }
         if inner.receiving == Receiving::Idle {
             self.arm_if_wanted(reactor, &mut inner);
         }

@@ -33,6 +33,10 @@ impl Inner {
             self.front_sent = 0;
             self.outgoing.pop_front();
         }
+        if self.outgoing.is_empty() {
+            // It begins at its first place again, which is in the cache.
+            self.outgoing.clear();
+        }
     }
 
     /// Drops what is not sent. Nothing may be in flight.
