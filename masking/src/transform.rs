@@ -20,29 +20,33 @@ pub fn fixed(value: &mut [u8]) {
 #[inline]
 pub(crate) fn fixed_hit(buf: &mut [u8], hit: Range<usize>) {
     let hit = &mut buf[hit];
-    let bytes = hit.len();
-    // Whole chunks from the start and one to the end: to mask a byte again changes nothing.
-    match bytes {
-        0..8 => fix(hit),
-        8..16 => {
-            fix(&mut hit[..8]);
-            fix(&mut hit[bytes - 8..]);
+    let Some(last) = hit.last_chunk().copied() else {
+        for byte in hit {
+            *byte = if *byte == b'@' { b'@' } else { FILL };
         }
-        _ => {
-            for chunk in hit.as_chunks_mut::<16>().0 {
-                fix(chunk);
-            }
-            fix(&mut hit[bytes - 16..]);
-        }
+        return;
+    };
+    // Words from the start and one to the end. That one is read before anything is written: to read what was written
+    // in another place of a word a moment ago waits for it.
+    for word in hit.as_chunks_mut().0 {
+        *word = fix_word(*word);
+    }
+    if let Some(to) = hit.last_chunk_mut() {
+        *to = fix_word(last);
     }
 }
 
-/// Masks byte for byte, which the compiler does at once where it knows how many there are.
+/// Masks eight bytes.
 #[inline]
-fn fix(bytes: &mut [u8]) {
-    for byte in bytes {
-        *byte = if *byte == b'@' { b'@' } else { FILL };
-    }
+const fn fix_word(bytes: [u8; 8]) -> [u8; 8] {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    const HIGHEST: u64 = EACH << 7;
+    let word = u64::from_ne_bytes(bytes);
+    let difference = word ^ EACH * b'@' as u64;
+    // The highest bit of each byte that is an `@`, then all of its bits.
+    let is_at = !(((difference & !HIGHEST) + !HIGHEST) | difference) & HIGHEST;
+    let kept = (is_at >> 7) * 0xFF;
+    (word & kept | EACH * FILL as u64 & !kept).to_ne_bytes()
 }
 
 #[cfg(test)]
