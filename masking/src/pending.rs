@@ -39,6 +39,7 @@ impl Pending {
     /// Adds a hit of the candidate at `at`; hits come with ascending candidates, and each holds its candidate.
     ///
     /// If there is no room, what no validator will look at again is written to `buf`.
+    #[inline]
     pub(crate) fn push(&mut self, buf: &mut [u8], at: usize, mut start: usize, mut end: usize) {
         while let Some(last) = self.last().filter(|last| start <= last.end) {
             start = start.min(last.start);

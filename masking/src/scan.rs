@@ -163,10 +163,10 @@ impl<V: Values> Pass<'_, V> {
                 let last_end = self.progress.ends[Class::Email.index()];
                 let is_whole = !self.is_open;
                 self.settle(Class::Email, at, |view, _| {
-                    is_whole
-                        .then(|| email::find_plain(view, at, last_end, start, plain))
-                        .flatten()
-                        .or_else(|| email::find(view, at, last_end))
+                    if is_whole && let Some(hit) = email::find_plain(view, at, last_end, start, plain) {
+                        return Some(hit);
+                    }
+                    email::find(view, at, last_end)
                 })?;
             }
             if bit & found.card != 0 && at >= self.progress.digits_end {
@@ -230,7 +230,8 @@ impl<V: Values> Pass<'_, V> {
     }
 
     /// Runs one validator and takes its hit.
-    #[inline]
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
     fn settle(
         &mut self,
         class: Class,
@@ -254,6 +255,7 @@ impl<V: Values> Pass<'_, V> {
         Continue(())
     }
 
+    #[inline]
     fn take(&mut self, class: Class, at: usize, hit: &Range<usize>) {
         let last_end = &mut self.progress.ends[class.index()];
         if hit.start >= *last_end {

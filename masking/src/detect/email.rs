@@ -72,7 +72,9 @@ impl Plain {
 
 /// What [`find`] answers, if the block that begins at `block` tells it: so it is with addresses that are short, and
 /// plain, and whole in their block. The value must not go on behind what is there.
-#[inline]
+// A range that is returned through memory is read back before it is written.
+#[inline(always)]
+#[allow(clippy::inline_always)]
 pub(crate) fn find_plain(
     view: &View<'_>,
     at: usize,
