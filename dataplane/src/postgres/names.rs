@@ -96,7 +96,11 @@ impl<T> Names<T> {
                 named_max: self.named_max,
             });
         }
-        self.named.entry(Name::from_slice(name)).or_default().pending.push(value);
+        self.named
+            .entry(Name::from_slice(name))
+            .or_default()
+            .pending
+            .push(value);
         Ok(())
     }
 
@@ -115,7 +119,10 @@ impl<T> Names<T> {
             }
             self.unnamed.succeeded(value)
         } else {
-            self.named.entry(Name::from_slice(name)).or_default().succeeded(value)
+            self.named
+                .entry(Name::from_slice(name))
+                .or_default()
+                .succeeded(value)
         }
     }
 

@@ -19,7 +19,10 @@ pub struct Received {
 }
 
 enum Owner {
-    Lent { pool: Rc<Pool>, buffer: u16 },
+    Lent {
+        pool: Rc<Pool>,
+        buffer: u16,
+    },
     Heap(Rc<Block>),
     /// The range is empty.
     Nobody,

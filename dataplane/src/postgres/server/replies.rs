@@ -459,7 +459,9 @@ fn open(role: Role, statement: u32, ticket: &mut Ticket) -> Reaction {
                 prepared: prepared.map(|(_, prepared)| Rc::clone(prepared)),
             }
         }
-        (Ticket::Query(query), Role::Error) => Reaction::Failed(Box::new(FailedQuery::take(query, statement))),
+        (Ticket::Query(query), Role::Error) => {
+            Reaction::Failed(Box::new(FailedQuery::take(query, statement)))
+        }
         (Ticket::FunctionCall { run }, Role::FunctionResult) => Reaction::FunctionEnded(run.take()),
         (Ticket::FunctionCall { run }, Role::Error) => {
             let failed = run.take();
