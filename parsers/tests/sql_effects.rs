@@ -1,6 +1,7 @@
 //! What statements do, one row each.
 
 use sluice_parsers::sql::analyze::{Limits, analyze};
+use sluice_parsers::sql::statement::StatementKind;
 
 /// The effects of a text's statements: `kind: effect; effect | kind: ...`, reasons left out.
 fn effects(sql: &str) -> String {
@@ -33,4 +34,40 @@ fn statements_have_their_effects() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_copy_tells_its_columns_where_its_rows_are_as_by_default() {
+    for (sql, want) in [
+        (
+            "COPY t (a, B, \"B c\") TO STDOUT",
+            Some((&["a", "b", "B c"][..], false)),
+        ),
+        ("COPY s.t (a) TO STDOUT WITH CSV", Some((&["a"], false))),
+        ("COPY t (a) TO STDOUT CSV HEADER", Some((&["a"], true))),
+        (
+            "COPY t (a) TO STDOUT (FORMAT csv, HEADER, FORCE_QUOTE *)",
+            Some((&["a"], true)),
+        ),
+        ("COPY t (a) TO STDOUT (HEADER off)", Some((&["a"], false))),
+        ("COPY t (a) TO STDOUT (HEADER 1)", Some((&["a"], true))),
+        ("COPY t (a) TO STDOUT (HEADER match)", None),
+        ("COPY t TO STDOUT", None),
+        ("COPY (SELECT a FROM t) TO STDOUT", None),
+        ("COPY t (a) TO STDOUT (FORMAT binary)", None),
+        ("COPY t (a) TO STDOUT (DELIMITER 'x')", None),
+        ("COPY t (a) TO STDOUT (FORMAT csv, QUOTE 'x')", None),
+        ("COPY t (a) TO STDOUT (NULL 'x')", None),
+        ("COPY t (a) TO STDOUT (ENCODING 'SJIS')", None),
+    ] {
+        let analysis = analyze(sql, &Limits::default());
+        let StatementKind::CopyOut { columns, .. } = &analysis.statements[0].kind else {
+            panic!("{sql}: {:?}", analysis.statements[0].kind);
+        };
+        let got = columns.as_ref().map(|columns| {
+            let names: Vec<&str> = columns.names.iter().map(|name| &**name).collect();
+            (names, columns.has_header)
+        });
+        assert_eq!(got, want.map(|(names, header)| (names.to_vec(), header)), "{sql}");
+    }
 }

@@ -207,6 +207,14 @@ const APART: &[(&str, &str)] = &[
         "COPY t TO STDOUT (FORMAT 'text')",
         "COPY t TO STDOUT (FORMAT 'binary')",
     ),
+    (
+        "COPY t (a) TO STDOUT (FORMAT csv, HEADER 1)",
+        "COPY t (a) TO STDOUT (FORMAT csv, HEADER 0)",
+    ),
+    (
+        "COPY t (a) TO STDOUT (FORMAT csv, HEADER 'on')",
+        "COPY t (a) TO STDOUT (FORMAT csv, HEADER 'off')",
+    ),
     ("COPY t TO '/tmp/a'", "COPY t TO '/tmp/b'"),
     ("COPY t FROM PROGRAM 'a'", "COPY t FROM PROGRAM 'b'"),
     ("DO 'BEGIN END'", "DO 'BEGIN DELETE FROM t; END'"),

@@ -6,14 +6,16 @@
 
 use std::ops::Range;
 
-use sluice_masking::copy::{BinaryRows, CopyError, TextRows};
+use sluice_masking::copy::{BinaryRows, CopyError, TextFormat, TextRows};
 use sluice_masking::{Class, ClassSet, Counts, Ranges, Values};
 use sluice_parsers::postgres::backend::Format;
 use sluice_parsers::postgres::frame::HEADER_BYTES;
+use sluice_parsers::sql::statement::{CopyColumns, CopyFormat};
 
 use super::large::{LargeNested, LargeValue};
 use super::nested::{self, Texts, Unreadable};
 use super::types::Carries;
+use crate::settings::MaskedColumn;
 
 /// COPY data cannot be masked; the session ends.
 #[derive(Debug, thiserror::Error)]
@@ -28,12 +30,42 @@ pub(crate) enum CopyOutError {
 
 /// The configured columns in rows of text or CSV data.
 pub(crate) struct HiddenColumns {
-    pub(crate) rows: TextRows,
+    rows: TextRows,
     /// The class of each by its place in the row.
-    pub(crate) classes: Vec<Option<Class>>,
+    classes: Vec<Option<Class>>,
 }
 
 impl HiddenColumns {
+    /// Those of a COPY's columns that are named as a configured column is, of whatever table: the server alone knows
+    /// which table a name means when the statement runs.
+    pub(crate) fn of(columns: &CopyColumns, format: CopyFormat, configured: &[MaskedColumn]) -> Self {
+        let places = columns.names.iter().zip(0..);
+        let hidden = places.filter_map(|(name, place)| {
+            let column = configured.iter().find(|column| *column.column == **name)?;
+            Some((place, column.class))
+        });
+        let hidden: Vec<(u16, Option<Class>)> = hidden.collect();
+        let mut classes = vec![None; columns.names.len()];
+        for (place, class) in &hidden {
+            if let Some(slot) = classes.get_mut(usize::from(*place)) {
+                *slot = *class;
+            }
+        }
+        let format = match format {
+            CopyFormat::Csv => TextFormat::Csv,
+            CopyFormat::Text | CopyFormat::Binary => TextFormat::Text,
+        };
+        let rows = TextRows::new(format, hidden.into_iter().map(|(place, _)| place).collect());
+        Self {
+            rows: if columns.has_header {
+                rows.with_header()
+            } else {
+                rows
+            },
+            classes,
+        }
+    }
+
     fn mask(&mut self, piece: &mut [u8], counts: &mut Counts) {
         let classes = &self.classes;
         self.rows.mask(piece, |place| {
@@ -218,7 +250,6 @@ mod tests {
     use super::*;
     use crate::postgres::nested::tests::Tree;
     use proptest::prelude::*;
-    use sluice_masking::copy::{Columns, TextFormat};
     use sluice_parsers::postgres::frontend::encode::copy_data;
 
     #[test]
@@ -282,10 +313,17 @@ mod tests {
         let data = b"id,name,note\n1,Ada,ada@example.org\n2,\"Gr\"\"ace\",x\n3,,y\n";
         let want = b"id,name,note\n1,***,***@***********\n2,\"**\"\"***\",x\n3,,y\n";
         let copy = || {
-            let hidden = HiddenColumns {
-                rows: TextRows::new(TextFormat::Csv, Columns::from_iter([1])).with_header(),
-                classes: vec![None, Some(Class::UsSsn), None],
+            let columns = CopyColumns {
+                names: ["id", "name", "note"].map(Box::from).into(),
+                has_header: true,
             };
+            let configured = [MaskedColumn {
+                schema: "public".into(),
+                table: "people".into(),
+                column: "name".into(),
+                class: Some(Class::UsSsn),
+            }];
+            let hidden = HiddenColumns::of(&columns, CopyFormat::Csv, &configured);
             CopyOut::new(Format::Text, ClassSet::ALL, Some(hidden))
         };
         for size in 1..=data.len() {

@@ -9,14 +9,16 @@ mod words;
 use std::ops::Range;
 use std::rc::Rc;
 
+use sluice_audit::record::EndReason;
 use sluice_parsers::postgres::frame::{FRAME_LEN_MAX, HEADER_BYTES, is_backend_tag};
 use sluice_parsers::postgres::model::Owner;
-use sluice_parsers::postgres::{Deframer, Header, Piece, Take};
+use sluice_parsers::postgres::{Deframer, Header, Piece, SqlState, Take};
 use sluice_runtime::net::Received;
 use sluice_runtime::time::{Instant, precise_now};
 
 use super::columns::Plan;
-use super::large::{LargeRow, LargeText, LargeValue, excerpt};
+use super::large::{LargeRow, LargeRowError, LargeText, LargeValue, excerpt};
+use super::nested::Unreadable;
 use super::rows::{self, Scanned};
 use super::session::{End, Output, Session};
 use super::statements::Ticket;
@@ -378,7 +380,7 @@ impl Session {
         let masked = match (tag, large_row, copy_out) {
             (b'D', Some(row), _) => row
                 .part(part.get(body..).unwrap_or_default(), &mut tally.masked)
-                .map_err(End::server)?,
+                .map_err(row_end)?,
             (b'd', _, Some(copy)) => copy
                 .part(part.get_mut(body..).unwrap_or_default(), last, &mut tally.masked)
                 .map_err(End::server)?,
@@ -400,6 +402,18 @@ impl Session {
             self.large_row = None;
         }
         Ok(())
+    }
+}
+
+/// A row in parts that cannot be masked ends the session.
+fn row_end(error: LargeRowError) -> End {
+    match error {
+        LargeRowError::Unreadable(why @ Unreadable::TooDeep) => End::new(
+            EndReason::ServerProtocol,
+            SqlState::FEATURE_NOT_SUPPORTED,
+            format!("{why}, which is not masked in rows over 64 KiB"),
+        ),
+        error => End::server(error),
     }
 }
 

@@ -182,6 +182,8 @@ pub enum StatementKind {
     CopyOut {
         /// Its format option: text, csv or binary.
         format: CopyFormat,
+        /// The columns by their place in the rows, where the text tells them.
+        columns: Option<CopyColumns>,
     },
     /// COPY with a file or program of the server.
     CopyServer,
@@ -263,6 +265,15 @@ impl StatementKind {
             Self::Unreadable => "unreadable",
         }
     }
+}
+
+/// The columns of a COPY that lists those of a table, in text or CSV rows with the format's own delimiters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CopyColumns {
+    /// Their names as the catalog has them.
+    pub names: Box<[Box<str>]>,
+    /// The first row has their names.
+    pub has_header: bool,
 }
 
 /// The format of COPY data.

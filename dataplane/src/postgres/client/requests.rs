@@ -654,10 +654,13 @@ impl Session {
                 return Some((kind.denied(denial), outcome));
             }
         }
-        if matches!(statement.kind, StatementKind::CopyOut { .. }) && !self.masks.tags.is_empty() {
+        if matches!(statement.kind, StatementKind::CopyOut { columns: None, .. })
+            && !self.masks.tags.is_empty()
+        {
             let refusal = kind.refusal(
                 SqlState::FEATURE_NOT_SUPPORTED,
-                "sluice: COPY TO STDOUT cannot be masked by column here; use SELECT",
+                "sluice: this COPY cannot be masked by column; use COPY table (columns) TO STDOUT, as text or CSV with \
+                 default delimiters, or SELECT",
             );
             return Some((refusal, outcome.clone()));
         }

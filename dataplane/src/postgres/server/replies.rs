@@ -6,7 +6,7 @@ use std::rc::Rc;
 use sluice_audit::record::{EndReason, Outcome as Ending, Protocol, StatementBegin};
 use sluice_parsers::postgres::backend::encode::Report;
 use sluice_parsers::postgres::backend::{
-    CommandComplete, CopyResponse, Fields, ParameterStatus, TransactionStatus,
+    CommandComplete, CopyResponse, Fields, Format, ParameterStatus, TransactionStatus,
 };
 use sluice_parsers::postgres::frame::HEADER_BYTES;
 use sluice_parsers::postgres::model::{BODY_PREFIX_BYTES, Owner};
@@ -18,9 +18,10 @@ use smallvec::SmallVec;
 use super::{Delivery, words};
 use crate::gate::{Outcome, Verdict};
 use crate::postgres::columns::{Facts, Plan};
-use crate::postgres::copy::CopyOut;
+use crate::postgres::copy::{CopyOut, HiddenColumns};
 use crate::postgres::session::{End, Session, prepared_name};
 use crate::postgres::statements::{Prepared, QueryTicket, Refusal, Run, Ticket};
+use crate::settings::Masking;
 
 /// What a reply asks of the session, taken out of its ticket.
 enum Reaction {
@@ -37,7 +38,8 @@ enum Reaction {
     },
     /// A Query has failed.
     Failed(Box<FailedQuery>),
-    CopyOut,
+    /// COPY data follow; the statement, where it is known.
+    CopyOut(Option<(Rc<Verdict>, usize)>),
     /// The message ended with this reply.
     Done(Role, Ticket),
     FunctionEnded(Option<Run>),
@@ -132,10 +134,9 @@ impl Session {
                 }
                 Ok(self.failed(query.failed, query.refusal.as_ref(), body))
             }
-            Reaction::CopyOut => {
-                if self.masks.scans() {
-                    let format = CopyResponse::parse(body).map_err(End::server)?.format;
-                    self.copy_out = Some(Box::new(CopyOut::new(format, self.masks.classes, None)));
+            Reaction::CopyOut(statement) => {
+                if self.masks.is_on() {
+                    self.copy_out = Some(Box::new(self.copy_out_of(statement, body)?));
                 }
                 Ok(Delivery::Forward)
             }
@@ -330,6 +331,41 @@ impl Session {
             .map_err(End::server)
     }
 
+    /// How the data of a COPY are masked.
+    fn copy_out_of(&self, statement: Option<(Rc<Verdict>, usize)>, body: &[u8]) -> Result<CopyOut, End> {
+        let response = CopyResponse::parse(body).map_err(End::server)?;
+        if self.masks.tags.is_empty() {
+            return Ok(CopyOut::new(response.format, self.masks.classes, None));
+        }
+        let columns =
+            statement
+                .as_ref()
+                .and_then(|(verdict, index)| match &verdict.statements.get(*index)?.kind {
+                    StatementKind::CopyOut { format, columns } => Some((*format, columns.as_ref()?)),
+                    _ => None,
+                });
+        match columns {
+            Some((format, columns))
+                if response.format == Format::Text
+                    && usize::from(response.column_formats.count()) == columns.names.len() =>
+            {
+                let target = self.context.principal.target();
+                let connection = self.core.settings.connection(target.connection());
+                let configured = match connection.map(|connection| &connection.masking) {
+                    Some(Masking::On { columns, .. }) => columns.as_slice(),
+                    _ => &[],
+                };
+                let hidden = HiddenColumns::of(columns, format, configured);
+                Ok(CopyOut::new(response.format, self.masks.classes, Some(hidden)))
+            }
+            _ => Err(End::new(
+                EndReason::ServerProtocol,
+                SqlState::FEATURE_NOT_SUPPORTED,
+                "COPY data came that cannot be masked by column",
+            )),
+        }
+    }
+
     /// What came without being asked for.
     fn unasked(&mut self, role: Role, body: &mut [u8]) -> Result<Delivery, End> {
         match role {
@@ -447,7 +483,13 @@ impl Session {
 fn open(role: Role, statement: u32, ticket: &mut Ticket) -> Reaction {
     match (ticket, role) {
         (Ticket::Query(_), Role::RowDescription) => Reaction::Columns,
-        (Ticket::Query(_) | Ticket::Execute { .. }, Role::CopyOut) => Reaction::CopyOut,
+        (Ticket::Query(query), Role::CopyOut) => {
+            Reaction::CopyOut(Some((Rc::clone(&query.verdict), statement as usize)))
+        }
+        (Ticket::Execute { portal, .. }, Role::CopyOut) => {
+            let prepared = portal.statement.as_ref();
+            Reaction::CopyOut(prepared.map(|prepared| (Rc::clone(&prepared.verdict), prepared.index)))
+        }
         (Ticket::Query(query), Role::Complete | Role::EmptyQuery) => {
             let run = (statement < query.live && statement >= query.ended).then(|| query.run(statement));
             query.ended = query.ended.max(statement.saturating_add(1).min(query.live));

@@ -10,7 +10,7 @@ use pg_query::protobuf::{
 use super::walk::{Walker, named, relation_object, string};
 use crate::sql::effect::{Action, Effect, EffectFlags, Object, ObjectKind};
 use crate::sql::settings;
-use crate::sql::statement::{Cause, CopyFormat, StatementKind};
+use crate::sql::statement::{Cause, CopyColumns, CopyFormat, StatementKind};
 
 impl<'t> Walker<'t> {
     /// Walks a statement of any kind.
@@ -293,7 +293,7 @@ impl<'t> Walker<'t> {
         let CopyStmt {
             relation,
             query,
-            attlist: _,
+            attlist,
             is_from,
             is_program,
             filename,
@@ -323,7 +323,10 @@ impl<'t> Walker<'t> {
         if *is_from {
             StatementKind::CopyIn { format }
         } else {
-            StatementKind::CopyOut { format }
+            let columns = relation
+                .as_ref()
+                .and_then(|_| copy_columns(attlist, format, options));
+            StatementKind::CopyOut { format, columns }
         }
     }
 
@@ -413,6 +416,55 @@ impl<'t> Walker<'t> {
         if rels.is_empty() {
             self.act(Action::Admin, Object::new(ObjectKind::Database, ""));
         }
+    }
+}
+
+/// The server's `NAMEDATALEN`, of which longer names are cut.
+const NAME_BYTES_MAX: usize = 63;
+
+/// The columns that a COPY of a table lists, if its rows are as they are by default.
+fn copy_columns(names: &[Node], format: CopyFormat, options: &[Node]) -> Option<CopyColumns> {
+    let mut has_header = false;
+    for node in options {
+        let Some(NodeEnum::DefElem(option)) = &node.node else {
+            return None;
+        };
+        match option.defname.as_str() {
+            "format" | "force_quote" => {}
+            "header" => has_header = is_on(option.arg.as_deref())?,
+            // Delimiters and encodings of its own.
+            _ => return None,
+        }
+    }
+    if format == CopyFormat::Binary || names.is_empty() {
+        return None;
+    }
+    let names: Option<Box<[Box<str>]>> = names
+        .iter()
+        .map(|node| {
+            string(node)
+                .filter(|name| name.len() <= NAME_BYTES_MAX)
+                .map(Box::from)
+        })
+        .collect();
+    Some(CopyColumns {
+        names: names?,
+        has_header,
+    })
+}
+
+/// The value of an option that is on or off; none if it is neither.
+fn is_on(value: Option<&Node>) -> Option<bool> {
+    match value.map(|node| &node.node) {
+        None => Some(true),
+        Some(Some(NodeEnum::Boolean(value))) => Some(value.boolval),
+        Some(Some(NodeEnum::Integer(value))) if matches!(value.ival, 0 | 1) => Some(value.ival == 1),
+        Some(Some(NodeEnum::String(value))) => match value.sval.to_ascii_lowercase().as_str() {
+            "true" | "on" => Some(true),
+            "false" | "off" => Some(false),
+            _ => None,
+        },
+        Some(_) => None,
     }
 }
 
