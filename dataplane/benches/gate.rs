@@ -12,7 +12,7 @@ use sluice_policy::{PolicySet, Principal, Snapshot, Target};
 /// A hundred bytes; the number is another one each time.
 fn statement(number: u32) -> String {
     format!(
-        "SELECT id, name, email FROM customers WHERE region = 'north' AND status = 'open' AND id = {number:08}"
+        "SELECT id, name, email FROM customers WHERE region = 'north' AND status = 'open' AND id = {number:010}"
     )
 }
 
