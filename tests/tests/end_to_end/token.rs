@@ -53,6 +53,21 @@ fn a_token_of_the_issuer_gets_in_and_its_groups_count() {
 }
 
 #[test]
+fn an_identity_of_many_groups_gets_in() {
+    let postgres = postgres();
+    let issuer = Issuer::start();
+    let gateway = gateway(&issuer, &postgres);
+    let output = psql(&gateway, &issuer.token("many-groups", AUDIENCE), "require");
+    assert_eq!(output.stdout.trim(), "in", "{output:?}");
+    let start = gateway
+        .record()
+        .into_iter()
+        .find(|row| row["kind"] == "session_start");
+    let start = start.expect("the session is in the record").to_string();
+    assert!(start.contains("group-199"), "{start}");
+}
+
+#[test]
 fn other_tokens_do_not() {
     let postgres = postgres();
     let issuer = Issuer::start();
