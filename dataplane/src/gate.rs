@@ -79,7 +79,7 @@ impl Verdict {
                 && statements.iter().all(|statement| {
                     statement.runs_prepared.is_none() && !matches!(statement.kind, CopyOut { .. })
                 }),
-            is_inert: !masks.iter().any(changes_catalog)
+            is_inert: !masks.iter().copied().any(changes_catalog)
                 && !statements.iter().any(|statement| {
                     matches!(statement.kind, Prepare { .. } | Deallocate { .. } | DiscardAll)
                 }),
@@ -98,7 +98,7 @@ impl Verdict {
 
     /// Whether a statement changes what the catalog says.
     pub fn changes_catalog(&self, statement: usize) -> bool {
-        self.masks.get(statement).is_some_and(changes_catalog)
+        self.masks.get(statement).copied().is_some_and(changes_catalog)
     }
 
     /// Why a statement is `Opaque`, if it is.
@@ -116,7 +116,7 @@ impl Verdict {
     }
 }
 
-fn changes_catalog(mask: &EffectMask) -> bool {
+fn changes_catalog(mask: EffectMask) -> bool {
     let ddl = [Action::Create, Action::Alter, Action::Drop, Action::Opaque];
     ddl.into_iter().any(|action| mask.contains(action))
 }

@@ -144,3 +144,22 @@ impl Ledger {
         &mut self.ring
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use sluice_audit::record::{ACTION_NAMES, CLASS_NAMES, FLAG_NAMES};
+    use sluice_masking::Class;
+    use sluice_parsers::sql::effect::{Action, EffectFlags};
+
+    /// The record's reader knows neither the parsers nor the masker, so it has their names by itself.
+    #[test]
+    fn the_record_names_bits_as_their_owners_do() {
+        assert_eq!(ACTION_NAMES, Action::ALL.map(Action::name));
+        assert_eq!(CLASS_NAMES, Class::ALL.map(Class::name));
+        for (bit, name) in FLAG_NAMES.into_iter().enumerate() {
+            let names: Vec<_> = EffectFlags::from_bits(1 << bit).names().collect();
+            assert_eq!(names, [name]);
+        }
+        assert_eq!(EffectFlags::from_bits(1 << FLAG_NAMES.len()).names().count(), 0);
+    }
+}

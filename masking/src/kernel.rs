@@ -94,10 +94,9 @@ impl BitOr for Lanes {
 impl Bits for Lanes {
     #[inline(always)]
     fn later<const BYTES: u32>(self) -> Self {
-        let [a, b, c, d, e, f, g, _] = self.0;
-        let before = [0, a, b, c, d, e, f, g];
         Self(std::array::from_fn(|lane| {
-            self.0[lane] << BYTES | before[lane] >> (u64::BITS - BYTES)
+            let before = if lane == 0 { 0 } else { self.0[lane - 1] };
+            self.0[lane] << BYTES | before >> (u64::BITS - BYTES)
         }))
     }
 }

@@ -42,11 +42,11 @@ const fn fix_word(bytes: [u8; 8]) -> [u8; 8] {
     const EACH: u64 = 0x0101_0101_0101_0101;
     const HIGHEST: u64 = EACH << 7;
     let word = u64::from_ne_bytes(bytes);
-    let difference = word ^ EACH * b'@' as u64;
+    let difference = word ^ (EACH * b'@' as u64);
     // The highest bit of each byte that is an `@`, then all of its bits.
     let is_at = !(((difference & !HIGHEST) + !HIGHEST) | difference) & HIGHEST;
     let kept = (is_at >> 7) * 0xFF;
-    (word & kept | EACH * FILL as u64 & !kept).to_ne_bytes()
+    (word & kept | (EACH * FILL as u64) & !kept).to_ne_bytes()
 }
 
 #[cfg(test)]

@@ -448,7 +448,9 @@ mod tests {
             // It stands in every row.
             for row in &mut rows {
                 sluice_masking::mask_value(&mut before.clone(), ClassSet::ALL, &mut want_counts);
-                row.iter_mut().for_each(|tree| tree.mask(&mut want_counts));
+                for tree in row {
+                    tree.mask(&mut want_counts);
+                }
             }
             sluice_masking::mask_value(&mut before, ClassSet::ALL, &mut Counts::default());
             prop_assert_eq!(run, encode(&rows, &before));

@@ -149,15 +149,11 @@ impl Cluster {
     /// Goes on to a stage; there is no way back.
     pub(super) fn advance(&self, stage: Stage) {
         self.stage.fetch_max(stage as u8, Ordering::AcqRel);
-        // They take themselves out of the list.
         let waiting = lock(&self.waiting);
-        let wakers: Vec<_> = waiting
-            .keys()
-            .into_iter()
-            .filter_map(|key| waiting.get(key).cloned())
-            .collect();
-        drop(waiting);
-        wakers.into_iter().for_each(Waker::wake);
+        for key in waiting.keys() {
+            // They take themselves out of the list when they are polled.
+            waiting.get(key).inspect(|waker| waker.wake_by_ref());
+        }
     }
 }
 
