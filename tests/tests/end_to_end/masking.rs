@@ -1,7 +1,7 @@
 //! Personal data never reaches the client.
 
 use sluice_tests::raw::{Raw, bind, execute, execute_some, message, outline, parse, query, sync};
-use sluice_tests::{Gateway, Settings};
+use sluice_tests::{Gateway, Postgres, Settings, wait_until};
 
 use crate::shared::postgres;
 
@@ -211,6 +211,14 @@ fn an_error_of_any_size_is_masked() {
     for (_, body) in messages {
         assert!(!String::from_utf8_lossy(&body).contains("example.org"));
     }
+    // Its SQLSTATE is in the record although the message came in parts.
+    drop(raw);
+    wait_until("the statement's end", || {
+        gateway
+            .statements("repeat")
+            .iter()
+            .any(|statement| statement["end"]["sqlstate"] == "22P02")
+    });
 }
 
 #[test]
@@ -255,6 +263,385 @@ fn configured_columns_are_masked_whatever_they_contain() {
         !copied.success && copied.stderr.contains("cannot be masked by column"),
         "{copied:?}"
     );
+}
+
+/// A Bind without parameters, for results in binary format.
+fn bind_binary() -> Vec<u8> {
+    message(b'B', b"\0\0\0\0\0\0\0\x01\0\x01")
+}
+
+/// The rows or COPY data that a statement gives.
+fn data_of(messages: &[(u8, Vec<u8>)]) -> Vec<u8> {
+    let data = messages.iter().filter(|(tag, _)| *tag == b'D' || *tag == b'd');
+    data.flat_map(|(_, body)| body.clone()).collect()
+}
+
+/// What is masked wherever it stands.
+fn replaced(mut bytes: Vec<u8>) -> Vec<u8> {
+    for (text, mask) in [
+        ("ada@example.org", "***@***********"),
+        ("4111111111111111", "****************"),
+        ("4222222222222", "*************"),
+    ] {
+        let mut at = 0;
+        while let Some(found) = bytes[at..]
+            .windows(text.len())
+            .position(|window| window == text.as_bytes())
+        {
+            at += found;
+            bytes[at..at + mask.len()].copy_from_slice(mask.as_bytes());
+        }
+    }
+    bytes
+}
+
+/// Values of which others are part, in types of the database's own; card numbers stand behind lengths and positions that
+/// look like digits.
+const NESTED: [(&str, &str); 14] = [
+    ("array", "SELECT array_agg(rpad('4111111111111111', 48 + i % 10)) FROM generate_series(1, $n) i"),
+    ("array of a domain", "SELECT array_agg(rpad('ada@example.org', 48 + i % 10)::n_mail) FROM generate_series(1, $n) i"),
+    ("array of an enum", "SELECT array_agg('ada@example.org'::n_enum) FROM generate_series(1, $n)"),
+    ("row", "SELECT ROW(i, rpad('4111111111111111', 57)::n_mail, NULL, ARRAY['ada@example.org'], i) FROM generate_series(1, $n) i"),
+    ("row type", "SELECT ROW('ada@example.org', rpad('4111111111111111', 48), i)::n_person FROM generate_series(1, $n) i"),
+    ("array of rows", "SELECT array_agg(ROW(i, rpad('4111111111111111', 50))) FROM generate_series(1, $n) i"),
+    ("array of a row type", "SELECT array_agg(ROW('ada@example.org', rpad('4111111111111111', 49), i)::n_person) FROM generate_series(1, $n) i"),
+    (
+        "row with arrays of rows",
+        "SELECT ROW(array_agg(ROW('ada@example.org', rpad('4111111111111111', 49), i)::n_person),
+           array_agg('ada@example.org'::n_mail))::n_family FROM generate_series(1, $n) i",
+    ),
+    ("domain over a row type", "SELECT ROW('ada@example.org', rpad('4111111111111111', 49 * $n), 1)::n_owner"),
+    ("ranges", "SELECT array_agg(n_range('4111111111111111', rpad('4111111111111111', 48))) FROM generate_series(1, $n)"),
+    ("multiranges", "SELECT array_agg(n_multirange(n_range('4111111111111111', NULL))) FROM generate_series(1, $n)"),
+    ("hstores", "SELECT array_agg(hstore('mail', rpad('4111111111111111', 48))) FROM generate_series(1, $n)"),
+    ("hstore", "SELECT hstore(array_agg('key' || i), array_agg(rpad('4111111111111111', 48))) FROM generate_series(1, $n) i"),
+    (
+        "tsvector",
+        "SELECT ('''4222222222222'':52 ''4111111111111111'':52' || string_agg(' x' || i || ':52', ''))::tsvector
+           FROM generate_series(1, $n) i",
+    ),
+];
+
+fn with_nested_types(postgres: &Postgres) {
+    postgres.sql(
+        "shop",
+        "CREATE EXTENSION hstore;
+         CREATE TYPE n_enum AS ENUM ('ada@example.org', 'x');
+         CREATE DOMAIN n_mail AS text;
+         CREATE TYPE n_person AS (mail n_mail, card text, number int);
+         CREATE DOMAIN n_owner AS n_person;
+         CREATE TYPE n_family AS (people n_person[], mails n_mail[]);
+         CREATE TYPE n_range AS RANGE (subtype = text, multirange_type_name = n_multirange)",
+    );
+}
+
+#[test]
+fn values_in_values_in_binary_format_are_masked_by_themselves() {
+    let postgres = postgres();
+    with_nested_types(&postgres);
+    let gateway = Gateway::start(
+        &postgres,
+        &Settings {
+            tls: "off",
+            ..Settings::default()
+        },
+    );
+    let mut direct = Raw::log_in(postgres.port(), "postgres", "", "shop");
+    let mut masked = gateway.log_in();
+    for (name, sql) in NESTED {
+        // In one buffer, in a row that is gathered, and in parts.
+        for count in [2, 300, 5000] {
+            let sql = sql.replace("$n", &count.to_string());
+            let copy = format!("COPY ({sql}) TO STDOUT (FORMAT binary)");
+            for (how, sent) in [
+                (
+                    "row",
+                    [parse("", &sql), bind_binary(), execute(""), sync()].concat(),
+                ),
+                ("copy", query(&copy)),
+            ] {
+                // Nothing tells that a field of COPY data is a tsvector.
+                if (name, how) == ("tsvector", "copy") {
+                    continue;
+                }
+                direct.send(&sent);
+                let want = replaced(data_of(&direct.receive_until_ready(1)));
+                masked.send(&sent);
+                let messages = masked.receive_until_ready(1);
+                assert!(
+                    data_of(&messages) == want,
+                    "{name}, {how} of {count}: {}",
+                    outline(&messages)
+                );
+                assert!(want.contains(&b'*'), "{name}");
+            }
+        }
+    }
+    // asyncpg reads what was masked.
+    assert_eq!(gateway.python("nested.py", &[]).trim(), "read");
+}
+
+#[test]
+fn what_is_nested_too_deep_does_not_pass() {
+    let postgres = postgres();
+    let gateway = Gateway::start(
+        &postgres,
+        &Settings {
+            tls: "off",
+            ..Settings::default()
+        },
+    );
+    let rows = |depth: usize, text: &str| format!("{}{text}{}", "ROW(".repeat(depth), ")".repeat(depth));
+    for (name, depth, repeats, is_null, is_ended) in [
+        ("deep", 16, 1, false, false),
+        ("too deep", 17, 1, true, false),
+        ("deep and large", 16, 20_000, false, false),
+        ("too deep and large", 17, 20_000, false, true),
+    ] {
+        let text = rows(depth, &format!("repeat('ada@example.org ', {repeats})"));
+        let sql = format!("SELECT 1, {text}, 'ada@example.org'");
+        let mut raw = gateway.log_in();
+        raw.send(&[parse("", &sql), bind_binary(), execute(""), sync()].concat());
+        let messages = raw.receive_until_ready(1);
+        let data = data_of(&messages);
+        assert!(!data.windows(7).any(|window| window == b"example"), "{name}");
+        let tail = b"\xff\xff\xff\xff\0\0\0\x0f***@***********";
+        assert_eq!(data.ends_with(tail), is_null, "{name}");
+        assert_eq!(data.is_empty(), is_ended, "{name}");
+        if is_ended {
+            // The row has begun to pass, so that the client reads no message behind it; the record has the reason.
+            assert!(raw.is_closed(), "{name}");
+            wait_until("the record of the session's end", || {
+                let record = gateway.record();
+                let mut ends = record.iter().filter(|row| row["kind"] == "session_end");
+                ends.any(|end| end.to_string().contains("nested deeper than 16 levels"))
+            });
+        }
+    }
+}
+
+/// The texts of errors and notices.
+fn words_of(messages: &[(u8, Vec<u8>)]) -> String {
+    let words = messages.iter().filter(|(tag, _)| b"EN".contains(tag));
+    words
+        .map(|(_, body)| String::from_utf8_lossy(body).replace('\0', "|"))
+        .collect()
+}
+
+#[test]
+fn errors_and_notices_do_not_quote_configured_columns() {
+    let postgres = postgres();
+    postgres.sql(
+        "shop",
+        "CREATE TABLE persons (name text CONSTRAINT one UNIQUE, born int CONSTRAINT late CHECK (born < 1900));
+         INSERT INTO persons VALUES ('Ada', 1815);
+         CREATE FUNCTION tell() RETURNS int LANGUAGE plpgsql AS
+           'BEGIN RAISE NOTICE ''%'', (SELECT name FROM persons); RETURN 1; END';
+         CREATE FUNCTION fail() RETURNS int LANGUAGE plpgsql AS
+           'BEGIN RAISE EXCEPTION ''no %'', (SELECT name FROM persons)
+              USING DETAIL = (SELECT name FROM persons), HINT = (SELECT name FROM persons); END';
+         CREATE FUNCTION run() RETURNS int LANGUAGE plpgsql AS
+           'BEGIN EXECUTE ''SELECT '' || (SELECT name FROM persons); RETURN 1; END'",
+    );
+    let columns = "\"public.persons.name\" = \"other\"\n\"public.persons.born\" = \"other\"".to_owned();
+    let gateway = Gateway::start(
+        &postgres,
+        &Settings {
+            columns,
+            tls: "off",
+            ..Settings::default()
+        },
+    );
+    let mut raw = gateway.log_in();
+    for (name, sql, outlined, kept) in [
+        ("cast", "SELECT name::int FROM persons", "E22P02", "withheld"),
+        (
+            "number",
+            "SELECT make_date(born, 13, 1) FROM persons",
+            "E22008",
+            "withheld",
+        ),
+        (
+            "unique",
+            "INSERT INTO persons SELECT name, 1 FROM persons",
+            "E23505",
+            "violates unique constraint \"one\"",
+        ),
+        (
+            "unique's name",
+            "INSERT INTO persons SELECT name, 1 FROM persons",
+            "E23505",
+            "|none|",
+        ),
+        (
+            "check",
+            "INSERT INTO persons SELECT 'x', born + 100 FROM persons",
+            "E23514",
+            "violates check constraint",
+        ),
+        ("notice", "SELECT tell()", "T D C", "withheld"),
+        ("exception", "SELECT fail()", "EP0001", "withheld"),
+        ("statement of a function", "SELECT run()", "E42703", "withheld"),
+        (
+            "statement as a value",
+            "SELECT query_to_xml(name, true, true, '') FROM persons",
+            "E42601",
+            "withheld",
+        ),
+        (
+            "large",
+            "SELECT (repeat('x', 2000000) || name)::int FROM persons",
+            "E22P02",
+            "withheld",
+        ),
+        (
+            "large notice",
+            "DO $$BEGIN RAISE NOTICE '%', (SELECT repeat('x', 2000000) || name FROM persons); END$$",
+            "C",
+            "withheld",
+        ),
+        (
+            "no such column",
+            "SELECT nam FROM persons",
+            "E42703",
+            "column \"nam\" does not exist",
+        ),
+        (
+            "no such column's hint",
+            "SELECT nam FROM persons",
+            "E42703",
+            "Perhaps you meant to reference the column",
+        ),
+        (
+            "mistake",
+            "SELEC 1",
+            "E42601",
+            "syntax error at or near \"SELEC\"",
+        ),
+        (
+            "no right",
+            "SET ROLE pg_monitor; SELECT 1 FROM persons",
+            "C E42501",
+            "permission denied for table persons",
+        ),
+    ] {
+        for (protocol, sent) in [
+            ("simple", query(sql)),
+            (
+                "extended",
+                [parse("", sql), bind("", ""), execute(""), sync()].concat(),
+            ),
+        ] {
+            if protocol == "extended" && sql.contains("; SELECT") {
+                continue;
+            }
+            raw.send(&sent);
+            let messages = raw.receive_until_ready(1);
+            let got = outline(&messages);
+            assert!(
+                got.contains(outlined.trim_start_matches("T D ")),
+                "{name}, {protocol}: {got}"
+            );
+            let words = words_of(&messages);
+            assert!(words.contains(kept), "{name}, {protocol}: {words:.2000}");
+            assert!(
+                !words.contains("Ada") && !words.contains("1815") && !words.contains("1915"),
+                "{name}, {protocol}"
+            );
+        }
+        raw.send(&query("RESET ROLE"));
+        raw.receive_until_ready(1);
+    }
+    // A statement's own text may be quoted when it is prepared.
+    raw.send(&[parse("", "SELECT 'x'::int"), sync()].concat());
+    assert!(words_of(&raw.receive_until_ready(1)).contains("invalid input syntax for type integer: \"x\""));
+    drop(raw);
+    wait_until("the large errors' ends", || {
+        let large = gateway.statements("2000000) || name)::int");
+        large.len() == 2
+            && large
+                .iter()
+                .all(|statement| statement["end"]["sqlstate"] == "22P02")
+    });
+}
+
+#[test]
+fn copy_of_listed_columns_is_masked_by_their_names() {
+    let postgres = postgres();
+    postgres.sql(
+        "shop",
+        "CREATE TABLE members (id int, name text, mail text, born int);
+         INSERT INTO members VALUES (1, 'Ada', 'ada@example.org', 1815), (2, E'Gr\t\"ace\\\\', NULL, 1906), (3, NULL, '', NULL);
+         CREATE TABLE ships (name text); INSERT INTO ships VALUES ('Maria');
+         CREATE TABLE many (name text);
+         INSERT INTO many SELECT 'Ada' || repeat(E'Ada\t', 30000) FROM generate_series(1, 3)",
+    );
+    let columns = "\"public.members.name\" = \"us_ssn\"\n\"public.members.born\" = \"other\"".to_owned();
+    let gateway = Gateway::start(
+        &postgres,
+        &Settings {
+            columns,
+            tls: "off",
+            ..Settings::default()
+        },
+    );
+    let mut raw = gateway.log_in();
+    let mask = "***@***********";
+    for (sql, want) in [
+        (
+            "COPY members (id, name, mail) TO STDOUT",
+            format!("1\t***\t{mask}\n2\t**********\t\\N\n3\t\\N\t\n"),
+        ),
+        (
+            "COPY members (born, \"id\") TO STDOUT",
+            "****\t1\n****\t2\n\\N\t3\n".to_owned(),
+        ),
+        (
+            "COPY public.members (name, id) TO STDOUT (FORMAT csv, HEADER)",
+            "name,id\n***,1\n\"***\"\"****\",2\n,3\n".to_owned(),
+        ),
+        ("COPY members (id) TO STDOUT WITH CSV", "1\n2\n3\n".to_owned()),
+        // The name alone decides.
+        ("COPY ships (name) TO STDOUT", "*****\n".to_owned()),
+    ] {
+        for sent in [
+            query(sql),
+            [parse("", sql), bind("", ""), execute(""), sync()].concat(),
+        ] {
+            raw.send(&sent);
+            let messages = raw.receive_until_ready(1);
+            assert_eq!(
+                String::from_utf8_lossy(&data_of(&messages)),
+                want,
+                "{sql}: {}",
+                outline(&messages)
+            );
+        }
+    }
+    raw.send(&query("COPY many (name) TO STDOUT"));
+    let data = data_of(&raw.receive_until_ready(1));
+    assert_eq!(data.len(), 3 * (3 + 30_000 * 5 + 1));
+    assert!(data.iter().all(|byte| b"*\n".contains(byte)));
+    for sql in [
+        "COPY members TO STDOUT",
+        "COPY (SELECT name FROM members) TO STDOUT",
+        "COPY members (name) TO STDOUT (FORMAT binary)",
+        "COPY members (name) TO STDOUT (DELIMITER 'a')",
+        "COPY members (name) TO STDOUT (ENCODING 'SJIS')",
+    ] {
+        for sent in [
+            query(sql),
+            [parse("", sql), bind("", ""), execute(""), sync()].concat(),
+        ] {
+            raw.send(&sent);
+            let messages = raw.receive_until_ready(1);
+            assert_eq!(outline(&messages).replace("1 2 ", ""), "E0A000 ZI", "{sql}");
+            assert!(
+                words_of(&messages).contains("COPY table (columns) TO STDOUT"),
+                "{sql}"
+            );
+        }
+    }
 }
 
 #[test]
