@@ -1,5 +1,7 @@
 //! Identity, metrics export and the control thread.
 
+#![forbid(unsafe_code)]
+
 pub mod oidc;
 
 mod export;

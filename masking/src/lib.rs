@@ -42,11 +42,14 @@
 //! One pass over the whole buffer, headers included, finds candidates 64 bytes a step; values are resolved and
 //! validators run only there. Time is linear in the buffer whatever is in it, and nothing is allocated.
 
+#![deny(unsafe_code)]
+
 mod bytes;
 mod class;
 pub mod copy;
 mod detect;
 pub mod fuzz;
+#[allow(unsafe_code)] // SIMD intrinsics, and nothing else.
 mod kernel;
 pub mod naive;
 mod pending;

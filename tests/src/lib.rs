@@ -1,5 +1,7 @@
 //! Real servers and the gateway for end-to-end tests, each on a private port of loopback, gone when dropped.
 
+#![forbid(unsafe_code)]
+
 mod gateway;
 mod issuer;
 mod postgres;
