@@ -10,14 +10,15 @@ use sluice_parsers::postgres::frontend::encode;
 use sluice_runtime::time::Instant;
 
 use super::columns::Tags;
-use super::upstream::{Upstream, UpstreamError};
-use super::wire::{Message, WireError};
+use super::upstream::{Upstream, UpstreamError, refused_or_unexpected};
+use super::wire::Message;
 use crate::core::Core;
 use crate::settings::{Connection, MaskedColumn, Masking};
 
 /// How old what is known of a catalog may be when a session begins.
 const CATALOG_AGE_MAX: Duration = Duration::from_secs(30);
 
+/// The longest message of the answer.
 const MESSAGE_LEN_MAX: u32 = 1 << 20;
 
 /// What one core knows of the catalogs, by connection and database.
@@ -36,6 +37,8 @@ impl TagCache {
 }
 
 /// The configured columns of a database, asked of the server on a session's own connection before its client sends.
+///
+/// The server gets `connect_timeout` for the answer, as the session cannot be ended before it.
 pub(crate) async fn tags(
     core: &Core,
     connection: &Connection,
@@ -56,7 +59,11 @@ pub(crate) async fn tags(
     {
         return Ok(Rc::clone(tags));
     }
-    let tags = Rc::new(ask(columns, upstream).await?);
+    let deadline = now + connection.connect_timeout;
+    let tags = sluice_runtime::time::timeout(deadline, ask(columns, upstream))
+        .await
+        .map_err(|_| UpstreamError::TimedOut)??;
+    let tags = Rc::new(tags);
     core.tags.borrow_mut().known.insert(name, (now, Rc::clone(&tags)));
     Ok(tags)
 }
@@ -80,8 +87,7 @@ async fn ask(columns: &[MaskedColumn], upstream: &mut Upstream) -> Result<Tags, 
             }
             b'T' | b'C' | b'N' | b'S' => {}
             b'Z' => return Ok(tags),
-            b'E' => return Err(UpstreamError::Wire(WireError::Closed)),
-            tag => return Err(UpstreamError::Unexpected { tag }),
+            _ => return Err(refused_or_unexpected(&message)),
         }
     }
 }

@@ -9,7 +9,7 @@ use hashbrown::HashMap;
 use sluice_parsers::postgres::backend::encode;
 use sluice_parsers::postgres::backend::{self, Authentication, Fields, ParameterStatus};
 use sluice_parsers::postgres::frontend;
-use sluice_parsers::postgres::scram::{self, SaltedKeys, ScramError, client};
+use sluice_parsers::postgres::scram::{self, SaltedKeys, ScramError, client, end_point};
 use sluice_parsers::postgres::startup::{self, CancelKey};
 use sluice_parsers::postgres::{ProtocolError, SqlState};
 use sluice_parsers::sql::settings;
@@ -22,7 +22,6 @@ use crate::core::Core;
 use crate::settings::{Connection, UpstreamTls};
 use crate::stream::{Stream, StreamError};
 use crate::tls::{Tls, TlsError};
-use sluice_parsers::postgres::scram::end_point;
 
 /// The longest message that a server sends before its first ReadyForQuery.
 const MESSAGE_LEN_MAX: u32 = 64 * 1024;
@@ -264,7 +263,8 @@ fn check_setting(status: &ParameterStatus<'_>, accepts_any_setting: bool) -> Res
     })
 }
 
-fn refused_or_unexpected(message: &Message) -> UpstreamError {
+/// What an error of the server before the session is, or another message that nothing asked for.
+pub(super) fn refused_or_unexpected(message: &Message) -> UpstreamError {
     if message.tag() != b'E' {
         return UpstreamError::Unexpected { tag: message.tag() };
     }
