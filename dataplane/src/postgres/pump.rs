@@ -431,7 +431,7 @@ impl Pump {
                     return Ok(false);
                 };
                 self.waiting = Waiting::Nothing;
-                let flow = self.session.resume(pending, found, received, &mut self.output)?;
+                let flow = self.session.resume(pending, found, received, &mut self.output);
                 self.follow(flow, received)?;
                 return Ok(true);
             }
@@ -473,21 +473,14 @@ impl Pump {
             metrics.add(Counter::BytesFromClients, len);
             metrics.add(Counter::BytesForwarded, len);
         }
-        // What was decided before an error goes up: the server does it, and the record says so.
-        let flow = match flow {
-            Ok(flow) => flow,
-            Err(end) => {
-                let _ = self.server.send_all(&mut self.output.to_server);
-                return Err(end);
-            }
-        };
         self.follow(flow, received)
     }
 
-    fn follow(&mut self, flow: ClientFlow, received: Instant) -> Result<(), End> {
-        self.server
-            .send_all(&mut self.output.to_server)
-            .map_err(|error| self.server_end(&format!("the server's connection broke: {error}")))?;
+    /// Sends up what was decided, also before an error: the server does it, and the record says so.
+    fn follow(&mut self, flow: Result<ClientFlow, End>, received: Instant) -> Result<(), End> {
+        let sent = self.server.send_all(&mut self.output.to_server);
+        let flow = flow?;
+        sent.map_err(|error| self.server_end(&format!("the server's connection broke: {error}")))?;
         match flow {
             ClientFlow::Done => {}
             ClientFlow::Away(errand, pending) => {
