@@ -365,11 +365,6 @@ impl CoreHandle {
         self.cluster.load(self.index)
     }
 
-    /// Whether no new connections are taken.
-    pub fn is_draining(&self) -> bool {
-        self.cluster.stage() >= Stage::Draining
-    }
-
     /// Whether the core is told to end.
     pub fn is_stopping(&self) -> bool {
         self.cluster.stage() >= Stage::Stopping

@@ -1,7 +1,7 @@
 //! What goes up in the place of a refused message: one of the same kind that must fail there.
 //!
 //! The server then does what it would have done had the client's own message failed at that place, and the error that
-//! it answers becomes the gateway's. See "Deny" in the project's architecture.
+//! it answers becomes the gateway's. See "The way of a statement" in ARCHITECTURE.md.
 
 use std::rc::Rc;
 

@@ -174,29 +174,9 @@ pub fn command_complete(out: &mut Vec<u8>, tag: &[u8]) {
     frame(out, b'C', |body| string(body, tag));
 }
 
-/// Appends `ParseComplete`.
-pub fn parse_complete(out: &mut Vec<u8>) {
-    frame(out, b'1', |_| ());
-}
-
 /// Appends `BindComplete`.
 pub fn bind_complete(out: &mut Vec<u8>) {
     frame(out, b'2', |_| ());
-}
-
-/// Appends `CloseComplete`.
-pub fn close_complete(out: &mut Vec<u8>) {
-    frame(out, b'3', |_| ());
-}
-
-/// Appends `NoData`.
-pub fn no_data(out: &mut Vec<u8>) {
-    frame(out, b'n', |_| ());
-}
-
-/// Appends `EmptyQueryResponse`.
-pub fn empty_query(out: &mut Vec<u8>) {
-    frame(out, b'I', |_| ());
 }
 
 /// Appends a `DataRow` of text values; NULL is none.
