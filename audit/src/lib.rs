@@ -6,8 +6,7 @@
 //! [`metrics`] is the layout of the per-core figures, which are written and read in the same manner.
 //!
 //! Nothing here opens a socket or maps memory: mapped memory comes in through [`memory::SharedMemory`], and the write
-//! path hands out aligned blocks for its caller to write. Recovery and the readers use `std::fs`.
-
+//! path hands out aligned blocks for its caller to write. The lock, recovery and the readers use `std::fs`.
 //!
 //! ```
 //! use sluice_audit::memory::HeapMemory;
