@@ -136,7 +136,7 @@ impl Session {
             }
             Reaction::CopyOut(statement) => {
                 if self.masks.is_on() {
-                    self.copy_out = Some(Box::new(self.copy_out_of(statement, body)?));
+                    self.copy_out = Some(Box::new(self.copy_out_of(statement.as_ref(), body)?));
                 }
                 Ok(Delivery::Forward)
             }
@@ -332,18 +332,15 @@ impl Session {
     }
 
     /// How the data of a COPY are masked.
-    fn copy_out_of(&self, statement: Option<(Rc<Verdict>, usize)>, body: &[u8]) -> Result<CopyOut, End> {
+    fn copy_out_of(&self, statement: Option<&(Rc<Verdict>, usize)>, body: &[u8]) -> Result<CopyOut, End> {
         let response = CopyResponse::parse(body).map_err(End::server)?;
         if self.masks.tags.is_empty() {
             return Ok(CopyOut::new(response.format, self.masks.classes, None));
         }
-        let columns =
-            statement
-                .as_ref()
-                .and_then(|(verdict, index)| match &verdict.statements.get(*index)?.kind {
-                    StatementKind::CopyOut { format, columns } => Some((*format, columns.as_ref()?)),
-                    _ => None,
-                });
+        let columns = statement.and_then(|(verdict, index)| match &verdict.statements.get(*index)?.kind {
+            StatementKind::CopyOut { format, columns } => Some((*format, columns.as_ref()?)),
+            _ => None,
+        });
         match columns {
             Some((format, columns))
                 if response.format == Format::Text
