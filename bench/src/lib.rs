@@ -11,6 +11,7 @@
     reason = "messages are named as the protocol's documentation names them"
 )]
 
+pub mod chains;
 pub mod floor;
 pub mod kernel;
 pub mod load;

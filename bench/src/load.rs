@@ -6,6 +6,7 @@ pub mod fleet;
 pub mod idle;
 pub mod link;
 pub mod login;
+pub mod neighbours;
 pub mod scram;
 pub mod steady;
 
@@ -30,6 +31,8 @@ pub enum Workload {
     Idle,
     /// Connect, query, close.
     Churn,
+    /// `Point`, alone and then beside clients that send chains. See `neighbours`.
+    Neighbours,
 }
 
 impl Workload {
@@ -41,6 +44,7 @@ impl Workload {
             Self::Stream => "stream",
             Self::Idle => "idle",
             Self::Churn => "churn",
+            Self::Neighbours => "neighbours",
         }
     }
 }
@@ -87,18 +91,41 @@ pub struct Measurement {
     pub private_bytes_per_connection: Option<u64>,
     /// `idle`: time that opening all connections took.
     pub opening_seconds: Option<f64>,
+    /// `neighbours`: what the rest is to be compared with.
+    pub neighbours: Option<Neighbourhood>,
+}
+
+/// The same connections before the neighbours came, and what the neighbours got.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Neighbourhood {
+    /// Queries a second without them.
+    pub alone_qps: f64,
+    /// Median latency without them.
+    pub alone_p50_us: f64,
+    /// 99th percentile without them.
+    pub alone_p99_us: f64,
+    /// Their chains with an answer, refusals among them, a second.
+    pub chains_per_s: f64,
+    /// Share of these that were refused.
+    pub refused_share: f64,
 }
 
 /// Makes one measurement.
 pub fn run(fleet: &mut Fleet, job: &Job) -> anyhow::Result<Measurement> {
     match job.workload {
-        Workload::Point | Workload::Rows100 | Workload::Stream => steady::run(fleet, job),
+        Workload::Point | Workload::Rows100 | Workload::Stream | Workload::Neighbours => {
+            steady::run(fleet, job)
+        }
         Workload::Idle => idle::run(fleet, job),
         Workload::Churn => churn::run(fleet, job),
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a latency for people")]
 fn microseconds(nanoseconds: u64) -> f64 {
-    nanoseconds as f64 / 1e3
+    count(nanoseconds) / 1e3
+}
+
+#[expect(clippy::cast_precision_loss, reason = "figures for people, far below 2^52")]
+fn count(value: u64) -> f64 {
+    value as f64
 }

@@ -21,6 +21,8 @@ pub struct Reply {
     pub parsed: u64,
     /// Rows that were compared with what was sent.
     pub rows_checked: u64,
+    /// Errors that were expected.
+    pub refusals: u64,
 }
 
 /// What is wrong with a reply.
@@ -44,12 +46,19 @@ pub struct ReplyReader {
     body_left: usize,
     kept: Vec<u8>,
     reply: Reply,
+    /// Errors with one of these SQLSTATEs are counted, all others end the reading.
+    tolerated: &'static [&'static str],
 }
 
 /// Rows to compare a reply with.
 pub type Sample<'a> = Option<(&'a Rows, Expect)>;
 
 impl ReplyReader {
+    /// From now on takes errors with these SQLSTATEs for answers.
+    pub fn tolerate(&mut self, sqlstates: &'static [&'static str]) {
+        self.tolerated = sqlstates;
+    }
+
     /// Takes bytes from the front of `chunk` up to the end of a reply; gives the reply if it has ended.
     ///
     /// Rows that lie whole in the chunk are compared with `sample`.
@@ -106,7 +115,14 @@ impl ReplyReader {
     fn frame_ended(&mut self) -> Result<bool, Wrong> {
         match self.header[0] {
             b'Z' => return Ok(true),
-            b'E' => return Err(Wrong::Error(wire::error_text(&self.kept))),
+            b'E' => {
+                let text = wire::error_text(&self.kept);
+                self.kept.clear();
+                if !self.tolerated.iter().any(|sqlstate| text.starts_with(sqlstate)) {
+                    return Err(Wrong::Error(text));
+                }
+                self.reply.refusals += 1;
+            }
             b'C' => {
                 self.reply.rows_told += told(&self.kept);
                 self.kept.clear();
@@ -171,6 +187,7 @@ mod tests {
                 rows_told: 1,
                 parsed: 1,
                 rows_checked: 0,
+                refusals: 0,
             };
             assert_eq!(replies, [want, want], "reads of {size} bytes");
         }
@@ -202,6 +219,33 @@ mod tests {
         ] {
             let got = read(&mut ReplyReader::default(), &wire, wire.len(), None);
             assert_eq!(got.unwrap_err(), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn refusals_are_counted_where_they_are_expected() {
+        let mut wire = Vec::new();
+        wire::error(&mut wire, "42501", "sluice: denied by policy");
+        wire::ready(&mut wire, b'I');
+        let mut other = Vec::new();
+        wire::error(&mut other, "42601", "syntax error");
+        let answered = reply(&Rows::point());
+        let sent = [&wire[..], &answered, &wire].concat();
+        for size in 1..=sent.len() {
+            let mut reader = ReplyReader::default();
+            reader.tolerate(&["54000", "42501"]);
+            let replies = read(&mut reader, &sent, size, None).unwrap();
+            let refusals: Vec<_> = replies
+                .iter()
+                .map(|reply| (reply.refusals, reply.rows_told))
+                .collect();
+            assert_eq!(refusals, [(1, 0), (0, 1), (1, 0)], "reads of {size} bytes");
+            let wrong = read(&mut reader, &other, size, None).unwrap_err();
+            assert_eq!(
+                wrong,
+                Wrong::Error("42601: syntax error".into()),
+                "reads of {size} bytes"
+            );
         }
     }
 

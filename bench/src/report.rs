@@ -8,7 +8,8 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use crate::load::{Measurement, Workload};
+use crate::load::neighbours::NEIGHBOURS;
+use crate::load::{Measurement, Neighbourhood, Workload};
 
 /// The proxies' names, in the order of the table.
 pub const FLOOR: &str = "floor";
@@ -82,6 +83,18 @@ pub struct Row {
     pub resident_bytes_per_connection: Option<f64>,
     /// `idle`: private dirty memory of a connection.
     pub private_bytes_per_connection: Option<f64>,
+    /// `neighbours`: queries a second of the same connections alone.
+    pub alone_qps: Option<f64>,
+    /// `neighbours`: their median latency alone.
+    pub alone_p50_us: Option<f64>,
+    /// `neighbours`: their 99th percentile alone.
+    pub alone_p99_us: Option<f64>,
+    /// `neighbours`: median over rounds of the 99th percentile over that alone in the same round.
+    pub p99_ratio_to_alone: Option<f64>,
+    /// `neighbours`: chains that were answered, refusals among them, a second.
+    pub chains_per_s: Option<f64>,
+    /// `neighbours`: share of these that were refused.
+    pub chains_refused_share: Option<f64>,
 }
 
 /// The rows of all series, in their order.
@@ -120,6 +133,14 @@ fn row(series: &Series, all: &[Series]) -> Row {
                 .collect(),
         )
     };
+    let nearby = |value: fn(&Neighbourhood) -> f64| {
+        let values = series.samples.iter();
+        median(
+            values
+                .filter_map(|sample| Some(value(sample.measured.neighbours.as_ref()?)))
+                .collect(),
+        )
+    };
     let idle = series.workload == Workload::Idle;
     Row {
         proxy: series.proxy,
@@ -155,6 +176,15 @@ fn row(series: &Series, all: &[Series]) -> Row {
         },
         resident_bytes_per_connection: of(|measured| measured.resident_bytes_per_connection.map(count)),
         private_bytes_per_connection: of(|measured| measured.private_bytes_per_connection.map(count)),
+        alone_qps: nearby(|nearby| nearby.alone_qps),
+        alone_p50_us: nearby(|nearby| nearby.alone_p50_us),
+        alone_p99_us: nearby(|nearby| nearby.alone_p99_us),
+        p99_ratio_to_alone: of(|measured| {
+            let alone = measured.neighbours.as_ref()?.alone_p99_us;
+            Some(measured.p99_us? / alone).filter(|ratio| ratio.is_finite())
+        }),
+        chains_per_s: nearby(|nearby| nearby.chains_per_s),
+        chains_refused_share: nearby(|nearby| nearby.refused_share),
     }
 }
 
@@ -213,15 +243,15 @@ pub fn table(rows: &[Row]) -> String {
         if load != Some((row.workload, row.connections)) {
             load = Some((row.workload, row.connections));
             let _ = writeln!(out, "\n{} at {} connections", row.workload, row.connections);
-            let _ = writeln!(out, "{}", if row.workload == "idle" { IDLE_HEAD } else { HEAD });
+            let _ = writeln!(out, "{}", head(row.workload));
         }
         let _ = writeln!(
             out,
             "{}",
-            if row.workload == "idle" {
-                idle_line(row)
-            } else {
-                line(row)
+            match row.workload {
+                "idle" => idle_line(row),
+                "neighbours" => neighbours_lines(row),
+                _ => line(row),
             }
         );
     }
@@ -231,6 +261,16 @@ pub fn table(rows: &[Row]) -> String {
 const HEAD: &str = "  proxy            CPU-us/query  x floor  (least..most)   x haproxy  x pgbouncer        qps   p50 us   \
      p99 us  MB/CPU-s  others";
 const IDLE_HEAD: &str = "  proxy            resident B/conn  private dirty B/conn   CPU of all";
+const NEIGHBOURS_HEAD: &str =
+    "  proxy            neighbours        qps   p50 us   p99 us  x p99 alone  chains/s  refused  others";
+
+fn head(workload: &str) -> &'static str {
+    match workload {
+        "idle" => IDLE_HEAD,
+        "neighbours" => NEIGHBOURS_HEAD,
+        _ => HEAD,
+    }
+}
 
 fn line(row: &Row) -> String {
     let spread = match (row.ratio_min, row.ratio_max) {
@@ -262,6 +302,29 @@ fn idle_line(row: &Row) -> String {
         number(row.private_bytes_per_connection, 0),
         row.idle_cpu_share
             .map_or_else(|| "-".into(), |share| format!("{:.2}%", share * 100.0)),
+    )
+}
+
+/// Without neighbours and with them.
+fn neighbours_lines(row: &Row) -> String {
+    let share =
+        |share: Option<f64>| share.map_or_else(|| "-".into(), |share| format!("{:.0}%", share * 100.0));
+    format!(
+        "  {:<15} {:>11} {:>10} {:>8} {:>8}\n  {:<15} {:>11} {:>10} {:>8} {:>8} {:>12} {:>9} {:>8} {:>7}",
+        row.proxy,
+        "none",
+        number(row.alone_qps, 0),
+        number(row.alone_p50_us, 0),
+        number(row.alone_p99_us, 0),
+        "",
+        NEIGHBOURS,
+        number(row.qps, 0),
+        number(row.p50_us, 0),
+        number(row.p99_us, 0),
+        number(row.p99_ratio_to_alone, 2),
+        number(row.chains_per_s, 1),
+        share(row.chains_refused_share),
+        share(row.others_share),
     )
 }
 
@@ -449,6 +512,34 @@ mod tests {
         assert!(near(rows[1].qps, 2_000.0));
         assert!(near(rows[0].mb_per_cpu_s, 2_000.0 / 3.0));
         assert_eq!(rows[1].ratio_to_haproxy, None);
+    }
+
+    #[test]
+    fn neighbours_are_set_beside_the_same_round_without_them() {
+        let mut all = series("sluice", &[(0, 1.0), (1, 1.0), (2, 1.0)]);
+        all.workload = Workload::Neighbours;
+        // The machine is three times slower in round 1.
+        for (sample, (alone, beside)) in
+            all.samples
+                .iter_mut()
+                .zip([(100.0, 150.0), (300.0, 450.0), (100.0, 200.0)])
+        {
+            sample.measured.cpu_seconds = None;
+            sample.measured.p99_us = Some(beside);
+            sample.measured.neighbours = Some(Neighbourhood {
+                alone_p99_us: alone,
+                refused_share: 0.75,
+                ..Neighbourhood::default()
+            });
+        }
+        let rows = rows(&[all]);
+        assert_eq!(rows[0].p99_ratio_to_alone, Some(1.5));
+        assert_eq!(rows[0].cpu_us_per_query, None);
+        let text = table(&rows);
+        let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        let lines: Vec<_> = text.lines().skip(3).map(words).collect();
+        assert_eq!(lines[0], ["sluice", "none", "0", "0", "100"]);
+        assert_eq!(lines[1], ["4", "2000", "-", "200", "1.50", "0.0", "75%", "-"]);
     }
 
     #[test]

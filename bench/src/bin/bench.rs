@@ -29,7 +29,7 @@ struct Arguments {
     /// Proxies
     #[arg(long, value_enum, value_delimiter = ',')]
     proxies: Vec<Proxy>,
-    /// Connections of `point` and `rows100`
+    /// Connections of `point`, `rows100` and `neighbours`
     #[arg(long, value_delimiter = ',', default_value = "1,16,64,256")]
     connections: Vec<usize>,
     /// Rounds
@@ -154,7 +154,9 @@ impl Arguments {
     fn loads(&self, workload: Workload) -> Vec<Load> {
         let idle = [self.idle_connections];
         let (connections, rounds, seconds) = match workload {
-            Workload::Point | Workload::Rows100 => (&self.connections[..], self.rounds, self.seconds),
+            Workload::Point | Workload::Rows100 | Workload::Neighbours => {
+                (&self.connections[..], self.rounds, self.seconds)
+            }
             Workload::Stream => (&self.stream_connections[..], self.rounds, self.seconds),
             Workload::Churn => (&self.churn_connections[..], self.rounds, self.seconds),
             Workload::Idle => (&idle[..], self.idle_rounds, self.idle_seconds),

@@ -104,7 +104,13 @@ impl Connection {
         self.ask(out)
     }
 
-    fn ask(&mut self, request: &[u8]) -> anyhow::Result<()> {
+    /// Takes errors with these SQLSTATEs for answers.
+    pub fn tolerate(&mut self, sqlstates: &'static [&'static str]) {
+        self.reader.tolerate(sqlstates);
+    }
+
+    /// Sends a request whose reply ends with one ReadyForQuery.
+    pub fn ask(&mut self, request: &[u8]) -> anyhow::Result<()> {
         self.asked_at = Instant::now();
         Ok(self.link.send(request)?)
     }

@@ -13,6 +13,7 @@ use crate::wire;
 const LOGIN_BYTES_MAX: u32 = 64 << 10;
 
 /// Who asks, for what, and how.
+#[derive(Clone)]
 pub struct Credentials {
     /// The user's name.
     pub user: String,

@@ -14,7 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 const ITERATIONS_MAX: u32 = 1_000_000;
 
 /// Salted passwords by salt and iterations, of one password.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct SaltedPasswords(HashMap<(Vec<u8>, u32), [u8; 32]>);
 
 /// A conversation that has sent its first message.

@@ -2,7 +2,7 @@
 //!
 //! What is measured begins and ends with no request in flight: after warming up the loop runs empty, the clocks are
 //! read, it starts again, and at the end it runs empty once more. So the proxy's CPU time belongs to exactly the
-//! requests that are counted.
+//! requests that are counted. Beside neighbours it would not, so there only time is told.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,9 @@ use hdrhistogram::Histogram;
 
 use super::connection::Outcome;
 use super::fleet::{First, Fleet, expect_rows};
-use super::{Job, Measurement, Workload};
+use super::neighbours::Neighbours;
+use super::{Job, Measurement, Neighbourhood, Workload};
+use crate::chains::{TERMS, chains};
 use crate::kernel::CpuWatch;
 use crate::rows::Rows;
 use crate::shapes::{Shape, shapes};
@@ -55,32 +57,61 @@ pub fn run(fleet: &mut Fleet, job: &Job) -> anyhow::Result<Measurement> {
         rows_due,
         job,
     };
-    let mut latency = Histogram::<u64>::new_with_bounds(1, LATENCY_NS_MAX, 3)?;
-    let warm = work.round(fleet, job.warm_up, &mut latency)?;
-    latency.reset();
-    let cpu = CpuWatch::start(job.pid)?;
-    let start = Instant::now();
-    let counts = work.round(fleet, job.duration, &mut latency)?;
-    let seconds = start.elapsed().as_secs_f64();
-    let cpu_seconds = cpu.seconds()?;
+    let measured = if job.workload == Workload::Neighbours {
+        work.with_neighbours(fleet)?
+    } else {
+        work.measure(fleet)?
+    };
     fleet.close();
-    ensure!(
-        counts.rows_checked + warm.rows_checked > 0,
-        "no row was compared with what was sent"
-    );
-    Ok(Measurement {
-        queries: counts.queries,
-        seconds,
-        cpu_seconds,
-        bytes: counts.bytes,
-        p50_us: Some(super::microseconds(latency.value_at_quantile(0.5))),
-        p99_us: Some(super::microseconds(latency.value_at_quantile(0.99))),
-        rows_checked: counts.rows_checked,
-        ..Measurement::default()
-    })
+    Ok(measured)
 }
 
 impl Loop<'_> {
+    /// Warms up and measures.
+    fn measure(&self, fleet: &mut Fleet) -> anyhow::Result<Measurement> {
+        let mut latency = Histogram::<u64>::new_with_bounds(1, LATENCY_NS_MAX, 3)?;
+        let warm = self.round(fleet, self.job.warm_up, &mut latency)?;
+        latency.reset();
+        let cpu = CpuWatch::start(self.job.pid)?;
+        let start = Instant::now();
+        let counts = self.round(fleet, self.job.duration, &mut latency)?;
+        let seconds = start.elapsed().as_secs_f64();
+        let cpu_seconds = cpu.seconds()?;
+        ensure!(
+            counts.rows_checked + warm.rows_checked > 0,
+            "no row was compared with what was sent"
+        );
+        Ok(Measurement {
+            queries: counts.queries,
+            seconds,
+            cpu_seconds,
+            bytes: counts.bytes,
+            p50_us: Some(super::microseconds(latency.value_at_quantile(0.5))),
+            p99_us: Some(super::microseconds(latency.value_at_quantile(0.99))),
+            rows_checked: counts.rows_checked,
+            ..Measurement::default()
+        })
+    }
+
+    /// Measures alone, then beside neighbours.
+    fn with_neighbours(&self, fleet: &mut Fleet) -> anyhow::Result<Measurement> {
+        let alone = self.measure(fleet)?;
+        let neighbours = Neighbours::start(fleet.address, fleet.who.clone(), chains(TERMS))?;
+        let beside = self.measure(fleet)?;
+        let got = neighbours.stop()?;
+        Ok(Measurement {
+            cpu_seconds: None,
+            neighbours: Some(Neighbourhood {
+                alone_qps: super::count(alone.queries) / alone.seconds,
+                alone_p50_us: alone.p50_us.unwrap_or_default(),
+                alone_p99_us: alone.p99_us.unwrap_or_default(),
+                chains_per_s: super::count(got.answered) / got.seconds,
+                refused_share: super::count(got.refused) / super::count(got.answered),
+            }),
+            ..beside
+        })
+    }
+
     /// Lets all connections ask for `duration`, then lets what is in flight end.
     fn round(
         &self,

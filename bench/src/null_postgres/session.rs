@@ -1,7 +1,8 @@
 //! One client's conversation with the null back end, without any I/O.
 //!
-//! A statement's answer is chosen by the prefix of the first table after `FROM`; see `shapes`. Not there: errors but
-//! for unknown prepared statements, several statements in one Query, row limits of Execute.
+//! A statement's answer is chosen by the prefix of the first table after `FROM`; see `shapes`. Not there: several
+//! statements in one Query, row limits of Execute, and errors but for unknown prepared statements and for what a gateway
+//! sends in the place of messages that it refuses, which has to fail as it does on a real server.
 
 use std::collections::HashMap;
 
@@ -59,7 +60,32 @@ enum Answer {
     /// No rows, a command tag.
     Tag(&'static str),
     Empty,
+    /// What the text says fails.
+    Failure(Failure),
 }
+
+/// How a substitute for a refused message fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Failure {
+    sqlstate: &'static str,
+    message: &'static str,
+}
+
+const UNKNOWN_SETTING: Failure = Failure {
+    sqlstate: "42704",
+    message: "unrecognized configuration parameter \"sluice_refused\"",
+};
+const SYNTAX: Failure = Failure {
+    sqlstate: "42601",
+    message: "syntax error at or near \")\"",
+};
+const UNKNOWN_FUNCTION: Failure = Failure {
+    sqlstate: "42883",
+    message: "function with OID 0 does not exist",
+};
+
+/// No portal of this back end has such a name; a gateway's substitute for an Execute does.
+const REFUSED_PORTAL: &[u8] = b"sluice_refused_";
 
 #[derive(Clone, Copy)]
 struct Prepared {
@@ -218,8 +244,13 @@ impl Session {
                     return Flow::Close;
                 };
                 let text = wire::split_text(rest).map_or(rest, |(text, _)| text);
+                let answer = choose(text);
+                if let Answer::Failure(Failure { sqlstate, message }) = answer {
+                    self.fail(out, sqlstate, message);
+                    return Flow::Go;
+                }
                 let prepared = Prepared {
-                    answer: choose(text),
+                    answer,
                     parameters: parameters(text),
                 };
                 self.prepared.insert(name.into(), prepared);
@@ -237,9 +268,13 @@ impl Session {
             }
             b'D' => self.describe(answers, body, out),
             b'E' => match self.portal {
-                Some(answer) => self.execute(answers, answer, out),
-                None => self.fail(out, "34000", "portal does not exist"),
+                Some(answer) if !body.starts_with(REFUSED_PORTAL) => self.execute(answers, answer, out),
+                _ => self.fail(out, "34000", "portal does not exist"),
             },
+            b'F' => {
+                wire::error(out, UNKNOWN_FUNCTION.sqlstate, UNKNOWN_FUNCTION.message);
+                wire::ready(out, self.status());
+            }
             b'C' => {
                 if let Some((b'S', rest)) = body.split_first() {
                     self.prepared.remove(rest.strip_suffix(b"\0").unwrap_or(rest));
@@ -311,6 +346,7 @@ impl Session {
                     simple: false,
                 });
             }
+            Answer::Failure(failure) => wire::error(out, failure.sqlstate, failure.message),
             Answer::Empty => out.extend_from_slice(b"I\0\0\0\x04"),
             Answer::Tag(tag) => {
                 match tag {
@@ -332,7 +368,7 @@ impl Answers {
             Answer::Hundred => Some(&self.hundred.description),
             Answer::Other => Some(&self.other.description),
             Answer::Stream { .. } => Some(&self.stream.description),
-            Answer::Tag(_) | Answer::Empty => None,
+            Answer::Tag(_) | Answer::Empty | Answer::Failure(_) => None,
         }
     }
 }
@@ -378,6 +414,7 @@ fn choose(text: &[u8]) -> Answer {
     upper.make_ascii_uppercase();
     match &*upper {
         b"SELECT" => table(text).map_or(Answer::Other, by_table),
+        b"SHOW" if text == b"SHOW sluice_refused" => Answer::Failure(UNKNOWN_SETTING),
         b"SET" => Answer::Tag("SET"),
         b"RESET" => Answer::Tag("RESET"),
         b"DISCARD" => Answer::Tag("DISCARD ALL"),
@@ -386,12 +423,17 @@ fn choose(text: &[u8]) -> Answer {
         b"COMMIT" | b"END" => Answer::Tag("COMMIT"),
         b"ROLLBACK" | b"ABORT" => Answer::Tag("ROLLBACK"),
         b"" if text.is_empty() => Answer::Empty,
+        b"" if text == b")" => Answer::Failure(SYNTAX),
         _ => Answer::Other,
     }
 }
 
+/// The table is looked for in so many bytes, so that a text of megabytes holds up nobody.
+const FROM_BYTES_MAX: usize = 4 << 10;
+
 /// What follows the first `FROM`.
 fn table(text: &[u8]) -> Option<&[u8]> {
+    let text = &text[..text.len().min(FROM_BYTES_MAX)];
     let at = text.windows(6).position(|part| {
         part[0].is_ascii_whitespace()
             && part[5].is_ascii_whitespace()
@@ -532,6 +574,9 @@ mod tests {
             ("DISCARD ALL", Answer::Tag("DISCARD ALL")),
             (" ; ", Answer::Empty),
             ("extraordinarily", Answer::Other),
+            ("\nSHOW sluice_refused", Answer::Failure(UNKNOWN_SETTING)),
+            ("SHOW search_path", Answer::Other),
+            (")", Answer::Failure(SYNTAX)),
         ] {
             assert_eq!(choose(text.as_bytes()), want, "{text}");
         }
@@ -543,6 +588,48 @@ mod tests {
         let mut wire = login();
         shapes("point")[0].execute(&mut wire, &mut Dice::new(1));
         assert!(tags(&converse(&wire, 7)).ends_with("KZEZ"));
+    }
+
+    #[test]
+    fn substitutes_for_refused_messages_fail_as_on_a_real_server() {
+        let mut query = Vec::new();
+        wire::frame(&mut query, b'Q', |out| wire::text(out, b"\nSHOW sluice_refused"));
+        let mut parse = Vec::new();
+        wire::frame(&mut parse, b'P', |out| out.extend_from_slice(b"p00\0)\0\0\0"));
+        wire::sync(&mut parse);
+        let mut execute = Vec::new();
+        let shape = &shapes("point")[0];
+        shape.parse(&mut execute);
+        wire::frame(&mut execute, b'B', |out| {
+            out.extend_from_slice(b"\0p00\0\0\0\0\0\0\0");
+        });
+        wire::frame(&mut execute, b'E', |out| {
+            out.extend_from_slice(b"sluice_refused_00\0\0\0\0\0");
+        });
+        wire::sync(&mut execute);
+        let mut bind = Vec::new();
+        wire::frame(&mut bind, b'B', |out| {
+            out.extend_from_slice(b"\0sluice_refused_00\0\0\0\0\0\0\0");
+        });
+        wire::sync(&mut bind);
+        let mut call = Vec::new();
+        wire::frame(&mut call, b'F', |out| out.extend_from_slice(&[0; 10]));
+        for (name, message, answers, sqlstate) in [
+            ("Query", query, "EZ", "42704"),
+            ("Parse", parse, "EZ", "42601"),
+            ("Bind", bind, "EZ", "26000"),
+            ("Execute", execute, "12EZ", "34000"),
+            ("FunctionCall", call, "EZ", "42883"),
+        ] {
+            let mut wire = login();
+            let greeting = converse(&wire, wire.len()).len();
+            wire.extend_from_slice(&message);
+            let told = &converse(&wire, 9)[greeting..];
+            assert_eq!(tags(told), answers, "{name}");
+            let error = &told[5 * (answers.len() - 2)..];
+            let text = wire::error_text(&error[5..]);
+            assert!(text.starts_with(sqlstate), "{name}: {text}");
+        }
     }
 
     #[test]
