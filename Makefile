@@ -31,8 +31,10 @@ bench: install-bench ## CPU per query beside the floor, HAProxy and PgBouncer (t
 	target/dist/bench $(BENCH_ARGS)
 
 .PHONY: bench-gate
-bench-gate: install-build ## criterion: a decision from the cache, a record's append, the masker's pass
+bench-gate: install-build ## criterion: a cached decision, an append, the masker's pass; then p99 beside hostile neighbours
 	$(CARGO) bench --locked -p sluice-parsers -p sluice-audit -p sluice-masking -p sluice-dataplane
+	$(CARGO) build --release --locked -p sluice -p sluice-bench
+	target/release/bench --workloads neighbours --proxies floor,sluice --connections 16 --rounds 5 --output target/bench/neighbours.json
 
 .PHONY: deny
 deny: ## licences, sources and banned crates (needs cargo-deny)
