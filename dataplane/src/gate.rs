@@ -36,6 +36,12 @@ pub enum Outcome {
     Deny(Rc<Denial>),
 }
 
+impl Outcome {
+    fn is_policy_error(&self) -> bool {
+        matches!(self, Self::Deny(denial) if denial.error.is_some())
+    }
+}
+
 /// What policy said of each statement of a text.
 #[derive(Debug)]
 pub struct Verdict {
@@ -187,6 +193,8 @@ pub struct GateCounts {
     pub away: u64,
     /// Texts that are too much to read: longer or deeper than anything that people write.
     pub excessive: u64,
+    /// Denials because a policy could not be evaluated.
+    pub policy_errors: u64,
 }
 
 /// One core's gate.
@@ -311,6 +319,9 @@ impl Gate {
             self.counts.excessive += 1;
         }
         let outcomes: Box<[Outcome]> = finding.decisions.into_iter().map(Outcome::from).collect();
+        for outcome in &outcomes {
+            self.counts.policy_errors += u64::from(outcome.is_policy_error());
+        }
         let verdict = Rc::new(Verdict::new(statements, outcomes, finding.epoch));
         let is_current = finding.epoch == self.epoch();
         if readable && is_current && sql.len() <= CACHED_TEXT_BYTES_MAX && self.shape.scan(sql).is_ok() {
@@ -333,7 +344,14 @@ impl Gate {
 
     /// Asks policy about effects that no text has by itself: a startup parameter, a prepared statement by name.
     pub fn decide_effects(&mut self, effects: &[Effect], context: &Context) -> Outcome {
-        Outcome::from(self.policies().decide(&context.principal, effects))
+        let outcome = Outcome::from(self.policies().decide(&context.principal, effects));
+        self.counts.policy_errors += u64::from(outcome.is_policy_error());
+        outcome
+    }
+
+    /// How many decisions are cached.
+    pub fn cached(&self) -> usize {
+        self.decisions.len()
     }
 
     /// The part of `sql` that is statement `index` of a verdict over a text of the same shape.

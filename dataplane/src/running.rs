@@ -27,7 +27,7 @@ use sluice_runtime::{
 use crate::core::{Core, CoreMessage};
 use crate::flusher::{self, Flusher};
 use crate::gate::{Gate, GateLimits};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, nanoseconds};
 use crate::mapped::MappedMemory;
 use crate::postgres;
 use crate::postgres::cancel;
@@ -436,9 +436,9 @@ async fn until_empty(core: &Core) {
 async fn keep_house(core: Rc<Core>) {
     loop {
         {
-            let (epoch, counts) = {
+            let (epoch, cached, counts) = {
                 let mut gate = core.gate.borrow_mut();
-                (gate.epoch(), std::mem::take(&mut gate.counts))
+                (gate.epoch(), gate.cached(), std::mem::take(&mut gate.counts))
             };
             let (free, buffers) = core.handle.buffers();
             let stats = core.handle.stats();
@@ -451,6 +451,13 @@ async fn keep_house(core: Rc<Core>) {
             metrics.add(Counter::DecisionHits, counts.hits);
             metrics.add(Counter::DecisionMisses, counts.misses);
             metrics.add(Counter::HostileInputs, counts.excessive);
+            metrics.add(Counter::PolicyErrors, counts.policy_errors);
+            metrics.set(Counter::CacheEntries, cached as u64);
+            metrics.set(Counter::BusyNanoseconds, nanoseconds(core.handle.cpu_time()));
+            // The helpers are everybody's.
+            if core.handle.index() == 0 {
+                metrics.set(Counter::HelperQueue, core.helpers.waiting() as u64);
+            }
             metrics.set(Counter::BuffersLent, (buffers - free) as u64);
             metrics.set(Counter::BuffersTotal, buffers as u64);
             metrics.set(Counter::Wakeups, stats.ring_enters);

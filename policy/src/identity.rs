@@ -52,7 +52,8 @@ pub struct Identity {
     pub claims: serde_json::Map<String, serde_json::Value>,
     /// How it was proven.
     pub method: Method,
-    /// When the session has to end, in seconds of the Unix epoch. `None`: it does not expire.
+    /// When what proved it expires, in seconds of the Unix epoch. `None`: it does not. It is looked at when a session
+    /// begins; what runs then is not ended.
     pub expires_at_s: Option<u64>,
 }
 

@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
+use nix::time::{ClockId, clock_gettime};
 
 pub(crate) use cluster::{Cluster, Placed, Seat};
 
@@ -385,6 +386,11 @@ impl CoreHandle {
     /// What the core has counted. To be called on the core itself.
     pub fn stats(&self) -> Stats {
         reactor::with(|reactor| reactor.stats.snapshot())
+    }
+
+    /// The CPU time that the core's thread has used. To be called on the core itself.
+    pub fn cpu_time(&self) -> Duration {
+        clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
     }
 
     /// Receive buffers that are free, of how many.

@@ -107,6 +107,12 @@ impl std::fmt::Debug for Queue {
 type Job = Box<dyn FnOnce() + Send>;
 
 impl Helpers {
+    /// Jobs that wait for a thread, in the queue and before it.
+    pub fn waiting(&self) -> usize {
+        let queue = lock(&self.owner.shared.queue);
+        queue.jobs.len() + queue.waiting.len()
+    }
+
     /// Starts the threads.
     pub fn start(config: &HelpersConfig) -> io::Result<Self> {
         let queue_max = config.queue_max.max(1);

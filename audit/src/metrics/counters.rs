@@ -115,7 +115,7 @@ counters! {
     CancelsRefused Counter "cancels_refused" "" "Cancel requests that named no session.";
     UpstreamErrors Counter "upstream_errors" "" "Servers that could not be reached, refused, or broke off.";
     HeldRequests Gauge "held_requests" "" "Statements waiting for a person's approval.";
-    HelperQueue Gauge "helper_queue" "" "Jobs waiting for a helper thread.";
+    HelperQueue Gauge "helper_queue" "" "Jobs of all cores waiting for a helper thread, told by the first core.";
     Handshakes Gauge "handshakes" "" "Connections that are not sessions yet.";
     BuffersLent Gauge "buffers_lent" "" "Receive buffers that sessions hold.";
     BuffersTotal Gauge "buffers" "" "Receive buffers of the core.";
@@ -123,7 +123,7 @@ counters! {
     PolicyErrors Counter "policy_errors" "" "Decisions denied because a policy failed to evaluate.";
     CacheEntries Gauge "decision_cache_entries" "" "Decisions in the core's cache.";
     Wakeups Counter "wakeups" "" "Times that the core's ring was reaped.";
-    BusyNanoseconds Counter "busy_nanoseconds" "" "Time that the core spent awake, in nanoseconds.";
+    BusyNanoseconds Counter "busy_nanoseconds" "" "CPU time of the core's thread, in nanoseconds.";
 }
 
 impl Counter {

@@ -123,6 +123,10 @@ impl<T> Generations<T> {
         self.young.insert(hash, entry);
     }
 
+    fn len(&self) -> usize {
+        self.young.len() + self.old.len()
+    }
+
     fn clear(&mut self) {
         self.young.clear();
         self.old.clear();
@@ -184,6 +188,11 @@ impl Decisions {
             verdict,
         };
         self.decisions.insert(hash, entry);
+    }
+
+    /// How many decisions are kept.
+    pub(super) fn len(&self) -> usize {
+        self.decisions.len()
     }
 
     pub(super) fn clear(&mut self) {

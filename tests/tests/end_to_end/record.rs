@@ -248,3 +248,14 @@ fn load(gateway: &Gateway, worker: u64, number: &AtomicU64, ends: &AtomicBool) {
         }
     }
 }
+
+#[test]
+fn the_figures_of_a_core_are_its_own() {
+    let postgres = postgres();
+    let gateway = Gateway::start(&postgres, &Settings::default());
+    let output = gateway.sql("SELECT 1");
+    assert!(output.success, "{output:?}");
+    for figure in ["sluice_busy_nanoseconds_total", "sluice_decision_cache_entries"] {
+        wait_until(figure, || gateway.metric(figure) > 0.0);
+    }
+}
