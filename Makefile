@@ -64,9 +64,9 @@ $(PROVIDER)/ready: demo/oidc-provider/package.json demo/oidc-provider/package-lo
 	touch $@
 
 FUZZ_SECONDS ?= 600
-FUZZ_TARGETS := frames startup frontend backend model scram lexer analyze ring record segment token mask stream
+FUZZ_TARGETS := $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
 .PHONY: fuzz
-fuzz: install-build ## each fuzz target for FUZZ_SECONDS (needs cargo-fuzz and a nightly toolchain); finds go to fuzz/corpus
+fuzz: install-build ## each fuzz target for FUZZ_SECONDS (needs cargo-fuzz and a nightly toolchain); finds go to fuzz/artifacts
 	for target in $(FUZZ_TARGETS); do \
 	  $(CARGO) +nightly fuzz run --fuzz-dir fuzz $$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=65536 -timeout=20 || exit 1; \
 	done
