@@ -65,6 +65,9 @@ struct Arguments {
     /// Also measure this forwarder, started as `PATH LISTEN_PORT TARGET_PORT epoll`, beside the floor
     #[arg(long)]
     reference: Option<PathBuf>,
+    /// Also measure this earlier build of the gateway (`sluice-before`)
+    #[arg(long)]
+    before: Option<PathBuf>,
     /// HAProxy's program
     #[arg(long, default_value = "/usr/sbin/haproxy")]
     haproxy: PathBuf,
@@ -124,8 +127,13 @@ impl Arguments {
         } else {
             self.proxies.clone()
         };
-        if self.reference.is_some() {
-            proxies.push(Proxy::Reference);
+        for (path, proxy) in [
+            (&self.reference, Proxy::Reference),
+            (&self.before, Proxy::SluiceBefore),
+        ] {
+            if path.is_some() && !proxies.contains(&proxy) {
+                proxies.push(proxy);
+            }
         }
         let loads = self
             .workloads
@@ -136,6 +144,7 @@ impl Arguments {
             loads,
             programs: Programs {
                 sluice: self.sluice.unwrap_or_else(|| own.join("sluice")),
+                before: self.before.unwrap_or_default(),
                 reference: self.reference.unwrap_or_default(),
                 haproxy: self.haproxy,
                 pgbouncer: self.pgbouncer,

@@ -40,6 +40,8 @@ pub enum Proxy {
     Pgbouncer,
     /// Sluice with everything on.
     Sluice,
+    /// An earlier build of sluice with everything on, to compare the present one with.
+    SluiceBefore,
     /// Sluice with masking off.
     SluiceNomask,
     /// Sluice with everything on and TLS towards clients.
@@ -49,7 +51,7 @@ pub enum Proxy {
 }
 
 impl Proxy {
-    /// All but `Reference`, in the order of the table.
+    /// All but those that a path has to be named for, in the order of the table.
     pub const ALL: [Self; 8] = [
         Self::Direct,
         Self::Floor,
@@ -70,6 +72,7 @@ impl Proxy {
             Self::Haproxy => report::HAPROXY,
             Self::Pgbouncer => report::PGBOUNCER,
             Self::Sluice => "sluice",
+            Self::SluiceBefore => "sluice-before",
             Self::SluiceNomask => "sluice-nomask",
             Self::SluiceTls => "sluice-tls",
             Self::PgbouncerTls => report::PGBOUNCER_TLS,
@@ -84,7 +87,7 @@ impl Proxy {
     /// What rows behind it look like.
     pub fn expect(self) -> Expect {
         match self {
-            Self::Sluice | Self::SluiceTls => Expect::Masked,
+            Self::Sluice | Self::SluiceBefore | Self::SluiceTls => Expect::Masked,
             _ => Expect::Plain,
         }
     }
@@ -99,6 +102,7 @@ impl Proxy {
             Self::Sluice | Self::SluiceNomask | Self::SluiceTls => {
                 Some((&programs.sluice, "cargo build --profile dist -p sluice"))
             }
+            Self::SluiceBefore => Some((&programs.before, "name an earlier build with --before")),
         }
     }
 }
@@ -114,6 +118,8 @@ pub struct Programs {
     pub pgbouncer: PathBuf,
     /// The gateway.
     pub sluice: PathBuf,
+    /// An earlier build of it.
+    pub before: PathBuf,
     /// The bench's own programs.
     pub own: PathBuf,
 }
@@ -247,7 +253,12 @@ impl Surroundings {
                 command.arg(file);
                 command
             }
-            Proxy::Sluice | Proxy::SluiceNomask | Proxy::SluiceTls => {
+            Proxy::Sluice | Proxy::SluiceBefore | Proxy::SluiceNomask | Proxy::SluiceTls => {
+                let program = if proxy == Proxy::SluiceBefore {
+                    &self.programs.before
+                } else {
+                    &self.programs.sluice
+                };
                 let folder = self.private.join(name);
                 fs::create_dir_all(&folder)?;
                 fs::set_permissions(&folder, fs::Permissions::from_mode(0o700))?;
@@ -257,7 +268,7 @@ impl Surroundings {
                     &self.sluice(proxy, address, &folder, connections)?,
                 )?;
                 data = Some(folder);
-                let mut command = foreign(&self.programs.sluice, None);
+                let mut command = foreign(program, None);
                 command
                     .arg("serve")
                     .arg("--config")
@@ -423,6 +434,7 @@ mod tests {
             haproxy: nowhere("haproxy"),
             pgbouncer: nowhere("pgbouncer"),
             sluice: nowhere("sluice"),
+            before: nowhere("before"),
             own: nowhere(""),
         };
         let error = programs.check(&Proxy::ALL).unwrap_err().to_string();
@@ -448,6 +460,7 @@ mod tests {
                 haproxy: PathBuf::new(),
                 pgbouncer: PathBuf::new(),
                 sluice: PathBuf::new(),
+                before: PathBuf::new(),
                 own: PathBuf::new(),
             },
             public,
