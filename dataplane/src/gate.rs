@@ -1,6 +1,6 @@
 //! The gate: from a statement's text to a verdict.
 //!
-//! One walk of the lexer gives the text's shape. The shape, the literals that matter, the principal with its connection
+//! One walk of the lexer gives the text's shape, or a template of a text before that recognises it without. The shape, the literals that matter, the principal with its connection
 //! and database, and the declared parameter types are the key of the core's decision cache; hashes find, exact
 //! comparison decides. A miss is analysed by the server's own grammar, here if it is short, else on a helper thread
 //! ([`Judgement::Away`]). A new policy epoch empties the cache.
@@ -14,8 +14,9 @@ use std::sync::Arc;
 use sluice_audit::record::ListBuffer;
 use sluice_parsers::sql::analyze;
 use sluice_parsers::sql::effect::{Action, Effect, EffectMask, ObjectKind};
-use sluice_parsers::sql::shape::{Shape, hash_bytes};
+use sluice_parsers::sql::shape::{self, Literal, Shape, hash_bytes};
 use sluice_parsers::sql::statement::{Analysis, Cause, Reason, Statement, StatementKind};
+use sluice_parsers::sql::template::{self, Template};
 use sluice_parsers::sql::weight;
 use sluice_policy::{Decision, Denial, PolicySnapshot, Principal, Reader};
 
@@ -204,6 +205,8 @@ pub struct Gate {
     limits: GateLimits,
     /// Scratch of the walk, reused.
     shape: Shape,
+    /// Scratch for the literals of a text that a template recognised, reused.
+    literals: Vec<Literal>,
     /// Scratch for the literals that stay in the key, reused.
     kept: Vec<u8>,
     seed: u64,
@@ -223,6 +226,7 @@ impl Gate {
             epoch,
             limits,
             shape: Shape::with_seed(seed),
+            literals: Vec::new(),
             kept: Vec::new(),
             seed,
             decisions: Decisions::new(limits.decisions_max),
@@ -271,8 +275,9 @@ impl Gate {
     /// Judges a text. `parameter_types` are the OIDs that Parse declares, as they lie on the wire.
     pub fn judge(&mut self, sql: &[u8], parameter_types: &[u8], context: &Context) -> Judgement {
         self.policies();
-        let is_cacheable = sql.len() <= CACHED_TEXT_BYTES_MAX && self.shape.scan(sql).is_ok();
-        if is_cacheable && let Some(verdict) = self.look_up(sql, parameter_types, context) {
+        if sql.len() <= CACHED_TEXT_BYTES_MAX
+            && let Some(verdict) = self.look_up(sql, parameter_types, context)
+        {
             self.counts.hits += 1;
             return Judgement::Known(verdict);
         }
@@ -363,19 +368,32 @@ impl Gate {
     }
 
     fn look_up(&mut self, sql: &[u8], parameter_types: &[u8], context: &Context) -> Option<Rc<Verdict>> {
-        let shape = self
-            .decisions
-            .find_shape(self.shape.hash(), self.shape.normalized())?;
         self.kept.clear();
-        self.shape.kept_literals(sql, &shape.neutral, &mut self.kept);
+        let head = template::head_hash(self.seed, sql);
+        let known = self.decisions.recognise(head, sql, &mut self.literals);
+        let shape = if let Some(shape) = known {
+            shape::kept_literals(sql, &self.literals, &shape.neutral, &mut self.kept);
+            shape
+        } else {
+            self.shape.scan(sql).ok()?;
+            let shape = self
+                .decisions
+                .find_shape(self.shape.hash(), self.shape.normalized())?;
+            self.shape.kept_literals(sql, &shape.neutral, &mut self.kept);
+            // It comes a second time at least, so it will come again.
+            if let Some(template) = Template::of(sql, &self.shape) {
+                self.decisions.remember(head, template, &shape);
+            }
+            shape
+        };
         let key = DecisionKey {
             shape: &shape,
             kept: &self.kept,
             context: context.id,
             parameter_types,
         };
-        let (seed, shape_hash) = (self.seed, self.shape.hash());
-        self.decisions.find(|| key_hash(seed, shape_hash, &key), &key)
+        let seed = self.seed;
+        self.decisions.find(|| key_hash(seed, shape.hash, &key), &key)
     }
 }
 

@@ -18,4 +18,5 @@ mod runs;
 pub mod settings;
 pub mod shape;
 pub mod statement;
+pub mod template;
 pub mod weight;

@@ -5,12 +5,17 @@ use std::rc::Rc;
 
 use hashbrown::HashMap;
 use sluice_parsers::sql::neutral::Neutral;
+use sluice_parsers::sql::shape::Literal;
+use sluice_parsers::sql::template::Template;
+use smallvec::SmallVec;
 
 use super::Verdict;
 
 /// A text's tokens, and which of its literals decisions may ignore.
 #[derive(Debug)]
 pub(super) struct KnownShape {
+    /// The hash of the tokens.
+    pub(super) hash: u64,
     normalized: Box<[u8]>,
     pub(super) neutral: Neutral,
     /// The verdict that was asked for last among those that depend on nothing else: who asked, and what was decided.
@@ -107,12 +112,16 @@ impl<T> Generations<T> {
     }
 
     fn get(&mut self, hash: u64) -> Option<&T> {
+        self.get_mut(hash).map(|entry| &*entry)
+    }
+
+    fn get_mut(&mut self, hash: u64) -> Option<&mut T> {
         // Two look-ups of the young one on a hit in the old one, which is then young.
         if !self.young.contains_key(&hash) {
             let entry = self.old.remove(&hash)?;
             self.insert(hash, entry);
         }
-        self.young.get(&hash)
+        self.young.get_mut(&hash)
     }
 
     fn insert(&mut self, hash: u64, entry: T) {
@@ -138,13 +147,49 @@ impl<T> Generations<T> {
 pub(super) struct Decisions {
     shapes: Generations<Rc<KnownShape>>,
     decisions: Generations<Entry>,
+    templates: Generations<Templates>,
 }
+
+/// The templates of one head, the latest first.
+type Templates = SmallVec<[(Template, Rc<KnownShape>); 1]>;
+
+/// Statements that begin alike up to their first literal.
+const TEMPLATES_OF_A_HEAD_MAX: usize = 8;
+
+/// Heads that have templates.
+const HEADS_MAX: usize = 1024;
 
 impl Decisions {
     pub(super) fn new(decisions_max: usize) -> Self {
         Self {
             shapes: Generations::new(decisions_max),
             decisions: Generations::new(decisions_max),
+            templates: Generations::new(HEADS_MAX),
+        }
+    }
+
+    /// The shape of a text that a template recognises, and its literals.
+    pub(super) fn recognise(
+        &mut self,
+        head: u64,
+        sql: &[u8],
+        literals: &mut Vec<Literal>,
+    ) -> Option<Rc<KnownShape>> {
+        let templates = self.templates.get(head)?;
+        let (_, shape) = templates
+            .iter()
+            .find(|(template, _)| template.matches(sql, literals))?;
+        Some(Rc::clone(shape))
+    }
+
+    /// Keeps a text's template, in the place of the oldest if there are many that begin like it.
+    pub(super) fn remember(&mut self, head: u64, template: Template, shape: &Rc<KnownShape>) {
+        let entry = (template, Rc::clone(shape));
+        if let Some(templates) = self.templates.get_mut(head) {
+            templates.truncate(TEMPLATES_OF_A_HEAD_MAX - 1);
+            templates.insert(0, entry);
+        } else {
+            self.templates.insert(head, SmallVec::from_iter([entry]));
         }
     }
 
@@ -161,6 +206,7 @@ impl Decisions {
             return known;
         }
         let shape = Rc::new(KnownShape {
+            hash,
             normalized: normalized.into(),
             neutral,
             latest: RefCell::default(),
@@ -198,6 +244,7 @@ impl Decisions {
     pub(super) fn clear(&mut self) {
         self.shapes.clear();
         self.decisions.clear();
+        self.templates.clear();
     }
 }
 

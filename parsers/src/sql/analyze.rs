@@ -207,7 +207,7 @@ fn literal_at(sql: &str, shape: &Shape, location: i32) -> Option<usize> {
     if let Some(ordinal) = find(location) {
         return Some(ordinal);
     }
-    let mut lexer = Lexer::resume(sql, location);
+    let mut lexer = Lexer::at(sql.as_bytes(), location);
     loop {
         let token = lexer.next_token().ok()??;
         match token.kind {

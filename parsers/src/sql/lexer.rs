@@ -158,12 +158,10 @@ impl<'a> Lexer<'a> {
         Ok(Self { sql, at: 0 })
     }
 
-    /// A lexer in the middle of a text that was cut before; `at` is where a token begins.
-    pub(super) fn resume(sql: &'a str, at: usize) -> Self {
-        Self {
-            sql: sql.as_bytes(),
-            at,
-        }
+    /// A lexer in the middle of a text; `at` is where a token begins. That it is UTF-8 without a NUL is for the caller to
+    /// know.
+    pub(super) fn at(sql: &'a [u8], at: usize) -> Self {
+        Self { sql, at }
     }
 
     /// The next token, or none at the end of the text.

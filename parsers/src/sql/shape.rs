@@ -134,15 +134,7 @@ impl Shape {
     /// Appends the literals that are not neutral, byte for byte and each with an end mark. Together with
     /// [`Self::normalized`] this is the statement's part of the decision key: see [`Neutral`].
     pub fn kept_literals(&self, sql: &[u8], neutral: &Neutral, out: &mut Vec<u8>) {
-        if neutral.covers(self.literals.len()) {
-            return;
-        }
-        for (ordinal, literal) in self.literals.iter().enumerate() {
-            if !neutral.contains(ordinal) {
-                out.extend_from_slice(&sql[literal.start as usize..literal.end as usize]);
-                out.push(0);
-            }
-        }
+        kept_literals(sql, &self.literals, neutral, out);
     }
 
     fn scan_tokens(&mut self, sql: &[u8]) -> Result<(), LexError> {
@@ -216,13 +208,11 @@ impl Shape {
                 out[1..6].copy_from_slice(b"nchar");
                 return at + 6;
             }
-            TokenKind::Integer => integer_kind(text),
-            TokenKind::Numeric => LiteralKind::Numeric,
-            TokenKind::String | TokenKind::DollarString => LiteralKind::String,
-            TokenKind::EscapeString => LiteralKind::EscapeString,
-            TokenKind::UnicodeString => LiteralKind::UnicodeString,
-            TokenKind::BitString => LiteralKind::Bit,
-            TokenKind::HexString => LiteralKind::Hex,
+            kind => match literal_kind(kind, text) {
+                Some(literal) => literal,
+                // Every other kind is one.
+                None => return at,
+            },
         };
         out[0] = literal as u8;
         self.literals.push(Literal {
@@ -232,6 +222,39 @@ impl Shape {
         });
         at + 1
     }
+}
+
+/// As [`Shape::kept_literals`], of a text that has these literals.
+pub fn kept_literals(sql: &[u8], literals: &[Literal], neutral: &Neutral, out: &mut Vec<u8>) {
+    if neutral.covers(literals.len()) {
+        return;
+    }
+    for (ordinal, literal) in literals.iter().enumerate() {
+        if !neutral.contains(ordinal) {
+            out.extend_from_slice(&sql[literal.start as usize..literal.end as usize]);
+            out.push(0);
+        }
+    }
+}
+
+/// What a token is as a literal; none if it is no literal.
+pub(super) fn literal_kind(kind: TokenKind, text: &[u8]) -> Option<LiteralKind> {
+    Some(match kind {
+        TokenKind::Integer => integer_kind(text),
+        TokenKind::Numeric => LiteralKind::Numeric,
+        TokenKind::String | TokenKind::DollarString => LiteralKind::String,
+        TokenKind::EscapeString => LiteralKind::EscapeString,
+        TokenKind::UnicodeString => LiteralKind::UnicodeString,
+        TokenKind::BitString => LiteralKind::Bit,
+        TokenKind::HexString => LiteralKind::Hex,
+        TokenKind::Word
+        | TokenKind::QuotedWord
+        | TokenKind::UnicodeWord
+        | TokenKind::National
+        | TokenKind::Param
+        | TokenKind::Punctuation
+        | TokenKind::Sign => return None,
+    })
 }
 
 /// The type that the server gives a whole number.
