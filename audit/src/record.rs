@@ -29,7 +29,7 @@ mod list;
 pub use codes::{Decision, EndReason, EventKind, Method, Outcome, Protocol, SealCause};
 pub(crate) use decode::with_checksums;
 pub use decode::{RecordError, check, decode, fuzz_record};
-pub use encode::{crc32c, encode};
+pub use encode::{Encoder, crc32c};
 pub use list::{List, ListBuffer, ListIter};
 
 /// Where fields begin.
@@ -97,7 +97,7 @@ pub const FLAG_NAMES: [&str; 9] = [
 ];
 
 const _: () =
-    assert!(TEXT_LEN_MAX + 2 * LIST_LEN_MAX + CLAIMS_LEN_MAX + 16 * VALUE_LEN_MAX <= RECORD_LEN_MAX);
+    assert!(TEXT_LEN_MAX + 2 * LIST_LEN_MAX + CLAIMS_LEN_MAX + 16 * VALUE_LEN_MAX + 8 <= RECORD_LEN_MAX);
 
 /// What happened, when, in which session and statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

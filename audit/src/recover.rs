@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use crate::folder::{ChainFiles, Folder};
 use crate::names::{ChainId, audit_dir};
-use crate::record::{self, Body, Event, EventKind, RECORD_LEN_MAX, Record, Seal, SealCause};
+use crate::record::{self, Body, Encoder, Event, EventKind, RECORD_LEN_MAX, Record, Seal, SealCause};
 use crate::ring::{Batch, RingReader, ScanEnd, Scanned};
 use crate::segment::{
     FLUSH_LEN_MAX, GENESIS, SegmentBuilder, SegmentError, SegmentReader, SegmentState, scratch_len,
@@ -323,9 +323,7 @@ impl Writer<'_> {
             statement: 0,
             body,
         };
-        let mut bytes = Vec::new();
-        record::encode(&record, sequence, 0, &mut bytes);
-        self.some(&bytes).map(|_| ())
+        self.some(Encoder::new().encode(&record, sequence, 0)).map(|_| ())
     }
 
     /// Writes as many of the records as one flush takes and gives the others back.

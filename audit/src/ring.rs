@@ -27,7 +27,7 @@ pub use scan::{RingReader, ScanEnd, Scanned, fuzz_ring};
 
 use crate::memory::SharedMemory;
 use crate::names::ChainId;
-use crate::record::{self, Body, END_LEN_MAX, HEADER_LEN, RECORD_LEN_MAX, Record, SESSION_END_LEN_MAX};
+use crate::record::{Body, END_LEN_MAX, Encoder, HEADER_LEN, RECORD_LEN_MAX, Record, SESSION_END_LEN_MAX};
 
 /// Bytes before the records.
 pub const RING_HEADER_LEN: usize = 4096;
@@ -35,6 +35,9 @@ pub const RING_HEADER_LEN: usize = 4096;
 pub const RING_CAPACITY_MIN: usize = 4 * RECORD_LEN_MAX;
 /// The largest capacity.
 pub const RING_CAPACITY_MAX: usize = 1 << 30;
+
+/// A record's length word.
+const WORD_LEN: usize = 4;
 
 pub(crate) const MAGIC: [u8; 8] = *b"sluiceR1";
 pub(crate) const FORMAT: u32 = 1;
@@ -112,12 +115,14 @@ pub struct Ring<M> {
     memory: M,
     capacity: u64,
     head: u64,
+    /// Where in the memory the head lies; a division for each record would tell it too.
+    head_offset: usize,
     flushed: u64,
     next_sequence: u64,
     /// Room kept for ends of what has begun.
     kept: u64,
     text_len_max: usize,
-    scratch: Vec<u8>,
+    encoder: Encoder,
 }
 
 impl<M: SharedMemory> Ring<M> {
@@ -141,11 +146,12 @@ impl<M: SharedMemory> Ring<M> {
             memory,
             capacity: capacity as u64,
             head: 0,
+            head_offset: RING_HEADER_LEN,
             flushed: 0,
             next_sequence: 1,
             kept: 0,
             text_len_max,
-            scratch: Vec::with_capacity(RECORD_LEN_MAX),
+            encoder: Encoder::new(),
         })
     }
 
@@ -161,26 +167,37 @@ impl<M: SharedMemory> Ring<M> {
             _ => (0, 0),
         };
         let sequence = self.next_sequence;
-        record::encode(record, sequence, self.text_len_max, &mut self.scratch);
-        let length = self.scratch.len() as u64;
+        let depth = self.depth();
+        let bytes = self.encoder.encode(record, sequence, self.text_len_max);
+        let length = bytes.len() as u64;
 
         let kept = self.kept.saturating_sub(spend);
         let needed = length + keep;
         // Behind the record there is always room for the word that ends the walk.
-        let free = (self.capacity - 8).saturating_sub(self.depth() + kept);
+        let free = (self.capacity - 8).saturating_sub(depth + kept);
         if needed > free {
             return Err(RingFull { needed, free });
         }
 
-        let next = self.head + length;
-        self.write(self.head + 4, 4);
-        let next_offset = self.offset(next);
+        let (word, behind) = bytes.split_at(WORD_LEN);
+        let (first, second) =
+            behind.split_at(behind.len().min(self.memory.len() - self.head_offset - WORD_LEN));
+        self.memory.write(self.head_offset + WORD_LEN, first);
+        if !second.is_empty() {
+            self.memory.write(RING_HEADER_LEN, second);
+        }
+        let next = self.head_offset + bytes.len();
+        let next_offset = if next < self.memory.len() {
+            next
+        } else {
+            next - self.memory.len() + RING_HEADER_LEN
+        };
         self.memory.store_u32_release(next_offset, 0);
-        let word = u32::from_le_bytes([self.scratch[0], self.scratch[1], self.scratch[2], self.scratch[3]]);
-        let head_offset = self.offset(self.head);
-        self.memory.store_u32_release(head_offset, word);
+        let word = u32::from_le_bytes([word[0], word[1], word[2], word[3]]);
+        self.memory.store_u32_release(self.head_offset, word);
 
-        self.head = next;
+        self.head += length;
+        self.head_offset = next_offset;
         self.next_sequence = sequence + 1;
         self.kept = kept + keep;
         Ok(sequence)
@@ -276,17 +293,6 @@ impl<M: SharedMemory> Ring<M> {
         #[expect(clippy::cast_possible_truncation)]
         let offset = (position % self.capacity) as usize;
         RING_HEADER_LEN + offset
-    }
-
-    /// Copies the scratch from `skip` on to `position`, over the ring's end if need be.
-    fn write(&mut self, position: u64, skip: usize) {
-        let offset = self.offset(position);
-        let bytes = &self.scratch[skip..];
-        let (first, second) = bytes.split_at(bytes.len().min(self.memory.len() - offset));
-        self.memory.write(offset, first);
-        if !second.is_empty() {
-            self.memory.write(RING_HEADER_LEN, second);
-        }
     }
 
     fn read(&self, position: u64, into: &mut [u8]) {

@@ -99,11 +99,11 @@ fn whole(bytes: &[u8]) -> Result<(u64, &[u8]), RecordError> {
 
 /// Decodes whatever `data` is and checks what holds for all input.
 pub fn fuzz_record(data: &[u8]) {
+    let mut encoder = super::Encoder::new();
     for mut rest in [data, &with_checksums(data)] {
         while let Ok((sequence, record, used)) = decode(rest) {
             assert!(used.is_multiple_of(8) && (HEADER_LEN..=rest.len()).contains(&used));
-            let mut again = Vec::new();
-            super::encode(&record, sequence, super::TEXT_LEN_MAX, &mut again);
+            let again = encoder.encode(&record, sequence, super::TEXT_LEN_MAX);
             assert!(again.len() <= RECORD_LEN_MAX);
             rest = &rest[used..];
         }
@@ -120,8 +120,7 @@ pub fn fuzz_record(data: &[u8]) {
         forged.resize(forged.len().next_multiple_of(8), 0);
         if let Ok((sequence, record, used)) = decode(&forged) {
             assert_eq!(used, forged.len());
-            let mut again = Vec::new();
-            super::encode(&record, sequence, super::TEXT_LEN_MAX, &mut again);
+            let again = encoder.encode(&record, sequence, super::TEXT_LEN_MAX);
             assert!(again.len() <= RECORD_LEN_MAX);
         }
     }

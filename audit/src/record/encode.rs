@@ -1,8 +1,8 @@
-//! Encoding into the core's scratch vector: one pass, no allocation once the vector has its size.
+//! Encoding into the core's scratch memory: one pass, and no allocation.
 
 use super::{
-    Body, CLAIMS_LEN_MAX, Event, HEADER_LEN, LIST_LEN_MAX, List, Record, Seal, SessionEnd, SessionStart,
-    StatementBegin, StatementEnd, TEXT_LEN_MAX, VALUE_LEN_MAX, tag,
+    Body, CLAIMS_LEN_MAX, Event, HEADER_LEN, LIST_LEN_MAX, List, RECORD_LEN_MAX, Record, Seal, SessionEnd,
+    SessionStart, StatementBegin, StatementEnd, TEXT_LEN_MAX, VALUE_LEN_MAX, tag,
 };
 
 /// CRC-32C (Castagnoli).
@@ -10,34 +10,52 @@ pub fn crc32c(bytes: &[u8]) -> u32 {
     crc_fast::crc32_iscsi(bytes)
 }
 
-/// Replaces `into` by the record, padded to 8 bytes, its length word in place. `text_len_max` is the configured
-/// `max_recorded_bytes`.
-pub fn encode(record: &Record<'_>, sequence: u64, text_len_max: usize, into: &mut Vec<u8>) {
-    into.clear();
-    let mut header = [0; HEADER_LEN];
-    header[8..16].copy_from_slice(&sequence.to_le_bytes());
-    header[16..24].copy_from_slice(&record.time_ns.to_le_bytes());
-    header[24..32].copy_from_slice(&record.session.to_le_bytes());
-    header[32..40].copy_from_slice(&record.statement.to_le_bytes());
-    header[40..42].copy_from_slice(&record.body.kind().to_le_bytes());
-    into.extend_from_slice(&header);
+/// Encodes records, one after the other, into memory of its own.
+#[derive(Debug)]
+pub struct Encoder(Box<[u8]>);
 
-    let mut fields = Fields(into);
-    match &record.body {
-        Body::SessionStart(body) => session_start(&mut fields, body),
-        Body::SessionEnd(body) => session_end(&mut fields, body),
-        Body::StatementBegin(body) => statement_begin(&mut fields, body, text_len_max.min(TEXT_LEN_MAX)),
-        Body::StatementEnd(body) => statement_end(&mut fields, body),
-        Body::Event(body) => event(&mut fields, body),
-        Body::Seal(Seal { cause }) => fields.code(tag::SEAL, cause.code()),
-        Body::Unknown { .. } => {}
+impl Default for Encoder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Encoder {
+    /// With room for the longest record.
+    pub fn new() -> Self {
+        Self(vec![0; RECORD_LEN_MAX].into())
     }
 
-    let length = into.len();
-    let crc = crc32c(&into[8..]);
-    into[..4].copy_from_slice(&word(length).to_le_bytes());
-    into[4..8].copy_from_slice(&crc.to_le_bytes());
-    into.resize(length.next_multiple_of(8), 0);
+    /// The record, padded to 8 bytes, its length word in place. `text_len_max` is the configured `max_recorded_bytes`.
+    pub fn encode(&mut self, record: &Record<'_>, sequence: u64, text_len_max: usize) -> &[u8] {
+        let mut fields = Fields {
+            into: &mut self.0,
+            at: 0,
+        };
+        let mut header = [0; HEADER_LEN];
+        header[8..16].copy_from_slice(&sequence.to_le_bytes());
+        header[16..24].copy_from_slice(&record.time_ns.to_le_bytes());
+        header[24..32].copy_from_slice(&record.session.to_le_bytes());
+        header[32..40].copy_from_slice(&record.statement.to_le_bytes());
+        header[40..42].copy_from_slice(&record.body.kind().to_le_bytes());
+        fields.put(header);
+        match &record.body {
+            Body::SessionStart(body) => session_start(&mut fields, body),
+            Body::SessionEnd(body) => session_end(&mut fields, body),
+            Body::StatementBegin(body) => statement_begin(&mut fields, body, text_len_max.min(TEXT_LEN_MAX)),
+            Body::StatementEnd(body) => statement_end(&mut fields, body),
+            Body::Event(body) => event(&mut fields, body),
+            Body::Seal(Seal { cause }) => fields.code(tag::SEAL, cause.code()),
+            Body::Unknown { .. } => {}
+        }
+        let length = fields.at;
+        fields.put([0; 8]);
+
+        let crc = crc32c(&self.0[8..length]);
+        self.0[..4].copy_from_slice(&word(length).to_le_bytes());
+        self.0[4..8].copy_from_slice(&crc.to_le_bytes());
+        &self.0[..length.next_multiple_of(8)]
+    }
 }
 
 fn session_start(fields: &mut Fields<'_>, body: &SessionStart<'_>) {
@@ -111,18 +129,29 @@ fn event(fields: &mut Fields<'_>, body: &Event<'_>) {
     fields.number(tag::FIRST_SEQUENCE, body.first_sequence);
 }
 
-/// Appends fields; a value that is empty or zero is left out, as that is what its absence reads as.
-struct Fields<'a>(&'a mut Vec<u8>);
+/// Appends fields; a value that is empty or zero is left out, as that is what its absence reads as. Every value has a
+/// limit, and all of them together fit.
+struct Fields<'a> {
+    into: &'a mut [u8],
+    at: usize,
+}
 
 impl Fields<'_> {
+    #[inline]
+    fn put<const N: usize>(&mut self, bytes: [u8; N]) {
+        self.into[self.at..self.at + N].copy_from_slice(&bytes);
+        self.at += N;
+    }
+
+    #[inline]
     fn bytes(&mut self, tag: u8, value: &[u8], len_max: usize) {
         if value.is_empty() {
             return;
         }
         let value = &value[..value.len().min(len_max)];
-        self.0.reserve(4 + value.len());
-        self.0.extend_from_slice(&field_word(tag, value.len()));
-        self.0.extend_from_slice(value);
+        self.put(field_word(tag, value.len()));
+        self.into[self.at..self.at + value.len()].copy_from_slice(value);
+        self.at += value.len();
     }
 
     /// Cut on a character's boundary, so that it reads as text again.
@@ -140,7 +169,7 @@ impl Fields<'_> {
 
     fn code(&mut self, tag: u8, value: u8) {
         let [a, b, c, d] = field_word(tag, 1);
-        self.0.extend_from_slice(&[a, b, c, d, value]);
+        self.put([a, b, c, d, value]);
     }
 
     fn number(&mut self, tag: u8, value: u64) {
@@ -150,7 +179,7 @@ impl Fields<'_> {
         let mut field = [0; 12];
         field[..4].copy_from_slice(&field_word(tag, 8));
         field[4..].copy_from_slice(&value.to_le_bytes());
-        self.0.extend_from_slice(&field);
+        self.put(field);
     }
 
     /// Pairs of class and count, for the classes that occurred.

@@ -6,9 +6,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn encoded(record: &Record<'_>, sequence: u64, text_len_max: usize) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    encode(record, sequence, text_len_max, &mut bytes);
-    bytes
+    Encoder::new().encode(record, sequence, text_len_max).to_vec()
 }
 
 fn record(body: Body<'_>) -> Record<'_> {

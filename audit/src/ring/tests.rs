@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::memory::HeapMemory;
 use crate::names::BootId;
-use crate::record::{StatementBegin, StatementEnd};
+use crate::record::{self, StatementBegin, StatementEnd};
 
 const OWNER: RingOwner = RingOwner {
     chain: ChainId {
@@ -133,9 +133,7 @@ fn somebody_else_writing_is_noticed() {
 #[test]
 fn a_clients_text_is_never_taken_for_a_record() {
     // Text that is itself a ring full of valid records, at every alignment, lies in the free space of later laps.
-    let mut forged = Vec::new();
-    record::encode(&begin(1, b"forged"), 2, 100, &mut forged);
-    let lie = forged.repeat(20);
+    let lie = Encoder::new().encode(&begin(1, b"forged"), 2, 100).repeat(20);
     let mut ring = ring();
     let mut statement = 0;
     for lap in 0..6 {

@@ -24,7 +24,7 @@ fn fill(into: &mut [u8], first_sequence: u64, lens: &[usize]) -> Option<Batch> {
         first_sequence,
         end: 0,
     };
-    let mut bytes = Vec::new();
+    let mut encoder = record::Encoder::new();
     for len in lens {
         let text = vec![b'e'; *len];
         let event = Event {
@@ -37,8 +37,8 @@ fn fill(into: &mut [u8], first_sequence: u64, lens: &[usize]) -> Option<Batch> {
             statement: 0,
             body: Body::Event(event),
         };
-        record::encode(&record, first_sequence + u64::from(batch.records), 0, &mut bytes);
-        into[batch.len..batch.len + bytes.len()].copy_from_slice(&bytes);
+        let bytes = encoder.encode(&record, first_sequence + u64::from(batch.records), 0);
+        into[batch.len..batch.len + bytes.len()].copy_from_slice(bytes);
         batch.len += bytes.len();
         batch.records += 1;
     }
