@@ -135,7 +135,7 @@ pub(crate) async fn run(core: Rc<Core>, mut flusher: Flusher, is_stopping: Rc<Ce
     let is_sealed = core
         .ledger
         .borrow_mut()
-        .append(time::precise_now(), 0, 0, seal)
+        .append(time::Moment::now(), 0, 0, seal)
         .is_ok();
     loop {
         match flusher.flush(&core).await {

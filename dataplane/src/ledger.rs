@@ -6,7 +6,7 @@ use sluice_audit::metrics::{Counter, Latency, Metrics};
 use sluice_audit::record::{Body, Event, EventKind, Record, StatementBegin, StatementEnd};
 use sluice_audit::ring::{Ring, RingFull};
 use sluice_masking::Counts;
-use sluice_runtime::time::{Instant, precise_now};
+use sluice_runtime::time::Moment;
 
 use crate::mapped::MappedMemory;
 
@@ -19,7 +19,7 @@ pub(crate) struct Ledger {
 
 /// Wall-clock time from the monotonic clock, so that a statement reads one clock.
 struct WallClock {
-    base: Instant,
+    base: Moment,
     base_unix_ns: u64,
 }
 
@@ -27,14 +27,14 @@ impl WallClock {
     fn new() -> Self {
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {
-            base: precise_now(),
+            base: Moment::now(),
             base_unix_ns: u64::try_from(unix.as_nanos()).unwrap_or(u64::MAX),
         }
     }
 
-    fn at(&self, moment: Instant) -> u64 {
+    fn at(&self, moment: Moment) -> u64 {
         self.base_unix_ns
-            .saturating_add(nanoseconds(moment.saturating_duration_since(self.base)))
+            .saturating_add(moment.nanoseconds_since(self.base))
     }
 }
 
@@ -60,7 +60,7 @@ impl Ledger {
     /// Appends a record of a moment.
     pub(crate) fn append(
         &mut self,
-        at: Instant,
+        at: Moment,
         session: u64,
         statement: u64,
         body: Body<'_>,
@@ -81,7 +81,7 @@ impl Ledger {
     /// Commits a statement's begin. Only after it may the statement's first byte go up.
     pub(crate) fn begin(
         &mut self,
-        at: Instant,
+        at: Moment,
         session: u64,
         statement: u64,
         begin: StatementBegin<'_>,
@@ -94,7 +94,7 @@ impl Ledger {
     }
 
     /// Records how a statement ended, and counts it.
-    pub(crate) fn end(&mut self, at: Instant, session: u64, statement: u64, end: StatementEnd) {
+    pub(crate) fn end(&mut self, at: Moment, session: u64, statement: u64, end: StatementEnd) {
         // Room for it was kept at its begin.
         let recorded = self.append(at, session, statement, Body::StatementEnd(end));
         debug_assert!(recorded.is_ok(), "{recorded:?}");
@@ -115,7 +115,7 @@ impl Ledger {
             self.metrics.add(counter, 1);
         }
         if self
-            .append(precise_now(), session, 0, Body::Event(event))
+            .append(Moment::now(), session, 0, Body::Event(event))
             .is_err()
         {
             self.metrics.add(Counter::AuditStalls, 1);

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use sluice_runtime::helpers::{HelperError, Helpers};
 use sluice_runtime::net::{IoError, Outgoing, Received, Socket};
+use sluice_runtime::task::Region;
 use sluice_runtime::time::Instant;
 
 use crate::tls::{Tls, TlsError};
@@ -121,6 +122,13 @@ impl Stream {
         }
     }
 
+    /// Whether [`Self::poll_receive`] may be ready. If it is not, the task that polled last is woken when it is.
+    pub(crate) fn is_readable(&self) -> bool {
+        self.socket.is_readable()
+            || !self.early.is_empty()
+            || self.tls.as_ref().is_some_and(|tls| tls.is_closed_by_peer())
+    }
+
     /// As [`Self::poll_receive`].
     pub(crate) async fn receive(&mut self) -> Result<Option<Received>, StreamError> {
         poll_fn(|context| self.poll_receive(context)).await
@@ -149,6 +157,11 @@ impl Stream {
     /// Queues bytes of the gateway's own.
     pub(crate) fn send(&mut self, bytes: Vec<u8>) -> Result<(), StreamError> {
         self.send_all(&mut vec![bytes.into()])
+    }
+
+    /// Where its state lies.
+    pub(crate) fn region(&self) -> Region {
+        self.socket.region()
     }
 
     /// Bytes that are queued.

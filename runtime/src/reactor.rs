@@ -15,6 +15,7 @@ mod token;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
+use std::mem;
 use std::ptr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -26,7 +27,7 @@ use io_uring::{cqueue, opcode, squeue, types};
 pub(crate) use listener::Acceptor;
 pub(crate) use operation::{OperationFuture, submit};
 pub(crate) use pool::Pool;
-pub(crate) use stream::Stream;
+pub(crate) use stream::{SentNow, Stream};
 
 use crate::core::{Cluster, PanicHook, RingConfig};
 use crate::remote::{CoreId, Registration, Wakes};
@@ -41,6 +42,8 @@ use token::{Kind, Token};
 
 /// How long the end of a core waits for the kernel to complete what was cancelled.
 const END_WAIT: Duration = Duration::from_secs(5);
+/// So many completions ahead their memory is asked for: the time of a miss, not more than the cache can be asked at once.
+const PREFETCHED: usize = 3;
 /// Starved receives are armed again once this part of the buffers is free.
 const REVIVE_FREE_DIVISOR: usize = 8;
 
@@ -63,8 +66,8 @@ pub(crate) struct Reactor {
     operations: Operations,
     /// Streams with bytes to send or an end to make.
     unflushed: RefCell<Vec<Rc<Stream>>>,
-    /// Streams whose send was submitted and is done unless a completion says otherwise.
-    sent_now: RefCell<Vec<Rc<Stream>>>,
+    /// Sends that were submitted and are done unless a completion says otherwise.
+    sent_now: RefCell<Vec<SentNow>>,
     /// Something waits for the end of a send that is about to be submitted.
     send_awaited: Cell<bool>,
     /// Streams that received more than their consumers took.
@@ -203,7 +206,7 @@ impl Drop for Reaper {
                 core = self.reactor.index,
                 "operations did not end; their memory is given up"
             );
-            std::mem::forget(Rc::clone(&self.reactor));
+            mem::forget(Rc::clone(&self.reactor));
         }
     }
 }
@@ -311,15 +314,59 @@ impl Reactor {
         let mut completions = self.completions.take();
         let reaped = self.ring.borrow_mut().reap(&mut completions);
         self.stats.completions.add(completions.len());
-        for completion in completions.drain(..) {
-            self.dispatch(&completion);
+        self.prefetch(completions.iter().take(PREFETCHED));
+        for (at, completion) in completions.iter().enumerate() {
+            self.prefetch(completions.get(at + PREFETCHED));
+            self.dispatch(completion);
         }
+        completions.clear();
         self.completions.set(completions);
         reaped?;
-        if self.ring.borrow_mut().is_submitted() {
-            drain(&self.sent_now, |stream| stream.on_sent_now(self));
-        }
+        self.settle_sends();
         Ok(())
+    }
+
+    /// What was sent goes; what the ring did not take yet goes back to its streams.
+    fn settle_sends(&self) {
+        if self.sent_now.borrow().is_empty() {
+            return;
+        }
+        let is_submitted = self.ring.borrow_mut().is_submitted();
+        let mut sends = self.sent_now.take();
+        if is_submitted {
+            for send in sends.drain(..) {
+                match send {
+                    SentNow::Only { outgoing, .. } => self.stats.bytes_sent.add(outgoing.len()),
+                    SentNow::Front(stream) => stream.on_sent_now(self),
+                    SentNow::Over => {}
+                }
+            }
+        } else {
+            for send in &mut sends {
+                if let SentNow::Only { stream, .. } = send
+                    && let Some(stream) = self.streams.borrow().get(*stream).cloned()
+                    && let SentNow::Only { outgoing, .. } =
+                        mem::replace(send, SentNow::Front(Rc::clone(&stream)))
+                {
+                    stream.not_sent_yet(outgoing);
+                }
+            }
+        }
+        *self.sent_now.borrow_mut() = sends;
+    }
+
+    /// Brings what completions will touch into the cache while those before them are dealt with.
+    #[inline]
+    fn prefetch<'a>(&self, completions: impl IntoIterator<Item = &'a cqueue::Entry>) {
+        let streams = self.streams.borrow();
+        for completion in completions {
+            let token = Token::unpack(completion.user_data());
+            if token.kind == Kind::Receive
+                && let Some(stream) = streams.get(token.key)
+            {
+                stream.region().prefetch();
+            }
+        }
     }
 
     /// Queues an operation.

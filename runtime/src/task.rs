@@ -17,6 +17,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
+pub use crate::prefetch::Region;
 use crate::reactor;
 use crate::remote::CoreId;
 use crate::slots::{Key, Slots};
@@ -86,6 +87,15 @@ pub fn yield_now() -> impl Future<Output = ()> {
         context.waker().wake_by_ref();
         Poll::Pending
     })
+}
+
+/// Regions that a task can name with [`works_on`].
+pub const REGIONS_MAX: usize = 3;
+
+/// Names memory that the running task works on whenever it is polled: with thousands of tasks it is seldom in the cache
+/// by itself, and is asked for while the task before is polled. It may move or go at any time.
+pub fn works_on(regions: [Region; REGIONS_MAX]) {
+    reactor::try_with(|reactor| reactor.tasks.set_regions(regions));
 }
 
 /// Replaces a stored waker only when another task waits now.
@@ -230,6 +240,7 @@ struct Task {
     outcome: Rc<dyn Failed>,
     queued: bool,
     aborted: bool,
+    regions: [Region; REGIONS_MAX],
 }
 
 /// The tasks of a core and the queue of those to be polled.
@@ -237,6 +248,8 @@ pub(crate) struct Tasks {
     core: CoreId,
     table: RefCell<Slots<Task>>,
     ready: RefCell<VecDeque<Key>>,
+    /// The task that is being polled.
+    polled: Cell<Option<Key>>,
     /// Not [`Send`]: belongs to the core's thread.
     _local: PhantomData<*const ()>,
 }
@@ -254,6 +267,7 @@ impl Tasks {
             core,
             table: RefCell::default(),
             ready: RefCell::default(),
+            polled: Cell::new(None),
             _local: PhantomData,
         }
     }
@@ -264,6 +278,7 @@ impl Tasks {
             outcome,
             queued: true,
             aborted: false,
+            regions: [Region::default(); REGIONS_MAX],
         };
         let key = self.table.borrow_mut().insert(task);
         self.ready.borrow_mut().push_back(key);
@@ -304,6 +319,27 @@ impl Tasks {
         self.ready.borrow().len()
     }
 
+    fn set_regions(&self, regions: [Region; REGIONS_MAX]) {
+        if let Some(key) = self.polled.get()
+            && let Some(task) = self.table.borrow_mut().get_mut(key)
+        {
+            task.regions = regions;
+        }
+    }
+
+    /// Asks for the memory of the task that is next.
+    #[inline]
+    fn prefetch_next(&self) {
+        if let Some(&key) = self.ready.borrow().front()
+            && let Some(task) = self.table.borrow().get(key)
+        {
+            if let Some(future) = &task.future {
+                Region::of(&**future).prefetch();
+            }
+            task.regions.into_iter().for_each(Region::prefetch);
+        }
+    }
+
     /// Polls the task at the head of the run queue.
     pub(crate) fn poll_next(&self) -> Polled {
         let Some(key) = self.ready.borrow_mut().pop_front() else {
@@ -323,6 +359,8 @@ impl Tasks {
         if aborted {
             return self.end(key, future, None);
         }
+        self.prefetch_next();
+        self.polled.set(Some(key));
         let waker = waker::waker(self.core, key);
         let polled = catch_unwind(AssertUnwindSafe(|| {
             future.as_mut().poll(&mut Context::from_waker(&waker))

@@ -9,7 +9,7 @@ use sluice_parsers::postgres::frame::{FRAME_LEN_SMALL, HEADER_BYTES, frontend_le
 use sluice_parsers::postgres::frontend::{BindHead, FunctionCall};
 use sluice_parsers::postgres::{Deframer, Header, Piece, Placed, ProtocolError, Sent, SqlState, Take};
 use sluice_runtime::net::Received;
-use sluice_runtime::time::Instant;
+use sluice_runtime::time::Moment;
 
 use super::deny::Kind;
 use super::session::{End, Output, Session};
@@ -73,7 +73,7 @@ impl Session {
     pub(crate) fn on_client(
         &mut self,
         chunk: Received,
-        received: Instant,
+        received: Moment,
         out: &mut Output,
     ) -> Result<ClientFlow, End> {
         let mut deframer = std::mem::take(&mut self.from_client);
@@ -87,7 +87,7 @@ impl Session {
         &mut self,
         pending: Pending,
         finding: Finding,
-        received: Instant,
+        received: Moment,
         out: &mut Output,
     ) -> Result<ClientFlow, End> {
         let Pending { frame, rest } = pending;
@@ -111,7 +111,7 @@ impl Session {
         &mut self,
         deframer: &mut Deframer,
         mut chunk: Received,
-        received: Instant,
+        received: Moment,
         out: &mut Output,
     ) -> Result<ClientFlow, End> {
         let text_max = u32::try_from(self.core.settings.limits.max_statement_bytes).unwrap_or(u32::MAX);
@@ -218,7 +218,7 @@ impl Session {
     }
 
     /// A message in parts begins.
-    fn begin_parts(&mut self, tag: u8, received: Instant, out: &mut Output) -> Result<(), End> {
+    fn begin_parts(&mut self, tag: u8, received: Moment, out: &mut Output) -> Result<(), End> {
         self.passing = match tag {
             b'd' => {
                 self.sent(Sent::CopyData, Ticket::Plain, received)?;
@@ -238,7 +238,7 @@ impl Session {
     }
 
     /// A part of a message; the first one begins with the header.
-    fn pass_part(&mut self, part: Received, received: Instant, out: &mut Output) -> Result<(), End> {
+    fn pass_part(&mut self, part: Received, received: Moment, out: &mut Output) -> Result<(), End> {
         match &mut self.passing {
             Passing::Nothing | Passing::Swallow => Ok(()),
             Passing::Forward => {
@@ -253,7 +253,7 @@ impl Session {
     }
 
     /// Judges a message in parts as soon as its front says what it is about.
-    fn judge_head(&mut self, received: Instant, out: &mut Output) -> Result<(), End> {
+    fn judge_head(&mut self, received: Moment, out: &mut Output) -> Result<(), End> {
         let Passing::Head { tag, bytes } = std::mem::take(&mut self.passing) else {
             return Ok(());
         };
@@ -293,7 +293,7 @@ impl Session {
     }
 
     /// Enters a message into the model before it goes up.
-    fn sent(&mut self, what: Sent, ticket: Ticket, now: Instant) -> Result<(), End> {
+    fn sent(&mut self, what: Sent, ticket: Ticket, now: Moment) -> Result<(), End> {
         match self.model.sent(what, ticket).map_err(End::out_of_turn)? {
             Placed::Queued => {}
             Placed::Skipped(ticket) | Placed::Silent(ticket) => {

@@ -19,7 +19,8 @@ use sluice_parsers::postgres::{SqlState, scram};
 use sluice_policy::identity::Method;
 use sluice_runtime::helpers::HelperError;
 use sluice_runtime::net::{Arrival, Received};
-use sluice_runtime::time::{Instant, precise_now, timeout};
+use sluice_runtime::task::{self, Region, works_on};
+use sluice_runtime::time::{Moment, timeout};
 
 use super::cancel::Registration;
 use super::catalog;
@@ -213,13 +214,28 @@ async fn converse(core: Rc<Core>, logged_in: LoggedIn, mut seat: Seat, listener:
         said_goodbye: false,
         queued_max: core.settings.buffers.queued_bytes_max,
     });
-    let mut live = Live(Some(pump));
     let end = match (greeted, server_rest) {
-        (Err(error), _) => End::quiet(EndReason::ClientGone, error.to_string()),
-        (Ok(()), None) => live.run(client_rest).await,
-        (Ok(()), Some(_)) => End::server("more than was asked for"),
+        (Err(error), _) => Some(End::quiet(EndReason::ClientGone, error.to_string())),
+        (Ok(()), None) => None,
+        (Ok(()), Some(_)) => Some(End::server("more than was asked for")),
     };
-    live.end(&core, end).await;
+    task::spawn(live(core, Live(Some(pump)), registration, client_rest, end));
+}
+
+/// The session from its greeting to its end, as a task of its own: what came before takes some fifty times the memory,
+/// and each of thousands of sessions would drag it through the cache.
+async fn live(
+    core: Rc<Core>,
+    mut live: Live,
+    registration: Option<Registration>,
+    client_rest: Option<Received>,
+    end: Option<End>,
+) {
+    let end = match end {
+        Some(end) => end,
+        None => live.run(client_rest).await,
+    };
+    Box::pin(live.end(&core, end)).await;
     drop(registration);
 }
 
@@ -262,7 +278,7 @@ fn record_start(
     };
     core.ledger
         .borrow_mut()
-        .append(precise_now(), id, 0, Body::SessionStart(start))
+        .append(Moment::now(), id, 0, Body::SessionStart(start))
 }
 
 /// A session that is recorded as begun, and so has to be recorded as ended even if its task panics.
@@ -323,7 +339,7 @@ enum Waiting {
     Analysis {
         finding: Pin<Box<dyn Future<Output = Result<Finding, HelperError>>>>,
         pending: Option<Pending>,
-        received: Instant,
+        received: Moment,
     },
     /// Answers, before more messages may be sent.
     Room(Received),
@@ -348,6 +364,7 @@ impl Pump {
         {
             return end;
         }
+        works_on([Region::of(self), self.client.region(), self.server.region()]);
         poll_fn(|context| self.poll(context)).await
     }
 
@@ -370,9 +387,15 @@ impl Pump {
             return Err(End::new(EndReason::Drained, SqlState::ADMIN_SHUTDOWN, message));
         }
         for _ in 0..CHUNKS_PER_TURN {
+            let was_waiting = !matches!(self.waiting, Waiting::Nothing);
             let served = self.poll_server(context)?;
             let taken = self.poll_client(context)?;
             if !served && !taken {
+                return Ok(false);
+            }
+            // Mostly one chunk came, and neither side has to be asked again to know it.
+            let is_waiting = was_waiting || !matches!(self.waiting, Waiting::Nothing);
+            if !is_waiting && !self.server.is_readable() && !self.client.is_readable() {
                 return Ok(false);
             }
         }
@@ -394,7 +417,7 @@ impl Pump {
                 return Err(self.server_end(&format!("the server's connection broke: {error}")));
             }
         };
-        let received = precise_now();
+        let received = Moment::now();
         let len = chunk.len() as u64;
         let taken = self.session.on_server(chunk, received, &mut self.output);
         let sent = self.client.send_all(&mut self.output.to_client);
@@ -465,7 +488,7 @@ impl Pump {
     }
 
     fn take_client(&mut self, chunk: Received) -> Result<(), End> {
-        let received = precise_now();
+        let received = Moment::now();
         let len = chunk.len() as u64;
         let flow = self.session.on_client(chunk, received, &mut self.output);
         {
@@ -477,7 +500,7 @@ impl Pump {
     }
 
     /// Sends up what was decided, also before an error: the server does it, and the record says so.
-    fn follow(&mut self, flow: Result<ClientFlow, End>, received: Instant) -> Result<(), End> {
+    fn follow(&mut self, flow: Result<ClientFlow, End>, received: Moment) -> Result<(), End> {
         let sent = self.server.send_all(&mut self.output.to_server);
         let flow = flow?;
         sent.map_err(|error| self.server_end(&format!("the server's connection broke: {error}")))?;
@@ -534,7 +557,7 @@ impl Pump {
     }
 
     fn record(&mut self, end: &End) {
-        let now = precise_now();
+        let now = Moment::now();
         self.session.end_runs(now);
         self.session.record_end(end, now);
     }

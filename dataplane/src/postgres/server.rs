@@ -14,7 +14,7 @@ use sluice_parsers::postgres::frame::{FRAME_LEN_MAX, HEADER_BYTES, is_backend_ta
 use sluice_parsers::postgres::model::Owner;
 use sluice_parsers::postgres::{Deframer, Header, Piece, SqlState, Take};
 use sluice_runtime::net::Received;
-use sluice_runtime::time::{Instant, precise_now};
+use sluice_runtime::time::Moment;
 
 use super::columns::Plan;
 use super::large::{LargeRow, LargeRowError, LargeText, LargeValue, excerpt};
@@ -22,7 +22,6 @@ use super::nested::Unreadable;
 use super::rows::{self, Scanned};
 use super::session::{End, Output, Session};
 use super::statements::Ticket;
-use crate::ledger::nanoseconds;
 
 /// Rows and COPY data over this pass in parts.
 const GATHERED_BYTES_MAX: u32 = 64 * 1024;
@@ -54,7 +53,7 @@ impl Session {
     pub(crate) fn on_server(
         &mut self,
         chunk: Received,
-        received: Instant,
+        received: Moment,
         out: &mut Output,
     ) -> Result<(), End> {
         self.answered_since = received;
@@ -63,8 +62,8 @@ impl Session {
         self.from_server = deframer;
         // Behind ReadyForQuery nothing is being answered that the time could be counted to.
         if !self.model.is_idle() {
-            let now = precise_now();
-            self.tally.spent_ns += nanoseconds(now.saturating_duration_since(self.answered_since));
+            let now = Moment::now();
+            self.tally.spent_ns += now.nanoseconds_since(self.answered_since);
         }
         done
     }

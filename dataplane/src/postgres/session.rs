@@ -16,7 +16,7 @@ use sluice_parsers::postgres::backend::encode::Report;
 use sluice_parsers::postgres::{Deframer, Model, ModelError, ProtocolError, SqlState};
 use sluice_parsers::sql::effect::EffectMask;
 use sluice_runtime::net::Outgoing;
-use sluice_runtime::time::{Instant, precise_now};
+use sluice_runtime::time::Moment;
 
 use super::columns::{Plan, Tags};
 use super::copy::CopyOut;
@@ -26,7 +26,6 @@ use super::names::Names;
 use super::statements::{Portal, Prepared, Run, Ticket};
 use crate::core::Core;
 use crate::gate::{Context, Outcome};
-use crate::ledger::nanoseconds;
 
 /// Bytes of statement texts that a session may have prepared.
 const PREPARED_TEXT_BYTES_MAX: usize = 64 << 20;
@@ -165,7 +164,7 @@ pub(crate) struct Session {
     pub(super) bound_runs: usize,
     pub(super) tally: Tally,
     /// When the server's bytes that are being worked on were received, or the last statement in them ended.
-    pub(super) answered_since: Instant,
+    pub(super) answered_since: Moment,
     pub(super) totals: Totals,
     /// The plan of the rows that a Query or Execute is giving.
     pub(super) plan: Rc<Plan>,
@@ -198,7 +197,7 @@ impl Session {
             next_run: 1,
             bound_runs: 0,
             tally: Tally::default(),
-            answered_since: precise_now(),
+            answered_since: Moment::now(),
             totals: Totals::default(),
             plan: Rc::new(Plan::suspicious(0)),
             large_row: None,
@@ -276,8 +275,8 @@ impl Session {
     }
 
     /// Ends a run that gave nothing: denied, skipped, or of unknown outcome.
-    pub(super) fn end_empty(&mut self, run: Run, outcome: Ending, now: Instant) {
-        let gateway_ns = nanoseconds(run.sent.saturating_duration_since(run.received));
+    pub(super) fn end_empty(&mut self, run: Run, outcome: Ending, now: Moment) {
+        let gateway_ns = run.sent.nanoseconds_since(run.received);
         let end = StatementEnd {
             outcome,
             gateway_ns,
@@ -288,12 +287,12 @@ impl Session {
 
     /// Ends the run that is being answered, with what its answer gave.
     pub(super) fn end_answered(&mut self, run: Run, outcome: Ending, sqlstate: Option<SqlState>) {
-        let now = precise_now();
+        let now = Moment::now();
         let tally = std::mem::take(&mut self.tally);
-        let spent_ns = tally.spent_ns + nanoseconds(now.saturating_duration_since(self.answered_since));
+        let spent_ns = tally.spent_ns + now.nanoseconds_since(self.answered_since);
         self.answered_since = now;
-        let gateway_ns = nanoseconds(run.sent.saturating_duration_since(run.received)) + spent_ns;
-        let upstream_ns = nanoseconds(now.saturating_duration_since(run.sent)).saturating_sub(spent_ns);
+        let gateway_ns = run.sent.nanoseconds_since(run.received) + spent_ns;
+        let upstream_ns = now.nanoseconds_since(run.sent).saturating_sub(spent_ns);
         let mut masked = [0; 8];
         for (class, count) in tally.masked.iter() {
             masked[class.index()] = u64::from(count);
@@ -321,7 +320,7 @@ impl Session {
     }
 
     /// Ends every run that is open, when the session ends.
-    pub(crate) fn end_runs(&mut self, now: Instant) {
+    pub(crate) fn end_runs(&mut self, now: Moment) {
         let open: Vec<Ticket> = self.model.drain().collect();
         let mut is_front = true;
         for ticket in open {
@@ -336,7 +335,7 @@ impl Session {
     }
 
     /// Ends the runs of Binds that were never executed, as their portals go.
-    pub(super) fn end_bound_runs(&mut self, now: Instant) {
+    pub(super) fn end_bound_runs(&mut self, now: Moment) {
         if self.bound_runs == 0 {
             return;
         }
@@ -348,7 +347,7 @@ impl Session {
     }
 
     /// Ends the run that a portal's Bind began, if no Execute took it.
-    pub(super) fn end_portal(&mut self, portal: &Portal, now: Instant) {
+    pub(super) fn end_portal(&mut self, portal: &Portal, now: Moment) {
         if let Some(run) = portal.run.take() {
             self.bound_runs -= 1;
             self.end_empty(run, Ending::Skipped, now);
@@ -356,7 +355,7 @@ impl Session {
     }
 
     /// Ends the runs of a message that gets no further answer; says whether it had any.
-    pub(super) fn end_ticket(&mut self, ticket: Ticket, outcome: Ending, now: Instant) -> bool {
+    pub(super) fn end_ticket(&mut self, ticket: Ticket, outcome: Ending, now: Moment) -> bool {
         match ticket {
             Ticket::Query(query) => {
                 for statement in query.ended..query.live {
@@ -417,7 +416,7 @@ impl Session {
     }
 
     /// The session's end in the record.
-    pub(crate) fn record_end(&self, end: &End, now: Instant) {
+    pub(crate) fn record_end(&self, end: &End, now: Moment) {
         let body = SessionEnd {
             reason: end.reason,
             detail: &end.message,

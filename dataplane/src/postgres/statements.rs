@@ -7,7 +7,7 @@ use sluice_parsers::postgres::SqlState;
 use sluice_parsers::postgres::backend::{Format, Formats};
 use sluice_parsers::sql::effect::Effect;
 use sluice_parsers::sql::statement::{Statement, StatementKind};
-use sluice_runtime::time::Instant;
+use sluice_runtime::time::Moment;
 use smallvec::SmallVec;
 
 use super::columns::{Facts, Plan, Tags};
@@ -237,14 +237,14 @@ pub(crate) struct Run {
     /// The statement's number in the session.
     pub(crate) id: u64,
     /// When its message was received.
-    pub(crate) received: Instant,
+    pub(crate) received: Moment,
     /// When it went up.
-    pub(crate) sent: Instant,
+    pub(crate) sent: Moment,
 }
 
 impl Run {
     /// A run that nothing was sent for.
-    pub(crate) fn at(moment: Instant) -> Self {
+    pub(crate) fn at(moment: Moment) -> Self {
         Self {
             id: 0,
             received: moment,
@@ -277,7 +277,7 @@ pub(crate) struct QueryTicket {
     /// What the client is told of the statement behind those that went up.
     pub(crate) refused: Option<Box<Refusal>>,
     /// Names that its PREPAREs make, by the statement's index.
-    pub(crate) prepares: Vec<(u32, Rc<Prepared>)>,
+    pub(crate) prepares: Box<[(u32, Rc<Prepared>)]>,
 }
 
 impl QueryTicket {

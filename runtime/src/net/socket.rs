@@ -12,6 +12,7 @@ use nix::sys::socket::{SockaddrStorage, getpeername, getsockname, setsockopt, so
 use super::{IoError, Outgoing, Received};
 use crate::core::Seat;
 use crate::reactor::{self, Stream};
+use crate::task::Region;
 use crate::time::{Instant, timeout};
 
 /// A connected TCP socket of this core.
@@ -29,10 +30,17 @@ impl Socket {
         }
     }
 
-    /// The next received bytes, never empty; `None` when the peer has ended its side.
+    /// The next received bytes, never empty; `None` when the peer has ended its side. The task is woken when there is
+    /// more to take, also if this took something.
     #[inline]
     pub fn poll_receive(&self, context: &Context<'_>) -> Poll<Result<Option<Received>, IoError>> {
-        reactor::with(|reactor| self.stream.poll_receive(reactor, context))
+        self.stream.poll_receive(context)
+    }
+
+    /// Whether [`poll_receive`](Self::poll_receive) would be ready.
+    #[inline]
+    pub fn is_readable(&self) -> bool {
+        self.stream.is_readable()
     }
 
     /// As [`poll_receive`](Self::poll_receive).
@@ -63,6 +71,11 @@ impl Socket {
     /// As [`poll_drained`](Self::poll_drained).
     pub async fn drained(&self, below: usize) -> Result<(), IoError> {
         poll_fn(|context| self.poll_drained(context, below)).await
+    }
+
+    /// Where its state lies, for [`works_on`](crate::task::works_on).
+    pub fn region(&self) -> Region {
+        self.stream.region()
     }
 
     /// Ready when the peer has ended its side or the connection has failed, even if received bytes are still to be

@@ -1,15 +1,21 @@
 //! The ring itself: set-up, submission, sleeping in it, and taking completions out.
 
 use std::io;
+use std::os::fd::RawFd;
 use std::time::Duration;
 
 use io_uring::{EnterFlags, IoUring, cqueue, opcode, squeue, types};
+use nix::sys::resource::{Resource, getrlimit};
 
 use super::token::Token;
 use crate::stats::Counters;
 
 /// Threads that the kernel may start for file operations of one ring.
 const FILE_WORKERS_MAX: u32 = 2;
+
+/// Sockets that have a place in the ring's own table of files, which saves each operation the look-up in the process's
+/// shared one. Others work as well.
+const FIXED_FILES_MAX: u32 = 1 << 15;
 
 /// How long [`Ring::enter`] may sleep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +30,8 @@ pub(crate) enum Sleep {
 
 pub(crate) struct Ring {
     ring: IoUring,
+    /// Places in its table of files.
+    fixed_files: u32,
 }
 
 impl Ring {
@@ -40,7 +48,25 @@ impl Ring {
         let _ = ring
             .submitter()
             .register_iowq_max_workers(&mut [FILE_WORKERS_MAX, FILE_WORKERS_MAX]);
-        Ok(Self { ring })
+        // The kernel takes no more than the process may open; without a table every socket is an ordinary descriptor.
+        let (open_files, _) = getrlimit(Resource::RLIMIT_NOFILE)?;
+        let fixed_files = u32::try_from(open_files).map_or(FIXED_FILES_MAX, |most| most.min(FIXED_FILES_MAX));
+        let registered = ring.submitter().register_files_sparse(fixed_files);
+        Ok(Self {
+            ring,
+            fixed_files: registered.map_or(0, |()| fixed_files),
+        })
+    }
+
+    /// Gives a descriptor a place in the ring's table; says whether it has it.
+    pub(crate) fn fix(&self, place: u32, fd: RawFd) -> bool {
+        place < self.fixed_files && self.ring.submitter().register_files_update(place, &[fd]).is_ok()
+    }
+
+    /// Takes it out again. Nothing may be queued for it.
+    pub(crate) fn unfix(&self, place: u32) {
+        let taken_out = self.ring.submitter().register_files_update(place, &[-1]);
+        debug_assert!(taken_out.is_ok(), "{taken_out:?}");
     }
 
     pub(crate) fn io_uring(&self) -> &IoUring {

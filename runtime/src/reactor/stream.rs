@@ -9,14 +9,17 @@
 //! ring for room, from the heap if buffers are scarce. Since silence is the good news, the core does not go to sleep
 //! in the submission of a send that somebody waits for (`Reactor::send_awaited`).
 //!
+//! The commonest send of all is one range of bytes that nobody waits for. It is counted as sent when it is submitted
+//! and lies with the reactor ([`SentNow`]) until that is known: the stream is not looked at again, which after the
+//! kernel's work would be from cold memory.
+//!
 //! Invariants: the first items of `outgoing` that `sending` covers are neither dropped nor changed while it is not
-//! `Idle`; the slot is vacated and the descriptor closed only when nothing is in flight.
+//! `Idle`, nor are those of `SentNow`; the slot is vacated and the descriptor closed only when nothing is in flight.
 
 mod receive;
 mod send;
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
 use std::task::Waker;
@@ -28,11 +31,17 @@ use super::gather::Gather;
 use super::token::{Kind, Token};
 use crate::core::Seat;
 use crate::net::{IoError, Outgoing, Received};
+use crate::prefetch::Region;
+use crate::short_queue::ShortQueue;
 use crate::slots::Key;
+
+pub(crate) use send::SentNow;
 
 pub(crate) struct Stream {
     key: Key,
     fd: RawFd,
+    /// The descriptor has the slot's place in the ring's table of files.
+    is_fixed: bool,
     inner: RefCell<Inner>,
 }
 
@@ -40,15 +49,17 @@ struct Inner {
     phase: Phase,
     receiving: Receiving,
     paused: bool,
-    received: VecDeque<Received>,
+    received: ShortQueue<Received>,
     receive_waker: Option<Waker>,
     hangup_waker: Option<Waker>,
     sending: Sending,
-    outgoing: VecDeque<Outgoing>,
+    outgoing: ShortQueue<Outgoing>,
     /// Bytes of the first outgoing item that are sent.
     front_sent: usize,
     /// Bytes of all outgoing items that are not sent.
     unsent: usize,
+    /// Where in the reactor's list of submitted sends the last one stands.
+    sent_now: usize,
     /// Stands in the reactor's list of streams to be flushed.
     flush_listed: bool,
     send_error: Option<IoError>,
@@ -102,6 +113,7 @@ impl Reactor {
             let stream = Rc::new(Stream {
                 key,
                 fd,
+                is_fixed: self.ring.borrow().fix(key.slot, fd),
                 inner: RefCell::new(Inner::new(seat)),
             });
             adopted = Some(Rc::clone(&stream));
@@ -120,13 +132,14 @@ impl Inner {
             phase: Phase::Open,
             receiving: Receiving::Idle,
             paused: false,
-            received: VecDeque::new(),
+            received: ShortQueue::default(),
             receive_waker: None,
             hangup_waker: None,
             sending: Sending::Idle,
-            outgoing: VecDeque::new(),
+            outgoing: ShortQueue::default(),
             front_sent: 0,
             unsent: 0,
+            sent_now: 0,
             flush_listed: false,
             send_error: None,
             drained_waker: None,
@@ -134,6 +147,28 @@ impl Inner {
             gather: None,
             seat,
         }
+    }
+}
+
+impl Stream {
+    /// Builds an operation on the socket, by its place in the ring's table if it has one.
+    #[inline]
+    fn operate(
+        &self,
+        on_fixed: impl FnOnce(types::Fixed) -> squeue::Entry,
+        on_descriptor: impl FnOnce(types::Fd) -> squeue::Entry,
+    ) -> squeue::Entry {
+        if self.is_fixed {
+            on_fixed(types::Fixed(self.key.slot))
+        } else {
+            on_descriptor(types::Fd(self.fd))
+        }
+    }
+
+    /// What a turn of the core works on when bytes come.
+    #[inline]
+    pub(crate) fn region(&self) -> Region {
+        Region::of(self)
     }
 }
 
@@ -165,6 +200,9 @@ impl Stream {
             return;
         }
         if reactor.streams.borrow_mut().remove(self.key).is_some() {
+            if self.is_fixed {
+                reactor.ring.borrow().unfix(self.key.slot);
+            }
             let entry = opcode::Close::new(types::Fd(self.fd))
                 .build()
                 .flags(squeue::Flags::SKIP_SUCCESS);

@@ -7,7 +7,7 @@ use sluice_parsers::postgres::frontend::{self, Bind, Execute, FunctionCall, Pars
 use sluice_parsers::postgres::{Frame, ProtocolError, Sent, SqlState};
 use sluice_parsers::sql::effect::{Action, Effect, EffectMask, Object, ObjectKind};
 use sluice_parsers::sql::statement::{Statement, StatementKind};
-use sluice_runtime::time::{Instant, precise_now};
+use sluice_runtime::time::Moment;
 use smallvec::SmallVec;
 
 use super::Act;
@@ -71,7 +71,7 @@ impl Session {
         &mut self,
         frame: &[u8],
         finding: Option<Finding>,
-        received: Instant,
+        received: Moment,
     ) -> Result<Act, End> {
         let hostile = |error: ProtocolError| End::hostile(&error);
         let Frame { tag, body } = Frame::from_bytes(frame).map_err(hostile)?;
@@ -118,7 +118,7 @@ impl Session {
     }
 
     /// A Query: each of its statements is judged; the first that is refused is cut off with all behind it.
-    fn query(&mut self, sql: &[u8], finding: Option<Finding>, received: Instant) -> Result<Act, End> {
+    fn query(&mut self, sql: &[u8], finding: Option<Finding>, received: Moment) -> Result<Act, End> {
         if sql.len() > self.core.settings.limits.max_statement_bytes {
             return self.refuse_long_text(Kind::Query, received).map(Act::Replace);
         }
@@ -194,7 +194,7 @@ impl Session {
                 }
             }
         }
-        first.sent = precise_now();
+        first.sent = Moment::now();
         let instead = refused.as_ref().map(|(index, _)| {
             let cut = if *index == 0 {
                 0
@@ -213,14 +213,14 @@ impl Session {
             live: u32::try_from(live).unwrap_or(u32::MAX),
             ended: 0,
             refused: refused.map(|(_, refusal)| Box::new(refusal)),
-            prepares: made,
+            prepares: made.into(),
         };
         self.sent(Sent::Query, Ticket::Query(ticket), received)?;
         Ok(instead.map_or(Act::Forward, Act::Replace))
     }
 
     /// A Parse: its text is judged under the declared parameter types; nothing runs yet.
-    fn parse(&mut self, parse: &Parse<'_>, finding: Option<Finding>, received: Instant) -> Result<Act, End> {
+    fn parse(&mut self, parse: &Parse<'_>, finding: Option<Finding>, received: Moment) -> Result<Act, End> {
         if parse.sql.len() > self.core.settings.limits.max_statement_bytes {
             return self.refuse_long_text(Kind::Parse, received).map(Act::Replace);
         }
@@ -281,7 +281,7 @@ impl Session {
         portal_name: &[u8],
         statement_name: &[u8],
         formats: Option<ResultFormats>,
-        received: Instant,
+        received: Moment,
     ) -> Result<Act, End> {
         let candidates = self.statements.candidates(statement_name);
         let run = Run {
@@ -322,7 +322,7 @@ impl Session {
             return self.replace(Kind::Bind, portal_name, refusal, received);
         }
         let run = Run {
-            sent: precise_now(),
+            sent: Moment::now(),
             ..run
         };
         let portal = Rc::new(Portal::new(portal_name, prepared, formats, run));
@@ -351,7 +351,7 @@ impl Session {
 
     /// An Execute: judged again under the present policy. Rows that would come undescribed are described first, unseen
     /// by the client.
-    fn execute(&mut self, execute: &Execute<'_>, received: Instant) -> Result<Act, End> {
+    fn execute(&mut self, execute: &Execute<'_>, received: Moment) -> Result<Act, End> {
         let candidates = self.portals.candidates(execute.portal);
         let statements = candidates.iter().filter_map(|portal| portal.statement.as_ref());
         let mut refused = { statements }.find_map(|prepared| self.gate_prepared(Kind::Execute, prepared));
@@ -379,7 +379,7 @@ impl Session {
             run
         } else {
             Run {
-                sent: precise_now(),
+                sent: Moment::now(),
                 ..run
             }
         };
@@ -409,7 +409,7 @@ impl Session {
         portal: &Portal,
         name: &[u8],
         refused: &mut Option<Refused>,
-        received: Instant,
+        received: Moment,
     ) -> Option<Run> {
         let run = Run {
             id: self.take_runs(1),
@@ -438,7 +438,7 @@ impl Session {
         portal: &Rc<Portal>,
         name: &[u8],
         candidates: usize,
-        received: Instant,
+        received: Moment,
     ) -> Result<Option<Vec<u8>>, End> {
         if !self.masks.is_on() {
             return Ok(None);
@@ -464,7 +464,7 @@ impl Session {
         Ok(Some(message))
     }
 
-    fn describe(&mut self, target: &Target<'_>, received: Instant) -> Result<Act, End> {
+    fn describe(&mut self, target: &Target<'_>, received: Moment) -> Result<Act, End> {
         match target {
             Target::Statement(name) => {
                 let candidates = self.statements.candidates(name);
@@ -503,7 +503,7 @@ impl Session {
     }
 
     /// A function called by its OID.
-    pub(super) fn function_call(&mut self, function: u32, received: Instant) -> Result<Act, End> {
+    pub(super) fn function_call(&mut self, function: u32, received: Moment) -> Result<Act, End> {
         let known = LARGE_OBJECT_FUNCTIONS.binary_search_by_key(&function, |(oid, _)| *oid);
         let effect = match known.ok().and_then(|index| LARGE_OBJECT_FUNCTIONS.get(index)) {
             Some((_, name)) => Effect::new(Action::Execute, Object::new(ObjectKind::Function, *name)),
@@ -549,7 +549,7 @@ impl Session {
             );
         }
         let run = Run {
-            sent: precise_now(),
+            sent: Moment::now(),
             ..run
         };
         self.sent(
@@ -561,7 +561,7 @@ impl Session {
     }
 
     /// Sends a message that fails in the place of a refused one.
-    fn replace(&mut self, kind: Kind, name: &[u8], refusal: Refusal, received: Instant) -> Result<Act, End> {
+    fn replace(&mut self, kind: Kind, name: &[u8], refusal: Refusal, received: Moment) -> Result<Act, End> {
         let mut instead = Vec::new();
         self.nobody.substitute(kind, b"", name, &mut instead);
         let ticket = Ticket::Refused(Box::new(refusal));
@@ -577,7 +577,7 @@ impl Session {
     }
 
     /// Refuses a text over `max_statement_bytes`; gives what goes up instead.
-    pub(super) fn refuse_long_text(&mut self, kind: Kind, received: Instant) -> Result<Vec<u8>, End> {
+    pub(super) fn refuse_long_text(&mut self, kind: Kind, received: Moment) -> Result<Vec<u8>, End> {
         let limit = self.core.settings.limits.max_statement_bytes;
         let message = format!("sluice: the statement's text is longer than max_statement_bytes ({limit})");
         let refusal = kind.refusal(SqlState::PROGRAM_LIMIT_EXCEEDED, &message);

@@ -23,7 +23,7 @@ use crate::postgres::session::{End, Session, prepared_name};
 use crate::postgres::statements::{Prepared, QueryTicket, Refusal, Run, Ticket};
 use crate::settings::Masking;
 
-/// What a reply asks of the session, taken out of its ticket.
+/// What a reply after which more is to come asks of the session, taken out of its ticket.
 enum Reaction {
     Forward,
     Hide,
@@ -40,12 +40,8 @@ enum Reaction {
     Failed(Box<FailedQuery>),
     /// COPY data follow; the statement, where it is known.
     CopyOut(Option<(Rc<Verdict>, usize)>),
-    /// The message ended with this reply.
-    Done(Role, Ticket),
     FunctionEnded(Option<Run>),
     Refused(Box<Refusal>),
-    Unasked(Role),
-    Fatal,
 }
 
 /// A Query that failed, and what of it never ran.
@@ -86,21 +82,34 @@ impl Session {
         };
         let body = body.get_mut(HEADER_BYTES - 1..).unwrap_or_default();
         let prefix = body.get(..body.len().min(BODY_PREFIX_BYTES)).unwrap_or_default();
-        let mut dropped: SmallVec<[Ticket; 4]> = SmallVec::new();
+        let mut dropped = Vec::new();
         let reply = self
             .model
             .received(tag, prefix, |ticket| dropped.push(ticket))
             .map_err(End::server)?;
-        let reaction = match (reply.role, reply.owner) {
-            (Role::Fatal, _) => Reaction::Fatal,
-            (role, Owner::Nobody) => Reaction::Unasked(role),
-            (role, Owner::Done(ticket)) => Reaction::Done(role, ticket),
-            (role, Owner::Open(ticket)) => open(role, reply.statement, ticket),
-        };
+        let role = reply.role;
+        match reply.owner {
+            Owner::Done(ticket) if role != Role::Fatal => {
+                self.skipped(dropped);
+                self.done(role, ticket, body)
+            }
+            Owner::Open(ticket) if role != Role::Fatal => {
+                let reaction = open(role, reply.statement, ticket);
+                self.skipped(dropped);
+                self.react(reaction, body)
+            }
+            _ => {
+                self.skipped(dropped);
+                self.unasked(role, body)
+            }
+        }
+    }
+
+    /// Ends what the server discards behind a failure.
+    fn skipped(&mut self, dropped: Vec<Ticket>) {
         for ticket in dropped {
             self.end_ticket(ticket, Ending::Skipped, self.answered_since);
         }
-        self.react(reaction, body)
     }
 
     fn react(&mut self, reaction: Reaction, body: &mut [u8]) -> Result<Delivery, End> {
@@ -147,13 +156,6 @@ impl Session {
                 Ok(Delivery::Forward)
             }
             Reaction::Refused(refusal) => Ok(self.failed(None, Some(&refusal), body)),
-            Reaction::Unasked(role) => self.unasked(role, body),
-            Reaction::Done(role, ticket) => self.done(role, ticket, body),
-            Reaction::Fatal => {
-                self.told_fatal = true;
-                self.mask_text(body);
-                Ok(Delivery::Forward)
-            }
         }
     }
 
@@ -363,9 +365,13 @@ impl Session {
         }
     }
 
-    /// What came without being asked for.
+    /// What came without being asked for, or is the last that comes.
     fn unasked(&mut self, role: Role, body: &mut [u8]) -> Result<Delivery, End> {
         match role {
+            Role::Fatal => {
+                self.told_fatal = true;
+                self.mask_text(body);
+            }
             Role::ReadyForQuery(status) => self.ready(status),
             Role::ParameterStatus => {
                 let status = ParameterStatus::parse(body).map_err(End::server)?;
@@ -504,7 +510,7 @@ fn open(role: Role, statement: u32, ticket: &mut Ticket) -> Reaction {
         (Ticket::FunctionCall { run }, Role::FunctionResult) => Reaction::FunctionEnded(run.take()),
         (Ticket::FunctionCall { run }, Role::Error) => {
             let failed = run.take();
-            let like = failed.unwrap_or_else(|| Run::at(sluice_runtime::time::precise_now()));
+            let like = failed.unwrap_or_else(|| Run::at(sluice_runtime::time::Moment::now()));
             Reaction::Failed(Box::new(FailedQuery {
                 failed,
                 skipped: 0..0,

@@ -3,20 +3,23 @@
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use io_uring::{cqueue, opcode, types};
+use io_uring::{cqueue, opcode};
 
 use super::{Inner, Phase, Receiving, Stream};
 use crate::net::{IoError, IoOperation, Received};
-use crate::reactor::Reactor;
 use crate::reactor::pool::GROUP;
 use crate::reactor::token::{Kind, Token};
+use crate::reactor::{self, Reactor};
 use crate::task::store_waker;
 
 impl Stream {
     pub(super) fn arm(&self, reactor: &Reactor, inner: &mut Inner) {
         debug_assert!(matches!(inner.receiving, Receiving::Idle | Receiving::Starved));
         inner.receiving = Receiving::Armed;
-        let entry = opcode::RecvMulti::new(types::Fd(self.fd), GROUP).build();
+        let entry = self.operate(
+            |file| opcode::RecvMulti::new(file, GROUP).build(),
+            |file| opcode::RecvMulti::new(file, GROUP).build(),
+        );
         let token = Token::new(Kind::Receive, self.key);
         // SAFETY: the operation names no memory but the provided buffers, which outlive the ring.
         unsafe { reactor.push(entry, token) };
@@ -83,14 +86,17 @@ impl Stream {
         if ended {
             self.arm_if_wanted(reactor, &mut inner);
         }
-        let waker = inner.receive_waker.take();
-        let hangup = if matches!(inner.receiving, Receiving::Ended(_)) {
-            inner.hangup_waker.take()
-        } else {
-            None
+        // It stays: the task that receives is mostly the same ever after.
+        let waker = inner.receive_waker.clone();
+        let hangup = match inner.receiving {
+            Receiving::Ended(_) => inner.hangup_waker.take(),
+            _ => None,
         };
         drop(inner);
-        for waker in [waker, hangup].into_iter().flatten() {
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        if let Some(waker) = hangup {
             waker.wake();
         }
     }
@@ -123,20 +129,14 @@ impl Stream {
         inner.receiving == Receiving::Armed
     }
 
+    /// Whoever polled last is woken when there is something to take, whatever the poll gave.
     #[inline]
-    pub(crate) fn poll_receive(
-        &self,
-        reactor: &Reactor,
-        context: &Context<'_>,
-    ) -> Poll<Result<Option<Received>, IoError>> {
+    pub(crate) fn poll_receive(&self, context: &Context<'_>) -> Poll<Result<Option<Received>, IoError>> {
         let mut inner = self.inner.borrow_mut();
+        store_waker(&mut inner.receive_waker, context);
         let received = inner.received.pop_front();
-        if inner.received.is_empty() {
-            // It begins at its first place again, which is in the cache.
-            inner.received.clear();
-        }
         if inner.receiving == Receiving::Idle {
-            self.arm_if_wanted(reactor, &mut inner);
+            reactor::with(|reactor| self.arm_if_wanted(reactor, &mut inner));
         }
         if let Some(received) = received {
             return Poll::Ready(Ok(Some(received)));
@@ -144,11 +144,15 @@ impl Stream {
         match inner.receiving {
             Receiving::Ended(None) => Poll::Ready(Ok(None)),
             Receiving::Ended(Some(error)) => Poll::Ready(Err(error)),
-            _ => {
-                store_waker(&mut inner.receive_waker, context);
-                Poll::Pending
-            }
+            _ => Poll::Pending,
         }
+    }
+
+    /// Whether a poll would be ready.
+    #[inline]
+    pub(crate) fn is_readable(&self) -> bool {
+        let inner = self.inner.borrow();
+        !inner.received.is_empty() || matches!(inner.receiving, Receiving::Ended(_))
     }
 
     pub(crate) fn poll_hangup(&self, context: &Context<'_>) -> Poll<()> {

@@ -1,9 +1,10 @@
 //! Sending: one operation at a time, tried during its submission and waiting for room only if it must.
 
+use std::mem;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use io_uring::{opcode, squeue, types};
+use io_uring::{opcode, squeue};
 use nix::sys::socket::{Shutdown, shutdown};
 
 use super::{Inner, Phase, Sending, Stream};
@@ -11,7 +12,36 @@ use crate::net::{IoError, IoOperation, Outgoing};
 use crate::reactor::Reactor;
 use crate::reactor::gather::GATHER_MAX;
 use crate::reactor::token::{Kind, Token};
+use crate::slots::Key;
 use crate::task::store_waker;
+
+/// A send of the next submission, which is done unless a completion says otherwise.
+pub(crate) enum SentNow {
+    /// All that the stream had to send. It counts as sent already and is here until it is.
+    Only { stream: Key, outgoing: Outgoing },
+    /// The front of the stream's queue, which holds it.
+    Front(Rc<Stream>),
+    /// A completion told how it ended.
+    Over,
+}
+
+impl SentNow {
+    /// Takes it out if it is all that this stream had to send.
+    fn take_if_of(&mut self, key: Key) -> Self {
+        match self {
+            Self::Only { stream, .. } if *stream == key => mem::replace(self, Self::Over),
+            _ => Self::Over,
+        }
+    }
+}
+
+fn send_flags(kind: Kind) -> i32 {
+    let flags = libc::MSG_NOSIGNAL | libc::MSG_WAITALL;
+    match kind {
+        Kind::SendNow => flags | libc::MSG_DONTWAIT,
+        _ => flags,
+    }
+}
 
 /// A single send asks for no more than this.
 const SEND_BYTES_MAX: usize = 1 << 30;
@@ -33,10 +63,15 @@ impl Inner {
             self.front_sent = 0;
             self.outgoing.pop_front();
         }
-        if self.outgoing.is_empty() {
-            // It begins at its first place again, which is in the cache.
-            self.outgoing.clear();
-        }
+    }
+
+    /// Takes bytes back that were counted as sent when they were submitted.
+    fn recall(&mut self, outgoing: Outgoing) {
+        debug_assert_eq!(self.sending, Sending::Idle);
+        let bytes = outgoing.len();
+        self.unsent += bytes;
+        self.outgoing.push_front(outgoing);
+        self.sending = Sending::Now { bytes };
     }
 
     /// Drops what is not sent. Nothing may be in flight.
@@ -102,9 +137,25 @@ impl Stream {
             self.after_sending(reactor, &mut inner);
             return;
         }
+        let mut sent_now = reactor.sent_now.borrow_mut();
+        inner.sent_now = sent_now.len();
+        if inner.phase == Phase::Open
+            && inner.drained_waker.is_none()
+            && inner.front_sent == 0
+            && inner.unsent <= SEND_BYTES_MAX
+            && let Some(outgoing) = inner.outgoing.take_only()
+        {
+            inner.unsent = 0;
+            self.submit_bytes(reactor, outgoing.as_slice(), Kind::SendNow);
+            sent_now.push(SentNow::Only {
+                stream: self.key,
+                outgoing,
+            });
+            return;
+        }
         let bytes = self.submit_send(reactor, &mut inner, Kind::SendNow);
         inner.sending = Sending::Now { bytes };
-        reactor.sent_now.borrow_mut().push(Rc::clone(self));
+        sent_now.push(SentNow::Front(Rc::clone(self)));
         if inner.drained_waker.is_some() || inner.phase != Phase::Open || bytes < inner.unsent {
             reactor.send_awaited.set(true);
         }
@@ -112,42 +163,58 @@ impl Stream {
 
     /// Returns how many bytes are asked for.
     fn submit_send(&self, reactor: &Reactor, inner: &mut Inner, kind: Kind) -> usize {
-        let now = kind == Kind::SendNow;
-        let flags = libc::MSG_NOSIGNAL | libc::MSG_WAITALL | if now { libc::MSG_DONTWAIT } else { 0 };
-        let (entry, bytes) = if inner.outgoing.len() == 1 {
-            let bytes = &inner.outgoing[0].as_slice()[inner.front_sent..];
-            let len = bytes.len().min(SEND_BYTES_MAX);
-            let wanted = u32::try_from(len).unwrap_or(u32::MAX);
-            (
-                opcode::Send::new(types::Fd(self.fd), bytes.as_ptr(), wanted)
-                    .flags(flags)
-                    .build(),
-                len,
-            )
-        } else {
-            let mut gather = reactor.gathers.borrow_mut().pop().unwrap_or_default();
-            let items = inner.outgoing.iter().take(GATHER_MAX).map(Outgoing::as_slice);
-            let len = gather.fill(items, inner.front_sent);
-            let entry = opcode::SendMsg::new(types::Fd(self.fd), gather.header());
-            inner.gather = Some(gather);
-            (entry.flags(flags.cast_unsigned()).build(), len)
-        };
-        let entry = entry.user_data(Token::new(kind, self.key).pack());
-        let entry = if now {
-            entry.flags(squeue::Flags::SKIP_SUCCESS)
-        } else {
-            entry
-        };
-        // SAFETY: the bytes belong to items of `outgoing`, which stay there until this send is over, as does the
-        // gather list; the stream itself stays in the reactor's table that long.
-        unsafe { reactor.ring.borrow_mut().push(&entry) };
+        if inner.outgoing.len() == 1
+            && let Some(only) = inner.outgoing.front()
+        {
+            let bytes = &only.as_slice()[inner.front_sent..];
+            let bytes = &bytes[..bytes.len().min(SEND_BYTES_MAX)];
+            self.submit_bytes(reactor, bytes, kind);
+            return bytes.len();
+        }
+        let mut gather = reactor.gathers.borrow_mut().pop().unwrap_or_default();
+        let items = inner.outgoing.iter().take(GATHER_MAX).map(Outgoing::as_slice);
+        let bytes = gather.fill(items, inner.front_sent);
+        let (header, flags) = (gather.header(), send_flags(kind).cast_unsigned());
+        inner.gather = Some(gather);
+        let entry = self.operate(
+            |file| opcode::SendMsg::new(file, header).flags(flags).build(),
+            |file| opcode::SendMsg::new(file, header).flags(flags).build(),
+        );
+        self.submit(reactor, entry, kind);
         bytes
+    }
+
+    fn submit_bytes(&self, reactor: &Reactor, bytes: &[u8], kind: Kind) {
+        debug_assert!(bytes.len() <= SEND_BYTES_MAX);
+        let (start, wanted) = (bytes.as_ptr(), u32::try_from(bytes.len()).unwrap_or(u32::MAX));
+        let flags = send_flags(kind);
+        let entry = self.operate(
+            |file| opcode::Send::new(file, start, wanted).flags(flags).build(),
+            |file| opcode::Send::new(file, start, wanted).flags(flags).build(),
+        );
+        self.submit(reactor, entry, kind);
+    }
+
+    fn submit(&self, reactor: &Reactor, entry: squeue::Entry, kind: Kind) {
+        let entry = entry.user_data(Token::new(kind, self.key).pack());
+        let entry = match kind {
+            Kind::SendNow => entry.flags(squeue::Flags::SKIP_SUCCESS),
+            _ => entry,
+        };
+        // SAFETY: the bytes belong to items of `outgoing` or of `SentNow`, which stay there until this send is over, as
+        // does the gather list; the stream itself stays in the reactor's table that long.
+        unsafe { reactor.ring.borrow_mut().push(&entry) };
     }
 
     fn recycle_gather(reactor: &Reactor, inner: &mut Inner) {
         if let Some(gather) = inner.gather.take() {
             reactor.gathers.borrow_mut().push(gather);
         }
+    }
+
+    /// The send of these bytes was not submitted yet: until it is, the stream holds them.
+    pub(in crate::reactor) fn not_sent_yet(&self, outgoing: Outgoing) {
+        self.inner.borrow_mut().recall(outgoing);
     }
 
     /// Everything was submitted and reaped, and no completion told of a failure: it is sent.
@@ -171,6 +238,14 @@ impl Stream {
     /// A send completed: one that fell short during its submission, or one that waited for room.
     pub(in crate::reactor) fn on_send(self: &Rc<Self>, reactor: &Reactor, kind: Kind, result: i32) {
         let mut inner = self.inner.borrow_mut();
+        if kind == Kind::SendNow {
+            let place = inner.sent_now;
+            if let Some(send) = reactor.sent_now.borrow_mut().get_mut(place)
+                && let SentNow::Only { outgoing, .. } = send.take_if_of(self.key)
+            {
+                inner.recall(outgoing);
+            }
+        }
         if inner.sending == Sending::Idle {
             return;
         }
