@@ -8,12 +8,9 @@ use aws_lc_rs::digest::{self, SHA256_OUTPUT_LEN};
 use aws_lc_rs::{hmac, pbkdf2, rand};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use sluice_parsers::postgres::scram::{ITERATIONS_DEFAULT, ITERATIONS_MAX};
 use zeroize::Zeroizing;
 
-/// What PostgreSQL itself uses.
-pub(crate) const ITERATIONS: NonZeroU32 = NonZeroU32::new(4096).unwrap();
-/// More would let one login keep a helper thread busy for seconds on the client's side.
-const ITERATIONS_MAX: u32 = 1_000_000;
 const SALT_BYTES: usize = 16;
 
 /// Why a text is not a verifier that can be used.
@@ -56,7 +53,7 @@ pub(crate) fn check(text: &str) -> Result<(), VerifierError> {
 pub(crate) fn make(password: &str) -> Result<String, aws_lc_rs::error::Unspecified> {
     let mut salt = [0; SALT_BYTES];
     rand::fill(&mut salt)?;
-    Ok(derive(password, &salt, ITERATIONS))
+    Ok(derive(password, &salt, ITERATIONS_DEFAULT))
 }
 
 /// RFC 5802, section 3: the salted password, and from it the stored and the server key.
@@ -112,7 +109,7 @@ mod tests {
     #[test]
     fn verifiers_are_those_of_the_rfc() {
         let salt = BASE64.decode("W22ZaJ0SNY7soEsUEjb6gQ==").unwrap();
-        let verifier = derive("pencil", &salt, ITERATIONS);
+        let verifier = derive("pencil", &salt, ITERATIONS_DEFAULT);
         assert_eq!(
             verifier,
             "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU="

@@ -26,9 +26,6 @@ use crate::settings::{Connection, Listener, ListenerTarget, ListenerTls, ServerT
 use crate::stream::{Stream, StreamError};
 use crate::tls::Tls;
 
-/// Iterations of the exchange that an unknown user goes through: what verifiers have by default.
-const MOCK_ITERATIONS: std::num::NonZeroU32 = std::num::NonZeroU32::new(4096).unwrap();
-
 /// The longest that a token may wait for keys that are being fetched.
 const KEYS_WAIT_MAX: Duration = Duration::from_secs(3);
 
@@ -397,7 +394,7 @@ async fn authenticate(
         None => Verifier::mock(
             identities.scram.mock_secret().as_bytes(),
             user.as_bytes(),
-            MOCK_ITERATIONS,
+            scram::ITERATIONS_DEFAULT,
         )
         .to_text()
         .to_string(),

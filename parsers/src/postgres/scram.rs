@@ -29,8 +29,9 @@ pub const SCRAM_SHA_256_PLUS: &str = "SCRAM-SHA-256-PLUS";
 /// The iterations that a server may ask for, 244 times its default: more would keep a helper thread busy for long.
 pub const ITERATIONS_MAX: u32 = 1_000_000;
 
-/// The server's default, and what a new verifier has unless told otherwise.
-pub const ITERATIONS_DEFAULT: u32 = 4096;
+/// The server's default: of a verifier that is made here, and so of the exchange that an unknown user goes through, as a
+/// count of its own would tell who is known.
+pub const ITERATIONS_DEFAULT: NonZeroU32 = NonZeroU32::new(4096).unwrap();
 
 /// The longest message that is taken. A token never travels in a SCRAM message.
 pub const MESSAGE_BYTES_MAX: usize = 4096;

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::process::Command;
 
-use sluice_tests::raw::{Raw, cancel, outline, query, startup};
+use sluice_tests::raw::{Raw, cancel, message, outline, query, startup};
 use sluice_tests::{Gateway, Postgres, Settings, run, wait_until};
 
 use crate::shared::{is_running, postgres};
@@ -255,6 +255,28 @@ fn a_token_is_not_asked_for_without_tls() {
     wait_until("the failures are counted", || {
         gateway.metric("sluice_auth_failures_total") >= 2.0
     });
+}
+
+/// Nothing in the exchange tells which names are known.
+#[test]
+fn an_unknown_user_is_asked_as_a_known_one_is() {
+    let postgres = postgres();
+    let gateway = Gateway::start(&postgres, &Settings::default());
+    let asked = |user: &str| {
+        let mut raw = Raw::connect(gateway.port());
+        raw.send(&startup(&[("user", user), ("database", "shop")]));
+        let mechanisms = raw.receive().expect("the mechanisms");
+        let first = b"n,,n=,r=abcdefghijklmnop";
+        let len = u32::try_from(first.len()).expect("short").to_be_bytes();
+        raw.send(&message(b'p', &[&b"SCRAM-SHA-256\0"[..], &len, first].concat()));
+        let (tag, body) = raw.receive().expect("the challenge");
+        let challenge = String::from_utf8_lossy(&body[4..]).into_owned();
+        let iterations = challenge.rsplit(',').next().unwrap_or_default().to_owned();
+        (mechanisms, tag, challenge.len(), iterations)
+    };
+    let (known, unknown) = (asked("tester"), asked("nobody"));
+    assert_eq!(known, unknown);
+    assert!(known.3.starts_with("i="), "{known:?}");
 }
 
 #[test]
