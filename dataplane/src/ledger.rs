@@ -1,5 +1,7 @@
 //! What one core writes down: the audit ring and the metrics, both in mapped files.
 
+mod strangers;
+
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use sluice_audit::metrics::{Counter, Latency, Metrics};
@@ -8,6 +10,7 @@ use sluice_audit::ring::{Ring, RingFull};
 use sluice_masking::Counts;
 use sluice_runtime::time::Moment;
 
+use self::strangers::Strangers;
 use crate::mapped::MappedMemory;
 
 /// One core's record and figures.
@@ -15,6 +18,7 @@ pub(crate) struct Ledger {
     ring: Ring<MappedMemory>,
     pub(crate) metrics: Metrics<MappedMemory>,
     clock: WallClock,
+    strangers: Strangers,
 }
 
 /// Wall-clock time from the monotonic clock, so that a statement reads one clock.
@@ -49,6 +53,7 @@ impl Ledger {
             ring,
             metrics,
             clock: WallClock::new(),
+            strangers: Strangers::default(),
         }
     }
 
@@ -100,7 +105,8 @@ impl Ledger {
         debug_assert!(recorded.is_ok(), "{recorded:?}");
     }
 
-    /// Records an event; if the ring is full it is only counted.
+    /// Records an event; if the ring is full it is only counted. Without a session it may be a stranger's, of which there
+    /// is a limit: see [`Self::sum_up_strangers`].
     pub(crate) fn event(&mut self, session: u64, event: Event<'_>) {
         let counter = match event.event {
             EventKind::HostileInput => Some(Counter::HostileInputs),
@@ -114,11 +120,33 @@ impl Ledger {
         if let Some(counter) = counter {
             self.metrics.add(counter, 1);
         }
+        if session == 0 && !self.strangers.admit(event.event) {
+            return;
+        }
         if self
             .append(Moment::now(), session, 0, Body::Event(event))
             .is_err()
         {
             self.metrics.add(Counter::AuditStalls, 1);
+            if session == 0 {
+                self.strangers.count_unrecorded(event.event, 1);
+            }
+        }
+    }
+
+    /// Records how many events of strangers were not recorded one by one; called once a second, and at the end.
+    pub(crate) fn sum_up_strangers(&mut self) {
+        for (kind, count) in self.strangers.next_second() {
+            let text = format!("{count} more, not recorded one by one");
+            let event = Event {
+                event: kind,
+                text: text.as_bytes(),
+                ..Event::default()
+            };
+            if self.append(precise_now(), 0, 0, Body::Event(event)).is_err() {
+                // The next second may have room.
+                self.strangers.count_unrecorded(kind, count);
+            }
         }
     }
 
@@ -147,9 +175,172 @@ impl Ledger {
 
 #[cfg(test)]
 mod tests {
-    use sluice_audit::record::{ACTION_NAMES, CLASS_NAMES, FLAG_NAMES};
+    use sluice_audit::metrics::METRICS_LEN;
+    use sluice_audit::names::{BootId, ChainId};
+    use sluice_audit::record::{
+        ACTION_NAMES, CLASS_NAMES, FLAG_NAMES, RECORD_LEN_MAX, VALUE_LEN_MAX, decode,
+    };
+    use sluice_audit::ring::{RING_CAPACITY_MIN, RingOwner, file_len};
     use sluice_masking::Class;
     use sluice_parsers::sql::effect::{Action, EffectFlags};
+    use sluice_runtime::mapped::Mapping;
+
+    use super::strangers::RECORDED_PER_SECOND_MAX;
+    use super::*;
+
+    /// More than are recorded one by one.
+    const FLOOD: u32 = 1000;
+
+    fn ledger() -> Ledger {
+        let memory = |len| {
+            let file = tempfile::tempfile().expect("a temporary file");
+            MappedMemory(Mapping::of(&file, len).expect("a mapping"))
+        };
+        let chain = ChainId {
+            boot: BootId([7; 16]),
+            core: 0,
+        };
+        let owner = RingOwner {
+            chain,
+            process: 1,
+            started_ns: 0,
+        };
+        let ring = Ring::create(memory(file_len(RING_CAPACITY_MIN)), owner, 0).expect("a ring");
+        Ledger::new(ring, Metrics::create(memory(METRICS_LEN), chain, 1, 0))
+    }
+
+    /// Takes the events out of the ring, as the flusher does.
+    fn taken(ledger: &mut Ledger) -> Vec<(EventKind, String)> {
+        let mut events = Vec::new();
+        let mut into = vec![0; RECORD_LEN_MAX];
+        let ring = ledger.ring();
+        while let Some(batch) = ring.copy(ring.flushed(), &mut into).expect("records") {
+            let mut bytes = &into[..batch.len];
+            while !bytes.is_empty() {
+                let (_, record, len) = decode(bytes).expect("a record");
+                if let Body::Event(event) = record.body {
+                    events.push((event.event, String::from_utf8_lossy(event.text).into_owned()));
+                }
+                bytes = &bytes[len..];
+            }
+            ring.release(&batch);
+        }
+        events
+    }
+
+    #[test]
+    fn strangers_events_are_bounded_and_none_is_lost() {
+        let bound = RECORDED_PER_SECOND_MAX as usize;
+        for (name, kind, session, counter, recorded) in [
+            (
+                "a failed login",
+                EventKind::AuthFailed,
+                0,
+                Counter::AuthFailures,
+                bound,
+            ),
+            (
+                "hostile input before a login",
+                EventKind::HostileInput,
+                0,
+                Counter::HostileInputs,
+                bound,
+            ),
+            (
+                "a cancel of nobody",
+                EventKind::CancelRefused,
+                0,
+                Counter::CancelsRefused,
+                bound,
+            ),
+            (
+                "hostile input of a session",
+                EventKind::HostileInput,
+                7,
+                Counter::HostileInputs,
+                FLOOD as usize,
+            ),
+            (
+                "a server that is gone",
+                EventKind::ServerRefused,
+                0,
+                Counter::UpstreamErrors,
+                FLOOD as usize,
+            ),
+        ] {
+            let mut ledger = ledger();
+            let event = Event {
+                event: kind,
+                text: b"one",
+                ..Event::default()
+            };
+            for second in 0..2 {
+                for _ in 0..FLOOD {
+                    ledger.event(session, event);
+                }
+                ledger.sum_up_strangers();
+                let mut want = vec![(kind, "one".to_owned()); recorded];
+                if recorded < FLOOD as usize {
+                    let rest = FLOOD as usize - recorded;
+                    want.push((kind, format!("{rest} more, not recorded one by one")));
+                }
+                assert_eq!(taken(&mut ledger), want, "{name}, second {second}");
+            }
+            assert_eq!(
+                ledger.metrics.value(counter),
+                u64::from(2 * FLOOD),
+                "{name} is counted each time"
+            );
+            ledger.sum_up_strangers();
+            assert_eq!(taken(&mut ledger), [], "{name}: there is nothing to sum up");
+        }
+    }
+
+    #[test]
+    fn a_flood_of_one_kind_hides_none_of_another() {
+        let mut ledger = ledger();
+        let event = |event| Event {
+            event,
+            ..Event::default()
+        };
+        for _ in 0..FLOOD {
+            ledger.event(0, event(EventKind::HostileInput));
+        }
+        ledger.event(0, event(EventKind::AuthFailed));
+        assert_eq!(
+            taken(&mut ledger).last().map(|(kind, _)| *kind),
+            Some(EventKind::AuthFailed)
+        );
+    }
+
+    #[test]
+    fn what_a_full_ring_did_not_take_is_summed_up_when_it_has_room() {
+        let mut ledger = ledger();
+        let long = [b'x'; VALUE_LEN_MAX];
+        let filler = Event {
+            event: EventKind::ServerRefused,
+            text: &long,
+            ..Event::default()
+        };
+        while ledger.append(precise_now(), 0, 0, Body::Event(filler)).is_ok() {}
+        let failed = Event {
+            event: EventKind::AuthFailed,
+            text: &long,
+            ..Event::default()
+        };
+        ledger.event(0, failed);
+        while ledger
+            .append(precise_now(), 0, 0, Body::Event(Event::default()))
+            .is_ok()
+        {}
+        ledger.sum_up_strangers();
+        let told = |ledger: &mut Ledger| {
+            taken(ledger).contains(&(EventKind::AuthFailed, "1 more, not recorded one by one".into()))
+        };
+        assert!(!told(&mut ledger), "the ring was full");
+        ledger.sum_up_strangers();
+        assert!(told(&mut ledger));
+    }
 
     /// The record's reader knows neither the parsers nor the masker, so it has their names by itself.
     #[test]

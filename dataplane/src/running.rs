@@ -39,7 +39,7 @@ const MAILBOX_MAX: usize = 4096;
 /// How long sessions get to tell their clients that they end.
 const FAREWELL: Duration = Duration::from_secs(5);
 
-/// How often gauges are set and the clock is followed.
+/// How often gauges are set, the clock is followed and strangers' events are summed up.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 
 /// Helper threads' jobs that may wait.
@@ -412,13 +412,15 @@ async fn run_core(
     core.end_sessions();
     let _ = time::timeout(time::now() + FAREWELL, until_empty(&core)).await;
 
-    core.ledger.borrow_mut().event(
-        0,
-        Event {
+    {
+        let mut ledger = core.ledger.borrow_mut();
+        ledger.sum_up_strangers();
+        let event = Event {
             event: EventKind::Stopped,
             ..Event::default()
-        },
-    );
+        };
+        ledger.event(0, event);
+    }
     is_stopping.set(true);
     // Its failure is in the log.
     let _ = flushing.await;
@@ -432,7 +434,7 @@ async fn until_empty(core: &Core) {
     }
 }
 
-/// Sets the gauges.
+/// Sets the gauges, follows the clock and sums up strangers' events.
 async fn keep_house(core: Rc<Core>) {
     loop {
         {
@@ -444,6 +446,7 @@ async fn keep_house(core: Rc<Core>) {
             let stats = core.handle.stats();
             let mut ledger = core.ledger.borrow_mut();
             ledger.set_clock();
+            ledger.sum_up_strangers();
             let depth = ledger.ring().depth();
             let metrics = &mut ledger.metrics;
             metrics.set(Counter::AuditRingDepth, depth);

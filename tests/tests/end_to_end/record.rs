@@ -249,6 +249,37 @@ fn load(gateway: &Gateway, worker: u64, number: &AtomicU64, ends: &AtomicBool) {
     }
 }
 
+/// Whoever is not logged in cannot fill the record, nor do anything that it says nothing of.
+#[test]
+fn a_flood_of_strangers_is_summed_up() {
+    const STRANGERS: u32 = 1000;
+    let postgres = postgres();
+    let gateway = Gateway::start(&postgres, &Settings::default());
+    for _ in 0..STRANGERS {
+        Raw::connect(gateway.port()).send(b"GET / HTTP/1.1\r\n\r\n");
+    }
+    wait_until("they are counted", || {
+        gateway.metric("sluice_hostile_inputs_total") >= f64::from(STRANGERS)
+    });
+    let texts = || -> Vec<String> {
+        let rows = gateway.record().into_iter();
+        rows.filter(|row| row["event"] == "hostile_input")
+            .map(|row| row["text"].as_str().unwrap_or_default().to_owned())
+            .collect()
+    };
+    let more = |text: &String| -> Option<u32> { text.split_once(" more, not recorded")?.0.parse().ok() };
+    wait_until("they are summed up", || {
+        texts().iter().map(|text| more(text).unwrap_or(1)).sum::<u32>() == STRANGERS
+    });
+    let texts = texts();
+    assert!(
+        texts.iter().any(|text| more(text).is_some()),
+        "{} were recorded one by one",
+        texts.len()
+    );
+    assert!(gateway.sql("SELECT 7").success);
+}
+
 #[test]
 fn the_figures_of_a_core_are_its_own() {
     let postgres = postgres();
