@@ -115,6 +115,7 @@ impl Ledger {
             EventKind::ServerProtocol | EventKind::ServerRefused => Some(Counter::UpstreamErrors),
             EventKind::Cancelled => Some(Counter::Cancels),
             EventKind::CancelRefused => Some(Counter::CancelsRefused),
+            EventKind::SessionRefused => Some(Counter::SessionsRefused),
             _ => None,
         };
         if let Some(counter) = counter {
@@ -251,6 +252,13 @@ mod tests {
                 EventKind::CancelRefused,
                 0,
                 Counter::CancelsRefused,
+                bound,
+            ),
+            (
+                "a connection too many",
+                EventKind::SessionRefused,
+                0,
+                Counter::SessionsRefused,
                 bound,
             ),
             (

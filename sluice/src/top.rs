@@ -124,6 +124,7 @@ fn problems(cores: &[CoreMetrics]) -> String {
         (Counter::UpstreamErrors, "server errors"),
         (Counter::AuthFailures, "failed logins"),
         (Counter::HostileInputs, "hostile inputs"),
+        (Counter::SessionsRefused, "connections too many"),
         (Counter::PolicyErrors, "policy errors"),
     ] {
         let count: u64 = cores.iter().map(|core| core.value(counter)).sum();

@@ -124,6 +124,7 @@ counters! {
     CacheEntries Gauge "decision_cache_entries" "" "Decisions in the core's cache.";
     Wakeups Counter "wakeups" "" "Times that the core's ring was reaped.";
     BusyNanoseconds Counter "busy_nanoseconds" "" "CPU time of the core's thread, in nanoseconds.";
+    SessionsRefused Counter "sessions_refused" "" "Connections refused because the core had as many sessions as it may.";
 }
 
 impl Counter {

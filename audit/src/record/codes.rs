@@ -178,6 +178,8 @@ coded! {
         CancelRefused = 14, "cancel_refused";
         /// Records were lost with the machine's power.
         RecordsLost = 15, "records_lost";
+        /// A connection came when the core had as many sessions as it may.
+        SessionRefused = 16, "session_refused";
     }
 }
 

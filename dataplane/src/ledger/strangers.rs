@@ -1,7 +1,7 @@
 //! What who is not logged in may add to the record.
 //!
-//! Failed logins, input that no client sends and cancels of nobody cost their sender nothing, and the ring that they are
-//! recorded in is the one that statements need. So only so many of a kind are recorded one by one in a second; the others
+//! Failed logins, input that no client sends, cancels of nobody and connections over the limit cost their sender nothing,
+//! and the ring that they are recorded in is the one that statements need. So only so many of a kind are recorded one by one in a second; the others
 //! are counted, and the count is recorded. Each kind has a bound of its own: a flood of one hides none of another.
 
 use sluice_audit::record::EventKind;
@@ -10,10 +10,11 @@ use sluice_audit::record::EventKind;
 pub(super) const RECORDED_PER_SECOND_MAX: u32 = 20;
 
 /// What a stranger can cause.
-const KINDS: [EventKind; 3] = [
+const KINDS: [EventKind; 4] = [
     EventKind::HostileInput,
     EventKind::AuthFailed,
     EventKind::CancelRefused,
+    EventKind::SessionRefused,
 ];
 
 /// What strangers have caused in this second.

@@ -110,11 +110,13 @@ struct Greeted {
     certificate: Option<Arc<ServerTls>>,
 }
 
-/// Takes a client in.
+/// Takes a client in that has a seat. Who has none is told so before a proof of identity is asked for, which would be work
+/// for nothing; its cancel requests are passed on.
 pub(crate) async fn log_in(
     core: &Rc<Core>,
     listener: &Listener,
     socket: Socket,
+    has_seat: bool,
 ) -> Result<LoggedIn, NoSession> {
     let Greeted {
         mut stream,
@@ -126,6 +128,15 @@ pub(crate) async fn log_in(
         Ok(startup) => startup,
         Err((event, end)) => return Err(NoSession::refused(stream, event, end)),
     };
+    if !has_seat {
+        let end = End::new(
+            EndReason::Other,
+            SqlState::TOO_MANY_CONNECTIONS,
+            "this core has as many sessions as it may",
+        );
+        let refused = NoSession::refused(stream, EventKind::SessionRefused, end);
+        return Err(refused.by(startup.user.as_bytes()));
+    }
     let tls = stream.tls().map(Tls::description).unwrap_or_default();
     let mut messages = Messages::new(rest);
     let proven = authenticate(

@@ -56,7 +56,8 @@ pub(crate) async fn serve(core: Rc<Core>, arrival: Arrival) {
     let seat = core.take_seat();
     let deadline = core.authentication_deadline();
     // Boxed, as what follows: what a login needs is gone when the session idles.
-    let logged_in = timeout(deadline, Box::pin(login::log_in(&core, listener, arrival.socket))).await;
+    let logging_in = login::log_in(&core, listener, arrival.socket, seat.is_some());
+    let logged_in = timeout(deadline, Box::pin(logging_in)).await;
     let logged_in = match logged_in {
         Ok(Ok(logged_in)) => logged_in,
         Ok(Err(no_session)) => return turn_away(&core, no_session, &client).await,
@@ -71,14 +72,8 @@ pub(crate) async fn serve(core: Rc<Core>, arrival: Arrival) {
             return;
         }
     };
-    let Some(seat) = seat else {
-        let end = End::new(
-            EndReason::Other,
-            SqlState::TOO_MANY_CONNECTIONS,
-            "this core has as many sessions as it may",
-        );
-        return farewell(logged_in.stream, &end).await;
-    };
+    // Nobody logs in without one.
+    let Some(seat) = seat else { return };
     converse(core, logged_in, seat, &listener.name, &client).await;
 }
 

@@ -1,11 +1,12 @@
 //! Many sessions, slow ones, and those that never become one.
 
+use std::process::Command;
 use std::thread;
 
-use sluice_tests::raw::{Raw, message, outline, parse, query, sync};
-use sluice_tests::{Gateway, Postgres, Settings, raise_open_files, wait_until};
+use sluice_tests::raw::{Raw, cancel, message, outline, parse, query, startup, sync};
+use sluice_tests::{Gateway, Postgres, Settings, raise_open_files, run, wait_until};
 
-use crate::shared::postgres;
+use crate::shared::{is_running, postgres};
 
 /// Whether a session gets its answer.
 fn works(raw: &mut Raw) -> bool {
@@ -177,11 +178,64 @@ fn sessions_are_spread_over_the_cores() {
         // Until it runs a cancel does nothing, so it is repeated.
         let mut answered = false;
         while !answered {
-            Raw::connect(gateway.port()).send(&sluice_tests::raw::cancel(raw.key()));
+            Raw::connect(gateway.port()).send(&cancel(raw.key()));
             answered = raw.is_answered_soon();
         }
         assert!(outline(&raw.receive_until_ready(1)).ends_with("E57014 ZI"));
     }
+}
+
+/// Who comes when all seats are taken is told so before it is asked who it is, in TLS where it asked for TLS; cancels
+/// still arrive.
+#[test]
+fn connections_over_the_limit_are_refused_before_they_prove_anything() {
+    let postgres = postgres();
+    let limits = "sessions_per_core_max = 2".to_owned();
+    let gateway = Gateway::start(
+        &postgres,
+        &Settings {
+            limits,
+            ..Settings::default()
+        },
+    );
+    let mut idle = gateway.log_in();
+    let mut busy = gateway.log_in();
+    busy.send(&query("SELECT pg_sleep(600) /* seated */"));
+    wait_until("the query runs", || is_running(&postgres, "/* seated */"));
+
+    let mut raw = Raw::connect(gateway.port());
+    raw.send(&startup(&[("user", "tester"), ("database", "shop")]));
+    let messages = raw.receive_until_ready(1);
+    let text = String::from_utf8_lossy(&messages[0].1).into_owned();
+    assert_eq!(outline(&messages), "E53300", "no question came before it");
+    assert!(
+        text.contains("FATAL") && text.contains("as many sessions"),
+        "{text}"
+    );
+    assert!(raw.is_closed());
+    for sslmode in ["disable", "require"] {
+        let refused = run(Command::new("psql")
+            .args(["-X", "-c", "SELECT 1"])
+            .envs(gateway.environment())
+            .env("PGPASSWORD", "not the password")
+            .env("PGSSLMODE", sslmode));
+        assert!(
+            !refused.success && refused.stderr.contains("as many sessions"),
+            "{sslmode}: {refused:?}"
+        );
+    }
+    wait_until("they are counted", || {
+        gateway.metric("sluice_sessions_refused_total") >= 3.0
+    });
+    let rows = gateway.record();
+    let refused = rows.iter().filter(|row| row["event"] == "session_refused");
+    assert!(refused.count() >= 3, "{rows:?}");
+
+    Raw::connect(gateway.port()).send(&cancel(busy.key()));
+    assert_eq!(outline(&busy.receive_until_ready(1)), "T E57014 ZI");
+    assert!(works(&mut busy) && works(&mut idle));
+    drop(idle);
+    wait_until("there is a seat again", || gateway.sql("SELECT 7").success);
 }
 
 /// What a session may have prepared is bounded, by number and by text (`threats`, 14).
