@@ -62,6 +62,8 @@ pub(crate) struct Refused {
     pub(crate) end: End,
     /// What the record says it was.
     pub(crate) event: EventKind,
+    /// What else the record says, where that is more than the client is told.
+    pub(crate) recorded: Option<String>,
     /// The user name that was claimed.
     pub(crate) user: Vec<u8>,
     pub(crate) connection: String,
@@ -73,9 +75,17 @@ impl NoSession {
             stream: Some(stream),
             end,
             event,
+            recorded: None,
             user: Vec::new(),
             connection: String::new(),
         }))
+    }
+
+    fn recorded(mut self, text: String) -> Self {
+        if let Self::Refused(refused) = &mut self {
+            refused.recorded = Some(text);
+        }
+        self
     }
 
     fn by(mut self, user: &[u8]) -> Self {
@@ -152,6 +162,11 @@ pub(crate) async fn log_in(
         Err(Unproven::Gone) => return Err(NoSession::Gone),
         Err(Unproven::Failed(event, end)) => {
             return Err(NoSession::refused(stream, event, end).by(startup.user.as_bytes()));
+        }
+        Err(Unproven::Token(error)) => {
+            let (end, text) = token_refused(&error);
+            let refused = NoSession::refused(stream, EventKind::AuthFailed, end);
+            return Err(refused.by(startup.user.as_bytes()).recorded(text));
         }
     };
     match admit(core, listener, &startup, &identity).await {
@@ -271,6 +286,7 @@ async fn handshake(core: &Core, stream: Stream, server: &ServerTls) -> Result<St
                 stream: None,
                 end: End::quiet(EndReason::ClientProtocol, error.to_string()),
                 event: EventKind::HostileInput,
+                recorded: None,
                 user: Vec::new(),
                 connection: String::new(),
             })))
@@ -362,6 +378,7 @@ fn settings(message: &StartupMessage<'_>) -> Result<Vec<(String, String)>, Strin
 
 enum Unproven {
     Failed(EventKind, End),
+    Token(TokenError),
     Gone,
 }
 
@@ -499,14 +516,23 @@ async fn authenticate_token(
                 waited += pause;
                 sluice_runtime::time::sleep(pause).await;
             }
-            _ => {
-                return Err(unproven(
-                    SqlState::INVALID_PASSWORD,
-                    format!("token refused: {error}"),
-                ));
-            }
+            _ => return Err(Unproven::Token(error)),
         }
     }
+}
+
+/// What the client is told of a token that was refused, and what the record says: always the cause and the way out.
+fn token_refused(error: &TokenError) -> (End, String) {
+    const ELSEWHERE: &str =
+        "try again with a fresh token; the gateway's audit record says what is wrong with this one";
+    let recorded = format!("token refused ({}): {error}; {}", error.name(), error.help());
+    let (message, hint) = if error.is_told_to_client() {
+        (format!("token refused: {error}"), error.help())
+    } else {
+        ("token refused".to_owned(), ELSEWHERE)
+    };
+    let end = End::new(EndReason::Other, SqlState::INVALID_PASSWORD, message);
+    (end.with_hint(hint), recorded)
 }
 
 fn unix_seconds() -> u64 {
@@ -613,4 +639,74 @@ fn reach(core: &Core, listener: &Listener, startup: &Startup) -> Result<(Arc<Con
         ));
     }
     Ok((Arc::clone(connection), database.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The client learns what it could read in its token; the record has the cause and the way out of all.
+    #[test]
+    fn a_refused_token_is_explained_to_whom_it_concerns() {
+        const TERSE: (&str, &str) = (
+            "token refused",
+            "try again with a fresh token; the gateway's audit record says what is wrong with this one",
+        );
+        let issuer = || "https://issuer.example".to_owned();
+        for (error, told, recorded) in [
+            (
+                TokenError::Expired {
+                    expired_at_s: 100,
+                    now_s: 135,
+                },
+                (
+                    "token refused: the token expired 35 s ago",
+                    "obtain a fresh token",
+                ),
+                "token refused (expired): the token expired 35 s ago; obtain a fresh token",
+            ),
+            (
+                TokenError::WrongAudience { got: "other".into() },
+                (
+                    "token refused: the token is for audience \"other\", not for this gateway",
+                    "request the token for the audience that the gateway expects",
+                ),
+                "token refused (wrong_audience): the token is for audience \"other\", not for this gateway; \
+                 request the token for the audience that the gateway expects",
+            ),
+            (
+                TokenError::WrongIssuer { got: issuer() },
+                TERSE,
+                "token refused (wrong_issuer): the token's issuer \"https://issuer.example\" is not configured; \
+                 the name must match the configuration exactly, up to a slash at its end",
+            ),
+            (
+                TokenError::UnknownKey {
+                    issuer: issuer(),
+                    kid: Some("k1".into()),
+                },
+                TERSE,
+                "token refused (unknown_key): issuer \"https://issuer.example\" has no key \"k1\"; \
+                 the key set is being read again: try again in a few seconds, with a fresh token",
+            ),
+            (
+                TokenError::BadSignature,
+                TERSE,
+                "token refused (bad_signature): the token's signature is not valid; \
+                 obtain a fresh token from the issuer and send it unchanged",
+            ),
+        ] {
+            let (end, text) = token_refused(&error);
+            assert_eq!(
+                (end.message.as_str(), end.hint),
+                (told.0, Some(told.1)),
+                "{}",
+                error.name()
+            );
+            assert_eq!(text, recorded);
+            let report = end.report().expect("the client is told");
+            let field = format!("H{}\0", told.1);
+            assert!(String::from_utf8_lossy(&report).contains(&field), "{report:?}");
+        }
+    }
 }

@@ -86,12 +86,13 @@ async fn turn_away(core: &Rc<Core>, no_session: NoSession, client: &str) {
         stream,
         end,
         event,
+        recorded,
         user,
         connection,
     } = *refused;
     let event = Event {
         event,
-        text: end.message.as_bytes(),
+        text: recorded.as_ref().unwrap_or(&end.message).as_bytes(),
         client,
         subject: &user,
         connection: &connection,

@@ -65,6 +65,8 @@ pub(crate) struct End {
     pub(crate) sqlstate: Option<SqlState>,
     /// For the client and the record.
     pub(crate) message: String,
+    /// What the client can do about it.
+    pub(crate) hint: Option<&'static str>,
 }
 
 impl End {
@@ -73,6 +75,15 @@ impl End {
             reason,
             sqlstate: Some(sqlstate),
             message: message.into(),
+            hint: None,
+        }
+    }
+
+    /// Adds what the client can do about it.
+    pub(crate) fn with_hint(self, hint: &'static str) -> Self {
+        Self {
+            hint: Some(hint),
+            ..self
         }
     }
 
@@ -82,6 +93,7 @@ impl End {
             reason,
             sqlstate: None,
             message: message.into(),
+            hint: None,
         }
     }
 
@@ -110,7 +122,11 @@ impl End {
         let message = format!("sluice: {}", self.message);
         let sqlstate = self.sqlstate?;
         let mut out = Vec::new();
-        Report::fatal(sqlstate, &message).encode(&mut out);
+        let report = Report {
+            hint: self.hint,
+            ..Report::fatal(sqlstate, &message)
+        };
+        report.encode(&mut out);
         Some(out)
     }
 }

@@ -10,8 +10,8 @@ pub trait TokenVerifier: Send + Sync {
     fn verify(&self, token: &[u8], now_s: u64) -> Result<Identity, TokenError>;
 }
 
-/// Why a token was refused. The text of these is fit for the client that sent the token: what came from the
-/// token is cut and made printable, and nothing in it is a secret of the gateway.
+/// Why a token was refused. In the text of these, what came from the token is cut and made printable, and nothing is a
+/// secret of the gateway; [`TokenError::is_told_to_client`] says whose text the client gets.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TokenError {
@@ -139,6 +139,30 @@ impl TokenError {
         }
     }
 
+    /// Whether the client is told the cause: it holds the token, and could read the cause there. What else there is
+    /// follows from the issuers and keys of the gateway, which a stranger with tokens of its own making could find out one
+    /// by one: it is for the record alone.
+    pub const fn is_told_to_client(&self) -> bool {
+        match self {
+            Self::AlgorithmRefused { .. }
+            | Self::WrongIssuer { .. }
+            | Self::NoKeysYet { .. }
+            | Self::UnknownKey { .. }
+            | Self::BadSignature => false,
+            Self::TooLong { .. }
+            | Self::Malformed { .. }
+            | Self::WrongType { .. }
+            | Self::CritRefused
+            | Self::Expired { .. }
+            | Self::NotYetValid { .. }
+            | Self::WrongAudience { .. }
+            | Self::MissingClaim { .. }
+            | Self::BadClaim { .. }
+            | Self::GroupsLeftOut
+            | Self::SenderConstrained => true,
+        }
+    }
+
     /// After what time the same token may be accepted, where waiting alone can help.
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -216,6 +240,61 @@ mod tests {
         ] {
             assert!(error.to_string().contains(says), "{name}: {error}");
             assert!(!error.help().is_empty(), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_the_token_itself_says_is_told() {
+        let text = String::new;
+        for (error, is_told) in [
+            (
+                TokenError::TooLong {
+                    bytes: 2,
+                    bytes_max: 1,
+                },
+                true,
+            ),
+            (TokenError::Malformed { what: "" }, true),
+            (TokenError::WrongType { got: text() }, true),
+            (TokenError::AlgorithmRefused { got: text() }, false),
+            (TokenError::CritRefused, true),
+            (TokenError::WrongIssuer { got: text() }, false),
+            (TokenError::NoKeysYet { issuer: text() }, false),
+            (
+                TokenError::UnknownKey {
+                    issuer: text(),
+                    kid: None,
+                },
+                false,
+            ),
+            (TokenError::BadSignature, false),
+            (
+                TokenError::Expired {
+                    expired_at_s: 1,
+                    now_s: 2,
+                },
+                true,
+            ),
+            (
+                TokenError::NotYetValid {
+                    valid_from_s: 2,
+                    now_s: 1,
+                },
+                true,
+            ),
+            (TokenError::WrongAudience { got: text() }, true),
+            (TokenError::MissingClaim { claim: text() }, true),
+            (
+                TokenError::BadClaim {
+                    claim: text(),
+                    what: "",
+                },
+                true,
+            ),
+            (TokenError::GroupsLeftOut, true),
+            (TokenError::SenderConstrained, true),
+        ] {
+            assert_eq!(error.is_told_to_client(), is_told, "{}", error.name());
         }
     }
 }

@@ -80,21 +80,36 @@ fn other_tokens_do_not() {
     let (signed, signature) = good.rsplit_once('.').expect("a signed token");
     let other_end = if signature.ends_with('A') { "Q" } else { "A" };
     let forged = format!("{signed}.{}{other_end}", &signature[..signature.len() - 1]);
-    for (name, token, word) in [
-        ("no token", "hunter2", "token refused"),
+    for (name, token, told, recorded) in [
+        ("no token", "hunter2", "(a JWT) as the password", "(malformed)"),
         (
             "another audience",
             &issuer.token("crew", "urn:another:service"),
-            "audience",
+            "HINT:  request the token for the audience that the gateway expects",
+            "urn:another:service",
         ),
-        ("a forged signature", &forged, "signature"),
-        ("no signature", &format!("{signed}."), "token refused"),
+        (
+            "a forged signature",
+            &forged,
+            "sluice: token refused\nHINT",
+            "the token's signature is not valid; obtain a fresh token from the issuer and send it unchanged",
+        ),
+        (
+            "no signature",
+            &format!("{signed}."),
+            "sluice: token refused\nHINT",
+            "signature",
+        ),
     ] {
         let output = psql(&gateway, token, "require");
         assert!(
-            !output.success && output.stderr.contains(word),
+            !output.success && output.stderr.contains(told),
             "{name}: {output:?}"
         );
+        let rows = gateway.record();
+        let failed = rows.iter().rfind(|row| row["event"] == "auth_failed");
+        let text = failed.map(|row| row["text"].to_string()).unwrap_or_default();
+        assert!(text.contains(recorded), "{name}: {text}");
     }
     let output = psql(&gateway, &good, "disable");
     assert!(output.stderr.contains("inside of TLS only"), "{output:?}");
