@@ -121,6 +121,13 @@ impl Raw {
         is_there
     }
 
+    /// The next byte, which is all that answers a request for encryption.
+    pub fn receive_byte(&mut self) -> Option<u8> {
+        let mut byte = [0];
+        self.stream.read_exact(&mut byte).ok()?;
+        Some(byte[0])
+    }
+
     /// The next message; none at the end.
     pub fn receive(&mut self) -> Option<Message> {
         let mut head = [0; 5];

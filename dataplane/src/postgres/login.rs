@@ -9,7 +9,7 @@ use sluice_parsers::postgres::backend::encode;
 use sluice_parsers::postgres::frame::FRAME_LEN_SMALL;
 use sluice_parsers::postgres::frontend::{self, SaslInitialResponse};
 use sluice_parsers::postgres::scram::{self, Verifier, server};
-use sluice_parsers::postgres::startup::{self, Packet, Parsed, StartupMessage, options};
+use sluice_parsers::postgres::startup::{self, EncryptionRequests, Packet, Parsed, StartupMessage, options};
 use sluice_parsers::postgres::{ProtocolError, SqlState};
 use sluice_parsers::sql::effect::Effect;
 use sluice_parsers::sql::settings::startup_effect;
@@ -195,7 +195,7 @@ async fn greet(core: &Rc<Core>, listener: &Listener, socket: Socket) -> Result<G
         .unwrap_or_default();
     let mut stream = Stream::plain(socket);
     let mut buffer = Vec::new();
-    let (mut may_ask_for_tls, mut may_ask_for_gss) = (true, true);
+    let mut requests = EncryptionRequests::default();
     let mut certificate = None;
     loop {
         let parsed = match startup::parse(&buffer) {
@@ -218,7 +218,10 @@ async fn greet(core: &Rc<Core>, listener: &Listener, socket: Socket) -> Result<G
                 continue;
             }
         };
-        if let Err(error) = packet.refuse_bytes_behind(buffer.len() - used) {
+        let checked = requests
+            .take(&packet)
+            .and_then(|()| packet.refuse_bytes_behind(buffer.len() - used));
+        if let Err(error) = checked {
             return Err(NoSession::refused(
                 stream,
                 EventKind::HostileInput,
@@ -226,8 +229,7 @@ async fn greet(core: &Rc<Core>, listener: &Listener, socket: Socket) -> Result<G
             ));
         }
         match packet {
-            Packet::SslRequest if may_ask_for_tls => {
-                may_ask_for_tls = false;
+            Packet::SslRequest => {
                 buffer.clear();
                 let Some(handle) = listener.tls.handle() else {
                     send(&mut stream, b"N")?;
@@ -235,22 +237,13 @@ async fn greet(core: &Rc<Core>, listener: &Listener, socket: Socket) -> Result<G
                 };
                 send(&mut stream, b"S")?;
                 let server = handle.load_full();
-                may_ask_for_gss = false;
+                requests = EncryptionRequests::inside_of_tls();
                 stream = handshake(core, stream, &server).await?;
                 certificate = Some(server);
             }
-            Packet::GssEncRequest if may_ask_for_gss => {
-                may_ask_for_gss = false;
+            Packet::GssEncRequest => {
                 buffer.clear();
                 send(&mut stream, b"N")?;
-            }
-            Packet::SslRequest | Packet::GssEncRequest => {
-                let error = ProtocolError::Truncated { at: 0 };
-                return Err(NoSession::refused(
-                    stream,
-                    EventKind::HostileInput,
-                    End::hostile(&error),
-                ));
             }
             Packet::CancelRequest(key) => {
                 cancel::route(core, CancelRequest { key, client }).await;

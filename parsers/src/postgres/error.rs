@@ -165,6 +165,12 @@ pub enum ProtocolError {
         /// How many.
         len: usize,
     },
+    /// A request for encryption was answered before, or came inside of TLS.
+    #[error("{request} was sent again or inside of TLS")]
+    EncryptionRequestedAgain {
+        /// The request's name.
+        request: &'static str,
+    },
     /// A statement, name or parameter that has to be UTF-8 is not.
     #[error("text is not valid UTF-8")]
     NotUtf8,

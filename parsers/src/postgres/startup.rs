@@ -68,6 +68,42 @@ impl Packet<'_> {
     }
 }
 
+/// The requests for encryption that a connection may still make: each once, and none inside of TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EncryptionRequests {
+    tls: bool,
+    gss: bool,
+}
+
+impl Default for EncryptionRequests {
+    fn default() -> Self {
+        Self { tls: true, gss: true }
+    }
+}
+
+impl EncryptionRequests {
+    /// Takes note of a packet; an error if it asks for encryption and may not.
+    pub fn take(&mut self, packet: &Packet<'_>) -> Result<(), ProtocolError> {
+        let (may_ask, request) = match packet {
+            Packet::SslRequest => (&mut self.tls, "SSLRequest"),
+            Packet::GssEncRequest => (&mut self.gss, "GSSENCRequest"),
+            Packet::CancelRequest(_) | Packet::Startup(_) => return Ok(()),
+        };
+        if std::mem::replace(may_ask, false) {
+            return Ok(());
+        }
+        Err(ProtocolError::EncryptionRequestedAgain { request })
+    }
+
+    /// What may still be asked for inside of TLS: nothing.
+    pub fn inside_of_tls() -> Self {
+        Self {
+            tls: false,
+            gss: false,
+        }
+    }
+}
+
 /// What `BackendKeyData` gave out and `CancelRequest` presents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CancelKey {
@@ -473,6 +509,46 @@ mod tests {
             assert!(need > cut && need <= wire.len(), "cut at {cut}");
         }
         assert!(matches!(parse(&wire), Ok(Parsed::Packet { .. })));
+    }
+
+    #[test]
+    fn encryption_is_asked_for_once_and_not_inside_of_tls() {
+        use Packet::{GssEncRequest, SslRequest};
+        let (fresh, inside) = (EncryptionRequests::default(), EncryptionRequests::inside_of_tls());
+        let again = |request| Err(ProtocolError::EncryptionRequestedAgain { request });
+        let cancel = Packet::CancelRequest(CancelKey {
+            process: 7,
+            secret: 8,
+        });
+        for (name, mut requests, packets, want) in [
+            ("TLS", fresh, vec![SslRequest], Ok(())),
+            ("GSS", fresh, vec![GssEncRequest], Ok(())),
+            ("TLS, then GSS", fresh, vec![SslRequest, GssEncRequest], Ok(())),
+            ("GSS, then TLS", fresh, vec![GssEncRequest, SslRequest], Ok(())),
+            ("a cancel", inside, vec![cancel, cancel], Ok(())),
+            (
+                "TLS twice",
+                fresh,
+                vec![SslRequest, SslRequest],
+                again("SSLRequest"),
+            ),
+            (
+                "GSS twice",
+                fresh,
+                vec![GssEncRequest, SslRequest, GssEncRequest],
+                again("GSSENCRequest"),
+            ),
+            ("TLS inside of TLS", inside, vec![SslRequest], again("SSLRequest")),
+            (
+                "GSS inside of TLS",
+                inside,
+                vec![GssEncRequest],
+                again("GSSENCRequest"),
+            ),
+        ] {
+            let taken = packets.iter().try_for_each(|packet| requests.take(packet));
+            assert_eq!(taken, want, "{name}");
+        }
     }
 
     #[test]

@@ -164,6 +164,28 @@ fn bytes_that_are_no_startup_packet() {
     wait_until("nobody is left", || gateway.metric("sluice_sessions_open") == 0.0);
 }
 
+#[test]
+fn encryption_that_is_asked_for_twice() {
+    let postgres = postgres();
+    let gateway = Gateway::start(
+        &postgres,
+        &Settings {
+            tls: "off",
+            ..Settings::default()
+        },
+    );
+    for (code, request) in [(47, "SSLRequest"), (48, "GSSENCRequest")] {
+        let mut raw = Raw::connect(gateway.port());
+        raw.send(&[0, 0, 0, 8, 4, 210, 22, code]);
+        assert_eq!(raw.receive_byte(), Some(b'N'), "{request}");
+        raw.send(&[0, 0, 0, 8, 4, 210, 22, code]);
+        let messages = raw.receive_until_ready(1);
+        let text = String::from_utf8_lossy(&messages[0].1).into_owned();
+        assert_eq!(outline(&messages), "E08P01", "{request}");
+        assert!(text.contains(&format!("{request} was sent again")), "{text}");
+    }
+}
+
 /// What breaks the protocol ends the session as the server itself would end it; what does not, does not.
 #[test]
 fn frames_out_of_turn_and_out_of_shape() {
