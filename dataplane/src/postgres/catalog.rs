@@ -18,6 +18,9 @@ use crate::settings::{Connection, MaskedColumn, Masking};
 /// How old what is known of a catalog may be when a session begins.
 const CATALOG_AGE_MAX: Duration = Duration::from_secs(30);
 
+/// Databases whose columns a core remembers: clients name them where a connection offers any.
+const CATALOGS_MAX: usize = 256;
+
 /// The longest message of the answer.
 const MESSAGE_LEN_MAX: u32 = 1 << 20;
 
@@ -33,6 +36,17 @@ impl TagCache {
     /// A statement that may change tables passed: the next session asks again.
     pub(crate) fn forget(&mut self, connection: &str, database: &str) {
         self.known.remove(&(connection.to_owned(), database.to_owned()));
+    }
+
+    /// Keeps what was asked at that moment; what was asked the longest ago makes room.
+    fn remember(&mut self, name: (String, String), asked: Instant, tags: Rc<Tags>) {
+        if self.known.len() >= CATALOGS_MAX && !self.known.contains_key(&name) {
+            let oldest = self.known.iter().min_by_key(|(_, (asked, _))| *asked);
+            if let Some(oldest) = oldest.map(|(name, _)| name.clone()) {
+                self.known.remove(&oldest);
+            }
+        }
+        self.known.insert(name, (asked, tags));
     }
 }
 
@@ -64,7 +78,7 @@ pub(crate) async fn tags(
         .await
         .map_err(|_| UpstreamError::TimedOut)??;
     let tags = Rc::new(tags);
-    core.tags.borrow_mut().known.insert(name, (now, Rc::clone(&tags)));
+    core.tags.borrow_mut().remember(name, now, Rc::clone(&tags));
     Ok(tags)
 }
 
@@ -145,6 +159,29 @@ fn answer(message: &Message) -> Option<(usize, u32, i16)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn catalogs_that_were_asked_the_longest_ago_are_forgotten() {
+        let mut cache = TagCache::default();
+        let name = |number: usize| ("orders".to_owned(), format!("database{number}"));
+        let start = sluice_runtime::time::precise_now();
+        let moment = |number: usize| start + Duration::from_secs(number as u64);
+        for number in 0..CATALOGS_MAX + 10 {
+            cache.remember(name(number), moment(number), Rc::default());
+            // One database is asked about again and again, and so stays.
+            cache.remember(name(0), moment(number), Rc::default());
+            assert!(cache.known.len() <= CATALOGS_MAX, "{number}");
+        }
+        for (number, is_known) in [
+            (0, true),
+            (1, false),
+            (10, false),
+            (11, true),
+            (CATALOGS_MAX + 9, true),
+        ] {
+            assert_eq!(cache.known.contains_key(&name(number)), is_known, "{number}");
+        }
+    }
 
     #[test]
     fn names_cannot_leave_their_quotes() {
