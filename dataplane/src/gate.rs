@@ -5,6 +5,7 @@
 //! comparison decides. A miss is analysed by the server's own grammar, here if it is short, else on a helper thread
 //! ([`Judgement::Away`]). A new policy epoch empties the cache.
 
+mod bytes;
 mod cache;
 
 use std::cell::RefCell;
@@ -20,6 +21,7 @@ use sluice_parsers::sql::template::{self, Template};
 use sluice_parsers::sql::weight;
 use sluice_policy::{Decision, Denial, PolicySnapshot, Principal, Reader};
 
+use self::bytes::verdict_bytes;
 use self::cache::{DecisionKey, Decisions};
 
 /// Texts over this are not looked up: walking them takes longer than a core may be held.
@@ -64,10 +66,12 @@ pub struct Verdict {
     pub reasons: Box<[Option<Box<str>>]>,
     /// The last text that was prepared under it: mostly every session prepares the same.
     prepared_text: RefCell<Option<Rc<[u8]>>>,
+    /// A longer text is not kept: another one of the same shape may be long with comments and literals.
+    text_bytes_max: usize,
 }
 
 impl Verdict {
-    fn new(statements: Vec<Statement>, outcomes: Box<[Outcome]>, epoch: u64) -> Self {
+    fn new(statements: Vec<Statement>, outcomes: Box<[Outcome]>, epoch: u64, text_bytes: usize) -> Self {
         use StatementKind::{CopyOut, Deallocate, DiscardAll, Prepare};
         let is_allowed = outcomes
             .iter()
@@ -100,6 +104,7 @@ impl Verdict {
             statements,
             epoch,
             prepared_text: RefCell::default(),
+            text_bytes_max: 2 * text_bytes,
         }
     }
 
@@ -118,6 +123,7 @@ impl Verdict {
         let mut last = self.prepared_text.borrow_mut();
         match &*last {
             Some(last) if **last == *text => Rc::clone(last),
+            _ if text.len() > self.text_bytes_max => text.into(),
             _ => Rc::clone(last.insert(text.into())),
         }
     }
@@ -327,12 +333,14 @@ impl Gate {
         for outcome in &outcomes {
             self.counts.policy_errors += u64::from(outcome.is_policy_error());
         }
-        let verdict = Rc::new(Verdict::new(statements, outcomes, finding.epoch));
+        let verdict = Rc::new(Verdict::new(statements, outcomes, finding.epoch, sql.len()));
         let is_current = finding.epoch == self.epoch();
         if readable && is_current && sql.len() <= CACHED_TEXT_BYTES_MAX && self.shape.scan(sql).is_ok() {
+            let verdict_bytes = verdict_bytes(&verdict);
+            let (shape_hash, normalized) = (self.shape.hash(), self.shape.normalized());
             let shape = self
                 .decisions
-                .shape(self.shape.hash(), self.shape.normalized(), neutral);
+                .shape(shape_hash, normalized, neutral, verdict_bytes);
             self.kept.clear();
             self.shape.kept_literals(sql, &shape.neutral, &mut self.kept);
             let key = DecisionKey {
@@ -341,8 +349,9 @@ impl Gate {
                 context: context.id,
                 parameter_types,
             };
-            let hash = key_hash(self.seed, self.shape.hash(), &key);
-            self.decisions.insert(hash, &key, Rc::clone(&verdict));
+            let hash = key_hash(self.seed, shape_hash, &key);
+            self.decisions
+                .insert(hash, &key, Rc::clone(&verdict), verdict_bytes);
         }
         verdict
     }

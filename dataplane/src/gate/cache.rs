@@ -11,6 +11,9 @@ use smallvec::SmallVec;
 
 use super::Verdict;
 
+/// Bytes that a core's cached decisions take, about; their shapes may take as many again.
+pub(super) const DECISIONS_BYTES_MAX: usize = 32 << 20;
+
 /// A text's tokens, and which of its literals decisions may ignore.
 #[derive(Debug)]
 pub(super) struct KnownShape {
@@ -94,20 +97,32 @@ impl std::hash::Hasher for AsIs {
 
 type Hashed<T> = HashMap<u64, T, std::hash::BuildHasherDefault<AsIs>>;
 
-/// A map of two generations. A hash that collides replaces: the cache may forget, never confuse.
+/// A map of two generations, bounded by entries and by bytes. A hash that collides replaces: the cache may forget, never
+/// confuse.
 #[derive(Debug)]
 struct Generations<T> {
-    young: Hashed<T>,
-    old: Hashed<T>,
+    young: Hashed<Weighed<T>>,
+    old: Hashed<Weighed<T>>,
     young_max: usize,
+    /// Of the young ones; the old ones were as many at most when they were young.
+    bytes: usize,
+    young_bytes_max: usize,
+}
+
+#[derive(Debug)]
+struct Weighed<T> {
+    entry: T,
+    bytes: usize,
 }
 
 impl<T> Generations<T> {
-    fn new(entries_max: usize) -> Self {
+    fn new(entries_max: usize, bytes_max: usize) -> Self {
         Self {
             young: Hashed::default(),
             old: Hashed::default(),
             young_max: (entries_max / 2).max(1),
+            bytes: 0,
+            young_bytes_max: bytes_max / 2,
         }
     }
 
@@ -118,18 +133,37 @@ impl<T> Generations<T> {
     fn get_mut(&mut self, hash: u64) -> Option<&mut T> {
         // Two look-ups of the young one on a hit in the old one, which is then young.
         if !self.young.contains_key(&hash) {
-            let entry = self.old.remove(&hash)?;
-            self.insert(hash, entry);
+            let Weighed { entry, bytes } = self.old.remove(&hash)?;
+            self.insert(hash, entry, bytes);
         }
-        self.young.get_mut(&hash)
+        self.young.get_mut(&hash).map(|weighed| &mut weighed.entry)
     }
 
-    fn insert(&mut self, hash: u64, entry: T) {
-        if self.young.len() >= self.young_max && !self.young.contains_key(&hash) {
+    /// Keeps an entry, unless it alone is more than a generation may be.
+    fn insert(&mut self, hash: u64, entry: T, bytes: usize) {
+        if bytes > self.young_bytes_max {
+            return;
+        }
+        if let Some(former) = self.young.remove(&hash) {
+            self.bytes -= former.bytes;
+        }
+        if self.young.len() >= self.young_max || self.bytes + bytes > self.young_bytes_max {
             self.old = std::mem::take(&mut self.young);
+            self.bytes = 0;
         }
         self.old.remove(&hash);
-        self.young.insert(hash, entry);
+        self.bytes += bytes;
+        self.young.insert(hash, Weighed { entry, bytes });
+    }
+
+    /// Counts a young entry for so much, if that is more than before.
+    fn weigh(&mut self, hash: u64, bytes: usize) {
+        if self.young.get(&hash).is_some_and(|weighed| weighed.bytes < bytes)
+            && let Some(Weighed { entry, bytes: former }) = self.young.remove(&hash)
+        {
+            self.bytes -= former;
+            self.insert(hash, entry, bytes);
+        }
     }
 
     fn len(&self) -> usize {
@@ -139,6 +173,7 @@ impl<T> Generations<T> {
     fn clear(&mut self) {
         self.young.clear();
         self.old.clear();
+        self.bytes = 0;
     }
 }
 
@@ -159,12 +194,20 @@ const TEMPLATES_OF_A_HEAD_MAX: usize = 8;
 /// Heads that have templates.
 const HEADS_MAX: usize = 1024;
 
+/// What templates may take in a generation.
+const TEMPLATES_BYTES_MAX: usize = 4 << 20;
+
+/// A template may keep a shape that is known to nobody else any more.
+fn template_bytes((template, shape): &(Template, Rc<KnownShape>)) -> usize {
+    size_of::<(Template, Rc<KnownShape>)>() + template.bytes() + size_of::<KnownShape>() + shape.normalized.len()
+}
+
 impl Decisions {
     pub(super) fn new(decisions_max: usize) -> Self {
         Self {
-            shapes: Generations::new(decisions_max),
-            decisions: Generations::new(decisions_max),
-            templates: Generations::new(HEADS_MAX),
+            shapes: Generations::new(decisions_max, DECISIONS_BYTES_MAX),
+            decisions: Generations::new(decisions_max, DECISIONS_BYTES_MAX),
+            templates: Generations::new(HEADS_MAX, TEMPLATES_BYTES_MAX),
         }
     }
 
@@ -188,8 +231,11 @@ impl Decisions {
         if let Some(templates) = self.templates.get_mut(head) {
             templates.truncate(TEMPLATES_OF_A_HEAD_MAX - 1);
             templates.insert(0, entry);
+            let bytes = templates.iter().map(template_bytes).sum();
+            self.templates.weigh(head, bytes);
         } else {
-            self.templates.insert(head, SmallVec::from_iter([entry]));
+            let bytes = template_bytes(&entry);
+            self.templates.insert(head, SmallVec::from_iter([entry]), bytes);
         }
     }
 
@@ -200,9 +246,18 @@ impl Decisions {
             .cloned()
     }
 
-    /// The shape of those tokens; one that is known keeps its neutral literals.
-    pub(super) fn shape(&mut self, hash: u64, normalized: &[u8], neutral: Neutral) -> Rc<KnownShape> {
+    /// The shape of those tokens; one that is known keeps its neutral literals. `verdict_bytes` are those of a verdict
+    /// about it, which it may keep when the decision is forgotten.
+    pub(super) fn shape(
+        &mut self,
+        hash: u64,
+        normalized: &[u8],
+        neutral: Neutral,
+        verdict_bytes: usize,
+    ) -> Rc<KnownShape> {
+        let bytes = size_of::<KnownShape>() + normalized.len() + verdict_bytes;
         if let Some(known) = self.find_shape(hash, normalized) {
+            self.shapes.weigh(hash, bytes);
             return known;
         }
         let shape = Rc::new(KnownShape {
@@ -211,7 +266,7 @@ impl Decisions {
             neutral,
             latest: RefCell::default(),
         });
-        self.shapes.insert(hash, Rc::clone(&shape));
+        self.shapes.insert(hash, Rc::clone(&shape), bytes);
         shape
     }
 
@@ -225,7 +280,16 @@ impl Decisions {
         Some(Rc::clone(&entry.verdict))
     }
 
-    pub(super) fn insert(&mut self, hash: u64, key: &DecisionKey<'_>, verdict: Rc<Verdict>) {
+    pub(super) fn insert(
+        &mut self,
+        hash: u64,
+        key: &DecisionKey<'_>,
+        verdict: Rc<Verdict>,
+        verdict_bytes: usize,
+    ) {
+        // The shape counts with each decision: any one may be the last that keeps it.
+        let key_bytes = key.shape.normalized.len() + key.kept.len() + key.parameter_types.len();
+        let bytes = size_of::<Entry>() + key_bytes + verdict_bytes;
         let entry = Entry {
             shape: Rc::clone(key.shape),
             kept: key.kept.into(),
@@ -233,7 +297,7 @@ impl Decisions {
             parameter_types: key.parameter_types.into(),
             verdict,
         };
-        self.decisions.insert(hash, entry);
+        self.decisions.insert(hash, entry, bytes);
     }
 
     /// How many decisions are kept.
@@ -254,12 +318,12 @@ mod tests {
 
     #[test]
     fn what_is_asked_for_outlives_what_is_not() {
-        let mut map = Generations::new(4);
-        map.insert(1, "kept");
-        map.insert(2, "lost");
+        let mut map = Generations::new(4, 400);
+        map.insert(1, "kept", 1);
+        map.insert(2, "lost", 1);
         for hash in 10..20 {
             assert_eq!(map.get(1), Some(&"kept"), "before {hash}");
-            map.insert(hash, "filler");
+            map.insert(hash, "filler", 1);
             assert!(map.young.len() + map.old.len() <= 4, "bounded");
         }
         assert_eq!(map.get(2), None);
@@ -268,9 +332,59 @@ mod tests {
     }
 
     #[test]
+    fn bytes_are_bounded_as_entries_are() {
+        let mut map = Generations::new(1000, 1000);
+        map.insert(1, "kept", 100);
+        for hash in 10..100 {
+            assert_eq!(map.get(1), Some(&"kept"), "before {hash}");
+            // The same twice counts once.
+            for bytes in [300, 50 + hash] {
+                map.insert(hash, "filler", usize::try_from(bytes).unwrap());
+            }
+            let sum = |generation: &Hashed<Weighed<&str>>| -> usize {
+                generation.values().map(|weighed| weighed.bytes).sum()
+            };
+            assert_eq!(sum(&map.young), map.bytes, "{hash}");
+            assert!(sum(&map.young) + sum(&map.old) <= 1000, "{hash}");
+        }
+        assert_eq!(map.get(1), Some(&"kept"));
+        for bytes in [400, 200] {
+            map.weigh(1, bytes);
+        }
+        assert_eq!(map.young.get(&1).map(|weighed| weighed.bytes), Some(400));
+        map.insert(7, "too large", 501);
+        assert_eq!(map.get(7), None);
+        assert_eq!(map.get(1), Some(&"kept"), "and displaces nothing");
+    }
+
+    /// A client chooses how many types a Parse declares, which are a part of the key.
+    #[test]
+    fn long_keys_leave_room_for_fewer() {
+        let types = vec![0; 64 << 10];
+        let mut decisions = Decisions::new(16_384);
+        for number in 0..4096_u64 {
+            let shape = decisions.shape(number, &number.to_le_bytes(), Neutral::none(), 0);
+            let key = DecisionKey {
+                shape: &shape,
+                kept: &[],
+                context: 1,
+                parameter_types: &types,
+            };
+            let verdict = Rc::new(Verdict::new(Vec::new(), Box::default(), 1, 0));
+            decisions.insert(number, &key, verdict, 0);
+        }
+        let most = DECISIONS_BYTES_MAX / types.len();
+        assert!(
+            (most / 4..=most).contains(&decisions.len()),
+            "{}",
+            decisions.len()
+        );
+    }
+
+    #[test]
     fn a_colliding_hash_is_a_miss() {
         let mut decisions = Decisions::new(16);
-        decisions.shape(7, b"select $", Neutral::none());
+        decisions.shape(7, b"select $", Neutral::none(), 0);
         assert!(decisions.find_shape(7, b"select $").is_some());
         assert!(decisions.find_shape(7, b"delete $").is_none());
     }

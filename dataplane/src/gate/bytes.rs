@@ -1,0 +1,108 @@
+//! How much memory what the cache keeps takes, about: enough that what a client can make large is bounded.
+
+use sluice_audit::record::ListBuffer;
+use sluice_parsers::sql::effect::Effect;
+use sluice_parsers::sql::statement::{Reason, Statement, StatementKind};
+use sluice_policy::Denial;
+
+use super::{Outcome, Verdict};
+
+/// What the allocator takes for a short piece beside what is asked for.
+const ALLOCATION_BYTES: usize = 32;
+
+/// What a verdict takes, with the text that it may keep.
+pub(super) fn verdict_bytes(verdict: &Verdict) -> usize {
+    let statements: usize = verdict.statements.iter().map(statement_bytes).sum();
+    let outcomes: usize = verdict.outcomes.iter().map(outcome_bytes).sum();
+    let objects = verdict
+        .objects
+        .iter()
+        .map(|objects| objects.as_list().as_bytes().len());
+    let objects: usize = objects
+        .map(|len| size_of::<ListBuffer>() + ALLOCATION_BYTES + len)
+        .sum();
+    let reasons = verdict.reasons.iter().flatten();
+    let reasons: usize = reasons.map(|reason| text_bytes(reason)).sum();
+    size_of::<Verdict>() + statements + outcomes + objects + reasons + verdict.text_bytes_max
+}
+
+fn statement_bytes(statement: &Statement) -> usize {
+    let effects = statement.effects.iter().map(|effect| {
+        let schema = effect.object.schema.as_deref().map_or(0, text_bytes);
+        size_of::<Effect>() + text_bytes(&effect.object.name) + schema
+    });
+    let reasons = statement.reasons.iter();
+    let reasons = reasons.map(|reason| size_of::<Reason>() + text_bytes(&reason.name));
+    let listed: usize = match &statement.kind {
+        StatementKind::Set {
+            values: Some(values), ..
+        } => values.iter().map(|value| text_bytes(value)).sum(),
+        StatementKind::CopyOut {
+            columns: Some(columns),
+            ..
+        } => columns.names.iter().map(|name| text_bytes(name)).sum(),
+        // The others have a name at most.
+        _ => 0,
+    };
+    size_of::<Statement>() + effects.sum::<usize>() + reasons.sum::<usize>() + listed
+}
+
+fn outcome_bytes(outcome: &Outcome) -> usize {
+    let denial = match outcome {
+        Outcome::Allow(_) => 0,
+        Outcome::Deny(denial) => {
+            size_of::<Denial>() + text_bytes(&denial.object) + denial.error.as_deref().map_or(0, text_bytes)
+        }
+    };
+    size_of::<Outcome>() + denial
+}
+
+fn text_bytes(text: &str) -> usize {
+    size_of::<Box<str>>() + ALLOCATION_BYTES + text.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use sluice_parsers::sql::analyze;
+
+    use super::*;
+
+    /// Whatever a text repeats weighs more the more often it does, and never less than what it stands for.
+    #[test]
+    fn what_a_text_can_make_large_weighs() {
+        const TIMES: usize = 500;
+        let list = |part: &str| vec![part; TIMES].join(", ");
+        for (name, text, least) in [
+            ("statements", "SELECT 1; ".repeat(TIMES), size_of::<Statement>()),
+            (
+                "tables",
+                format!(
+                    "SELECT 1 FROM {}",
+                    (0..TIMES)
+                        .map(|number| format!("t{number}"))
+                        .collect::<Vec<_>>()
+                        .join(", ")
+                ),
+                size_of::<Effect>(),
+            ),
+            (
+                "values of a setting",
+                format!("SET search_path = {}", list("a")),
+                size_of::<Box<str>>(),
+            ),
+            (
+                "columns of a COPY",
+                format!("COPY t ({}) TO STDOUT", list("a")),
+                size_of::<Box<str>>(),
+            ),
+            ("a literal", format!("SELECT '{}'", "x".repeat(TIMES)), 1),
+        ] {
+            let analysis = analyze::analyze_bytes(text.as_bytes(), &analyze::Limits::default());
+            assert!(analysis.readable, "{name}");
+            let outcomes = vec![Outcome::Allow(None); analysis.statements.len()];
+            let verdict = Verdict::new(analysis.statements, outcomes.into(), 1, text.len());
+            let bytes = verdict_bytes(&verdict);
+            assert!(bytes > least * TIMES, "{name}: {bytes}");
+        }
+    }
+}
