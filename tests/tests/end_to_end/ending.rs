@@ -1,7 +1,7 @@
 //! How sessions end: by the server's death, the client's, and the gateway's own.
 
 use nix::sys::signal::Signal;
-use sluice_tests::raw::{outline, query};
+use sluice_tests::raw::{bind, execute, message, outline, parse, query, sync};
 use sluice_tests::{Gateway, Postgres, Settings, wait_until};
 
 use crate::shared::{is_running, postgres};
@@ -59,6 +59,38 @@ fn a_server_that_dies_in_a_query() {
         "{}",
         refused.stderr
     );
+}
+
+/// What is recorded as begun was sent, also where what came behind it ends the session.
+#[test]
+fn what_was_decided_is_done_before_a_broken_message_ends_the_session() {
+    let postgres = postgres();
+    postgres.sql("shop", "CREATE TABLE done (name text)");
+    let gateway = Gateway::start(&postgres, &Settings::default());
+    // Longer than what is analysed on the core.
+    let padding = format!("/* {} */", "x".repeat(8 << 10));
+    // A name of its own for each, so that none is known from another.
+    let insert =
+        |name: &str, padding: &str| format!("INSERT INTO done SELECT '{name}' AS \"{name}\" {padding}");
+    let extended = |sql: &str| [parse("", sql), bind("", ""), execute(""), sync()].concat();
+    for (name, sent) in [
+        ("short", query(&insert("short", ""))),
+        ("long", query(&insert("long", &padding))),
+        ("short, extended", extended(&insert("short, extended", ""))),
+        ("long, extended", extended(&insert("long, extended", &padding))),
+    ] {
+        let mut raw = gateway.log_in();
+        raw.send(&[sent, message(b'z', b"broken")].concat());
+        let messages = raw.receive_until_ready(2);
+        assert!(
+            outline(&messages).ends_with("E08P01"),
+            "{name}: {}",
+            outline(&messages)
+        );
+        let count = format!("SELECT count(*) FROM done WHERE name = '{name}'");
+        wait_until(name, || postgres.sql("shop", &count) == "1");
+        assert_eq!(gateway.statements(&format!("'{name}'")).len(), 1, "{name}");
+    }
 }
 
 #[test]
