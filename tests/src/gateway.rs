@@ -24,6 +24,8 @@ pub struct Settings {
     pub policy: Option<String>,
     /// Whether rows are masked.
     pub masking: bool,
+    /// Lines of `[connections.shop]`.
+    pub connection: String,
     /// Lines of `[connections.shop.masking.columns]`.
     pub columns: String,
     /// The listener's `tls`.
@@ -41,6 +43,7 @@ impl Default for Settings {
         Self {
             policy: None,
             masking: true,
+            connection: String::new(),
             columns: String::new(),
             tls: "optional",
             cores: 1,
@@ -278,6 +281,7 @@ impl Gateway {
         let Settings {
             policy,
             masking,
+            connection,
             columns,
             tls,
             cores,
@@ -324,6 +328,7 @@ user = "postgres"
 tls = "off"
 database = "shop"
 databases = ["*"]
+{connection}
 
 [connections.shop.masking]
 enabled = {masking}

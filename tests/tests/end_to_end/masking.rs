@@ -1,6 +1,6 @@
 //! Personal data never reaches the client.
 
-use sluice_tests::raw::{Raw, bind, execute, execute_some, message, outline, parse, query, sync};
+use sluice_tests::raw::{Raw, bind, execute, execute_some, message, outline, parse, query, startup, sync};
 use sluice_tests::{Gateway, Postgres, Settings, wait_until};
 
 use crate::shared::postgres;
@@ -426,6 +426,58 @@ fn words_of(messages: &[(u8, Vec<u8>)]) -> String {
     words
         .map(|(_, body)| String::from_utf8_lossy(body).replace('\0', "|"))
         .collect()
+}
+
+/// A server that does not say which columns are configured gets no session, holds nobody up, and the operator learns why.
+#[test]
+fn a_question_about_configured_columns_that_is_not_answered() {
+    let postgres = Postgres::start(&[]);
+    postgres.sql("shop", "CREATE TABLE locked (name text)");
+    let gateway = Gateway::start(
+        &postgres,
+        &Settings {
+            connection: "connect_timeout = \"1s\"".to_owned(),
+            columns: "\"public.locked.name\" = \"other\"".to_owned(),
+            ..Settings::default()
+        },
+    );
+    // Only that question reads it.
+    let mut locker = Raw::connect(postgres.port());
+    locker.send(&startup(&[("user", "postgres"), ("database", "shop")]));
+    locker.receive_until_ready(1);
+    locker.send(&query(
+        "BEGIN; LOCK TABLE pg_catalog.pg_inherits IN ACCESS EXCLUSIVE MODE",
+    ));
+    assert_eq!(outline(&locker.receive_until_ready(1)), "C C ZT");
+    for (name, lock_timeout, why) in [
+        (
+            "no answer",
+            "0",
+            "the server did not answer within connect_timeout",
+        ),
+        (
+            "an error",
+            "100ms",
+            "the server refused: canceling statement due to lock timeout",
+        ),
+    ] {
+        let set = format!("ALTER DATABASE shop SET lock_timeout = '{lock_timeout}'");
+        postgres.sql("postgres", &set);
+        let output = gateway.psql(&["-c", "SELECT 7", "connect_timeout=30"]);
+        assert!(
+            !output.success && output.stderr.contains("the server cannot be reached or refused"),
+            "{name}: {output:?}"
+        );
+        let rows = gateway.record();
+        let is_recorded = rows.iter().any(|row| {
+            row["event"] == "server_refused" && row["text"].as_str().is_some_and(|text| text.contains(why))
+        });
+        assert!(is_recorded, "{name}: {rows:?}");
+        assert!(gateway.log().contains(why), "{name}: {}", gateway.log());
+    }
+    locker.send(&query("ROLLBACK"));
+    assert_eq!(outline(&locker.receive_until_ready(1)), "C ZI");
+    assert_eq!(gateway.sql("SELECT 7").stdout.trim(), "7");
 }
 
 #[test]
