@@ -144,7 +144,7 @@ impl Ledger {
                 text: text.as_bytes(),
                 ..Event::default()
             };
-            if self.append(precise_now(), 0, 0, Body::Event(event)).is_err() {
+            if self.append(Moment::now(), 0, 0, Body::Event(event)).is_err() {
                 // The next second may have room.
                 self.strangers.count_unrecorded(kind, count);
             }
@@ -330,7 +330,7 @@ mod tests {
             text: &long,
             ..Event::default()
         };
-        while ledger.append(precise_now(), 0, 0, Body::Event(filler)).is_ok() {}
+        while ledger.append(Moment::now(), 0, 0, Body::Event(filler)).is_ok() {}
         let failed = Event {
             event: EventKind::AuthFailed,
             text: &long,
@@ -338,7 +338,7 @@ mod tests {
         };
         ledger.event(0, failed);
         while ledger
-            .append(precise_now(), 0, 0, Body::Event(Event::default()))
+            .append(Moment::now(), 0, 0, Body::Event(Event::default()))
             .is_ok()
         {}
         ledger.sum_up_strangers();

@@ -3,8 +3,10 @@
 //! A [`Kernel`] only says which bytes of a block are what ([`Block`]); there are AVX-512 and AVX2 ones, which hold
 //! the crate's only `unsafe`, and their scalar twin. What makes a candidate of that is the same code for all, shifts
 //! and ANDs over a whole block ([`Candidates::of`]), or over eight blocks in a row at once ([`Lanes`]), as vectors of
-//! such words. Single blocks overlap by the bytes that candidates look back on: to carry these bits over costs more
-//! than to find them again.
+//! such words ([`Group`]). Single blocks overlap by the bytes that candidates look back on: to carry these bits over
+//! costs more than to find them again.
+//!
+//! A block has eight kinds of byte and no more, so that a byte's kinds are the bits of one byte.
 //!
 //! The pass sees frames, not values: beside a value's bytes stand header bytes that may look like digits or letters.
 //! So a candidate is made only of what *is* in a hit, never of what is not around it, and every hit of a class makes
@@ -17,9 +19,8 @@
 //! | US SSN | the last digit | 10 |
 //! | IPv4 | the first digit after the third dot | 12 |
 //! | IBAN | the fourth letter or digit behind the check digits, which may have a separator between | 8 |
-//! | AWS key | the `A` in `IA` | 1 |
-//! | GitHub token | `_`, two or three bytes after an `h` | 3 |
-//! | JWT | the `J` in `yJ` | 1 |
+//! | AWS key, JWT | `A` or `J` behind `I`, `y` or `h`, as in `AKIA` and `eyJ` | 1 |
+//! | GitHub token | `_`, two or three bytes after one of these, as in `ghp_` and `github_` | 3 |
 
 // What runs for each block is compiled into the pass of each kernel, for that kernel's CPU features.
 #![allow(clippy::inline_always)]
@@ -42,13 +43,35 @@ pub(crate) trait Kernel: Copy {
     /// Classifies 64 bytes.
     fn classify(self, block: &[u8; BLOCK_BYTES]) -> Block<u64>;
 
-    /// The candidates of blocks in a row, complete for all but the first, and a bit for each block that has any.
+    /// Classifies new blocks of a group, at most one less than it has lanes, and finds their candidates.
     #[inline(always)]
-    fn candidates(self, blocks: &Block<Lanes>) -> (Candidates<Lanes>, u8) {
-        let found = Candidates::of(blocks);
-        let any = found.any().0;
-        let lanes = (0..LANES).fold(0, |lanes, lane| lanes | u8::from(any[lane] != 0) << lane);
-        (found, lanes)
+    fn look(self, group: &mut Group, new: &[[u8; BLOCK_BYTES]], wanted: &Candidates<u64>) {
+        let mut lanes = Block::default();
+        lanes.set(0, &group.blocks[0]);
+        for (lane, (block, bytes)) in (1..).zip(group.blocks[1..].iter_mut().zip(new)) {
+            *block = self.classify(bytes);
+            lanes.set(lane, block);
+        }
+        group.found = Candidates::of(&lanes).and(&wanted.map(|bits| Lanes([bits; LANES])));
+        group.any = group.found.any();
+    }
+}
+
+/// Blocks in a row that are looked at together. The first was looked at before, for the candidates of the second.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Group {
+    pub(crate) blocks: [Block<u64>; LANES],
+    /// Candidates of all blocks but the first.
+    pub(crate) found: Candidates<Lanes>,
+    /// Where there is one of any class.
+    pub(crate) any: Lanes,
+}
+
+impl Group {
+    /// Makes the last block the first: the one before those to come.
+    #[inline(always)]
+    pub(crate) fn repeat_last(&mut self) {
+        self.blocks[0] = self.blocks[LANES - 1];
     }
 }
 
@@ -56,12 +79,20 @@ pub(crate) trait Kernel: Copy {
 pub(crate) trait Bits: Copy + BitAnd<Output = Self> + BitOr<Output = Self> {
     /// Moves each bit to the byte that lies so many bytes behind its own.
     fn later<const BYTES: u32>(self) -> Self;
+
+    /// The bits that the other has not.
+    fn without(self, other: Self) -> Self;
 }
 
 impl Bits for u64 {
     #[inline(always)]
     fn later<const BYTES: u32>(self) -> Self {
         self << BYTES
+    }
+
+    #[inline(always)]
+    fn without(self, other: Self) -> Self {
+        self & !other
     }
 }
 
@@ -99,10 +130,16 @@ impl Bits for Lanes {
             self.0[lane] << BYTES | before >> (u64::BITS - BYTES)
         }))
     }
+
+    #[inline(always)]
+    fn without(self, other: Self) -> Self {
+        Self(std::array::from_fn(|lane| self.0[lane] & !other.0[lane]))
+    }
 }
 
-/// Which bytes are what.
+/// Which bytes are what: the kinds in the order of their bits.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[repr(C, align(64))]
 pub(crate) struct Block<B> {
     pub(crate) digit: B,
     pub(crate) letter: B,
@@ -110,32 +147,36 @@ pub(crate) struct Block<B> {
     pub(crate) dot: B,
     pub(crate) dash: B,
     pub(crate) space: B,
-    pub(crate) underscore: B,
-    pub(crate) lower_h: B,
-    pub(crate) lower_y: B,
-    pub(crate) upper_a: B,
-    pub(crate) upper_i: B,
-    pub(crate) upper_j: B,
+    /// One of `I`, `y`, `h`.
+    pub(crate) key_first: B,
+    /// One of `A`, `J`, `_`.
+    pub(crate) key_second: B,
 }
 
-impl<B> Block<B> {
-    /// The same in another form.
+/// The kinds of a byte, as the bits of one.
+pub(crate) const fn kinds(byte: u8) -> u8 {
+    let kinds = [
+        byte.is_ascii_digit(),
+        byte.is_ascii_alphabetic(),
+        byte == b'@',
+        byte == b'.',
+        byte == b'-',
+        byte == b' ',
+        matches!(byte, b'I' | b'y' | b'h'),
+        matches!(byte, b'A' | b'J' | b'_'),
+    ];
+    let (mut bits, mut kind) = (0, 0);
+    while kind < kinds.len() {
+        bits |= (kinds[kind] as u8) << kind;
+        kind += 1;
+    }
+    bits
+}
+
+impl<B: Bits> Block<B> {
     #[inline(always)]
-    pub(crate) fn map<C>(&self, form: impl Fn(&B) -> C) -> Block<C> {
-        Block {
-            digit: form(&self.digit),
-            letter: form(&self.letter),
-            at: form(&self.at),
-            dot: form(&self.dot),
-            dash: form(&self.dash),
-            space: form(&self.space),
-            underscore: form(&self.underscore),
-            lower_h: form(&self.lower_h),
-            lower_y: form(&self.lower_y),
-            upper_a: form(&self.upper_a),
-            upper_i: form(&self.upper_i),
-            upper_j: form(&self.upper_j),
-        }
+    pub(crate) fn underscore(&self) -> B {
+        self.key_second.without(self.letter)
     }
 }
 
@@ -149,24 +190,8 @@ impl Block<Lanes> {
         self.dot.0[lane] = block.dot;
         self.dash.0[lane] = block.dash;
         self.space.0[lane] = block.space;
-        self.underscore.0[lane] = block.underscore;
-        self.lower_h.0[lane] = block.lower_h;
-        self.lower_y.0[lane] = block.lower_y;
-        self.upper_a.0[lane] = block.upper_a;
-        self.upper_i.0[lane] = block.upper_i;
-        self.upper_j.0[lane] = block.upper_j;
-    }
-
-    /// What one of the blocks is.
-    #[inline(always)]
-    pub(crate) fn lane(&self, lane: usize) -> Block<u64> {
-        self.map(|lanes| lanes.0[lane])
-    }
-
-    /// Makes the last block the first: the one before those to come.
-    #[inline(always)]
-    pub(crate) fn repeat_last(&mut self) {
-        self.set(0, &self.lane(LANES - 1));
+        self.key_first.0[lane] = block.key_first;
+        self.key_second.0[lane] = block.key_second;
     }
 }
 
@@ -273,6 +298,8 @@ impl<B: Bits> Candidates<B> {
         let words_2 = words_2 & words_2.later::<1>();
         let words_4 = words_2 & words_2.later::<2>();
 
+        let key = block.key_second & letter & block.key_first.later::<1>();
+
         Self {
             email: block.at,
             card: digits_8 & digits_8.later::<5>()
@@ -285,9 +312,9 @@ impl<B: Bits> Candidates<B> {
                 & digit.later::<10>(),
             ipv4: dotted & (dotted_2.later::<2>() | dotted_2.later::<3>() | dotted_2.later::<4>()),
             iban: words_4 & (country.later::<4>() | country.later::<5>() & separator.later::<4>()),
-            aws_key: block.upper_a & block.upper_i.later::<1>(),
-            github_token: block.underscore & (block.lower_h.later::<2>() | block.lower_h.later::<3>()),
-            jwt: block.upper_j & block.lower_y.later::<1>(),
+            aws_key: key,
+            github_token: block.underscore() & (block.key_first.later::<2>() | block.key_first.later::<3>()),
+            jwt: key,
         }
     }
 

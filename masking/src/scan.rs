@@ -9,7 +9,7 @@ use crate::kernel::avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
 use crate::kernel::avx512::Avx512;
 use crate::kernel::scalar::Scalar;
-use crate::kernel::{BLOCK_BYTES, Block, Candidates, Kernel, LANES, LOOK_BACK_BYTES};
+use crate::kernel::{BLOCK_BYTES, Block, Candidates, Group, Kernel, LANES, LOOK_BACK_BYTES};
 use crate::pending::Pending;
 use crate::{Class, ClassSet, Counts, Values};
 
@@ -144,11 +144,11 @@ impl<V: Values> Pass<'_, V> {
     #[inline(never)]
     fn validate(
         &mut self,
-        start: usize,
         mut places: u64,
         found: &Candidates<u64>,
-        plain: email::Plain,
+        around: email::Around<'_>,
     ) -> ControlFlow<()> {
+        let start = around.start;
         while places != 0 {
             let bit = places & places.wrapping_neg();
             let at = start + places.trailing_zeros() as usize;
@@ -160,14 +160,7 @@ impl<V: Values> Pass<'_, V> {
                 continue;
             }
             if bit & found.email != 0 {
-                let last_end = self.progress.ends[Class::Email.index()];
-                let is_whole = !self.is_open;
-                self.settle(Class::Email, at, |view, _| {
-                    if is_whole && let Some(hit) = email::find_plain(view, at, last_end, start, plain) {
-                        return Some(hit);
-                    }
-                    email::find(view, at, last_end)
-                })?;
+                self.address(at, around)?;
             }
             if bit & found.card != 0 && at >= self.progress.digits_end {
                 let mut digits_end = at;
@@ -194,6 +187,34 @@ impl<V: Values> Pass<'_, V> {
             }
         }
         Continue(())
+    }
+
+    /// As [`Self::validate`], where there are candidates of e-mail addresses only: mostly they are the only ones.
+    #[inline(never)]
+    fn addresses(&mut self, mut places: u64, around: email::Around<'_>) -> ControlFlow<()> {
+        while places != 0 {
+            let at = around.start + places.trailing_zeros() as usize;
+            places &= places - 1;
+            if at >= self.progress.resume && self.enter_value(at) {
+                self.address(at, around)?;
+            }
+        }
+        Continue(())
+    }
+
+    /// Validates the e-mail address whose `@` is at `at`.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    fn address(&mut self, at: usize, around: email::Around<'_>) -> ControlFlow<()> {
+        let last_end = self.progress.ends[Class::Email.index()];
+        // A value that goes on may go on with more of the address.
+        if !self.is_open
+            && let Some(hit) = email::find_plain(self.buf, &self.progress.value, at, last_end, around)
+        {
+            self.take(Class::Email, at, &hit);
+            return Continue(());
+        }
+        self.settle(Class::Email, at, |view, _| email::find(view, at, last_end))
     }
 
     #[inline(never)]
@@ -278,11 +299,7 @@ pub(crate) fn drive<K: Kernel, V: Values>(kernel: K, pass: &mut Pass<'_, V>) {
         padded[..length].copy_from_slice(pass.buf);
         let block = kernel.classify(&padded);
         let found = Candidates::of(&block).and(&pass.wanted);
-        if found.any() != 0
-            && pass
-                .validate(0, found.any(), &found, email::Plain::new(&block))
-                .is_break()
-        {
+        if found.any() != 0 && pass.validate(found.any(), &found, alone(0, &block)).is_break() {
             return;
         }
         pass.progress.resume = length;
@@ -302,11 +319,7 @@ pub(crate) fn drive<K: Kernel, V: Values>(kernel: K, pass: &mut Pass<'_, V>) {
         let block = kernel.classify(bytes);
         let found = Candidates::of(&block).and(&pass.wanted);
         let places = found.any() & new;
-        if places != 0
-            && pass
-                .validate(start, places, &found, email::Plain::new(&block))
-                .is_break()
-        {
+        if places != 0 && pass.validate(places, &found, alone(start, &block)).is_break() {
             return;
         }
         start += BLOCK_BYTES - LOOK_BACK_BYTES;
@@ -318,21 +331,27 @@ pub(crate) fn drive<K: Kernel, V: Values>(kernel: K, pass: &mut Pass<'_, V>) {
         let block = kernel.classify(bytes);
         let found = Candidates::of(&block).and(&pass.wanted);
         let places = found.any() & u64::MAX << (seen - start);
-        if places != 0
-            && pass
-                .validate(start, places, &found, email::Plain::new(&block))
-                .is_break()
-        {
+        if places != 0 && pass.validate(places, &found, alone(start, &block)).is_break() {
             return;
         }
     }
     pass.progress.resume = length;
 }
 
+/// A block of which its neighbours are not known.
+#[inline(always)]
+#[allow(clippy::inline_always)]
+fn alone(start: usize, block: &Block<u64>) -> email::Around<'_> {
+    email::Around {
+        start,
+        block,
+        before: None,
+        behind: None,
+    }
+}
+
 /// New blocks that are looked at together at most; the one before them comes first.
 const NEW_LANES: usize = LANES - 1;
-const ALL_LANES: u8 = u8::MAX;
-const _: () = assert!(ALL_LANES.count_ones() as usize == LANES);
 /// Fewer are looked at one by one.
 const NEW_LANES_MIN: usize = 3;
 
@@ -340,7 +359,7 @@ const NEW_LANES_MIN: usize = 3;
 #[inline(always)]
 #[allow(clippy::inline_always)]
 fn drive_lanes<K: Kernel, V: Values>(kernel: K, pass: &mut Pass<'_, V>) -> ControlFlow<(), usize> {
-    let mut blocks = Block::default();
+    let mut group = Group::default();
     let mut start = 0;
     loop {
         let new = pass.buf[start..].as_chunks().0;
@@ -348,23 +367,25 @@ fn drive_lanes<K: Kernel, V: Values>(kernel: K, pass: &mut Pass<'_, V>) -> Contr
         if count < NEW_LANES_MIN {
             return Continue(start);
         }
-        // That the count is not known here keeps the compiler from taking the words through registers.
-        for (lane, block) in (1..LANES).zip(&new[..count]) {
-            blocks.set(lane, &kernel.classify(block));
-        }
-        let (found, mut lanes) = kernel.candidates(&blocks);
-        lanes &= ALL_LANES << 1 & ALL_LANES >> (NEW_LANES - count);
-        while lanes != 0 {
-            let lane = lanes.trailing_zeros() as usize;
-            lanes &= lanes - 1;
-            let found = found.lane(lane).and(&pass.wanted);
-            let places = found.any();
+        kernel.look(&mut group, &new[..count], &pass.wanted);
+        for lane in 1..=count {
+            let places = group.any.0[lane];
             if places != 0 {
-                let block = start + (lane - 1) * BLOCK_BYTES;
-                pass.validate(block, places, &found, email::Plain::new(&blocks.lane(lane)))?;
+                let around = email::Around {
+                    start: start + (lane - 1) * BLOCK_BYTES,
+                    block: &group.blocks[lane],
+                    // What lies before the buffer is in no value.
+                    before: group.blocks.get(lane - 1),
+                    behind: group.blocks[..=count].get(lane + 1),
+                };
+                if places == group.found.email.0[lane] {
+                    pass.addresses(places, around)?;
+                } else {
+                    pass.validate(places, &group.found.lane(lane), around)?;
+                }
             }
         }
-        blocks.repeat_last();
+        group.repeat_last();
         start += count * BLOCK_BYTES;
     }
 }

@@ -9,11 +9,11 @@ use sluice_audit::{record, ring, segment};
 use sluice_control::oidc;
 use sluice_masking::fuzz as masking;
 use sluice_parsers::postgres;
-use sluice_parsers::sql::{analyze, lexer};
+use sluice_parsers::sql::{analyze, lexer, template};
 
 type Body = fn(&[u8]);
 
-const BODIES: [(&str, Body); 14] = [
+const BODIES: [(&str, Body); 15] = [
     ("analyze", analyze::fuzz_analyze),
     ("backend", postgres::fuzz_backend),
     ("frames", postgres::fuzz_frames),
@@ -27,6 +27,7 @@ const BODIES: [(&str, Body); 14] = [
     ("segment", segment::fuzz_segment),
     ("startup", postgres::fuzz_startup),
     ("stream", masking::fuzz_stream),
+    ("template", template::fuzz_template),
     ("token", oidc::fuzz_token),
 ];
 

@@ -199,7 +199,10 @@ const TEMPLATES_BYTES_MAX: usize = 4 << 20;
 
 /// A template may keep a shape that is known to nobody else any more.
 fn template_bytes((template, shape): &(Template, Rc<KnownShape>)) -> usize {
-    size_of::<(Template, Rc<KnownShape>)>() + template.bytes() + size_of::<KnownShape>() + shape.normalized.len()
+    size_of::<(Template, Rc<KnownShape>)>()
+        + template.bytes()
+        + size_of::<KnownShape>()
+        + shape.normalized.len()
 }
 
 impl Decisions {

@@ -164,7 +164,7 @@ mod tests {
     fn catalogs_that_were_asked_the_longest_ago_are_forgotten() {
         let mut cache = TagCache::default();
         let name = |number: usize| ("orders".to_owned(), format!("database{number}"));
-        let start = sluice_runtime::time::precise_now();
+        let start = Instant::now();
         let moment = |number: usize| start + Duration::from_secs(number as u64);
         for number in 0..CATALOGS_MAX + 10 {
             cache.remember(name(number), moment(number), Rc::default());

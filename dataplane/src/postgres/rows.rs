@@ -190,87 +190,65 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Moves on to the field that `position` lies in; false if it lies between fields or the frames are broken.
-    fn find(&mut self, buf: &[u8], position: usize) -> bool {
-        loop {
-            if self.found.contains(&position) {
-                return true;
-            }
-            if position < self.at {
-                return false;
-            }
-            // What is left of a row that ends before the position need not be walked.
-            if self.fields_left == 0 || self.next_frame <= position {
-                let Some(head) = buf
-                    .get(self.next_frame..)
-                    .and_then(|rest| rest.first_chunk::<7>())
-                else {
-                    return false;
-                };
-                let [_, a, b, c, d, high, low] = *head;
-                let frame = self.next_frame;
-                self.next_frame = frame + 1 + u32::from_be_bytes([a, b, c, d]) as usize;
-                self.at = frame + head.len();
-                self.fields_left = 0;
-                if self.next_frame > position {
-                    self.fields_left = u16::from_be_bytes([high, low]);
-                    self.field = 0;
-                    if self.fields_left == 0 {
-                        return false;
-                    }
-                }
-                continue;
-            }
-            let Some((start, end)) = self.skip_to(buf, position) else {
-                return false;
-            };
-            if end <= position {
-                // The row's fields end before the position: it lies in the next row, or in no field.
-                continue;
-            }
-            self.found = start..end.min(buf.len());
-            self.leave();
-            self.inner = match self.plan.treatment(self.field) {
-                Treatment::Scan(Carries::Text) => Inner::Value,
-                Treatment::Scan(carries) if carries != Carries::Nothing => {
-                    self.texts = Some(Texts::new(self.found.clone(), carries, 0));
-                    Inner::Nested
-                }
-                _ => Inner::Skip,
-            };
-            self.at = end;
-            self.field += 1;
-            self.fields_left -= 1;
+    /// Moves on to the field that `position` lies in; none if it lies between fields or the frames are broken.
+    #[inline]
+    fn find(&mut self, buf: &[u8], position: usize) -> Option<()> {
+        if position < self.at {
+            return self.found.contains(&position).then_some(());
         }
+        // What is left of a row that ends before the position need not be walked.
+        if position >= self.next_frame {
+            self.fields_left = 0;
+            let mut frame = self.next_frame;
+            while frame <= position {
+                let [_, a, b, c, d, high, low] = *buf.get(frame..)?.first_chunk()?;
+                self.at = frame + HEADER_BYTES + size_of::<u16>();
+                self.fields_left = u16::from_be_bytes([high, low]);
+                frame += 1 + u32::from_be_bytes([a, b, c, d]) as usize;
+                // Also of frames that are broken none is walked twice.
+                self.next_frame = frame;
+            }
+            self.field = 0;
+        }
+        let (mut at, mut left) = (self.at, self.fields_left);
+        while left > 0 {
+            let Some(word) = buf.get(at..).and_then(|rest| rest.first_chunk()) else {
+                break;
+            };
+            let start = at + word.len();
+            at = start + usize::try_from(i32::from_be_bytes(*word)).unwrap_or(0);
+            left -= 1;
+            if at > position {
+                let field = self.field + usize::from(self.fields_left - left) - 1;
+                (self.at, self.fields_left, self.field) = (at, left, field + 1);
+                self.enter(field, start..at.min(buf.len()));
+                return self.found.contains(&position).then_some(());
+            }
+        }
+        // It lies behind the row's fields, and in none, or they are broken.
+        (self.at, self.fields_left) = (at, 0);
+        None
     }
 
-    /// Walks the row's fields up to the one that ends behind `position`, or the last; none if they are broken.
+    /// A field was found.
     #[inline]
-    fn skip_to(&mut self, buf: &[u8], position: usize) -> Option<(usize, usize)> {
-        loop {
-            let word = buf.get(self.at..)?.first_chunk::<4>()?;
-            let start = self.at + word.len();
-            let end = start + usize::try_from(i32::from_be_bytes(*word)).unwrap_or(0);
-            if end > position || self.fields_left == 1 {
-                if end <= position {
-                    self.at = end;
-                    self.field += 1;
-                    self.fields_left = 0;
-                }
-                return Some((start, end));
+    fn enter(&mut self, field: usize, value: Range<usize>) {
+        self.leave();
+        self.inner = match self.plan.treatment(field) {
+            Treatment::Scan(Carries::Text) => Inner::Value,
+            Treatment::Scan(carries) if carries != Carries::Nothing => {
+                self.texts = Some(Texts::new(value.clone(), carries, 0));
+                Inner::Nested
             }
-            self.at = end;
-            self.field += 1;
-            self.fields_left -= 1;
-        }
+            _ => Inner::Skip,
+        };
+        self.found = value;
     }
 }
 
 impl Values for Walk<'_> {
     fn value_at(&mut self, buf: &[u8], position: usize) -> Option<Range<usize>> {
-        if !self.find(buf, position) {
-            return None;
-        }
+        self.find(buf, position)?;
         match self.inner {
             Inner::Skip => None,
             Inner::Value => Some(self.found.clone()),

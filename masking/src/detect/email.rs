@@ -48,7 +48,7 @@ pub(crate) fn find(view: &View<'_>, at: usize, last_end: usize) -> Option<Range<
 
 /// Which bytes of a block may stand in an address, as far as they are ASCII: a bit each.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Plain {
+struct Plain {
     letter: u64,
     dot: u64,
     /// Letters and digits.
@@ -59,52 +59,77 @@ pub(crate) struct Plain {
 
 impl Plain {
     #[inline]
-    pub(crate) fn new(block: &Block<u64>) -> Self {
+    fn new(block: &Block<u64>) -> Self {
         let word = block.letter | block.digit;
         Self {
             letter: block.letter,
             dot: block.dot,
             word,
-            domain: word | block.dot | block.dash | block.underscore,
+            domain: word | block.dot | block.dash | block.underscore(),
         }
     }
 }
 
-/// What [`find`] answers, if the block that begins at `block` tells it: so it is with addresses that are short, and
-/// plain, and whole in their block. The value must not go on behind what is there.
+/// What is known of the bytes around an `@`: the block that it is in, and those beside it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Around<'a> {
+    /// Where the block begins.
+    pub(crate) start: usize,
+    pub(crate) block: &'a Block<u64>,
+    pub(crate) before: Option<&'a Block<u64>>,
+    pub(crate) behind: Option<&'a Block<u64>>,
+}
+
+/// What [`find`] answers of the value in `buf`, if the blocks tell it: so it is with addresses that are short, and
+/// plain. The value must not go on behind what is there.
 // A range that is returned through memory is read back before it is written.
 #[inline(always)]
 #[allow(clippy::inline_always)]
 pub(crate) fn find_plain(
-    view: &View<'_>,
+    buf: &[u8],
+    value: &Range<usize>,
     at: usize,
     last_end: usize,
-    block: usize,
-    plain: Plain,
+    around: Around<'_>,
 ) -> Option<Range<usize>> {
-    let place = u32::try_from(at - block).ok()?;
-    let behind = |bits: u64| bits >> place >> 1;
-    let length = behind(plain.domain).trailing_ones();
+    let place = u32::try_from(at - around.start)
+        .ok()
+        .filter(|place| *place < u64::BITS)?;
+    let here = Plain::new(around.block);
+    // The 64 bytes behind the `@`, the first one lowest, as far as the blocks reach.
+    let behind = around.behind.map(Plain::new);
+    let join = |bits: u64, more: fn(&Plain) -> u64| {
+        let more = behind.as_ref().map_or(0, more);
+        bits >> place >> 1 | more << (u64::BITS - 1 - place)
+    };
+    let known_behind = if behind.is_some() {
+        u64::BITS
+    } else {
+        u64::BITS - 1 - place
+    };
+    let length = join(here.domain, |plain| plain.domain).trailing_ones();
     let end = at + 1 + length as usize;
-    if place + 1 + length >= u64::BITS || end > view.end() || view.byte(end).is_some_and(|byte| byte >= 0x80)
-    {
+    let goes_on_behind = || end < value.end && buf.get(end).is_some_and(|byte| *byte >= 0x80);
+    if length >= known_behind || end > value.end || goes_on_behind() {
         return None;
     }
     let domain = (1 << length) - 1;
-    let last_word = (behind(plain.word) & domain).checked_ilog2()?;
-    let letter = behind(plain.letter) & domain;
-    if behind(plain.dot) & letter >> 1 & letter >> 2 & !1 == 0 {
+    let last_word = (join(here.word, |plain| plain.word) & domain).checked_ilog2()?;
+    let letter = join(here.letter, |plain| plain.letter) & domain;
+    if join(here.dot, |plain| plain.dot) & letter >> 1 & letter >> 2 & !1 == 0 {
         return None;
     }
 
-    let before = !plain.domain & ((1 << place) - 1);
-    let start = match before.checked_ilog2() {
-        Some(other) => (block + other as usize + 1).max(view.start()),
-        None if view.start() >= block => view.start(),
-        None => return None,
-    };
-    let goes_on = |byte| is_in(byte, LOCAL) || matches!(byte, b'\\' | b'\'');
-    if start >= at || start <= last_end || view.before(start).is_some_and(goes_on) {
+    // The 64 bytes before the `@`, the last one highest.
+    let before = around.before.map_or(0, |before| Plain::new(before).domain);
+    let local = (here.domain << (u64::BITS - 1 - place) << 1) | before >> place;
+    let known_before = if around.before.is_some() { u64::BITS } else { place };
+    let length = local.leading_ones();
+    let start = at.saturating_sub(length as usize).max(value.start);
+    let goes_on = |byte: &u8| is_in(*byte, LOCAL) || matches!(byte, b'\\' | b'\'');
+    let goes_on_before = || start > value.start && buf.get(start - 1).is_some_and(goes_on);
+    let is_cut = length >= known_before && start > value.start;
+    if start >= at || start <= last_end || is_cut || goes_on_before() {
         return None;
     }
     Some(start..at + 2 + last_word as usize)

@@ -70,12 +70,8 @@ unsafe fn classify(block: &[u8; BLOCK_BYTES]) -> Block<u64> {
         dot: equal::<b'.'>(low, high),
         dash: equal::<b'-'>(low, high),
         space: equal::<b' '>(low, high),
-        underscore: equal::<b'_'>(low, high),
-        lower_h: equal::<b'h'>(low, high),
-        lower_y: equal::<b'y'>(low, high),
-        upper_a: equal::<b'A'>(low, high),
-        upper_i: equal::<b'I'>(low, high),
-        upper_j: equal::<b'J'>(low, high),
+        key_first: one_of::<b'I', b'y', b'h'>(low, high),
+        key_second: one_of::<b'A', b'J', b'_'>(low, high),
     }
 }
 
@@ -93,6 +89,16 @@ fn in_range<const FIRST: u8, const COUNT: u8>(bytes: __m256i) -> __m256i {
 fn equal<const BYTE: u8>(low: __m256i, high: __m256i) -> u64 {
     let byte = _mm256_set1_epi8(BYTE.cast_signed());
     bits(_mm256_cmpeq_epi8(low, byte), _mm256_cmpeq_epi8(high, byte))
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn one_of<const A: u8, const B: u8, const C: u8>(low: __m256i, high: __m256i) -> u64 {
+    let half = |bytes| {
+        let is = |byte: u8| _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(byte.cast_signed()));
+        _mm256_or_si256(is(A), _mm256_or_si256(is(B), is(C)))
+    };
+    bits(half(low), half(high))
 }
 
 /// The highest bit of each byte.
