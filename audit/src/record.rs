@@ -96,8 +96,12 @@ pub const FLAG_NAMES: [&str; 9] = [
     "catalog",
 ];
 
-const _: () =
-    assert!(TEXT_LEN_MAX + 2 * LIST_LEN_MAX + CLAIMS_LEN_MAX + 16 * VALUE_LEN_MAX + 8 <= RECORD_LEN_MAX);
+/// Zeroes that the encoder writes behind every record.
+const PADDING_LEN: usize = 8;
+
+const _: () = assert!(
+    TEXT_LEN_MAX + 2 * LIST_LEN_MAX + CLAIMS_LEN_MAX + 16 * VALUE_LEN_MAX + PADDING_LEN <= RECORD_LEN_MAX
+);
 
 /// What happened, when, in which session and statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

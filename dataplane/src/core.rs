@@ -43,6 +43,8 @@ pub(crate) struct Core {
     pub(crate) tags: RefCell<TagCache>,
     pub(crate) keys: RefCell<KeyCache>,
     pub(crate) plans: RefCell<PlanCache>,
+    /// Lends its memory to the places at which a run's rows begin.
+    pub(crate) row_starts: RefCell<Vec<usize>>,
     /// The mailboxes of all cores, by index.
     pub(crate) mailboxes: Arc<[Sender<CoreMessage>]>,
     /// Tasks that are to be woken when the core ends its sessions.
@@ -76,6 +78,7 @@ impl Core {
             tags: RefCell::default(),
             keys: RefCell::default(),
             plans: RefCell::default(),
+            row_starts: RefCell::default(),
             mailboxes,
             sessions: RefCell::default(),
             logged_in: Cell::new(0),

@@ -1,8 +1,8 @@
 //! The gate: from a statement's text to a verdict.
 //!
-//! One walk of the lexer gives the text's shape, or a template of a text before that recognises it without. The shape, the literals that matter, the principal with its connection
-//! and database, and the declared parameter types are the key of the core's decision cache; hashes find, exact
-//! comparison decides. A miss is analysed by the server's own grammar, here if it is short, else on a helper thread
+//! A template of an earlier text gives a text's shape, else one walk of the lexer does. The shape, the literals that
+//! matter, the principal with its connection and database, and the declared parameter types are the key of the core's
+//! decision cache; hashes find, exact comparison decides. A miss is analysed by the server's own grammar, here if it is short, else on a helper thread
 //! ([`Judgement::Away`]). A new policy epoch empties the cache.
 
 mod bytes;
@@ -454,4 +454,118 @@ fn decide(policies: &PolicySnapshot, who: &Principal, statements: &[Statement]) 
         .iter()
         .map(|statement| policies.decide(who, &statement.effects))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use sluice_policy::identity::{Identity, Method};
+    use sluice_policy::{PolicySet, Snapshot, Target};
+
+    use super::*;
+
+    fn gate(snapshot: &Arc<Snapshot>) -> Gate {
+        let limits = GateLimits {
+            inline_parse_bytes: 4096,
+            decisions_max: 100,
+            analysis: analyze::Limits::default(),
+        };
+        Gate::new(snapshot.reader(), limits, 7)
+    }
+
+    fn context(gate: &mut Gate, database: &str) -> Context {
+        let identity = Identity::new("https://issuer.example", "crew", Method::Oidc);
+        let target = Target::new("orders", database).expect("names");
+        gate.context(Principal::new(&identity, target))
+    }
+
+    /// What was decided, and whether it was known.
+    fn judged(gate: &mut Gate, sql: &str, context: &Context) -> (Vec<EffectMask>, Vec<bool>, bool) {
+        let hits = gate.counts.hits;
+        let Judgement::Known(verdict) = gate.judge(sql.as_bytes(), &[], context) else {
+            panic!("{sql} is short");
+        };
+        let allowed = verdict
+            .outcomes
+            .iter()
+            .map(|outcome| matches!(outcome, Outcome::Allow(_)))
+            .collect();
+        (verdict.masks.to_vec(), allowed, gate.counts.hits > hits)
+    }
+
+    /// The harmless one first, until a template recognises it.
+    #[test]
+    fn a_recognised_text_is_judged_as_a_fresh_one() {
+        let snapshot = Arc::new(Snapshot::new(PolicySet::read_only()));
+        for (name, harmless, other, shares) in [
+            (
+                "value",
+                "select a from t where b = 1",
+                "select a from t where b = 2",
+                true,
+            ),
+            (
+                "analyze",
+                "explain (analyze 0) delete from t",
+                "explain (analyze 1) delete from t",
+                false,
+            ),
+            (
+                "order",
+                "select a from t order by 1",
+                "select a from t order by 3",
+                false,
+            ),
+            (
+                "setting",
+                "select set_config('work_mem', '1', true)",
+                "select set_config('role', '1', true)",
+                false,
+            ),
+            (
+                "cast",
+                "select 'pg_class'::regclass",
+                "select 'secret'::regclass",
+                false,
+            ),
+            (
+                "delete",
+                "delete from t where 1 = 0",
+                "delete from t where 1 = 1",
+                false,
+            ),
+        ] {
+            let mut warm = gate(&snapshot);
+            let who = context(&mut warm, "shop");
+            for _ in 0..3 {
+                judged(&mut warm, harmless, &who);
+            }
+            let (masks, allowed, is_hit) = judged(&mut warm, other, &who);
+            let mut fresh = gate(&snapshot);
+            let who = context(&mut fresh, "shop");
+            let (want_masks, want_allowed, _) = judged(&mut fresh, other, &who);
+            assert_eq!((masks, allowed), (want_masks, want_allowed), "{name}");
+            assert_eq!(is_hit, shares, "{name}");
+        }
+    }
+
+    #[test]
+    fn templates_share_nothing_between_contexts_and_epochs() {
+        let snapshot = Arc::new(Snapshot::new(PolicySet::read_only()));
+        let mut gate = gate(&snapshot);
+        let (one, other) = (context(&mut gate, "shop"), context(&mut gate, "books"));
+        let text = |number: u32| format!("select a from t where b = {number}");
+        for number in 0..3 {
+            judged(&mut gate, &text(number), &one);
+        }
+        assert!(judged(&mut gate, &text(7), &one).2);
+        assert!(
+            !judged(&mut gate, &text(8), &other).2,
+            "another database is another decision"
+        );
+        assert!(judged(&mut gate, &text(9), &other).2);
+        assert!(judged(&mut gate, &text(9), &one).2);
+        snapshot.replace(PolicySet::read_only());
+        assert!(!judged(&mut gate, &text(9), &one).2, "a new policy is asked");
+        assert!(judged(&mut gate, &text(10), &one).2);
+    }
 }

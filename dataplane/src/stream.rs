@@ -99,6 +99,8 @@ impl Stream {
             return self.socket.poll_receive(context).map_err(StreamError::from);
         };
         if !self.early.is_empty() {
+            // The socket was not asked, so it would wake nobody.
+            context.waker().wake_by_ref();
             return Poll::Ready(Ok(Some(Received::from(std::mem::take(&mut self.early)))));
         }
         loop {

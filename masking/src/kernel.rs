@@ -1,6 +1,7 @@
 //! The pass over the buffer that finds candidates, 64 bytes a step and one bit a byte.
 //!
-//! A [`Kernel`] only says which bytes of a block are what ([`Block`]); there are AVX-512 and AVX2 ones, which hold
+//! A [`Kernel`] says which bytes of a block are what ([`Block`]), and may look at a group of them in registers of its
+//! own; there are AVX-512 and AVX2 ones, which hold
 //! the crate's only `unsafe`, and their scalar twin. What makes a candidate of that is the same code for all, shifts
 //! and ANDs over a whole block ([`Candidates::of`]), or over eight blocks in a row at once ([`Lanes`]), as vectors of
 //! such words ([`Group`]). Single blocks overlap by the bytes that candidates look back on: to carry these bits over
@@ -385,6 +386,58 @@ mod tests {
                     Scalar.classify(&block),
                     "{byte:#04x} at {place}"
                 );
+            }
+        }
+    }
+
+    /// Groups one after the other, each of so many new blocks, seen by two kernels.
+    fn agrees_on_groups(kernel: impl Kernel, bytes: &[u8]) {
+        let blocks = bytes.as_chunks().0;
+        for size in 1..LANES {
+            let (mut one, mut other) = (Group::default(), Group::default());
+            for wanted in [ClassSet::ALL, ClassSet::ALL.without(Class::Email)] {
+                for new in blocks.chunks(size) {
+                    let wanted = Candidates::wanted(wanted);
+                    kernel.look(&mut one, new, &wanted);
+                    Scalar.look(&mut other, new, &wanted);
+                    assert_eq!(one.blocks[..=new.len()], other.blocks[..=new.len()]);
+                    for lane in 1..=new.len() {
+                        assert_eq!(
+                            one.found.lane(lane),
+                            other.found.lane(lane),
+                            "lane {lane} of {size}"
+                        );
+                        assert_eq!(one.any.0[lane], other.any.0[lane]);
+                    }
+                    if new.len() == LANES - 1 {
+                        one.repeat_last();
+                        other.repeat_last();
+                    } else {
+                        (one, other) = (Group::default(), Group::default());
+                    }
+                }
+            }
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        #[cfg(target_arch = "x86_64")]
+        fn groups_are_seen_alike(
+            bytes in proptest::collection::vec(
+                proptest::prop_oneof![
+                    4 => b'0'..=b'9',
+                    2 => proptest::sample::select(b"@.- _IyhAJgKe".to_vec()),
+                    2 => proptest::prelude::any::<u8>(),
+                ],
+                0..20 * BLOCK_BYTES,
+            ),
+        ) {
+            if let Some(kernel) = avx2::Avx2::detect() {
+                agrees_on_groups(kernel, &bytes);
+            }
+            if let Some(kernel) = avx512::Avx512::detect() {
+                agrees_on_groups(kernel, &bytes);
             }
         }
     }

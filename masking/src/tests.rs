@@ -6,6 +6,9 @@ use proptest::sample::select;
 
 use crate::detect::work;
 use crate::fuzz::{fuzz_mask, fuzz_stream, mask_with, stream};
+use crate::kernel::BLOCK_BYTES;
+#[cfg(target_arch = "x86_64")]
+use crate::kernel::avx2::Avx2;
 use crate::kernel::scalar::Scalar;
 use crate::{Class, ClassSet, Counts, Values, Whole, mask, mask_value, naive};
 
@@ -25,7 +28,67 @@ fn masked(text: &[u8], classes: ClassSet) -> (Vec<u8>, Counts) {
     );
     let scalar = run(&|value, counts| mask_with(Scalar, value, classes, Whole, counts));
     assert_eq!(scalar, want, "scalar kernel on {}", text.escape_ascii());
+    #[cfg(target_arch = "x86_64")]
+    if let Some(kernel) = Avx2::detect() {
+        let avx2 = run(&|value, counts| mask_with(kernel, value, classes, Whole, counts));
+        assert_eq!(avx2, want, "AVX2 kernel on {}", text.escape_ascii());
+    }
     want
+}
+
+/// Addresses are read off the words of up to three blocks where these tell them.
+#[test]
+fn addresses_over_the_edges_of_blocks() {
+    let long = |length: usize| "x".repeat(length);
+    let mut texts: Vec<String> = [
+        "a@b.co",
+        "jo.doe@mail.example.org",
+        "a@b",
+        "a@.co",
+        "é@b.co",
+        "a@bé.co",
+        "\\u00e9@b.co",
+    ]
+    .map(str::to_owned)
+    .into();
+    for length in [62, 63, 64, 65, 127, 128, 129] {
+        texts.push(format!("{}@b.co", long(length)));
+        texts.push(format!("a@{}.co", long(length)));
+    }
+    for text in &texts {
+        for around in ["", " ", "é", "'", "\\"] {
+            for start in 0..3 * BLOCK_BYTES {
+                let value = format!(
+                    "{}{around}{text}{around}{}",
+                    ".".repeat(start),
+                    " ".repeat(7 * BLOCK_BYTES)
+                );
+                masked(value.as_bytes(), ClassSet::ALL);
+            }
+        }
+    }
+}
+
+/// As above, where the value begins or ends at any place beside other bytes.
+#[test]
+fn addresses_at_the_edges_of_values() {
+    for text in ["a@b.co", "jo.doe@mail.example.org"] {
+        for beside in [b'x', b'.', b'@', b' ', 0xc3] {
+            for start in 0..9 * BLOCK_BYTES {
+                let mut buf = vec![beside; 10 * BLOCK_BYTES];
+                let value = start..start + text.len();
+                buf[value.clone()].copy_from_slice(text.as_bytes());
+                let mut counts = Counts::default();
+                crate::mask_values(&mut buf, ClassSet::ALL, [value.clone()], &mut counts);
+                assert_eq!(counts.of(Class::Email), 1, "at {start} beside {beside:#x}");
+                let mut want = vec![beside; buf.len()];
+                let at = text.find('@').map(|at| start + at);
+                want[value].fill(b'*');
+                want[at.expect("it has one")] = b'@';
+                assert!(buf == want, "at {start} beside {beside:#x}");
+            }
+        }
+    }
 }
 
 /// A hit of one class in a text, by the marks around it.

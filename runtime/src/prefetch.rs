@@ -3,6 +3,9 @@
 /// Bytes that come into the cache together.
 const LINE_BYTES: usize = 64;
 
+/// More of a region is not asked for: it would drive out what is in use.
+const REGION_BYTES_MAX: usize = 32 * LINE_BYTES;
+
 /// Memory that somebody will work on: an address and a length that are only ever hints, so neither keeps the memory
 /// alive nor needs it to be.
 #[derive(Debug, Clone, Copy, Default)]
@@ -16,7 +19,7 @@ impl Region {
     pub fn of<T: ?Sized>(value: &T) -> Self {
         Self {
             address: std::ptr::from_ref(value).addr(),
-            bytes: size_of_val(value),
+            bytes: size_of_val(value).min(REGION_BYTES_MAX),
         }
     }
 

@@ -30,8 +30,9 @@ pub(crate) use pool::Pool;
 pub(crate) use stream::{SentNow, Stream};
 
 use crate::core::{Cluster, PanicHook, RingConfig};
+use crate::net::Outgoing;
 use crate::remote::{CoreId, Registration, Wakes};
-use crate::slots::Slots;
+use crate::slots::{Key, Slots};
 use crate::stats::Counters;
 use crate::task::{Polled, TaskError, TaskPanic, Tasks};
 use crate::time::Wheel;
@@ -42,7 +43,7 @@ use token::{Kind, Token};
 
 /// How long the end of a core waits for the kernel to complete what was cancelled.
 const END_WAIT: Duration = Duration::from_secs(5);
-/// So many completions ahead their memory is asked for: the time of a miss, not more than the cache can be asked at once.
+/// So many completions ahead their memory is asked for. Fewer and more were no faster.
 const PREFETCHED: usize = 3;
 /// Starved receives are armed again once this part of the buffers is free.
 const REVIVE_FREE_DIVISOR: usize = 8;
@@ -142,7 +143,7 @@ impl Reaper {
         let registration = Registration::new()?;
         let id = registration.id;
         let stats = Rc::<Counters>::default();
-        let ring = Ring::new(config.submissions, config.completions)?;
+        let ring = Ring::new(config)?;
         // SAFETY: the reactor drops the ring only after all operations are complete; if they do not complete, or a
         // panic prevents the orderly end, the reactor with its pool is leaked (see `Reaper::drop`).
         let pool = unsafe { Pool::new(&ring, config.buffers, config.buffer_bytes, Rc::clone(&stats))? };
@@ -343,16 +344,29 @@ impl Reactor {
             }
         } else {
             for send in &mut sends {
-                if let SentNow::Only { stream, .. } = send
-                    && let Some(stream) = self.streams.borrow().get(*stream).cloned()
-                    && let SentNow::Only { outgoing, .. } =
-                        mem::replace(send, SentNow::Front(Rc::clone(&stream)))
-                {
-                    stream.not_sent_yet(outgoing);
-                }
+                *send = match mem::replace(send, SentNow::Over) {
+                    SentNow::Only { stream, outgoing } => self.recall(stream, outgoing),
+                    other => other,
+                };
             }
+            // Somebody may come to wait for them before they are submitted, which may be silent.
+            self.send_awaited.set(true);
         }
         *self.sent_now.borrow_mut() = sends;
+    }
+
+    /// Gives a stream the bytes back whose send was not submitted yet.
+    fn recall(&self, stream: Key, outgoing: Outgoing) -> SentNow {
+        let stream = self.streams.borrow().get(stream).cloned();
+        let Some(stream) = stream else {
+            debug_assert!(
+                false,
+                "a stream was closed between its flush and the end of the turn"
+            );
+            return SentNow::Over;
+        };
+        stream.not_sent_yet(outgoing);
+        SentNow::Front(stream)
     }
 
     /// Brings what completions will touch into the cache while those before them are dealt with.

@@ -365,6 +365,7 @@ impl Tasks {
         let polled = catch_unwind(AssertUnwindSafe(|| {
             future.as_mut().poll(&mut Context::from_waker(&waker))
         }));
+        self.polled.set(None);
         match polled {
             Ok(Poll::Pending) => {
                 if let Some(task) = self.table.borrow_mut().get_mut(key) {

@@ -1,8 +1,8 @@
 //! Encoding into the core's scratch memory: one pass, and no allocation.
 
 use super::{
-    Body, CLAIMS_LEN_MAX, Event, HEADER_LEN, LIST_LEN_MAX, List, RECORD_LEN_MAX, Record, Seal, SessionEnd,
-    SessionStart, StatementBegin, StatementEnd, TEXT_LEN_MAX, VALUE_LEN_MAX, tag,
+    Body, CLAIMS_LEN_MAX, Event, HEADER_LEN, LIST_LEN_MAX, List, PADDING_LEN, RECORD_LEN_MAX, Record, Seal,
+    SessionEnd, SessionStart, StatementBegin, StatementEnd, TEXT_LEN_MAX, VALUE_LEN_MAX, tag,
 };
 
 /// CRC-32C (Castagnoli).
@@ -49,7 +49,7 @@ impl Encoder {
             Body::Unknown { .. } => {}
         }
         let length = fields.at;
-        fields.put([0; 8]);
+        fields.put([0; PADDING_LEN]);
 
         let crc = crc32c(&self.0[8..length]);
         self.0[..4].copy_from_slice(&word(length).to_le_bytes());

@@ -19,6 +19,8 @@ pub(super) const DECISIONS_BYTES_MAX: usize = 32 << 20;
 pub(super) struct KnownShape {
     /// The hash of the tokens.
     pub(super) hash: u64,
+    /// What it takes, with a verdict that it keeps.
+    bytes: usize,
     normalized: Box<[u8]>,
     pub(super) neutral: Neutral,
     /// The verdict that was asked for last among those that depend on nothing else: who asked, and what was decided.
@@ -67,7 +69,7 @@ struct Entry {
 
 impl Entry {
     fn is_for(&self, key: &DecisionKey<'_>) -> bool {
-        // A shape is in the cache once, so the same tokens are the same allocation.
+        // A shape is in the cache once, so the same tokens are the same allocation. One that was forgotten matches nothing.
         Rc::ptr_eq(&self.shape, key.shape)
             && self.context == key.context
             && *self.kept == *key.kept
@@ -185,24 +187,44 @@ pub(super) struct Decisions {
     templates: Generations<Templates>,
 }
 
-/// The templates of one head, the latest first.
-type Templates = SmallVec<[(Template, Rc<KnownShape>); 1]>;
+/// The templates of one head, each with the shape that it stands for.
+#[derive(Debug, Default)]
+struct Templates {
+    known: SmallVec<[(Template, Rc<KnownShape>); 1]>,
+    /// How many more were to be kept since there was room for the last one.
+    refused: u8,
+}
 
-/// Statements that begin alike up to their first literal.
+/// Statements that begin alike up to their first literal: as many are tried one after the other. Of more the others are
+/// walked, until so many were that all make room.
 const TEMPLATES_OF_A_HEAD_MAX: usize = 8;
 
 /// Heads that have templates.
 const HEADS_MAX: usize = 1024;
 
-/// What templates may take in a generation.
-const TEMPLATES_BYTES_MAX: usize = 4 << 20;
+/// What all templates may take.
+const TEMPLATES_BYTES_MAX: usize = 8 << 20;
 
-/// A template may keep a shape that is known to nobody else any more.
-fn template_bytes((template, shape): &(Template, Rc<KnownShape>)) -> usize {
-    size_of::<(Template, Rc<KnownShape>)>()
-        + template.bytes()
-        + size_of::<KnownShape>()
-        + shape.normalized.len()
+impl Templates {
+    fn keep(&mut self, entry: (Template, Rc<KnownShape>)) {
+        if self.known.len() == TEMPLATES_OF_A_HEAD_MAX {
+            self.refused = self.refused.wrapping_add(1);
+            if self.refused != 0 {
+                return;
+            }
+            self.known.clear();
+        }
+        self.known.push(entry);
+    }
+
+    /// A template may be the last that keeps its shape.
+    fn bytes(&self) -> usize {
+        let each = self
+            .known
+            .iter()
+            .map(|(template, shape)| size_of::<Self>() + template.bytes() + shape.bytes);
+        each.sum()
+    }
 }
 
 impl Decisions {
@@ -221,24 +243,35 @@ impl Decisions {
         sql: &[u8],
         literals: &mut Vec<Literal>,
     ) -> Option<Rc<KnownShape>> {
-        let templates = self.templates.get(head)?;
-        let (_, shape) = templates
+        let known = &mut self.templates.get_mut(head)?.known;
+        let at = known
             .iter()
-            .find(|(template, _)| template.matches(sql, literals))?;
-        Some(Rc::clone(shape))
+            .position(|(template, _)| template.matches(sql, literals))?;
+        let (_, shape) = &known[at];
+        // New decisions are kept under the shape that is known now; a forgotten one would never find them.
+        if self
+            .shapes
+            .get(shape.hash)
+            .is_some_and(|known| Rc::ptr_eq(known, shape))
+        {
+            return Some(Rc::clone(shape));
+        }
+        known.swap_remove(at);
+        None
     }
 
-    /// Keeps a text's template, in the place of the oldest if there are many that begin like it.
+    /// Keeps a text's template.
     pub(super) fn remember(&mut self, head: u64, template: Template, shape: &Rc<KnownShape>) {
         let entry = (template, Rc::clone(shape));
         if let Some(templates) = self.templates.get_mut(head) {
-            templates.truncate(TEMPLATES_OF_A_HEAD_MAX - 1);
-            templates.insert(0, entry);
-            let bytes = templates.iter().map(template_bytes).sum();
+            templates.keep(entry);
+            let bytes = templates.bytes();
             self.templates.weigh(head, bytes);
         } else {
-            let bytes = template_bytes(&entry);
-            self.templates.insert(head, SmallVec::from_iter([entry]), bytes);
+            let mut templates = Templates::default();
+            templates.keep(entry);
+            let bytes = templates.bytes();
+            self.templates.insert(head, templates, bytes);
         }
     }
 
@@ -265,6 +298,7 @@ impl Decisions {
         }
         let shape = Rc::new(KnownShape {
             hash,
+            bytes,
             normalized: normalized.into(),
             neutral,
             latest: RefCell::default(),
@@ -317,6 +351,9 @@ impl Decisions {
 
 #[cfg(test)]
 mod tests {
+    use sluice_parsers::sql::shape::Shape;
+    use sluice_parsers::sql::template;
+
     use super::*;
 
     #[test]
@@ -358,6 +395,61 @@ mod tests {
         map.insert(7, "too large", 501);
         assert_eq!(map.get(7), None);
         assert_eq!(map.get(1), Some(&"kept"), "and displaces nothing");
+    }
+
+    fn template_of(sql: &str) -> (u64, Template) {
+        let mut shape = Shape::new();
+        shape.scan(sql.as_bytes()).unwrap();
+        let template = Template::of(sql.as_bytes(), &shape).unwrap();
+        (template::head_hash(7, sql.as_bytes()), template)
+    }
+
+    /// Whether the text is recognised.
+    fn recognises(decisions: &mut Decisions, sql: &str) -> bool {
+        let head = template::head_hash(7, sql.as_bytes());
+        decisions
+            .recognise(head, sql.as_bytes(), &mut Vec::new())
+            .is_some()
+    }
+
+    #[test]
+    fn a_template_is_no_use_once_its_shape_is_forgotten() {
+        let mut decisions = Decisions::new(8);
+        let (head, template) = template_of("select a from t where b = 1");
+        let shape = decisions.shape(1, b"a", Neutral::none(), 0);
+        decisions.remember(head, template.clone(), &shape);
+        assert!(recognises(&mut decisions, "select a from t where b = 2"));
+        // Others drive the shape out, as nobody asks for it.
+        for hash in 2..20 {
+            decisions.shape(hash, b"b", Neutral::none(), 0);
+        }
+        assert!(!recognises(&mut decisions, "select a from t where b = 2"));
+        // The shape that is known now is found again.
+        let shape = decisions.shape(1, b"a", Neutral::none(), 0);
+        decisions.remember(head, template, &shape);
+        assert!(recognises(&mut decisions, "select a from t where b = 3"));
+        decisions.clear();
+        assert!(!recognises(&mut decisions, "select a from t where b = 3"));
+    }
+
+    #[test]
+    fn templates_of_a_head_are_bounded_and_make_room() {
+        let mut decisions = Decisions::new(1000);
+        let text = |columns: usize| format!("select 1{}", ", 1".repeat(columns));
+        for columns in 0..300 {
+            let (head, template) = template_of(&text(columns));
+            let shape = decisions.shape(columns as u64, &columns.to_le_bytes(), Neutral::none(), 0);
+            decisions.remember(head, template, &shape);
+            let kept = (0..300)
+                .filter(|&columns| recognises(&mut decisions, &text(columns)))
+                .count();
+            assert!(kept <= TEMPLATES_OF_A_HEAD_MAX, "{kept} after {columns}");
+        }
+        assert!(
+            recognises(&mut decisions, &text(TEMPLATES_OF_A_HEAD_MAX + 256)),
+            "the first ones made room"
+        );
+        assert!(!recognises(&mut decisions, &text(0)));
     }
 
     /// A client chooses how many types a Parse declares, which are a part of the key.

@@ -1,8 +1,9 @@
 //! What who is not logged in may add to the record.
 //!
-//! Failed logins, input that no client sends, cancels of nobody and connections over the limit cost their sender nothing,
-//! and the ring that they are recorded in is the one that statements need. So only so many of a kind are recorded one by one in a second; the others
-//! are counted, and the count is recorded. Each kind has a bound of its own: a flood of one hides none of another.
+//! Failed logins, input that no client sends, cancels of nobody and connections over the limit cost their sender
+//! nothing, and the ring that they are recorded in is the one that statements need. So only so many of a kind are
+//! recorded one by one in a second; the others are counted, and the count is recorded. Each kind has a bound of its own:
+//! a flood of one hides none of another.
 
 use sluice_audit::record::EventKind;
 

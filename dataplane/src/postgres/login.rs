@@ -20,7 +20,7 @@ use sluice_runtime::net::Socket;
 use super::cancel::{self, CancelRequest};
 use super::session::End;
 use super::wire::{Message, Messages, WireError};
-use crate::core::Core;
+use crate::core::{Core, Seat};
 use crate::gate::{Context, Outcome};
 use crate::settings::{Connection, Listener, ListenerTarget, ListenerTls, ServerTls};
 use crate::stream::{Stream, StreamError};
@@ -34,6 +34,7 @@ const NO_SUCH_DATABASE: SqlState = SqlState(*b"3D000");
 
 /// A client that has proven who it is and may connect.
 pub(crate) struct LoggedIn {
+    pub(crate) seat: Seat,
     pub(crate) stream: Stream,
     pub(crate) messages: Messages,
     pub(crate) identity: Identity,
@@ -120,13 +121,13 @@ struct Greeted {
     certificate: Option<Arc<ServerTls>>,
 }
 
-/// Takes a client in that has a seat. Who has none is told so before a proof of identity is asked for, which would be work
-/// for nothing; its cancel requests are passed on.
+/// Takes a client in that has a seat. Who has none is told so before a proof of identity is asked for, which would be
+/// work for nothing; its cancel requests are passed on.
 pub(crate) async fn log_in(
     core: &Rc<Core>,
     listener: &Listener,
     socket: Socket,
-    has_seat: bool,
+    seat: Option<Seat>,
 ) -> Result<LoggedIn, NoSession> {
     let Greeted {
         mut stream,
@@ -138,7 +139,7 @@ pub(crate) async fn log_in(
         Ok(startup) => startup,
         Err((event, end)) => return Err(NoSession::refused(stream, event, end)),
     };
-    if !has_seat {
+    let Some(seat) = seat else {
         let end = End::new(
             EndReason::Other,
             SqlState::TOO_MANY_CONNECTIONS,
@@ -146,7 +147,7 @@ pub(crate) async fn log_in(
         );
         let refused = NoSession::refused(stream, EventKind::SessionRefused, end);
         return Err(refused.by(startup.user.as_bytes()));
-    }
+    };
     let tls = stream.tls().map(Tls::description).unwrap_or_default();
     let mut messages = Messages::new(rest);
     let proven = authenticate(
@@ -171,6 +172,7 @@ pub(crate) async fn log_in(
     };
     match admit(core, listener, &startup, &identity).await {
         Ok((connection, database, context)) => Ok(LoggedIn {
+            seat,
             stream,
             messages,
             identity,

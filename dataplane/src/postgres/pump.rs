@@ -56,8 +56,11 @@ pub(crate) async fn serve(core: Rc<Core>, arrival: Arrival) {
     let seat = core.take_seat();
     let deadline = core.authentication_deadline();
     // Boxed, as what follows: what a login needs is gone when the session idles.
-    let logging_in = login::log_in(&core, listener, arrival.socket, seat.is_some());
-    let logged_in = timeout(deadline, Box::pin(logging_in)).await;
+    let logged_in = timeout(
+        deadline,
+        Box::pin(login::log_in(&core, listener, arrival.socket, seat)),
+    )
+    .await;
     let logged_in = match logged_in {
         Ok(Ok(logged_in)) => logged_in,
         Ok(Err(no_session)) => return turn_away(&core, no_session, &client).await,
@@ -72,9 +75,7 @@ pub(crate) async fn serve(core: Rc<Core>, arrival: Arrival) {
             return;
         }
     };
-    // Nobody logs in without one.
-    let Some(seat) = seat else { return };
-    converse(core, logged_in, seat, &listener.name, &client).await;
+    converse(core, logged_in, &listener.name, &client).await;
 }
 
 /// Tells a client that was refused, and the record.
@@ -114,7 +115,7 @@ async fn farewell(mut stream: Stream, end: &End) {
 }
 
 /// Logs in at the server and begins the session.
-async fn converse(core: Rc<Core>, logged_in: LoggedIn, mut seat: Seat, listener: &str, client: &str) {
+async fn converse(core: Rc<Core>, logged_in: LoggedIn, listener: &str, client: &str) {
     let connection = Arc::clone(&logged_in.connection);
     let accepts_any = core.gate.borrow_mut().policies().is_allow_all();
     let attempt = Box::pin(async {
@@ -168,7 +169,6 @@ async fn converse(core: Rc<Core>, logged_in: LoggedIn, mut seat: Seat, listener:
         return farewell(logged_in.stream, &end).await;
     }
     core.ledger.borrow_mut().metrics.add(Counter::SessionsTotal, 1);
-    seat.logged_in();
     let key = upstream.key.unwrap_or(CancelKey {
         process: 0,
         secret: 0,
@@ -176,11 +176,13 @@ async fn converse(core: Rc<Core>, logged_in: LoggedIn, mut seat: Seat, listener:
     let registration = Registration::new(&core, secret, &connection, upstream.address, key, id);
 
     let LoggedIn {
+        mut seat,
         mut stream,
         messages,
         context,
         ..
     } = logged_in;
+    seat.logged_in();
     let mut greeting = Vec::new();
     encode::authentication_ok(&mut greeting);
     greeting.extend_from_slice(&upstream.statuses);

@@ -21,9 +21,15 @@ pub(crate) enum Scanned {
     Unreadable,
 }
 
-/// Looks through a run of whole DataRow frames, one behind the other, in one pass.
-pub(crate) fn scan(frames: &mut [u8], plan: &Plan, classes: ClassSet, counts: &mut Counts) -> Scanned {
-    let mut walk = Walk::new(plan);
+/// Looks through a run of whole DataRow frames, one behind the other, in one pass. They begin at `starts`.
+pub(crate) fn scan(
+    frames: &mut [u8],
+    starts: &[usize],
+    plan: &Plan,
+    classes: ClassSet,
+    counts: &mut Counts,
+) -> Scanned {
+    let mut walk = Walk::new(starts, plan);
     sluice_masking::mask(frames, classes, &mut walk, counts);
     walk.leave();
     walk.scanned
@@ -140,8 +146,8 @@ fn close(out: &mut [u8], start: usize) {
 /// Finds the value that a position lies in, walking frames and fields once.
 struct Walk<'a> {
     plan: &'a Plan,
-    /// Where the frame behind the present one begins.
-    next_frame: usize,
+    /// Where the frames behind the present one begin.
+    starts: &'a [usize],
     /// Where the next field's length word lies.
     at: usize,
     field: usize,
@@ -166,10 +172,10 @@ enum Inner {
 }
 
 impl<'a> Walk<'a> {
-    fn new(plan: &'a Plan) -> Self {
+    fn new(starts: &'a [usize], plan: &'a Plan) -> Self {
         Self {
             plan,
-            next_frame: 0,
+            starts,
             at: 0,
             field: 0,
             fields_left: 0,
@@ -197,18 +203,16 @@ impl<'a> Walk<'a> {
             return self.found.contains(&position).then_some(());
         }
         // What is left of a row that ends before the position need not be walked.
-        if position >= self.next_frame {
-            self.fields_left = 0;
-            let mut frame = self.next_frame;
-            while frame <= position {
-                let [_, a, b, c, d, high, low] = *buf.get(frame..)?.first_chunk()?;
-                self.at = frame + HEADER_BYTES + size_of::<u16>();
-                self.fields_left = u16::from_be_bytes([high, low]);
-                frame += 1 + u32::from_be_bytes([a, b, c, d]) as usize;
-                // Also of frames that are broken none is walked twice.
-                self.next_frame = frame;
-            }
+        let passed = self.starts.iter().take_while(|start| **start <= position).count();
+        if let Some((passed, starts)) = self.starts.split_at_checked(passed)
+            && let Some(frame) = passed.last()
+        {
+            self.starts = starts;
             self.field = 0;
+            self.at = frame + HEADER_BYTES + size_of::<u16>();
+            self.fields_left = 0;
+            let count = buf.get(frame + HEADER_BYTES..)?.first_chunk()?;
+            self.fields_left = u16::from_be_bytes(*count);
         }
         let (mut at, mut left) = (self.at, self.fields_left);
         while left > 0 {
@@ -283,6 +287,16 @@ mod tests {
         out
     }
 
+    /// Scans frames, of which broken ones may be any bytes.
+    fn scan_frames(frames: &mut [u8], plan: &Plan, classes: ClassSet, counts: &mut Counts) -> Scanned {
+        let (mut starts, mut at) = (Vec::new(), 0);
+        while let Some([_, a, b, c, d]) = frames.get(at..).and_then(|rest| rest.first_chunk()) {
+            starts.push(at);
+            at += 1 + u32::from_be_bytes([*a, *b, *c, *d]) as usize;
+        }
+        scan(frames, &starts, plan, classes, counts)
+    }
+
     fn array(elements: &[&[u8]]) -> Vec<u8> {
         let mut out = Vec::new();
         for word in [1u32, 0, 25, u32::try_from(elements.len()).unwrap(), 1] {
@@ -314,7 +328,10 @@ mod tests {
         ]);
         let before = run.clone();
         let mut counts = Counts::default();
-        assert_eq!(scan(&mut run, &plan, ClassSet::ALL, &mut counts), Scanned::Masked);
+        assert_eq!(
+            scan_frames(&mut run, &plan, ClassSet::ALL, &mut counts),
+            Scanned::Masked
+        );
         assert_eq!(counts.of(Class::Email), 1);
         assert_eq!(run.len(), before.len());
         assert_eq!(
@@ -332,7 +349,10 @@ mod tests {
         let plan = Plan::new(&[column(1009, Format::Binary)], true, &Tags::new());
         let mut run = frames(&[vec![Some(array(&[b"x", element.as_bytes(), b"a@b.example"]))]]);
         let mut counts = Counts::default();
-        assert_eq!(scan(&mut run, &plan, ClassSet::ALL, &mut counts), Scanned::Masked);
+        assert_eq!(
+            scan_frames(&mut run, &plan, ClassSet::ALL, &mut counts),
+            Scanned::Masked
+        );
         assert_eq!((counts.of(Class::PaymentCard), counts.of(Class::Email)), (1, 1));
     }
 
@@ -365,7 +385,7 @@ mod tests {
             let columns: Vec<_> = oids.into_iter().map(|oid| column(oid, Format::Binary)).collect();
             let plan = Plan::new(&columns, true, &Tags::new());
             let len = bytes.len();
-            let _ = scan(&mut bytes, &plan, ClassSet::ALL, &mut Counts::default());
+            let _ = scan_frames(&mut bytes, &plan, ClassSet::ALL, &mut Counts::default());
             prop_assert_eq!(bytes.len(), len);
             let _ = without_unreadable(&bytes, &plan);
             let _ = rewrite(&mut bytes, &plan, &mut Counts::default());
@@ -387,7 +407,7 @@ mod tests {
                 rows.into_iter().map(|row| row.into_iter().map(|value| value.map(String::into_bytes)).collect()).collect();
             let mut run = frames(&rows);
             let (mut counts, mut want_counts) = (Counts::default(), Counts::default());
-            prop_assert_eq!(scan(&mut run, &plan, ClassSet::ALL, &mut counts), Scanned::Masked);
+            prop_assert_eq!(scan_frames(&mut run, &plan, ClassSet::ALL, &mut counts), Scanned::Masked);
             let mut want = rows;
             for row in &mut want {
                 for (index, value) in row.iter_mut().enumerate() {
@@ -422,7 +442,7 @@ mod tests {
             let mut before = before.into_bytes();
             let mut run = encode(&rows, &before);
             let (mut counts, mut want_counts) = (Counts::default(), Counts::default());
-            prop_assert_eq!(scan(&mut run, &plan, ClassSet::ALL, &mut counts), Scanned::Masked);
+            prop_assert_eq!(scan_frames(&mut run, &plan, ClassSet::ALL, &mut counts), Scanned::Masked);
             // It stands in every row.
             for row in &mut rows {
                 sluice_masking::mask_value(&mut before.clone(), ClassSet::ALL, &mut want_counts);
@@ -462,7 +482,7 @@ mod tests {
         ]);
         let mut counts = Counts::default();
         assert_eq!(
-            scan(&mut run, &plan, ClassSet::ALL, &mut counts),
+            scan_frames(&mut run, &plan, ClassSet::ALL, &mut counts),
             Scanned::Unreadable
         );
         let masked = |depth| records_around("**@***********", depth).encode();

@@ -58,7 +58,9 @@ impl Session {
     ) -> Result<(), End> {
         self.answered_since = received;
         let mut deframer = std::mem::take(&mut self.from_server);
-        let done = self.cut_server(&mut deframer, chunk, out);
+        let mut starts = self.core.row_starts.take();
+        let done = self.cut_server(&mut deframer, chunk, &mut starts, out);
+        self.core.row_starts.replace(starts);
         self.from_server = deframer;
         // Behind ReadyForQuery nothing is being answered that the time could be counted to.
         if !self.model.is_idle() {
@@ -72,10 +74,11 @@ impl Session {
         &mut self,
         deframer: &mut Deframer,
         mut chunk: Received,
+        starts: &mut Vec<usize>,
         out: &mut Output,
     ) -> Result<(), End> {
         let is_masked = self.masks.is_on();
-        // `chunk[..at]` is decided but for the run at its end.
+        // `chunk[..at]` is decided but for the run at its end, in which rows begin at `starts`.
         let mut at = 0;
         let mut run = Run::Nothing;
         loop {
@@ -90,7 +93,7 @@ impl Session {
                     b'D' if !matches!(run, Run::CopyData(_)) => {
                         self.row(end - start, matches!(run, Run::Nothing))?;
                         if !is_masked || self.plan.passes() {
-                            self.following_rows(&chunk, &mut at);
+                            self.following_rows(&chunk, &mut at, |_| {});
                             continue;
                         }
                         if self.plan.rewrites() {
@@ -101,11 +104,15 @@ impl Session {
                             out.to_client.push(frame.into());
                             continue;
                         }
-                        self.following_rows(&chunk, &mut at);
-                        run = match run {
-                            Run::Rows(rows) => Run::Rows(rows.start..at),
-                            _ => Run::Rows(start..at),
+                        let first = if let Run::Rows(rows) = &run {
+                            rows.start
+                        } else {
+                            starts.clear();
+                            start
                         };
+                        starts.push(start - first);
+                        self.following_rows(&chunk, &mut at, |row| starts.push(row - first));
+                        run = Run::Rows(first..at);
                         continue;
                     }
                     b'd' if !matches!(run, Run::Rows(_)) => {
@@ -121,7 +128,7 @@ impl Session {
                     b'D' | b'd' => return Err(End::server("rows between COPY data")),
                     _ => {}
                 }
-                let sent = self.mask_run(&mut run, &mut chunk, out)?;
+                let sent = self.mask_run(&mut run, &mut chunk, starts, out)?;
                 let (start, end) = (start - sent, end - sent);
                 at -= sent;
                 match self.reply(chunk.get_mut(start..end).unwrap_or_default())? {
@@ -137,7 +144,7 @@ impl Session {
                 }
                 continue;
             }
-            let sent = self.mask_run(&mut run, &mut chunk, out)?;
+            let sent = self.mask_run(&mut run, &mut chunk, starts, out)?;
             forward(&mut chunk, decided - sent, out);
             match piece {
                 Piece::Frame { .. } => {}
@@ -219,8 +226,9 @@ impl Session {
     }
 
     /// Takes the rows that lie whole behind one, up to the first message of another kind: nothing can change between
-    /// them.
-    fn following_rows(&mut self, chunk: &[u8], at: &mut usize) {
+    /// them. Says where each begins.
+    #[inline]
+    fn following_rows(&mut self, chunk: &[u8], at: &mut usize, mut begins: impl FnMut(usize)) {
         let start = *at;
         let mut rows = 0;
         while let Some([b'D', a, b, c, d]) = chunk
@@ -232,6 +240,7 @@ impl Session {
             if !(ROW_LEN_MIN..=GATHERED_BYTES_MAX).contains(&len) || chunk.len() - *at <= len as usize {
                 break;
             }
+            begins(*at);
             *at += 1 + len as usize;
             rows += 1;
         }
@@ -254,7 +263,7 @@ impl Session {
             *frame = Received::from(rewritten);
         }
         if self.plan.scans()
-            && rows::scan(frame, &self.plan, self.masks.classes, masked) == Scanned::Unreadable
+            && rows::scan(frame, &[0], &self.plan, self.masks.classes, masked) == Scanned::Unreadable
         {
             let readable = rows::without_unreadable(frame, &self.plan).map_err(End::server)?;
             *frame = Received::from(readable);
@@ -271,12 +280,19 @@ impl Session {
 
     /// Masks the run at the end of what is decided. Rows that cannot stay as long as they are are sent on at once, with
     /// all before them; how much of the chunk that was is returned.
-    fn mask_run(&mut self, run: &mut Run, chunk: &mut Received, out: &mut Output) -> Result<usize, End> {
+    fn mask_run(
+        &mut self,
+        run: &mut Run,
+        chunk: &mut Received,
+        starts: &[usize],
+        out: &mut Output,
+    ) -> Result<usize, End> {
         match std::mem::replace(run, Run::Nothing) {
             Run::Nothing => Ok(0),
             Run::Rows(range) => {
                 let frames = chunk.get_mut(range.clone()).unwrap_or_default();
-                match rows::scan(frames, &self.plan, self.masks.classes, &mut self.tally.masked) {
+                let masked = &mut self.tally.masked;
+                match rows::scan(frames, starts, &self.plan, self.masks.classes, masked) {
                     Scanned::Masked => Ok(0),
                     Scanned::Unreadable => {
                         let readable = rows::without_unreadable(frames, &self.plan).map_err(End::server)?;

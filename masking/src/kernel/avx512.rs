@@ -177,7 +177,7 @@ macro_rules! bytes {
         let mut bytes = [0; 64];
         let mut $place = 0;
         while $place < bytes.len() {
-            #[expect(clippy::cast_possible_truncation, reason = "all values are below 128")]
+            #[expect(clippy::cast_possible_truncation, reason = "all values are below 256")]
             let value = $value as u8;
             bytes[$place] = value;
             $place += 1;

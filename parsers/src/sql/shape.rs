@@ -210,8 +210,10 @@ impl Shape {
             }
             kind => match literal_kind(kind, text) {
                 Some(literal) => literal,
-                // Every other kind is one.
-                None => return at,
+                None => {
+                    debug_assert!(false, "{kind:?} is no literal and has no mark");
+                    return at;
+                }
             },
         };
         out[0] = literal as u8;

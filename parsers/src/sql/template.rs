@@ -8,15 +8,19 @@
 //!
 //! The lexer's only state is its place. Let it stand, in both texts, at the end of a literal or at the start. The bytes
 //! up to the next literal are equal, so it cuts the same tokens, as long as none of them depends on the literal behind
-//! it. A token looks at most one byte past its end that it does not take, and there both texts have the same byte, or
-//! both a digit, which no rule tells from another at that place. So it comes to the literal's first byte in both, and
-//! what it cuts there is asked of the lexer itself, with all that it looks at behind the literal.
+//! it. What a token that is no literal looks at lies within these bytes or is the literal's first byte, and there both
+//! texts have the same byte, or both a digit, which no rule tells from another at that place. So it comes to the
+//! literal's first byte in both, and what it cuts there is asked of the lexer itself, with all that it looks at behind
+//! the literal.
 
 use super::lexer::{Lexer, Token};
 use super::shape::{Literal, Shape, hash_bytes, literal_kind};
 
-/// Longer texts are not kept: walking them is what analysis of such texts costs anyway.
-pub const TEMPLATE_BYTES_MAX: usize = 1024;
+/// Longer texts are not kept, so that many fit: they are walked.
+const TEMPLATE_BYTES_MAX: usize = 1024;
+
+/// Longer texts are not recognised: their literals may be as long again as a template.
+const RECOGNISED_BYTES_MAX: usize = 2 * TEMPLATE_BYTES_MAX;
 
 /// A text whose tokens are known.
 ///
@@ -51,7 +55,7 @@ impl Template {
     /// `literals` are replaced by its own.
     pub fn matches(&self, sql: &[u8], literals: &mut Vec<Literal>) -> bool {
         literals.clear();
-        if sql.len() > 2 * TEMPLATE_BYTES_MAX {
+        if sql.len() > RECOGNISED_BYTES_MAX {
             return false;
         }
         // Where the last literal ended, in this text and in that one.
@@ -226,6 +230,43 @@ mod tests {
             ("point first", "select .5", "select .7", true),
             ("digit for point", "select .5", "select 0.5", false),
             ("range", "select 1..2", "select 1..3", true),
+            ("range to a name", "select 1..2", "select 1..x", false),
+            ("exponent", "select 1e5", "select 1e+5", true),
+            ("exponent for none", "select 15", "select 1e5", false),
+            ("edge of int4", "select 2147483647", "select 2147483648", false),
+            (
+                "edge of int8",
+                "select 9223372036854775807",
+                "select 9223372036854775808",
+                false,
+            ),
+            ("parameter and point", "select $1.5", "select $1.7", true),
+            ("parameter", "select $1", "select $2", false),
+            ("operator before", "select u&5", "select u&6", true),
+            ("operator and string", "select u &'a'", "select u&'a'", false),
+            ("national", "select n'x'", "select n'y'", true),
+            (
+                "quoted name",
+                "select \"a\"\"b\", 1",
+                "select \"a\"\"b\", 2",
+                true,
+            ),
+            ("another quoted name", "select \"a\", 1", "select \"b\", 1", false),
+            ("literal first", "'a' b", "'c' b", true),
+            ("literal last", "b 'a'", "b 'c'", true),
+            (
+                "string over lines",
+                "select 'a' --c\n'b', 1",
+                "select 'x' --d\n'y', 1",
+                true,
+            ),
+            (
+                "a comment opens",
+                "select 1 /* a */, 2",
+                "select 1 /* a, 2",
+                false,
+            ),
+            ("statements", "select 1; select 2", "select 3; select 4", true),
             ("beyond ASCII", "select 'ä'", "select 'öü'", true),
             (
                 "a digit in a name",
@@ -235,6 +276,26 @@ mod tests {
             ),
         ] {
             assert_eq!(matches(known, other), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn long_texts_are_walked() {
+        let text = |bytes: usize| format!("select '{}'", "x".repeat(bytes - "select ''".len()));
+        let mut shape = Shape::new();
+        let mut of = |bytes| {
+            let text = text(bytes);
+            shape.scan(text.as_bytes()).unwrap();
+            Template::of(text.as_bytes(), &shape)
+        };
+        assert!(of(TEMPLATE_BYTES_MAX + 1).is_none());
+        let template = of(TEMPLATE_BYTES_MAX).expect("it is kept");
+        for (bytes, want) in [(RECOGNISED_BYTES_MAX, true), (RECOGNISED_BYTES_MAX + 1, false)] {
+            assert_eq!(
+                template.matches(text(bytes).as_bytes(), &mut Vec::new()),
+                want,
+                "{bytes}"
+            );
         }
     }
 

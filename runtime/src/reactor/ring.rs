@@ -8,14 +8,11 @@ use io_uring::{EnterFlags, IoUring, cqueue, opcode, squeue, types};
 use nix::sys::resource::{Resource, getrlimit};
 
 use super::token::Token;
+use crate::core::RingConfig;
 use crate::stats::Counters;
 
 /// Threads that the kernel may start for file operations of one ring.
 const FILE_WORKERS_MAX: u32 = 2;
-
-/// Sockets that have a place in the ring's own table of files, which saves each operation the look-up in the process's
-/// shared one. Others work as well.
-const FIXED_FILES_MAX: u32 = 1 << 15;
 
 /// How long [`Ring::enter`] may sleep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,41 +27,44 @@ pub(crate) enum Sleep {
 
 pub(crate) struct Ring {
     ring: IoUring,
-    /// Places in its table of files.
-    fixed_files: u32,
+    /// Places in its own table of files, which saves each operation the look-up in the process's shared one.
+    registered_files: u32,
 }
 
 impl Ring {
     /// Sets the ring up for the calling thread, which must be the only one that ever uses it.
-    pub(crate) fn new(submissions: u32, completions: u32) -> io::Result<Self> {
+    pub(crate) fn new(config: &RingConfig) -> io::Result<Self> {
         let mut builder = IoUring::builder();
         builder
             .setup_single_issuer()
             .setup_defer_taskrun()
             .setup_submit_all()
             .setup_taskrun_flag();
-        let ring = builder.setup_cqsize(completions).build(submissions)?;
+        let ring = builder
+            .setup_cqsize(config.completions)
+            .build(config.submissions)?;
         // Best effort: it bounds threads that only file operations use.
         let _ = ring
             .submitter()
             .register_iowq_max_workers(&mut [FILE_WORKERS_MAX, FILE_WORKERS_MAX]);
         // The kernel takes no more than the process may open; without a table every socket is an ordinary descriptor.
         let (open_files, _) = getrlimit(Resource::RLIMIT_NOFILE)?;
-        let fixed_files = u32::try_from(open_files).map_or(FIXED_FILES_MAX, |most| most.min(FIXED_FILES_MAX));
-        let registered = ring.submitter().register_files_sparse(fixed_files);
+        let wanted = config.registered_files_max;
+        let wanted = u32::try_from(open_files).map_or(wanted, |most| most.min(wanted));
+        let has_table = wanted > 0 && ring.submitter().register_files_sparse(wanted).is_ok();
         Ok(Self {
             ring,
-            fixed_files: registered.map_or(0, |()| fixed_files),
+            registered_files: if has_table { wanted } else { 0 },
         })
     }
 
     /// Gives a descriptor a place in the ring's table; says whether it has it.
-    pub(crate) fn fix(&self, place: u32, fd: RawFd) -> bool {
-        place < self.fixed_files && self.ring.submitter().register_files_update(place, &[fd]).is_ok()
+    pub(crate) fn register_file(&self, place: u32, fd: RawFd) -> bool {
+        place < self.registered_files && self.ring.submitter().register_files_update(place, &[fd]).is_ok()
     }
 
     /// Takes it out again. Nothing may be queued for it.
-    pub(crate) fn unfix(&self, place: u32) {
+    pub(crate) fn unregister_file(&self, place: u32) {
         let taken_out = self.ring.submitter().register_files_update(place, &[-1]);
         debug_assert!(taken_out.is_ok(), "{taken_out:?}");
     }

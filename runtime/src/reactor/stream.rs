@@ -13,8 +13,9 @@
 //! and lies with the reactor ([`SentNow`]) until that is known: the stream is not looked at again, which after the
 //! kernel's work would be from cold memory.
 //!
-//! Invariants: the first items of `outgoing` that `sending` covers are neither dropped nor changed while it is not
-//! `Idle`, nor are those of `SentNow`; the slot is vacated and the descriptor closed only when nothing is in flight.
+//! Invariants: the bytes of the first items of `outgoing` that `sending` covers are neither freed nor changed while it
+//! is not `Idle`, nor are those of `SentNow`; the slot is vacated and the descriptor closed only when nothing is in
+//! flight. No task runs between a stream's flush and the end of the ring's turn, so nobody closes it meanwhile.
 
 mod receive;
 mod send;
@@ -41,7 +42,7 @@ pub(crate) struct Stream {
     key: Key,
     fd: RawFd,
     /// The descriptor has the slot's place in the ring's table of files.
-    is_fixed: bool,
+    is_registered: bool,
     inner: RefCell<Inner>,
 }
 
@@ -113,7 +114,7 @@ impl Reactor {
             let stream = Rc::new(Stream {
                 key,
                 fd,
-                is_fixed: self.ring.borrow().fix(key.slot, fd),
+                is_registered: self.ring.borrow().register_file(key.slot, fd),
                 inner: RefCell::new(Inner::new(seat)),
             });
             adopted = Some(Rc::clone(&stream));
@@ -155,11 +156,11 @@ impl Stream {
     #[inline]
     fn operate(
         &self,
-        on_fixed: impl FnOnce(types::Fixed) -> squeue::Entry,
+        on_registered: impl FnOnce(types::Fixed) -> squeue::Entry,
         on_descriptor: impl FnOnce(types::Fd) -> squeue::Entry,
     ) -> squeue::Entry {
-        if self.is_fixed {
-            on_fixed(types::Fixed(self.key.slot))
+        if self.is_registered {
+            on_registered(types::Fixed(self.key.slot))
         } else {
             on_descriptor(types::Fd(self.fd))
         }
@@ -200,8 +201,8 @@ impl Stream {
             return;
         }
         if reactor.streams.borrow_mut().remove(self.key).is_some() {
-            if self.is_fixed {
-                reactor.ring.borrow().unfix(self.key.slot);
+            if self.is_registered {
+                reactor.ring.borrow().unregister_file(self.key.slot);
             }
             let entry = opcode::Close::new(types::Fd(self.fd))
                 .build()

@@ -26,11 +26,14 @@ pub(crate) enum SentNow {
 }
 
 impl SentNow {
-    /// Takes it out if it is all that this stream had to send.
-    fn take_if_of(&mut self, key: Key) -> Self {
-        match self {
-            Self::Only { stream, .. } if *stream == key => mem::replace(self, Self::Over),
-            _ => Self::Over,
+    /// Takes the bytes out if they are all that this stream had to send.
+    fn take_of(&mut self, key: Key) -> Option<Outgoing> {
+        match mem::replace(self, Self::Over) {
+            Self::Only { stream, outgoing } if stream == key => Some(outgoing),
+            other => {
+                *self = other;
+                None
+            }
         }
     }
 }
@@ -201,8 +204,10 @@ impl Stream {
             Kind::SendNow => entry.flags(squeue::Flags::SKIP_SUCCESS),
             _ => entry,
         };
-        // SAFETY: the bytes belong to items of `outgoing` or of `SentNow`, which stay there until this send is over, as
-        // does the gather list; the stream itself stays in the reactor's table that long.
+        // SAFETY: the bytes lie behind a pointer (a ring buffer, the heap, static) that moving their `Outgoing` does
+        // not change. It is dropped by `Inner::sent` or `Reactor::settle_sends` alone, when this send is over, as is
+        // the gather list; until then the stream stays in the reactor's table, as no task runs that could close it, or
+        // `sending` is not `Idle`.
         unsafe { reactor.ring.borrow_mut().push(&entry) };
     }
 
@@ -239,10 +244,9 @@ impl Stream {
     pub(in crate::reactor) fn on_send(self: &Rc<Self>, reactor: &Reactor, kind: Kind, result: i32) {
         let mut inner = self.inner.borrow_mut();
         if kind == Kind::SendNow {
-            let place = inner.sent_now;
-            if let Some(send) = reactor.sent_now.borrow_mut().get_mut(place)
-                && let SentNow::Only { outgoing, .. } = send.take_if_of(self.key)
-            {
+            let mut sends = reactor.sent_now.borrow_mut();
+            let send = sends.get_mut(inner.sent_now);
+            if let Some(outgoing) = send.and_then(|send| send.take_of(self.key)) {
                 inner.recall(outgoing);
             }
         }
