@@ -19,7 +19,7 @@ use crate::postgres::cancel::{CancelRequest, Cancels};
 use crate::postgres::catalog::TagCache;
 use crate::postgres::columns::PlanCache;
 use crate::postgres::upstream::KeyCache;
-use crate::settings::Settings;
+use crate::settings::{Settings, UNSEATED_PER_CORE_MAX};
 
 /// What a core is told from elsewhere.
 #[derive(Debug)]
@@ -51,6 +51,8 @@ pub(crate) struct Core {
     sessions: RefCell<Slab<Option<Waker>>>,
     /// How many of them are past their login.
     logged_in: Cell<usize>,
+    /// Connections without a seat, which are told so.
+    standing: Rc<Cell<usize>>,
     ending: Cell<bool>,
     next_session: Cell<u64>,
 }
@@ -81,6 +83,7 @@ impl Core {
             row_starts: RefCell::default(),
             mailboxes,
             sessions: RefCell::default(),
+            standing: Rc::default(),
             logged_in: Cell::new(0),
             ending: Cell::new(false),
             next_session: Cell::new(1),
@@ -108,6 +111,15 @@ impl Core {
             place: seat,
             is_logged_in: false,
         })
+    }
+
+    /// Takes a place among those that have no seat; none if there are as many as there may be.
+    pub(crate) fn take_standing(&self) -> Option<Standing> {
+        if self.standing.get() >= UNSEATED_PER_CORE_MAX {
+            return None;
+        }
+        self.standing.set(self.standing.get() + 1);
+        Some(Standing(Rc::clone(&self.standing)))
     }
 
     /// Sets the gauges of who has a seat.
@@ -143,6 +155,15 @@ impl Core {
 pub(crate) fn farewell_deadline() -> Instant {
     const FAREWELL: Duration = Duration::from_secs(2);
     sluice_runtime::time::now() + FAREWELL
+}
+
+/// The place of a connection that has no seat.
+pub(crate) struct Standing(Rc<Cell<usize>>);
+
+impl Drop for Standing {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
 }
 
 /// A session's place on its core.

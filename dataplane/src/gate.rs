@@ -338,9 +338,7 @@ impl Gate {
         if readable && is_current && sql.len() <= CACHED_TEXT_BYTES_MAX && self.shape.scan(sql).is_ok() {
             let verdict_bytes = verdict_bytes(&verdict);
             let (shape_hash, normalized) = (self.shape.hash(), self.shape.normalized());
-            let shape = self
-                .decisions
-                .shape(shape_hash, normalized, neutral, verdict_bytes);
+            let shape = self.decisions.shape(shape_hash, normalized, neutral);
             self.kept.clear();
             self.shape.kept_literals(sql, &shape.neutral, &mut self.kept);
             let key = DecisionKey {
@@ -546,6 +544,28 @@ mod tests {
             assert_eq!((masks, allowed), (want_masks, want_allowed), "{name}");
             assert_eq!(is_hit, shares, "{name}");
         }
+    }
+
+    /// Another identity's many statements may drive the shape out while its template stays.
+    #[test]
+    fn a_recognised_text_is_found_again_after_its_shape_was_forgotten() {
+        let snapshot = Arc::new(Snapshot::new(PolicySet::read_only()));
+        let mut gate = gate(&snapshot);
+        let (one, other) = (context(&mut gate, "shop"), context(&mut gate, "books"));
+        let kept = |number: u32| format!("select data->>'a{number}' from t");
+        for _ in 0..3 {
+            judged(&mut gate, "select id from t where id = 1", &one);
+            judged(&mut gate, &kept(1), &one);
+        }
+        for number in 0..400 {
+            judged(&mut gate, &format!("select x{number} from t"), &other);
+        }
+        for _ in 0..3 {
+            judged(&mut gate, "select id from t where id = 1", &other);
+            judged(&mut gate, &kept(2), &one);
+        }
+        assert!(judged(&mut gate, "select id from t where id = 2", &other).2);
+        assert!(judged(&mut gate, &kept(2), &one).2);
     }
 
     #[test]

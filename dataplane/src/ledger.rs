@@ -121,7 +121,7 @@ impl Ledger {
         if let Some(counter) = counter {
             self.metrics.add(counter, 1);
         }
-        if session == 0 && !self.strangers.admit(event.event) {
+        if session == 0 && !self.strangers.admit(event.event, !event.subject.is_empty()) {
             return;
         }
         if self

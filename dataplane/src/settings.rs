@@ -252,6 +252,9 @@ impl fmt::Debug for Identities {
     }
 }
 
+/// Connections of a core that may be told that there is no seat for them; more are closed at once.
+pub const UNSEATED_PER_CORE_MAX: usize = 32;
+
 /// Bounds on what a peer can make the gateway do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {

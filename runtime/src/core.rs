@@ -55,9 +55,6 @@ pub struct RingConfig {
     pub buffer_bytes: u32,
     /// Receive buffers that may wait for a socket's consumer before the socket stops receiving.
     pub receive_buffers_max: usize,
-    /// Sockets that have a place in the ring's table of files, at most as many as the process may open. Others work as
-    /// well, at the cost of a look-up for each operation.
-    pub registered_files_max: u32,
 }
 
 impl Default for RingConfig {
@@ -68,7 +65,6 @@ impl Default for RingConfig {
             buffers: 1024,
             buffer_bytes: 32 * 1024,
             receive_buffers_max: 8,
-            registered_files_max: 1 << 15,
         }
     }
 }

@@ -3,6 +3,7 @@
 use nix::sched::{CpuSet, sched_getaffinity};
 use nix::sys::resource::{Resource, getrlimit};
 use nix::unistd::Pid;
+use sluice_dataplane::settings::UNSEATED_PER_CORE_MAX;
 
 /// The numbers of the CPUs it may run on, ascending; what `taskset` or a container left of the machine.
 pub(crate) fn usable_cpus() -> Vec<usize> {
@@ -14,8 +15,11 @@ pub(crate) fn usable_cpus() -> Vec<usize> {
         .collect()
 }
 
-/// Open files beside the sessions' own: listeners, the record, the libraries'.
-pub(crate) const FILES_RESERVED: u64 = 256;
+/// Open files beside the sessions' own: listeners, the record, the libraries', connections that are turned away.
+pub(crate) fn files_reserved(cores: usize) -> u64 {
+    256 + (cores * UNSEATED_PER_CORE_MAX) as u64
+}
+
 /// A session has two sockets.
 pub(crate) const FILES_A_SESSION: u64 = 2;
 
@@ -23,6 +27,7 @@ pub(crate) const FILES_A_SESSION: u64 = 2;
 pub(crate) fn sessions_per_core(cores: usize, most: usize) -> usize {
     // The soft limit is raised to the hard one at the start.
     let files = getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(_, hard)| hard);
-    let sessions = files.saturating_sub(FILES_RESERVED) / FILES_A_SESSION / cores.max(1) as u64;
+    let files = files.saturating_sub(files_reserved(cores));
+    let sessions = files / FILES_A_SESSION / cores.max(1) as u64;
     usize::try_from(sessions).unwrap_or(most).clamp(1, most)
 }

@@ -39,7 +39,7 @@ pub(crate) fn obstacles(cores: usize, limits: &Limits) -> Vec<Obstacle> {
     let sessions = limits.sessions_per_core_max.saturating_mul(cores) as u64;
     let open_files = sessions
         .saturating_mul(machine::FILES_A_SESSION)
-        .saturating_add(machine::FILES_RESERVED);
+        .saturating_add(machine::files_reserved(cores));
     preflight::check(Plan { cores, open_files })
 }
 

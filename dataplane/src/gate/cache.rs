@@ -1,7 +1,7 @@
 //! The decision cache of one core, in two generations: what was not asked for while a generation filled is forgotten.
 
 use std::cell::RefCell;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 use hashbrown::HashMap;
 use sluice_parsers::sql::neutral::Neutral;
@@ -19,24 +19,31 @@ pub(super) const DECISIONS_BYTES_MAX: usize = 32 << 20;
 pub(super) struct KnownShape {
     /// The hash of the tokens.
     pub(super) hash: u64,
-    /// What it takes, with a verdict that it keeps.
-    bytes: usize,
     normalized: Box<[u8]>,
     pub(super) neutral: Neutral,
     /// The verdict that was asked for last among those that depend on nothing else: who asked, and what was decided.
-    latest: RefCell<Option<(u64, Rc<Verdict>)>>,
+    /// Another keeps it: shapes, and the templates that outlive them, are to be small.
+    latest: RefCell<Option<(u64, Weak<Verdict>)>>,
 }
 
 impl KnownShape {
     fn latest(&self, key: &DecisionKey<'_>) -> Option<Rc<Verdict>> {
         let latest = self.latest.borrow();
         let (context, verdict) = latest.as_ref()?;
-        (*context == key.context && key.is_shape_alone()).then(|| Rc::clone(verdict))
+        if *context == key.context && key.is_shape_alone() {
+            verdict.upgrade()
+        } else {
+            None
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + self.normalized.len()
     }
 
     fn set_latest(&self, key: &DecisionKey<'_>, verdict: &Rc<Verdict>) {
         if key.is_shape_alone() {
-            *self.latest.borrow_mut() = Some((key.context, Rc::clone(verdict)));
+            *self.latest.borrow_mut() = Some((key.context, Rc::downgrade(verdict)));
         }
     }
 }
@@ -222,7 +229,7 @@ impl Templates {
         let each = self
             .known
             .iter()
-            .map(|(template, shape)| size_of::<Self>() + template.bytes() + shape.bytes);
+            .map(|(template, shape)| size_of::<Self>() + template.bytes() + shape.bytes());
         each.sum()
     }
 }
@@ -282,27 +289,18 @@ impl Decisions {
             .cloned()
     }
 
-    /// The shape of those tokens; one that is known keeps its neutral literals. `verdict_bytes` are those of a verdict
-    /// about it, which it may keep when the decision is forgotten.
-    pub(super) fn shape(
-        &mut self,
-        hash: u64,
-        normalized: &[u8],
-        neutral: Neutral,
-        verdict_bytes: usize,
-    ) -> Rc<KnownShape> {
-        let bytes = size_of::<KnownShape>() + normalized.len() + verdict_bytes;
+    /// The shape of those tokens; one that is known keeps its neutral literals.
+    pub(super) fn shape(&mut self, hash: u64, normalized: &[u8], neutral: Neutral) -> Rc<KnownShape> {
         if let Some(known) = self.find_shape(hash, normalized) {
-            self.shapes.weigh(hash, bytes);
             return known;
         }
         let shape = Rc::new(KnownShape {
             hash,
-            bytes,
             normalized: normalized.into(),
             neutral,
             latest: RefCell::default(),
         });
+        let bytes = shape.bytes();
         self.shapes.insert(hash, Rc::clone(&shape), bytes);
         shape
     }
@@ -416,16 +414,16 @@ mod tests {
     fn a_template_is_no_use_once_its_shape_is_forgotten() {
         let mut decisions = Decisions::new(8);
         let (head, template) = template_of("select a from t where b = 1");
-        let shape = decisions.shape(1, b"a", Neutral::none(), 0);
+        let shape = decisions.shape(1, b"a", Neutral::none());
         decisions.remember(head, template.clone(), &shape);
         assert!(recognises(&mut decisions, "select a from t where b = 2"));
         // Others drive the shape out, as nobody asks for it.
         for hash in 2..20 {
-            decisions.shape(hash, b"b", Neutral::none(), 0);
+            decisions.shape(hash, b"b", Neutral::none());
         }
         assert!(!recognises(&mut decisions, "select a from t where b = 2"));
         // The shape that is known now is found again.
-        let shape = decisions.shape(1, b"a", Neutral::none(), 0);
+        let shape = decisions.shape(1, b"a", Neutral::none());
         decisions.remember(head, template, &shape);
         assert!(recognises(&mut decisions, "select a from t where b = 3"));
         decisions.clear();
@@ -438,7 +436,7 @@ mod tests {
         let text = |columns: usize| format!("select 1{}", ", 1".repeat(columns));
         for columns in 0..300 {
             let (head, template) = template_of(&text(columns));
-            let shape = decisions.shape(columns as u64, &columns.to_le_bytes(), Neutral::none(), 0);
+            let shape = decisions.shape(columns as u64, &columns.to_le_bytes(), Neutral::none());
             decisions.remember(head, template, &shape);
             let kept = (0..300)
                 .filter(|&columns| recognises(&mut decisions, &text(columns)))
@@ -458,7 +456,7 @@ mod tests {
         let types = vec![0; 64 << 10];
         let mut decisions = Decisions::new(16_384);
         for number in 0..4096_u64 {
-            let shape = decisions.shape(number, &number.to_le_bytes(), Neutral::none(), 0);
+            let shape = decisions.shape(number, &number.to_le_bytes(), Neutral::none());
             let key = DecisionKey {
                 shape: &shape,
                 kept: &[],
@@ -479,7 +477,7 @@ mod tests {
     #[test]
     fn a_colliding_hash_is_a_miss() {
         let mut decisions = Decisions::new(16);
-        decisions.shape(7, b"select $", Neutral::none(), 0);
+        decisions.shape(7, b"select $", Neutral::none());
         assert!(decisions.find_shape(7, b"select $").is_some());
         assert!(decisions.find_shape(7, b"delete $").is_none());
     }

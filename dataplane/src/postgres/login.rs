@@ -20,7 +20,7 @@ use sluice_runtime::net::Socket;
 use super::cancel::{self, CancelRequest};
 use super::session::End;
 use super::wire::{Message, Messages, WireError};
-use crate::core::{Core, Seat};
+use crate::core::Core;
 use crate::gate::{Context, Outcome};
 use crate::settings::{Connection, Listener, ListenerTarget, ListenerTls, ServerTls};
 use crate::stream::{Stream, StreamError};
@@ -34,7 +34,6 @@ const NO_SUCH_DATABASE: SqlState = SqlState(*b"3D000");
 
 /// A client that has proven who it is and may connect.
 pub(crate) struct LoggedIn {
-    pub(crate) seat: Seat,
     pub(crate) stream: Stream,
     pub(crate) messages: Messages,
     pub(crate) identity: Identity,
@@ -121,13 +120,32 @@ struct Greeted {
     certificate: Option<Arc<ServerTls>>,
 }
 
-/// Takes a client in that has a seat. Who has none is told so before a proof of identity is asked for, which would be
-/// work for nothing; its cancel requests are passed on.
+/// Tells a client that there is no seat for it, before a proof of identity is asked for, which would be work for
+/// nothing; its cancel requests are passed on.
+pub(crate) async fn refuse(core: &Rc<Core>, listener: &Listener, socket: Socket) -> NoSession {
+    let Greeted {
+        mut stream, packet, ..
+    } = match greet(core, listener, socket).await {
+        Ok(greeted) => greeted,
+        Err(no_session) => return no_session,
+    };
+    let startup = match understand(&packet, listener, &mut stream) {
+        Ok(startup) => startup,
+        Err((event, end)) => return NoSession::refused(stream, event, end),
+    };
+    let end = End::new(
+        EndReason::Other,
+        SqlState::TOO_MANY_CONNECTIONS,
+        "this core has as many sessions as it may",
+    );
+    NoSession::refused(stream, EventKind::SessionRefused, end).by(startup.user.as_bytes())
+}
+
+/// Takes a client in.
 pub(crate) async fn log_in(
     core: &Rc<Core>,
     listener: &Listener,
     socket: Socket,
-    seat: Option<Seat>,
 ) -> Result<LoggedIn, NoSession> {
     let Greeted {
         mut stream,
@@ -138,15 +156,6 @@ pub(crate) async fn log_in(
     let startup = match understand(&packet, listener, &mut stream) {
         Ok(startup) => startup,
         Err((event, end)) => return Err(NoSession::refused(stream, event, end)),
-    };
-    let Some(seat) = seat else {
-        let end = End::new(
-            EndReason::Other,
-            SqlState::TOO_MANY_CONNECTIONS,
-            "this core has as many sessions as it may",
-        );
-        let refused = NoSession::refused(stream, EventKind::SessionRefused, end);
-        return Err(refused.by(startup.user.as_bytes()));
     };
     let tls = stream.tls().map(Tls::description).unwrap_or_default();
     let mut messages = Messages::new(rest);
@@ -172,7 +181,6 @@ pub(crate) async fn log_in(
     };
     match admit(core, listener, &startup, &identity).await {
         Ok((connection, database, context)) => Ok(LoggedIn {
-            seat,
             stream,
             messages,
             identity,

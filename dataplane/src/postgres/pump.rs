@@ -18,7 +18,7 @@ use sluice_parsers::postgres::startup::CancelKey;
 use sluice_parsers::postgres::{SqlState, scram};
 use sluice_policy::identity::Method;
 use sluice_runtime::helpers::HelperError;
-use sluice_runtime::net::{Arrival, Received};
+use sluice_runtime::net::{Arrival, Received, Socket};
 use sluice_runtime::task::{self, Region, works_on};
 use sluice_runtime::time::{Moment, timeout};
 
@@ -31,7 +31,7 @@ use super::session::{End, Masks, Output, Session};
 use super::upstream::{self, Upstream, UpstreamError};
 use crate::core::{Core, Seat};
 use crate::gate::{Errand, Finding};
-use crate::settings::Masking;
+use crate::settings::{Listener, Masking};
 use crate::stream::{Stream, StreamError};
 
 /// Chunks taken in one turn of a session, so that none holds its core.
@@ -53,17 +53,15 @@ pub(crate) async fn serve(core: Rc<Core>, arrival: Arrival) {
         .peer_address()
         .map(|address| address.to_string())
         .unwrap_or_default();
-    let seat = core.take_seat();
+    let Some(seat) = core.take_seat() else {
+        return refuse(&core, listener, arrival.socket, &client).await;
+    };
     let deadline = core.authentication_deadline();
     // Boxed, as what follows: what a login needs is gone when the session idles.
-    let logged_in = timeout(
-        deadline,
-        Box::pin(login::log_in(&core, listener, arrival.socket, seat)),
-    )
-    .await;
-    let logged_in = match logged_in {
-        Ok(Ok(logged_in)) => logged_in,
-        Ok(Err(no_session)) => return turn_away(&core, no_session, &client).await,
+    let logged_in = timeout(deadline, Box::pin(login::log_in(&core, listener, arrival.socket))).await;
+    match logged_in {
+        Ok(Ok(logged_in)) => converse(core, logged_in, seat, &listener.name, &client).await,
+        Ok(Err(no_session)) => turn_away(&core, no_session, &client).await,
         Err(_) => {
             let event = Event {
                 event: EventKind::HostileInput,
@@ -72,10 +70,32 @@ pub(crate) async fn serve(core: Rc<Core>, arrival: Arrival) {
                 ..Event::default()
             };
             core.ledger.borrow_mut().event(0, event);
-            return;
         }
+    }
+}
+
+/// Tells a client that there is no seat for it, if there is still room to do that; else it is only counted.
+async fn refuse(core: &Rc<Core>, listener: &Listener, socket: Socket, client: &str) {
+    let refused = match core.take_standing() {
+        Some(standing) => {
+            let refusing = Box::pin(login::refuse(core, listener, socket));
+            match timeout(crate::core::farewell_deadline(), refusing).await {
+                Ok(no_session) => {
+                    turn_away(core, no_session, client).await;
+                    return drop(standing);
+                }
+                Err(_) => "a connection over the limit said nothing in time",
+            }
+        }
+        None => "more connections over the limit than can be told so",
     };
-    converse(core, logged_in, &listener.name, &client).await;
+    let event = Event {
+        event: EventKind::SessionRefused,
+        text: refused.as_bytes(),
+        client,
+        ..Event::default()
+    };
+    core.ledger.borrow_mut().event(0, event);
 }
 
 /// Tells a client that was refused, and the record.
@@ -115,7 +135,7 @@ async fn farewell(mut stream: Stream, end: &End) {
 }
 
 /// Logs in at the server and begins the session.
-async fn converse(core: Rc<Core>, logged_in: LoggedIn, listener: &str, client: &str) {
+async fn converse(core: Rc<Core>, logged_in: LoggedIn, mut seat: Seat, listener: &str, client: &str) {
     let connection = Arc::clone(&logged_in.connection);
     let accepts_any = core.gate.borrow_mut().policies().is_allow_all();
     let attempt = Box::pin(async {
@@ -176,7 +196,6 @@ async fn converse(core: Rc<Core>, logged_in: LoggedIn, listener: &str, client: &
     let registration = Registration::new(&core, secret, &connection, upstream.address, key, id);
 
     let LoggedIn {
-        mut seat,
         mut stream,
         messages,
         context,

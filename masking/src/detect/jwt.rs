@@ -20,7 +20,7 @@ pub(crate) const HEADER_MAX: usize = 8192;
 /// once. A hit may go on behind the last byte that is there.
 pub(crate) fn find(view: &View<'_>, at: usize, header_seen: &mut usize) -> Option<Range<usize>> {
     let start = view.back(at, 2)?;
-    if view.byte(start) != Some(b'e') || view.byte(start + 1) != Some(b'y') {
+    if view.array(start) != Some(*b"eyJ") {
         return None;
     }
     let read = if start < *header_seen {

@@ -1,11 +1,9 @@
 //! The ring itself: set-up, submission, sleeping in it, and taking completions out.
 
 use std::io;
-use std::os::fd::RawFd;
 use std::time::Duration;
 
 use io_uring::{EnterFlags, IoUring, cqueue, opcode, squeue, types};
-use nix::sys::resource::{Resource, getrlimit};
 
 use super::token::Token;
 use crate::core::RingConfig;
@@ -27,8 +25,6 @@ pub(crate) enum Sleep {
 
 pub(crate) struct Ring {
     ring: IoUring,
-    /// Places in its own table of files, which saves each operation the look-up in the process's shared one.
-    registered_files: u32,
 }
 
 impl Ring {
@@ -47,26 +43,7 @@ impl Ring {
         let _ = ring
             .submitter()
             .register_iowq_max_workers(&mut [FILE_WORKERS_MAX, FILE_WORKERS_MAX]);
-        // The kernel takes no more than the process may open; without a table every socket is an ordinary descriptor.
-        let (open_files, _) = getrlimit(Resource::RLIMIT_NOFILE)?;
-        let wanted = config.registered_files_max;
-        let wanted = u32::try_from(open_files).map_or(wanted, |most| most.min(wanted));
-        let has_table = wanted > 0 && ring.submitter().register_files_sparse(wanted).is_ok();
-        Ok(Self {
-            ring,
-            registered_files: if has_table { wanted } else { 0 },
-        })
-    }
-
-    /// Gives a descriptor a place in the ring's table; says whether it has it.
-    pub(crate) fn register_file(&self, place: u32, fd: RawFd) -> bool {
-        place < self.registered_files && self.ring.submitter().register_files_update(place, &[fd]).is_ok()
-    }
-
-    /// Takes it out again. Nothing may be queued for it.
-    pub(crate) fn unregister_file(&self, place: u32) {
-        let taken_out = self.ring.submitter().register_files_update(place, &[-1]);
-        debug_assert!(taken_out.is_ok(), "{taken_out:?}");
+        Ok(Self { ring })
     }
 
     pub(crate) fn io_uring(&self) -> &IoUring {

@@ -41,8 +41,6 @@ pub(crate) use send::SentNow;
 pub(crate) struct Stream {
     key: Key,
     fd: RawFd,
-    /// The descriptor has the slot's place in the ring's table of files.
-    is_registered: bool,
     inner: RefCell<Inner>,
 }
 
@@ -114,7 +112,6 @@ impl Reactor {
             let stream = Rc::new(Stream {
                 key,
                 fd,
-                is_registered: self.ring.borrow().register_file(key.slot, fd),
                 inner: RefCell::new(Inner::new(seat)),
             });
             adopted = Some(Rc::clone(&stream));
@@ -152,20 +149,6 @@ impl Inner {
 }
 
 impl Stream {
-    /// Builds an operation on the socket, by its place in the ring's table if it has one.
-    #[inline]
-    fn operate(
-        &self,
-        on_registered: impl FnOnce(types::Fixed) -> squeue::Entry,
-        on_descriptor: impl FnOnce(types::Fd) -> squeue::Entry,
-    ) -> squeue::Entry {
-        if self.is_registered {
-            on_registered(types::Fixed(self.key.slot))
-        } else {
-            on_descriptor(types::Fd(self.fd))
-        }
-    }
-
     /// What a turn of the core works on when bytes come.
     #[inline]
     pub(crate) fn region(&self) -> Region {
@@ -201,9 +184,6 @@ impl Stream {
             return;
         }
         if reactor.streams.borrow_mut().remove(self.key).is_some() {
-            if self.is_registered {
-                reactor.ring.borrow().unregister_file(self.key.slot);
-            }
             let entry = opcode::Close::new(types::Fd(self.fd))
                 .build()
                 .flags(squeue::Flags::SKIP_SUCCESS);

@@ -32,8 +32,6 @@ pub(crate) fn small_ring(buffers: u16, buffer_bytes: u32) -> CoresConfig {
         buffers,
         buffer_bytes,
         receive_buffers_max: 4,
-        // Some sockets have a place in the ring's table, some have none.
-        registered_files_max: 1,
     };
     CoresConfig { ring, ..config() }
 }

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use io_uring::{cqueue, opcode};
+use io_uring::{cqueue, opcode, types};
 
 use super::{Inner, Phase, Receiving, Stream};
 use crate::net::{IoError, IoOperation, Received};
@@ -16,10 +16,7 @@ impl Stream {
     pub(super) fn arm(&self, reactor: &Reactor, inner: &mut Inner) {
         debug_assert!(matches!(inner.receiving, Receiving::Idle | Receiving::Starved));
         inner.receiving = Receiving::Armed;
-        let entry = self.operate(
-            |file| opcode::RecvMulti::new(file, GROUP).build(),
-            |file| opcode::RecvMulti::new(file, GROUP).build(),
-        );
+        let entry = opcode::RecvMulti::new(types::Fd(self.fd), GROUP).build();
         let token = Token::new(Kind::Receive, self.key);
         // SAFETY: the operation names no memory but the provided buffers, which outlive the ring.
         unsafe { reactor.push(entry, token) };

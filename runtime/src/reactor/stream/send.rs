@@ -4,7 +4,7 @@ use std::mem;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use io_uring::{opcode, squeue};
+use io_uring::{opcode, squeue, types};
 use nix::sys::socket::{Shutdown, shutdown};
 
 use super::{Inner, Phase, Sending, Stream};
@@ -179,10 +179,9 @@ impl Stream {
         let bytes = gather.fill(items, inner.front_sent);
         let (header, flags) = (gather.header(), send_flags(kind).cast_unsigned());
         inner.gather = Some(gather);
-        let entry = self.operate(
-            |file| opcode::SendMsg::new(file, header).flags(flags).build(),
-            |file| opcode::SendMsg::new(file, header).flags(flags).build(),
-        );
+        let entry = opcode::SendMsg::new(types::Fd(self.fd), header)
+            .flags(flags)
+            .build();
         self.submit(reactor, entry, kind);
         bytes
     }
@@ -191,10 +190,9 @@ impl Stream {
         debug_assert!(bytes.len() <= SEND_BYTES_MAX);
         let (start, wanted) = (bytes.as_ptr(), u32::try_from(bytes.len()).unwrap_or(u32::MAX));
         let flags = send_flags(kind);
-        let entry = self.operate(
-            |file| opcode::Send::new(file, start, wanted).flags(flags).build(),
-            |file| opcode::Send::new(file, start, wanted).flags(flags).build(),
-        );
+        let entry = opcode::Send::new(types::Fd(self.fd), start, wanted)
+            .flags(flags)
+            .build();
         self.submit(reactor, entry, kind);
     }
 
