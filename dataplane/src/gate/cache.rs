@@ -190,7 +190,7 @@ impl<T> Generations<T> {
 #[derive(Debug)]
 pub(super) struct Decisions {
     shapes: Generations<Rc<KnownShape>>,
-    decisions: Generations<Entry>,
+    entries: Generations<Entry>,
     templates: Generations<Templates>,
 }
 
@@ -238,7 +238,7 @@ impl Decisions {
     pub(super) fn new(decisions_max: usize) -> Self {
         Self {
             shapes: Generations::new(decisions_max, DECISIONS_BYTES_MAX),
-            decisions: Generations::new(decisions_max, DECISIONS_BYTES_MAX),
+            entries: Generations::new(decisions_max, DECISIONS_BYTES_MAX),
             templates: Generations::new(HEADS_MAX, TEMPLATES_BYTES_MAX),
         }
     }
@@ -310,7 +310,7 @@ impl Decisions {
         if let Some(verdict) = key.shape.latest(key) {
             return Some(verdict);
         }
-        let entry = self.decisions.get(hash()).filter(|entry| entry.is_for(key))?;
+        let entry = self.entries.get(hash()).filter(|entry| entry.is_for(key))?;
         key.shape.set_latest(key, &entry.verdict);
         Some(Rc::clone(&entry.verdict))
     }
@@ -332,17 +332,17 @@ impl Decisions {
             parameter_types: key.parameter_types.into(),
             verdict,
         };
-        self.decisions.insert(hash, entry, bytes);
+        self.entries.insert(hash, entry, bytes);
     }
 
     /// How many decisions are kept.
     pub(super) fn len(&self) -> usize {
-        self.decisions.len()
+        self.entries.len()
     }
 
     pub(super) fn clear(&mut self) {
         self.shapes.clear();
-        self.decisions.clear();
+        self.entries.clear();
         self.templates.clear();
     }
 }

@@ -62,7 +62,7 @@ impl Kernel for Avx512 {
             register.write_block(block);
         }
         // SAFETY: an `Avx512` exists only where the CPU has all of its features.
-        let by_kind = unsafe { transposed(blocks) };
+        let by_kind = unsafe { transposed(&blocks) };
         let wanted = wanted.map(|bits| Register::all(self, bits));
         let found = Candidates::of(&by_kind).and(&wanted);
         group.any = found.any().lanes();
@@ -190,7 +190,7 @@ macro_rules! bytes {
 static KINDS_LOW: Bytes = bytes!(place => kinds(place as u8));
 static KINDS_HIGH: Bytes = bytes!(place => kinds(64 + place as u8));
 /// Turns each eight bytes around.
-static REVERSED: Bytes = bytes!(place => place % 16 ^ 7);
+static REVERSED: Bytes = bytes!(place => (place % 16) ^ 7);
 /// In each eight bytes, one bit further each.
 static DIAGONAL: Bytes = bytes!(place => 1u32 << (place % 8));
 /// The first byte of each eight, then the second of each, and so on.
@@ -219,21 +219,12 @@ unsafe fn words(block: &[u8; BLOCK_BYTES]) -> __m512i {
 /// The CPU must have the features of an [`Avx512`].
 #[inline]
 #[target_feature(enable = "avx512f")]
-unsafe fn transposed(blocks: [Register; LANES]) -> Block<Register> {
-    let [a, b, c, d, e, f, g, h] = blocks.map(|block| block.0);
+unsafe fn transposed(blocks: &[Register; LANES]) -> Block<Register> {
     // Of pairs of blocks, the words of even kinds and those of odd ones; then quarters of four registers.
-    let [digit, at, dash, key_first] = quarters(
-        _mm512_unpacklo_epi64(a, b),
-        _mm512_unpacklo_epi64(c, d),
-        _mm512_unpacklo_epi64(e, f),
-        _mm512_unpacklo_epi64(g, h),
-    );
-    let [letter, dot, space, key_second] = quarters(
-        _mm512_unpackhi_epi64(a, b),
-        _mm512_unpackhi_epi64(c, d),
-        _mm512_unpackhi_epi64(e, f),
-        _mm512_unpackhi_epi64(g, h),
-    );
+    let even = |first: usize| _mm512_unpacklo_epi64(blocks[first].0, blocks[first + 1].0);
+    let odd = |first: usize| _mm512_unpackhi_epi64(blocks[first].0, blocks[first + 1].0);
+    let [digit, at, dash, key_first] = quarters(even(0), even(2), even(4), even(6));
+    let [letter, dot, space, key_second] = quarters(odd(0), odd(2), odd(4), odd(6));
     Block {
         digit,
         letter,

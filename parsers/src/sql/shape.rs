@@ -208,13 +208,13 @@ impl Shape {
                 out[1..6].copy_from_slice(b"nchar");
                 return at + 6;
             }
-            kind => match literal_kind(kind, text) {
-                Some(literal) => literal,
-                None => {
+            kind => {
+                let Some(literal) = literal_kind(kind, text) else {
                     debug_assert!(false, "{kind:?} is no literal and has no mark");
                     return at;
-                }
-            },
+                };
+                literal
+            }
         };
         out[0] = literal as u8;
         self.literals.push(Literal {
