@@ -2,8 +2,8 @@
 //!
 //! A template of an earlier text gives a text's shape, else one walk of the lexer does. The shape, the literals that
 //! matter, the principal with its connection and database, and the declared parameter types are the key of the core's
-//! decision cache; hashes find, exact comparison decides. A miss is analysed by the server's own grammar, here if it is short, else on a helper thread
-//! ([`Judgement::Away`]). A new policy epoch empties the cache.
+//! decision cache; hashes find, exact comparison decides. A miss is analysed by the server's own grammar, here if it is
+//! short, else on a helper thread ([`Judgement::Away`]). A new policy epoch empties the cache.
 
 mod bytes;
 mod cache;

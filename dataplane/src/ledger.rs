@@ -105,8 +105,8 @@ impl Ledger {
         debug_assert!(recorded.is_ok(), "{recorded:?}");
     }
 
-    /// Records an event; if the ring is full it is only counted. Without a session it may be a stranger's, of which there
-    /// is a limit: see [`Self::sum_up_strangers`].
+    /// Records an event; if the ring is full it is only counted. Without a session it may be a stranger's, of which
+    /// there is a limit: see [`Self::sum_up_strangers`].
     pub(crate) fn event(&mut self, session: u64, event: Event<'_>) {
         let counter = match event.event {
             EventKind::HostileInput => Some(Counter::HostileInputs),

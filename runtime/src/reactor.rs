@@ -43,7 +43,7 @@ use token::{Kind, Token};
 
 /// How long the end of a core waits for the kernel to complete what was cancelled.
 const END_WAIT: Duration = Duration::from_secs(5);
-/// So many completions ahead their memory is asked for. Fewer and more were no faster.
+/// So many completions ahead their memory is asked for.
 const PREFETCHED: usize = 3;
 /// Starved receives are armed again once this part of the buffers is free.
 const REVIVE_FREE_DIVISOR: usize = 8;
@@ -143,7 +143,7 @@ impl Reaper {
         let registration = Registration::new()?;
         let id = registration.id;
         let stats = Rc::<Counters>::default();
-        let ring = Ring::new(config)?;
+        let ring = Ring::new(config.submissions, config.completions)?;
         // SAFETY: the reactor drops the ring only after all operations are complete; if they do not complete, or a
         // panic prevents the orderly end, the reactor with its pool is leaked (see `Reaper::drop`).
         let pool = unsafe { Pool::new(&ring, config.buffers, config.buffer_bytes, Rc::clone(&stats))? };

@@ -76,7 +76,8 @@ struct Entry {
 
 impl Entry {
     fn is_for(&self, key: &DecisionKey<'_>) -> bool {
-        // A shape is in the cache once, so the same tokens are the same allocation. One that was forgotten matches nothing.
+        // A shape is in the cache once, so the same tokens are the same allocation. One that was forgotten matches
+        // nothing.
         Rc::ptr_eq(&self.shape, key.shape)
             && self.context == key.context
             && *self.kept == *key.kept
@@ -106,8 +107,8 @@ impl std::hash::Hasher for AsIs {
 
 type Hashed<T> = HashMap<u64, T, std::hash::BuildHasherDefault<AsIs>>;
 
-/// A map of two generations, bounded by entries and by bytes. A hash that collides replaces: the cache may forget, never
-/// confuse.
+/// A map of two generations, bounded by entries and by bytes. A hash that collides replaces: the cache may forget,
+/// never confuse.
 #[derive(Debug)]
 struct Generations<T> {
     young: Hashed<Weighed<T>>,

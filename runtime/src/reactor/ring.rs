@@ -6,7 +6,6 @@ use std::time::Duration;
 use io_uring::{EnterFlags, IoUring, cqueue, opcode, squeue, types};
 
 use super::token::Token;
-use crate::core::RingConfig;
 use crate::stats::Counters;
 
 /// Threads that the kernel may start for file operations of one ring.
@@ -29,16 +28,14 @@ pub(crate) struct Ring {
 
 impl Ring {
     /// Sets the ring up for the calling thread, which must be the only one that ever uses it.
-    pub(crate) fn new(config: &RingConfig) -> io::Result<Self> {
+    pub(crate) fn new(submissions: u32, completions: u32) -> io::Result<Self> {
         let mut builder = IoUring::builder();
         builder
             .setup_single_issuer()
             .setup_defer_taskrun()
             .setup_submit_all()
             .setup_taskrun_flag();
-        let ring = builder
-            .setup_cqsize(config.completions)
-            .build(config.submissions)?;
+        let ring = builder.setup_cqsize(completions).build(submissions)?;
         // Best effort: it bounds threads that only file operations use.
         let _ = ring
             .submitter()
