@@ -10,8 +10,10 @@
 
 pub mod analyze;
 mod builtin;
+pub mod catalog;
 pub mod effect;
 pub mod lexer;
+pub mod lineage;
 pub mod neutral;
 pub mod pure;
 mod runs;
@@ -20,3 +22,4 @@ pub mod shape;
 pub mod statement;
 pub mod template;
 pub mod weight;
+pub mod world;

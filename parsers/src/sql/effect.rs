@@ -137,10 +137,14 @@ impl EffectFlags {
     pub const HARMLESS: Self = Self(1 << 6);
     /// `Set` that changes how the next statement's text is read, to something the gateway does not follow.
     pub const LEXING: Self = Self(1 << 7);
-    /// The object is qualified with a system catalog's schema, or lives in one.
+    /// The object is one of the server's catalogs or their views.
     pub const CATALOG: Self = Self(1 << 8);
+    /// Which object it is cannot be known: this is one of several candidates.
+    pub const UNCERTAIN: Self = Self(1 << 9);
+    /// A catalog that tells of values in tables or of what other sessions do.
+    pub const SENSITIVE: Self = Self(1 << 10);
 
-    const NAMES: [(Self, &'static str); 9] = [
+    const NAMES: [(Self, &'static str); 11] = [
         (Self::UNFILTERED, "unfiltered"),
         (Self::PROGRAM, "program"),
         (Self::FILE, "file"),
@@ -150,6 +154,8 @@ impl EffectFlags {
         (Self::HARMLESS, "harmless"),
         (Self::LEXING, "lexing"),
         (Self::CATALOG, "catalog"),
+        (Self::UNCERTAIN, "uncertain"),
+        (Self::SENSITIVE, "sensitive"),
     ];
 
     /// Whether all of `other` is set.
@@ -348,6 +354,67 @@ impl fmt::Display for Object {
     }
 }
 
+/// How a protected column is used other than as plain output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum FilterKind {
+    /// Compared for equality with constants or parameters.
+    Equality,
+    /// Compared for order with constants or parameters.
+    Range,
+    /// Matched with a pattern.
+    Pattern,
+    /// Sorted by.
+    Order,
+    /// Grouped by, or made distinct.
+    Group,
+    /// Compared with another column.
+    Join,
+    /// Compared through UNION, INTERSECT or EXCEPT.
+    Set,
+    /// An argument of an aggregate or window function.
+    Aggregate,
+    /// A condition of CASE, COALESCE or NULLIF.
+    Case,
+    /// Decides how many rows there are.
+    Limit,
+    /// Any other use that chooses rows or values.
+    Other,
+}
+
+impl FilterKind {
+    /// Every kind.
+    pub const ALL: [Self; 11] = [
+        Self::Equality,
+        Self::Range,
+        Self::Pattern,
+        Self::Order,
+        Self::Group,
+        Self::Join,
+        Self::Set,
+        Self::Aggregate,
+        Self::Case,
+        Self::Limit,
+        Self::Other,
+    ];
+
+    /// The name used in policies, records and messages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Equality => "equality",
+            Self::Range => "range",
+            Self::Pattern => "pattern",
+            Self::Order => "order",
+            Self::Group => "group",
+            Self::Join => "join",
+            Self::Set => "set",
+            Self::Aggregate => "aggregate",
+            Self::Case => "case",
+            Self::Limit => "limit",
+            Self::Other => "other",
+        }
+    }
+}
+
 /// One thing that a statement does.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Effect {
@@ -357,6 +424,10 @@ pub struct Effect {
     pub flags: EffectFlags,
     /// On what.
     pub object: Object,
+    /// The object's columns that it is about, ascending; empty where none are named or they are not known.
+    pub columns: Box<[Box<str>]>,
+    /// How [`Action::Filter`] uses them; none for other actions.
+    pub filter: Option<FilterKind>,
 }
 
 impl Effect {
@@ -366,7 +437,18 @@ impl Effect {
             action,
             flags: EffectFlags::NONE,
             object,
+            columns: Box::default(),
+            filter: None,
         }
+    }
+
+    /// The same effect on these columns.
+    #[must_use]
+    pub fn on_columns(mut self, mut columns: Vec<Box<str>>) -> Self {
+        columns.sort_unstable();
+        columns.dedup();
+        self.columns = columns.into();
+        self
     }
 
     /// The same effect with more flags.
@@ -377,12 +459,22 @@ impl Effect {
     }
 }
 
-/// `Delete relation public.orders [unfiltered]`.
+/// `Delete relation public.orders [unfiltered]`, `Filter equality relation public.customers (email)`.
 impl fmt::Display for Effect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.action.name())?;
+        if let Some(kind) = self.filter {
+            write!(f, " {}", kind.name())?;
+        }
         if self.object.kind != ObjectKind::Nothing || !self.object.name.is_empty() {
             write!(f, " {}", self.object)?;
+        }
+        for (index, column) in self.columns.iter().enumerate() {
+            f.write_str(if index == 0 { " (" } else { ", " })?;
+            f.write_str(column)?;
+        }
+        if !self.columns.is_empty() {
+            f.write_str(")")?;
         }
         if !self.flags.is_empty() {
             write!(f, " [{}]", self.flags)?;

@@ -1,0 +1,62 @@
+//! What an analysis is told of the database and of the session: all that a statement's meaning depends on beside its
+//! text.
+
+use std::sync::Arc;
+
+use hashbrown::HashSet;
+
+use super::catalog::{Catalog, Oid};
+use super::lineage::BaseColumn;
+
+/// The context of an analysis. Two analyses of one text in equal worlds are equal; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct World {
+    /// The database's objects.
+    pub catalog: Arc<Catalog>,
+    /// What of the session decides what names mean.
+    pub session: Arc<SessionNames>,
+    /// Columns that the configuration names for masking.
+    pub protected: Arc<HashSet<BaseColumn>>,
+    /// Functions that the configuration takes for harmless although nothing is known of them, by OID.
+    pub listed: Arc<HashSet<Oid>>,
+    /// Types that Parse declares for parameters; zero is undeclared.
+    pub parameter_types: Arc<[Oid]>,
+}
+
+/// What of a session decides what names mean.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct SessionNames {
+    /// `search_path` as set, one name an element, unquoted; `$user` stands for itself.
+    pub search_path: Box<[Box<str>]>,
+    /// The name of the role whose rights hold (`current_user`).
+    pub role: Box<str>,
+    /// Whether that is the role which logged in: then the catalog knows what schemas it may use.
+    pub role_is_login: bool,
+    /// The session's own schema of temporary objects, once it has one.
+    pub temporary_schema: Oid,
+    /// What statements of this session may have changed and the catalog does not show yet.
+    pub touched: Touched,
+}
+
+/// Names that the session's own DDL may have given, taken or changed since the catalog was read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Touched {
+    /// None.
+    #[default]
+    Nothing,
+    /// These, without their schemas, ascending: relations, functions, types and operators alike.
+    Names(Box<[Box<str>]>),
+    /// Any: DDL whose names are not known, or a search path in doubt.
+    Everything,
+}
+
+impl Touched {
+    /// Whether what this name means is uncertain.
+    pub fn contains(&self, name: &str) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Names(names) => names.binary_search_by(|known| (**known).cmp(name)).is_ok(),
+            Self::Everything => true,
+        }
+    }
+}
