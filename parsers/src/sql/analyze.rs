@@ -6,23 +6,39 @@
 //!
 //! The first form resolves no names: see [`super::pure`] and `call` for what that means.
 
+mod assign;
 mod call;
+mod change;
 mod definition;
+mod expand;
 mod expression;
 mod filter;
+mod implied;
+mod json;
+mod name;
+mod nested;
+mod operation;
+mod protect;
 mod query;
+mod relation;
+mod scope;
+mod select;
+mod source;
+mod types;
 mod utility;
+mod value;
 mod walk;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use pg_query::protobuf::{ParseResult, RawStmt};
-use smallvec::smallvec;
+use smallvec::{SmallVec, smallvec};
 
 use self::walk::Walker;
 use super::effect::{Action, Effect, Object, ObjectKind};
 use super::lexer::{Lexer, TokenKind};
 use super::neutral::Neutral;
+use super::resolve::Resolver;
 use super::runs;
 use super::shape::Shape;
 use super::statement::{Analysis, Cause, Reason, Statement, StatementKind};
@@ -131,6 +147,7 @@ fn walk(sql: &str, shape: &Shape, tree: &ParseResult, world: &World) -> Result<A
     let mut statements = Vec::with_capacity(tree.stmts.len());
     let mut neutral = Neutral::none();
     let mut start = 0;
+    let resolver = Resolver::new(world);
     for (index, raw) in tree.stmts.iter().enumerate() {
         let last = index + 1 == tree.stmts.len();
         let end = statement_end(raw, sql, last)?;
@@ -144,13 +161,14 @@ fn walk(sql: &str, shape: &Shape, tree: &ParseResult, world: &World) -> Result<A
                 name: "statement end".into(),
             });
         }
-        let mut walker = Walker::new(world);
+        let mut walker = Walker::with_resolver(world, resolver.clone());
         let kind = if let Some(kind) = raw.stmt.as_ref().and_then(|stmt| stmt.node.as_ref()) {
             walker.statement(kind)
         } else {
             walker.unknown("statement");
             StatementKind::Other
         };
+        walker.finish();
         for &location in &walker.neutral_at {
             if let Some(ordinal) = literal_at(sql, shape, location) {
                 neutral.insert(ordinal);
@@ -164,6 +182,8 @@ fn walk(sql: &str, shape: &Shape, tree: &ParseResult, world: &World) -> Result<A
             effects: walker.effects,
             reasons: walker.reasons,
             runs_prepared: walker.runs_prepared,
+            columns: walker.output.into(),
+            decided_at_bind: walker.decided_at_bind,
         });
         start = behind;
     }
@@ -228,6 +248,8 @@ fn unreadable(text_len: usize, reason: Reason) -> Analysis {
             )],
             reasons: smallvec![reason],
             runs_prepared: None,
+            columns: Box::default(),
+            decided_at_bind: SmallVec::new(),
         }],
         neutral: Neutral::none(),
         readable: false,

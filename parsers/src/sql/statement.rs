@@ -5,7 +5,9 @@ use std::ops::Range;
 use smallvec::SmallVec;
 
 use super::effect::{Action, Effect, EffectMask, Object, ObjectKind};
+use super::lineage::Lineage;
 use super::neutral::Neutral;
+use super::resolve::Ty;
 use super::shape::Shape;
 
 /// What a text does.
@@ -37,6 +39,22 @@ pub struct Statement {
     /// The prepared statement that it runs (EXECUTE, also below EXPLAIN or CREATE TABLE AS). Its effects come on top:
     /// see [`Self::effects_with`].
     pub runs_prepared: Option<Box<str>>,
+    /// The columns of the rows that it gives; none if it gives no rows, or rows that only the server knows (EXECUTE,
+    /// FETCH).
+    pub columns: Box<[OutputColumn]>,
+    /// Parameters whose values decide what it does. It is opaque as long as they are not known.
+    pub decided_at_bind: SmallVec<[u16; 2]>,
+}
+
+/// A column of the rows that a statement gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutputColumn {
+    /// Its name.
+    pub name: Box<str>,
+    /// Its type.
+    pub ty: Ty,
+    /// Where its values come from.
+    pub lineage: Lineage,
 }
 
 impl Statement {

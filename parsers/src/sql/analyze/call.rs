@@ -1,147 +1,248 @@
-//! Function calls: what each function is known to do.
-//!
-//! A name on the pure list has no effect of its own. Some functions have effects that are known; every other one is
-//! opaque. Names are taken for the built-in functions that they belong to: without a catalog, a user's function that
-//! overloads or shadows a pure name cannot be told apart, so the *definition* of such a function is opaque instead
-//! (see `definition`).
+//! Function calls: which function is meant, what it runs and where its result comes from.
 
 use pg_query::NodeEnum;
-use pg_query::protobuf::{CoercionForm, FuncCall, Node, a_const};
+use pg_query::protobuf::{CoercionForm, FuncCall, Node};
+use smallvec::SmallVec;
 
-use super::walk::{Walker, named};
-use crate::sql::builtin;
-use crate::sql::effect::{Action, EffectFlags, Object, ObjectKind};
-use crate::sql::pure;
-use crate::sql::settings;
+use super::value::{Given, Value};
+use super::walk::{Walker, named, parts};
+use crate::sql::catalog::{Behavior, CastContext, FunctionKind, Oid};
+use crate::sql::effect::{FilterKind, Object, ObjectKind};
+use crate::sql::lineage::Lineage;
+use crate::sql::resolve::{Call, CallKind, Named, Resolution, Ty};
 use crate::sql::statement::Cause;
 
+/// The columns that a function declares.
+type Outputs = Option<Vec<(Box<str>, Ty)>>;
+
 impl Walker<'_> {
-    pub(super) fn call(&mut self, call: &FuncCall) {
+    pub(super) fn call(&mut self, call: &FuncCall) -> Value {
+        self.call_with_columns(call).0
+    }
+
+    /// A call, and the columns that its function declares.
+    pub(super) fn call_with_columns(&mut self, call: &FuncCall) -> (Value, Outputs) {
         let FuncCall {
             funcname,
             args,
             agg_order,
             agg_filter,
             over,
-            agg_within_group: _,
+            agg_within_group,
             agg_star: _,
-            agg_distinct: _,
-            func_variadic: _,
+            agg_distinct,
+            func_variadic,
             funcformat,
             location: _,
         } = call;
-        self.nodes(args);
-        self.nodes(agg_order);
-        self.optional(agg_filter.as_deref());
+        let mut values = self.value_list(args);
+        let names: SmallVec<[Option<&str>; 8]> = args.iter().map(argument_name).collect();
+        if *agg_distinct {
+            for value in &values {
+                self.uses_type_of(value.ty);
+            }
+        }
+        for node in agg_order {
+            let value = self.value(node);
+            if *agg_within_group {
+                values.push(value);
+            }
+        }
+        if let Some(filter) = agg_filter {
+            let value = self.value(filter);
+            self.decides(FilterKind::Aggregate, &value);
+        }
         if let Some(window) = over {
             self.window(window);
         }
         let function = named(ObjectKind::Function, funcname);
         // `NORMALIZE(x)` is written without a schema, although the grammar names one.
-        let sugar = &*function.name == "normalize" && *funcformat == CoercionForm::CoerceSqlSyntax as i32;
-        let qualified = match function.schema.as_deref() {
-            None => false,
-            Some("pg_catalog") => true,
-            // Helpers of the standard's views, which drivers call too.
-            Some("information_schema") if function.name.starts_with("_pg_") => return,
-            Some(_) => return self.opaque(Cause::Function, function),
+        let is_sugar = &*function.name == "normalize" && *funcformat == CoercionForm::CoerceSqlSyntax as i32;
+        let (schema, name) = match parts(funcname).as_deref() {
+            Some([name]) => (None, *name),
+            Some([_, name]) if is_sugar && self.server_major() < 13 => (None, *name),
+            Some([schema, name]) => (Some(*schema), *name),
+            Some([database, schema, name]) if *database == &*self.world.catalog.database => {
+                (Some(*schema), *name)
+            }
+            _ => {
+                self.opaque(Cause::Function, function);
+                return (Value::unknown(), None);
+            }
         };
-        if pure::is_pure(&function.name, qualified && !sugar, self.server_major())
-            || builtin::is_type(None, &function.name)
-        {
+        let types: SmallVec<[Ty; 8]> = values.iter().map(|value| value.ty).collect();
+        let call = Call {
+            schema,
+            name,
+            arguments: &types,
+            names: &names,
+            variadic: *func_variadic,
+            kind: CallKind::Function,
+        };
+        self.resolved_call(&call, &values, function)
+    }
+
+    fn resolved_call(&mut self, call: &Call<'_>, values: &[Value], function: Object) -> (Value, Outputs) {
+        match self.resolver.functions(call) {
+            Resolution::One { oid, result } => {
+                self.converts_arguments(oid, call, values);
+                let lineage = self.applies(oid, values);
+                let outputs = self.resolver.output_columns(oid, call.arguments);
+                (self.result(oid, result, lineage, values), outputs)
+            }
+            Resolution::Cast { to } => match values {
+                [value] => (self.cast_value(value.clone(), Ty::Known(to)), None),
+                _ => (Value::unknown(), None),
+            },
+            Resolution::Several { candidates, result } => {
+                let mut lineage = Lineage::constant();
+                for &oid in &candidates {
+                    self.converts_arguments(oid, call, values);
+                    let own = self.applies(oid, values);
+                    lineage = self.merge(lineage, &own);
+                }
+                let mut may_be_other = candidates.is_empty() || self.resolver.is_touched(call.name);
+                match self.resolver.cast_notation(call) {
+                    Named::One(to) => {
+                        self.uses(to);
+                        may_be_other = false;
+                        if let [value] = values {
+                            self.coerces(value.ty, Ty::Known(to), CastContext::Explicit);
+                            lineage = self.merge(lineage, &value.lineage);
+                        }
+                    }
+                    Named::Several(types) => {
+                        for to in types {
+                            self.uses(to);
+                        }
+                    }
+                    Named::Missing => {}
+                }
+                if may_be_other || self.resolver.is_touched(call.name) {
+                    self.opaque(Cause::Function, function);
+                    lineage = Lineage::Unknown;
+                }
+                let value = Value {
+                    lineage: lineage.derived(),
+                    is_single: false,
+                    ..Value::constant(result)
+                };
+                (value, None)
+            }
+            Resolution::Missing => {
+                // `name(row)` is `row.name`.
+                if let (None, [row]) = (call.schema, values)
+                    && let Some(columns) = self.row_of(row)
+                    && let Some(column) = columns.iter().find(|column| *column.name == *call.name)
+                {
+                    return (Value::column(column), None);
+                }
+                self.opaque(Cause::Function, function);
+                (Value::unknown(), None)
+            }
+        }
+    }
+
+    fn result(&mut self, oid: Oid, ty: Ty, lineage: Lineage, values: &[Value]) -> Value {
+        let function = self.world.catalog.function(oid);
+        let is_plain = function.is_some_and(|function| {
+            function.kind == FunctionKind::Plain && !function.returns_set && function.known.is_some()
+        });
+        Value {
+            lineage,
+            is_single: is_plain && values.iter().all(|value| value.is_single),
+            is_reported: values
+                .iter()
+                .all(|value| value.is_reported || value.is_constant()),
+            ..Value::constant(ty)
+        }
+    }
+
+    /// What runs where arguments become what the function takes.
+    fn converts_arguments(&mut self, oid: Oid, call: &Call<'_>, values: &[Value]) {
+        let is_of_server = |ty: &Ty| match ty {
+            Ty::Known(oid) => oid.is_built_in(),
+            Ty::Literal | Ty::Parameter | Ty::Uncertain => true,
+        };
+        if values.is_empty() || (oid.is_built_in() && call.arguments.iter().all(is_of_server)) {
             return;
         }
-        self.known_call(function, args);
-    }
-
-    /// The effects of a built-in function that is more than reading.
-    fn known_call(&mut self, function: Object, args: &[Node]) {
-        let name = &*function.name;
-        match name {
-            "set_config" => self.set_config(function, args),
-            "nextval" | "setval" => self.act(Action::Update, constant_object(ObjectKind::Sequence, args)),
-            "currval" | "lastval" => self.act(Action::Read, constant_object(ObjectKind::Sequence, args)),
-            "pg_notify" => self.act(Action::Notify, constant_object(ObjectKind::Channel, args)),
-            // A session gives back what it took.
-            "pg_advisory_unlock" | "pg_advisory_unlock_all" | "pg_advisory_unlock_shared" => {}
-            "pg_advisory_lock"
-            | "pg_advisory_lock_shared"
-            | "pg_advisory_xact_lock"
-            | "pg_advisory_xact_lock_shared"
-            | "pg_try_advisory_lock"
-            | "pg_try_advisory_lock_shared"
-            | "pg_try_advisory_xact_lock"
-            | "pg_try_advisory_xact_lock_shared" => {
-                self.act(Action::Lock, Object::new(ObjectKind::AdvisoryLock, ""));
-            }
-            "lo_open" | "lo_close" | "lo_lseek" | "lo_lseek64" | "lo_tell" | "lo_tell64" => {
-                self.act(Action::Execute, function);
-            }
-            "lo_get" | "loread" => {
-                self.act(Action::Execute, function);
-                self.act(Action::Read, constant_object(ObjectKind::LargeObject, args));
-            }
-            "lo_creat" | "lo_create" | "lo_from_bytea" => {
-                self.act(Action::Execute, function);
-                self.act(Action::Create, constant_object(ObjectKind::LargeObject, args));
-            }
-            "lo_put" | "lowrite" | "lo_truncate" | "lo_truncate64" => {
-                self.act(Action::Execute, function);
-                self.act(Action::Update, constant_object(ObjectKind::LargeObject, args));
-            }
-            "lo_unlink" => {
-                self.act(Action::Execute, function);
-                self.act(Action::Delete, constant_object(ObjectKind::LargeObject, args));
-            }
-            "pg_cancel_backend" | "pg_terminate_backend" => {
-                self.add(
-                    crate::sql::effect::Effect::new(Action::Admin, function).with(EffectFlags::OTHER_USER),
-                );
-            }
-            "pg_reload_conf"
-            | "pg_rotate_logfile"
-            | "pg_switch_wal"
-            | "pg_promote"
-            | "pg_create_restore_point" => {
-                self.act(Action::Admin, function);
-            }
-            _ => self.opaque(Cause::Function, function),
+        let targets = self.resolver.argument_types(oid, call);
+        for (value, to) in values.iter().zip(targets) {
+            self.coerces(value.ty, to, CastContext::Implicit);
         }
     }
 
-    fn set_config(&mut self, function: Object, args: &[Node]) {
-        match args {
-            [setting, value, _local] => match constant(setting) {
-                Some(setting) => self.add(settings::set_effect(&setting, constant(value).as_deref())),
-                None => self.opaque(Cause::Computed, function),
-            },
-            // Named arguments, or a form that the server refuses.
-            _ => self.opaque(Cause::Computed, function),
+    /// The effects of a function, and where its result comes from.
+    pub(super) fn applies(&mut self, oid: Oid, values: &[Value]) -> Lineage {
+        let function = self.world.catalog.function(oid);
+        let known = function.and_then(|function| function.known);
+        let gathers = function
+            .is_some_and(|function| matches!(function.kind, FunctionKind::Aggregate | FunctionKind::Window));
+        for value in values {
+            if gathers {
+                self.filters(FilterKind::Aggregate, &value.lineage);
+            }
+            if known.is_some_and(is_sink) {
+                self.leaks(&value.lineage);
+            }
         }
+        self.runs_function(oid, values);
+        if !known.is_some_and(computes) {
+            return Lineage::Unknown;
+        }
+        let mut lineage = Lineage::constant();
+        for value in values {
+            lineage = self.merge(lineage, &value.lineage);
+        }
+        lineage.derived()
     }
 }
 
-/// The object that the first argument names, if it is a constant.
-fn constant_object(kind: ObjectKind, args: &[Node]) -> Object {
-    Object::new(kind, args.first().and_then(constant).unwrap_or_default())
+/// Whether what a function is given can be read back elsewhere: a setting, a lock's key, a delay.
+const fn is_sink(behavior: Behavior) -> bool {
+    !matches!(
+        behavior,
+        Behavior::Pure
+            | Behavior::CallsTypes
+            | Behavior::Metadata
+            | Behavior::Sensitive
+            | Behavior::Release
+            | Behavior::SequenceRead
+    )
 }
 
-/// The value of a constant, also of one that is cast to a plain type or to a `reg` type.
-fn constant(node: &Node) -> Option<String> {
+/// Whether a function's result comes from its arguments, from metadata or from nothing.
+const fn computes(behavior: Behavior) -> bool {
+    !matches!(
+        behavior,
+        Behavior::RunsText
+            | Behavior::Opaque
+            | Behavior::Sensitive
+            | Behavior::LargeObjectRead
+            | Behavior::FileRead
+            | Behavior::Foreign
+            | Behavior::Replicate
+    )
+}
+
+fn argument_name(node: &Node) -> Option<&str> {
     match &node.node {
-        Some(NodeEnum::AConst(constant)) => match constant.val.as_ref()? {
-            a_const::Val::Sval(text) => Some(text.sval.clone()),
-            a_const::Val::Ival(number) => Some(number.ival.to_string()),
-            a_const::Val::Fval(number) => Some(number.fval.clone()),
-            a_const::Val::Boolval(boolean) => Some(boolean.boolval.to_string()),
-            a_const::Val::Bsval(_) => None,
-        },
-        Some(NodeEnum::TypeCast(cast)) => {
-            let name = cast.type_name.as_ref()?;
-            builtin::is_name_type(name)
-                .then(|| cast.arg.as_deref().and_then(constant))
-                .flatten()
-        }
+        Some(NodeEnum::NamedArgExpr(named)) => Some(&named.name),
         _ => None,
+    }
+}
+
+impl Value {
+    /// The value after a cast that may change what is written.
+    #[must_use]
+    pub(super) fn computed_from(self) -> Self {
+        Self {
+            given: match self.given {
+                Given::Text(_) => Given::Computed,
+                other => other,
+            },
+            ..self
+        }
     }
 }

@@ -9,6 +9,7 @@ use pg_query::protobuf::{
     AlterTableType, CreateFunctionStmt, DropBehavior, DropStmt, Node, ObjectType, RoleSpec, TypeName,
 };
 
+use super::value::Value;
 use super::walk::{Walker, named, object_of, relation_object, string};
 use crate::sql::builtin;
 use crate::sql::effect::{Action, Effect, EffectFlags, Object, ObjectKind};
@@ -664,7 +665,9 @@ impl Walker<'_> {
     /// Walks a part of a definition; false if the node is none.
     pub(super) fn definition_part(&mut self, kind: &NodeEnum) -> bool {
         match kind {
-            NodeEnum::TypeName(name) => self.type_name(name),
+            NodeEnum::TypeName(name) => {
+                self.type_name(name);
+            }
             NodeEnum::ColumnDef(column) => {
                 if self.in_definition {
                     self.defined_type(column.type_name.as_ref());
@@ -693,7 +696,7 @@ impl Walker<'_> {
             NodeEnum::StatsElem(element) => self.optional(element.expr.as_deref()),
             NodeEnum::TableLikeClause(like) => {
                 if let Some(relation) = &like.relation {
-                    self.read(relation);
+                    self.act_on(Action::Read, relation, EffectFlags::NONE);
                 }
             }
             NodeEnum::DefElem(_) | NodeEnum::RoleSpec(_) => {}
@@ -706,7 +709,10 @@ impl Walker<'_> {
     fn exclusion(&mut self, pair: &[Node]) {
         for node in pair {
             match &node.node {
-                Some(NodeEnum::List(operator)) => self.operator(&operator.items),
+                Some(NodeEnum::List(operator)) => {
+                    let value = Value::unknown();
+                    self.operate(&operator.items, Some(&value), Some(&value));
+                }
                 _ => self.node(node),
             }
         }

@@ -1,14 +1,22 @@
 //! Everything that is neither a query nor a definition: transactions, settings, COPY, cursors, prepared statements,
 //! locks, notifications, maintenance.
 
+use std::rc::Rc;
+
 use pg_query::NodeEnum;
 use pg_query::protobuf::{
     CallStmt, CopyStmt, CreateTableAsStmt, DeclareCursorStmt, DiscardMode, ExecuteStmt, ExplainStmt, Node,
-    PrepareStmt, TransactionStmt, TransactionStmtKind, VacuumStmt, VariableSetKind, VariableSetStmt, a_const,
+    PrepareStmt, RangeVar, TransactionStmt, TransactionStmtKind, VacuumStmt, VariableSetKind,
+    VariableSetStmt, a_const,
 };
 
+use super::scope::Level;
+use super::types::TEXT;
+use super::value::{Column, Value};
 use super::walk::{Walker, named, relation_object, string};
+use crate::sql::catalog::Oid;
 use crate::sql::effect::{Action, Effect, EffectFlags, Object, ObjectKind};
+use crate::sql::resolve::Ty;
 use crate::sql::settings;
 use crate::sql::statement::{Cause, CopyColumns, CopyFormat, StatementKind};
 
@@ -17,33 +25,41 @@ impl Walker<'_> {
     pub(super) fn statement(&mut self, kind: &NodeEnum) -> StatementKind {
         match kind {
             NodeEnum::SelectStmt(select) => {
-                self.select(select);
-                match &select.into_clause {
-                    Some(_) => StatementKind::CreateTableAs,
-                    None => StatementKind::Select,
+                let columns = self.select(select);
+                if select.into_clause.is_some() {
+                    return StatementKind::CreateTableAs;
                 }
+                self.gives(&columns);
+                StatementKind::Select
             }
             NodeEnum::InsertStmt(insert) => {
-                self.insert(insert);
+                let columns = self.insert(insert);
+                self.gives(&columns);
                 StatementKind::Insert
             }
             NodeEnum::UpdateStmt(update) => {
-                self.update(update);
+                let columns = self.update(update);
+                self.gives(&columns);
                 StatementKind::Update
             }
             NodeEnum::DeleteStmt(delete) => {
-                self.delete(delete);
+                let columns = self.delete(delete);
+                self.gives(&columns);
                 StatementKind::Delete
             }
             NodeEnum::MergeStmt(merge) => {
-                self.merge(merge);
+                let columns = self.merge_statement(merge);
+                self.gives(&columns);
                 StatementKind::Merge
             }
             NodeEnum::TransactionStmt(transaction) => self.transaction(transaction),
             NodeEnum::VariableSetStmt(set) => self.set(set),
-            NodeEnum::VariableShowStmt(show) => StatementKind::Show {
-                name: show.name.as_str().into(),
-            },
+            NodeEnum::VariableShowStmt(show) => {
+                self.gives(&[Value::constant(Ty::Known(TEXT)).named(show.name.as_str().into())]);
+                StatementKind::Show {
+                    name: show.name.as_str().into(),
+                }
+            }
             NodeEnum::ConstraintsSetStmt(_) => {
                 let object = Object::new(ObjectKind::Setting, "constraints");
                 self.add(Effect::new(Action::Set, object).with(EffectFlags::HARMLESS));
@@ -67,7 +83,8 @@ impl Walker<'_> {
                     options: _,
                     query,
                 } = &**declare;
-                self.optional(query.as_deref());
+                let columns = self.query(query.as_deref());
+                self.gives(&columns);
                 StatementKind::Declare {
                     name: portalname.as_str().into(),
                 }
@@ -176,7 +193,9 @@ impl Walker<'_> {
 
     /// A statement inside of another.
     pub(super) fn nested_statement(&mut self, kind: &NodeEnum) {
+        let output = std::mem::take(&mut self.output);
         let _kind_of_the_outer_counts = self.statement(kind);
+        self.output = output;
     }
 
     fn transaction(&mut self, transaction: &TransactionStmt) -> StatementKind {
@@ -301,11 +320,12 @@ impl Walker<'_> {
             where_clause,
         } = copy;
         if let Some(relation) = relation {
-            let action = if *is_from { Action::Insert } else { Action::Read };
-            self.target(action, Some(relation));
+            self.copied_relation(relation, attlist, *is_from, where_clause.as_deref());
         }
-        self.optional(query.as_deref());
-        self.optional(where_clause.as_deref());
+        if query.is_some() {
+            let columns = self.query(query.as_deref());
+            self.gives(&columns);
+        }
         if *is_program || !filename.is_empty() {
             let flag = if *is_program {
                 EffectFlags::PROGRAM
@@ -327,6 +347,61 @@ impl Walker<'_> {
                 .as_ref()
                 .and_then(|_| copy_columns(attlist, format, options));
             StatementKind::CopyOut { format, columns }
+        }
+    }
+
+    /// The table of a COPY.
+    fn copied_relation(
+        &mut self,
+        relation: &RangeVar,
+        names: &[Node],
+        is_from: bool,
+        condition: Option<&Node>,
+    ) {
+        let target = self.target_of(relation);
+        let known = names.iter().filter_map(string);
+        let mut places: Vec<usize> = known
+            .filter_map(|name| {
+                target
+                    .item
+                    .columns
+                    .iter()
+                    .position(|column| *column.name == *name)
+            })
+            .collect();
+        if names.is_empty() {
+            // Generated columns are left out; to name them does no harm.
+            places = (0..target.width()).collect();
+        }
+        if is_from {
+            self.changes(Action::Insert, &target, EffectFlags::NONE, &places);
+            let mut level = Level::default();
+            level.show(target.item.clone());
+            if let Some(condition) = condition {
+                self.in_level(level, |walker| {
+                    let value = walker.value(condition);
+                    walker.condition(&value);
+                });
+            }
+            return;
+        }
+        self.reads_target(&target);
+        let columns: Vec<Column> = places
+            .iter()
+            .filter_map(|&place| target.item.columns.get(place).cloned())
+            .collect();
+        if let Some(oid) = target.relations.one() {
+            for &place in &places {
+                self.uses_column(oid, place);
+            }
+        }
+        for column in &columns {
+            self.uses_type_of(column.ty);
+        }
+        if columns.is_empty() {
+            self.gives(&[Value::unknown().named("*".into())]);
+        } else {
+            self.gives(&columns);
         }
     }
 
@@ -354,8 +429,21 @@ impl Walker<'_> {
             argtypes,
             query,
         } = prepare;
-        self.nodes(argtypes);
-        self.optional(query.as_deref());
+        let types = argtypes.iter().map(|node| match &node.node {
+            Some(NodeEnum::TypeName(name)) => match self.type_name(name) {
+                Ty::Known(oid) => oid,
+                Ty::Literal | Ty::Parameter | Ty::Uncertain => Oid::NONE,
+            },
+            _ => {
+                self.unknown("type of a parameter");
+                Oid::NONE
+            }
+        });
+        let types: Rc<[Oid]> = types.collect();
+        let outside = self.parameter_types.replace(types);
+        let columns = self.query(query.as_deref());
+        self.parameter_types = outside;
+        self.gives(&columns);
         StatementKind::Prepare {
             name: name.as_str().into(),
         }
@@ -373,6 +461,8 @@ impl Walker<'_> {
     fn explain(&mut self, explain: &ExplainStmt) -> StatementKind {
         let ExplainStmt { query, options } = explain;
         self.optional(query.as_deref());
+        // Plans and estimates; what they tell of values was said as filters.
+        self.gives(&[Value::constant(Ty::Known(TEXT)).named("QUERY PLAN".into())]);
         let analyze = options.iter().any(|node| match &node.node {
             Some(NodeEnum::DefElem(option)) => option.defname == "analyze",
             _ => true,
@@ -392,7 +482,8 @@ impl Walker<'_> {
             Some(into) => self.into(into),
             None => self.unknown("CREATE TABLE AS"),
         }
-        self.optional(query.as_deref());
+        let columns = self.query(query.as_deref());
+        self.leaks_all(&columns);
         StatementKind::CreateTableAs
     }
 

@@ -2,29 +2,63 @@
 //!
 //! Each struct of the tree that can hold an expression is taken apart without `..`, so that a field which a later
 //! grammar adds stops the compiler, and a kind of node that is not listed is opaque.
+//!
+//! Views and bodies are parsed while a statement is walked, so nothing in a walker borrows from a tree.
 
-use hashbrown::HashSet;
+use std::rc::Rc;
+
+use hashbrown::{HashMap, HashSet};
 use pg_query::NodeEnum;
-use pg_query::protobuf::{Node, RangeVar, TypeName};
+use pg_query::protobuf::{Node, RangeVar};
 use smallvec::SmallVec;
 
-use crate::sql::builtin;
-use crate::sql::effect::{Action, Effect, EffectFlags, Object, ObjectKind};
-use crate::sql::statement::{Cause, Reason};
+use super::nested::Budget;
+use super::protect::Unknowns;
+use super::relation::Reads;
+use super::scope::{Arguments, Cte, Level};
+use super::value::{Column, Row, Value};
+use crate::sql::catalog::Oid;
+use crate::sql::effect::{Action, Effect, Object, ObjectKind};
+use crate::sql::resolve::Resolver;
+use crate::sql::statement::{Cause, OutputColumn, Reason};
 use crate::sql::world::World;
 
 /// Gathers what one statement does.
 pub(super) struct Walker<'w> {
     pub(super) world: &'w World,
+    /// What names mean here.
+    pub(super) resolver: Resolver<'w>,
     pub(super) effects: SmallVec<[Effect; 4]>,
     pub(super) reasons: SmallVec<[Reason; 1]>,
     pub(super) runs_prepared: Option<Box<str>>,
-    /// Names of common table expressions that can be seen from here.
-    pub(super) ctes: Vec<Box<str>>,
+    /// Parameters whose values decide what happens.
+    pub(super) decided_at_bind: SmallVec<[u16; 2]>,
+    /// The columns of the rows that the statement gives.
+    pub(super) output: Vec<OutputColumn>,
+    /// The types that PREPARE declares for parameters.
+    pub(super) parameter_types: Option<Rc<[Oid]>>,
+    /// Common table expressions that can be seen from here.
+    pub(super) ctes: Vec<Cte>,
+    /// The queries around this place, outermost first.
+    pub(super) levels: Vec<Level>,
+    /// The function whose body this is, and what it was called with.
+    pub(super) arguments: Option<Rc<Arguments>>,
+    /// Columns of views that were expanded.
+    pub(super) views: HashMap<Oid, Option<Row>>,
+    /// Relations' columns that were looked up.
+    pub(super) rows: HashMap<Oid, Row>,
+    /// Relations that were read, and which columns of them.
+    pub(super) reads: Reads,
+    /// Uses of values that may come from anywhere.
+    pub(super) unknowns: Unknowns,
     /// Where neutral constants begin in the text.
     pub(super) neutral_at: Vec<i32>,
     /// Inside of a definition no constant is neutral.
     pub(super) in_definition: bool,
+    /// What may still be spent on texts of the catalog.
+    pub(super) budget: Budget,
+    /// How much may still be walked.
+    work_left: usize,
     /// The same as `effects`, once those are many.
     seen: HashSet<Effect>,
 }
@@ -35,16 +69,36 @@ const REASONS_MAX: usize = 32;
 /// From this many effects on, doubles are looked up instead of searched.
 const SEARCHED_MAX: usize = 16;
 
+/// How many nodes and columns one statement may make the analysis look at, views and bodies included. Some 0.2 s.
+const WORK_MAX: usize = 2_000_000;
+
 impl<'w> Walker<'w> {
     pub(super) fn new(world: &'w World) -> Self {
+        Self::with_resolver(world, Resolver::new(world))
+    }
+
+    /// A walker for the next statement of a text.
+    pub(super) fn with_resolver(world: &'w World, resolver: Resolver<'w>) -> Self {
         Self {
             world,
+            resolver,
             effects: SmallVec::new(),
             reasons: SmallVec::new(),
             runs_prepared: None,
+            decided_at_bind: SmallVec::new(),
+            output: Vec::new(),
+            parameter_types: None,
             ctes: Vec::new(),
+            levels: Vec::new(),
+            arguments: None,
+            views: HashMap::new(),
+            rows: HashMap::new(),
+            reads: Reads::default(),
+            unknowns: Unknowns::default(),
             neutral_at: Vec::new(),
             in_definition: false,
+            budget: Budget::default(),
+            work_left: WORK_MAX,
             seen: HashSet::new(),
         }
     }
@@ -52,6 +106,19 @@ impl<'w> Walker<'w> {
     /// The server's major version: what a later grammar has a form for may be a user's function on an earlier server.
     pub(super) fn server_major(&self) -> u8 {
         self.world.catalog.server_major
+    }
+
+    /// Takes from what may still be walked; false if that is used up, which makes the statement opaque.
+    pub(super) fn spend(&mut self, work: usize) -> bool {
+        if let Some(left) = self.work_left.checked_sub(work) {
+            self.work_left = left;
+            return true;
+        }
+        if self.work_left > 0 {
+            self.work_left = 0;
+            self.opaque(Cause::TooDeep, Object::new(ObjectKind::Nothing, "work"));
+        }
+        false
     }
 
     pub(super) fn add(&mut self, effect: Effect) {
@@ -66,6 +133,14 @@ impl<'w> Walker<'w> {
         if !double {
             self.effects.push(effect);
         }
+    }
+
+    pub(super) fn forget_seen(&mut self) -> HashSet<Effect> {
+        std::mem::take(&mut self.seen)
+    }
+
+    pub(super) fn remember_seen(&mut self, seen: HashSet<Effect>) {
+        self.seen = seen;
     }
 
     pub(super) fn act(&mut self, action: Action, object: Object) {
@@ -87,6 +162,28 @@ impl<'w> Walker<'w> {
     /// A kind of node that the analysis does not know.
     pub(super) fn unknown(&mut self, what: &str) {
         self.opaque(Cause::Unknown, Object::new(ObjectKind::Nothing, what));
+    }
+
+    /// A value decides what happens and is not known: opaque, until Bind if it is a parameter's.
+    pub(super) fn undecided(&mut self, value: &Value, object: Object) {
+        if let super::value::Given::Parameter(number) = value.given
+            && !self.decided_at_bind.contains(&number)
+        {
+            self.decided_at_bind.push(number);
+        }
+        self.opaque(Cause::Computed, object);
+    }
+
+    /// The rows that the statement gives.
+    pub(super) fn gives(&mut self, columns: &[Column]) {
+        self.output = columns
+            .iter()
+            .map(|column| OutputColumn {
+                name: (*column.name).into(),
+                ty: column.ty,
+                lineage: column.lineage.clone(),
+            })
+            .collect();
     }
 
     pub(super) fn nodes(&mut self, nodes: &[Node]) {
@@ -115,81 +212,12 @@ impl<'w> Walker<'w> {
         }
     }
 
+    /// Walks a node of any kind for its effects alone.
     pub(super) fn kind(&mut self, kind: &NodeEnum) {
-        if self.expression(kind) || self.source(kind) || self.definition_part(kind) {
+        if self.expression(kind).is_some() || self.definition_part(kind) {
             return;
         }
         self.nested_statement(kind);
-    }
-
-    /// A relation that is read, unless it is a common table expression.
-    pub(super) fn read(&mut self, relation: &RangeVar) {
-        let RangeVar {
-            catalogname,
-            schemaname,
-            relname,
-            inh: _,
-            relpersistence: _,
-            alias: _,
-            location: _,
-        } = relation;
-        let local = catalogname.is_empty() && schemaname.is_empty();
-        if local && self.ctes.iter().any(|cte| **cte == *relname) {
-            return;
-        }
-        self.add(on_relation(Action::Read, relation));
-    }
-
-    /// A type that an expression uses: its input, output and domain checks run.
-    pub(super) fn type_name(&mut self, name: &TypeName) {
-        let TypeName {
-            names,
-            type_oid: _,
-            setof: _,
-            pct_type,
-            typmods,
-            typemod: _,
-            array_bounds: _,
-            location: _,
-        } = name;
-        // Modifiers are constants, which the type's own function reads.
-        self.nodes(typmods);
-        let object = named(ObjectKind::Type, names);
-        if *pct_type || !builtin::is_type(object.schema.as_deref(), &object.name) {
-            self.opaque(Cause::Type, object);
-        }
-    }
-
-    /// A form of the grammar that reads like a call: before its version it calls the function of that name.
-    pub(super) fn form_since(&mut self, server_major: u8, name: &str) {
-        if self.server_major() < server_major {
-            self.opaque(Cause::Function, Object::new(ObjectKind::Function, name));
-        }
-    }
-
-    pub(super) fn operator(&mut self, names: &[Node]) {
-        let object = named(ObjectKind::Operator, names);
-        if !builtin::is_operator(object.schema.as_deref(), &object.name) {
-            self.opaque(Cause::Operator, object);
-        }
-    }
-}
-
-/// An effect on a relation, with the flag of a system catalog.
-pub(super) fn on_relation(action: Action, relation: &RangeVar) -> Effect {
-    let catalog = builtin::is_catalog_relation(&relation.schemaname, &relation.relname);
-    let flags = if catalog {
-        EffectFlags::CATALOG
-    } else {
-        EffectFlags::NONE
-    };
-    Effect::new(action, relation_object(ObjectKind::Relation, Some(relation))).with(flags)
-}
-
-pub(super) fn relation_object(kind: ObjectKind, relation: Option<&RangeVar>) -> Object {
-    match relation {
-        Some(relation) => Object::in_schema(kind, &relation.schemaname, &relation.relname),
-        None => Object::new(kind, ""),
     }
 }
 
@@ -201,19 +229,24 @@ pub(super) fn string(node: &Node) -> Option<&str> {
     }
 }
 
+/// The parts of a name that is a list of strings; none if it is anything else.
+pub(super) fn parts(names: &[Node]) -> Option<SmallVec<[&str; 3]>> {
+    names.iter().map(string).collect()
+}
+
 /// An object whose name is a list of strings, the last one its own.
 pub(super) fn named(kind: ObjectKind, names: &[Node]) -> Object {
-    let mut parts: SmallVec<[&str; 3]> = SmallVec::new();
-    for name in names {
-        match string(name) {
-            Some(part) => parts.push(part),
-            None => return Object::new(kind, ""),
-        }
+    match parts(names).as_deref() {
+        None | Some([]) => Object::new(kind, ""),
+        Some([name]) => Object::new(kind, *name),
+        Some([qualifiers @ .., name]) => Object::in_schema(kind, &qualifiers.join("."), name),
     }
-    match &parts[..] {
-        [] => Object::new(kind, ""),
-        [name] => Object::new(kind, *name),
-        [qualifiers @ .., name] => Object::in_schema(kind, &qualifiers.join("."), name),
+}
+
+pub(super) fn relation_object(kind: ObjectKind, relation: Option<&RangeVar>) -> Object {
+    match relation {
+        Some(relation) => Object::in_schema(kind, &relation.schemaname, &relation.relname),
+        None => Object::new(kind, ""),
     }
 }
 

@@ -1,0 +1,256 @@
+//! The relation that a statement changes, and what is assigned to its columns.
+
+use pg_query::NodeEnum;
+use pg_query::protobuf::{Node, RangeVar, SubLinkType};
+
+use super::relation::Relations;
+use super::scope::Item;
+use super::select::has_unknown_columns;
+use super::value::{Name, Value};
+use super::walk::Walker;
+use crate::sql::catalog::{CastContext, Event, Oid, RelationKind};
+use crate::sql::effect::{Action, Effect, EffectFlags, Object, ObjectKind};
+use crate::sql::lineage::Lineage;
+use crate::sql::resolve::Ty;
+use crate::sql::statement::Cause;
+
+/// The relation that a statement changes; never a common table expression.
+pub(super) struct Target<'t> {
+    pub(super) written: &'t RangeVar,
+    pub(super) relations: Relations,
+    /// How its columns are seen.
+    pub(super) item: Item,
+}
+
+impl Target<'_> {
+    /// How many columns are known.
+    pub(super) fn width(&self) -> usize {
+        self.item.columns.len()
+    }
+}
+
+/// Views over views over views; more than anyone has.
+const VIEWS_MAX: usize = 16;
+
+impl Walker<'_> {
+    pub(super) fn target_of<'t>(&mut self, relation: &'t RangeVar) -> Target<'t> {
+        let relations = self.relations(relation);
+        let (name, is_aliased) = match &relation.alias {
+            Some(alias) => (&alias.aliasname, true),
+            None => (&relation.relname, false),
+        };
+        let name = Some(Name::from(name.as_str()));
+        let mut item = match relations.one() {
+            Some(oid) => self.item_of(oid, name),
+            None => Item::open(name),
+        };
+        if !is_aliased && !relation.schemaname.is_empty() {
+            item.schema = Some(Name::from(relation.schemaname.as_str()));
+        }
+        Target {
+            written: relation,
+            relations,
+            item,
+        }
+    }
+
+    /// The places of columns that are named; none for those that are not known.
+    pub(super) fn named_columns(&mut self, target: &Target<'_>, names: &[Node]) -> Vec<Option<usize>> {
+        let mut places = Vec::with_capacity(names.len());
+        for node in names {
+            let Some(NodeEnum::ResTarget(named)) = &node.node else {
+                self.unknown("target");
+                continue;
+            };
+            self.subscripts(&named.indirection);
+            places.push(self.place_of(target, &named.name));
+        }
+        places
+    }
+
+    fn place_of(&mut self, target: &Target<'_>, name: &str) -> Option<usize> {
+        self.spend(target.width() / 16);
+        let mut columns = target.item.columns.iter();
+        columns.position(|column| *column.name == *name)
+    }
+
+    /// A value of this type becomes one of a column.
+    pub(super) fn assigns(&mut self, target: &Target<'_>, place: Option<usize>, from: Ty) {
+        if let Some(column) = place.and_then(|place| target.item.columns.get(place)) {
+            self.coerces(from, column.ty, CastContext::Assignment);
+        }
+    }
+
+    /// A value is stored in a column.
+    pub(super) fn stores_in(&mut self, target: &Target<'_>, place: Option<usize>, lineage: &Lineage) {
+        let relation = target.relations.one();
+        let relation = relation.and_then(|oid| self.world.catalog.relation(oid));
+        let column = relation.and_then(|relation| relation.columns.get(place?));
+        match (relation, column) {
+            (Some(relation), Some(column)) if relation.kind != RelationKind::View => {
+                self.stores(lineage, relation.oid, column.number);
+            }
+            _ => self.leaks(lineage),
+        }
+    }
+
+    /// SET of an UPDATE; gives the places of the columns.
+    pub(super) fn assignments(&mut self, targets: &[Node], target: &Target<'_>) -> Vec<usize> {
+        let mut places = Vec::with_capacity(targets.len());
+        // `(a, b) = ...` comes as one target for each column, all with the same source.
+        let mut together: Vec<Value> = Vec::new();
+        for node in targets {
+            let Some(NodeEnum::ResTarget(assigned)) = &node.node else {
+                self.unknown("target");
+                continue;
+            };
+            self.subscripts(&assigned.indirection);
+            let value = match assigned.val.as_deref().and_then(|node| node.node.as_ref()) {
+                Some(NodeEnum::MultiAssignRef(part)) => {
+                    if part.colno <= 1 {
+                        together = self.several_values(part.source.as_deref());
+                    }
+                    let index = usize::try_from(part.colno).unwrap_or(0).saturating_sub(1);
+                    together.get(index).cloned().unwrap_or_else(Value::unknown)
+                }
+                Some(_) => {
+                    if let (Some(node), true) = (&assigned.val, assigned.indirection.is_empty()) {
+                        self.neutral(node);
+                    }
+                    self.optional_value(assigned.val.as_deref())
+                }
+                None => {
+                    self.unknown("target");
+                    continue;
+                }
+            };
+            let place = self.place_of(target, &assigned.name);
+            if assigned.indirection.is_empty() {
+                self.assigns(target, place, value.ty);
+            } else if let Some(column) = place.and_then(|place| target.item.columns.get(place)) {
+                self.uses_type_of(column.ty);
+            }
+            self.stores_in(target, place, &value.lineage);
+            places.extend(place);
+        }
+        places
+    }
+
+    fn several_values(&mut self, source: Option<&Node>) -> Vec<Value> {
+        match source.and_then(|node| node.node.as_ref()) {
+            Some(NodeEnum::SubLink(link)) if link.sub_link_type == SubLinkType::ExprSublink as i32 => {
+                let columns = self.query(link.subselect.as_deref());
+                if has_unknown_columns(&columns) {
+                    return Vec::new();
+                }
+                columns.iter().map(Value::column).collect()
+            }
+            Some(_) => source.map(|node| self.row_values(node)).unwrap_or_default(),
+            None => Vec::new(),
+        }
+    }
+
+    /// The target is read as well.
+    pub(super) fn reads_target(&mut self, target: &Target<'_>) {
+        let is_certain = target.relations.is_certain;
+        for &oid in &target.relations.oids {
+            self.read_relation(oid, is_certain);
+        }
+        if target.relations.may_be_new {
+            let effect = self.effect_on_new(Action::Read, target.written);
+            self.add(effect);
+        }
+    }
+
+    /// The effects of changing the target.
+    pub(super) fn changes(
+        &mut self,
+        action: Action,
+        target: &Target<'_>,
+        flags: EffectFlags,
+        places: &[usize],
+    ) {
+        let uncertain = if target.relations.is_certain {
+            EffectFlags::NONE
+        } else {
+            EffectFlags::UNCERTAIN
+        };
+        for &oid in &target.relations.oids {
+            let relation = self.world.catalog.relation(oid);
+            let numbers: Vec<i16> = relation.map_or_else(Vec::new, |relation| {
+                let columns = places.iter().filter_map(|&place| relation.columns.get(place));
+                columns.map(|column| column.number).collect()
+            });
+            self.changes_relation(action, oid, flags | uncertain, &numbers, 0);
+        }
+        if target.relations.may_be_new {
+            let effect = self.effect_on_new(action, target.written);
+            self.add(effect.with(flags));
+        }
+    }
+
+    fn changes_relation(
+        &mut self,
+        action: Action,
+        oid: Oid,
+        flags: EffectFlags,
+        numbers: &[i16],
+        depth: usize,
+    ) {
+        let effect = self.effect_on(action, oid).with(flags);
+        let Some(relation) = self.world.catalog.relation(oid) else {
+            return self.add(effect);
+        };
+        let is_named = |number: i16| numbers.contains(&number);
+        let named = relation.columns.iter().filter(|column| is_named(column.number));
+        let effect: Effect = effect.on_columns(named.map(|column| column.name.clone()).collect());
+        self.add(effect);
+        let event = match action {
+            Action::Insert => Event::Insert,
+            Action::Update => Event::Update,
+            Action::Delete => Event::Delete,
+            _ => return,
+        };
+        self.writes(oid, event, numbers);
+        if relation.kind != RelationKind::View {
+            return;
+        }
+        let has_rule = relation
+            .rules
+            .iter()
+            .any(|rule| rule.event == event && rule.instead);
+        if has_rule {
+            return;
+        }
+        let has_trigger = relation
+            .triggers
+            .iter()
+            .any(|trigger| trigger.events.contains(&event));
+        // An automatically updatable view: the table below changes.
+        let row = self.relation_row(oid);
+        let mut below: Vec<Oid> = Vec::new();
+        let mut below_numbers = Vec::new();
+        for (column, own) in row.iter().zip(&relation.columns) {
+            if let Lineage::Exact(columns) = &column.lineage
+                && let [base] = columns[..]
+            {
+                if !below.contains(&base.relation) {
+                    below.push(base.relation);
+                }
+                if is_named(own.number) {
+                    below_numbers.push(base.number);
+                }
+            }
+        }
+        match below[..] {
+            [base] if depth < VIEWS_MAX => {
+                self.changes_relation(action, base, flags, &below_numbers, depth + 1);
+            }
+            _ if has_trigger => {}
+            _ => self.opaque(
+                Cause::Definition,
+                Object::new(ObjectKind::Relation, relation.name.clone()),
+            ),
+        }
+    }
+}

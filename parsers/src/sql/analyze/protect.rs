@@ -1,0 +1,168 @@
+//! Protected columns: what other than plain output is made of their values.
+
+use super::value::{Given, Value};
+use super::walk::Walker;
+use crate::sql::catalog::Oid;
+use crate::sql::effect::{Action, Effect, FilterKind};
+use crate::sql::lineage::{BaseColumn, Lineage};
+use crate::sql::resolve::Ty;
+
+/// What was done with values that may come from anywhere: judged for every protected column that is read, once all
+/// that is read is known.
+#[derive(Default)]
+pub(super) struct Unknowns {
+    filters: Vec<FilterKind>,
+    leaks: bool,
+}
+
+impl Walker<'_> {
+    fn is_unprotected(&self) -> bool {
+        self.world.protected.is_empty()
+    }
+
+    /// Whether a protected column may be among those that a value comes from.
+    pub(super) fn is_protected(&self, lineage: &Lineage) -> bool {
+        !self.is_unprotected()
+            && match lineage.columns() {
+                Some(columns) => columns.iter().any(|column| self.world.protected.contains(column)),
+                None => true,
+            }
+    }
+
+    /// A value chooses, orders or groups rows or other values.
+    pub(super) fn filters(&mut self, kind: FilterKind, lineage: &Lineage) {
+        if self.is_unprotected() {
+            return;
+        }
+        match lineage.columns() {
+            Some(columns) => {
+                for &column in columns {
+                    if self.world.protected.contains(&column) {
+                        self.add_on_column(Action::Filter, Some(kind), column);
+                    }
+                }
+            }
+            None if self.unknowns.filters.contains(&kind) => {}
+            None => self.unknowns.filters.push(kind),
+        }
+    }
+
+    /// A value moves to where it can be read back.
+    pub(super) fn leaks(&mut self, lineage: &Lineage) {
+        if self.is_unprotected() {
+            return;
+        }
+        match lineage.columns() {
+            Some(columns) => {
+                for &column in columns {
+                    if self.world.protected.contains(&column) {
+                        self.add_on_column(Action::Leak, None, column);
+                    }
+                }
+            }
+            None => self.unknowns.leaks = true,
+        }
+    }
+
+    /// A value is stored in a column. One protected column may hold what another does.
+    pub(super) fn stores(&mut self, value: &Lineage, relation: Oid, number: i16) {
+        let target = BaseColumn { relation, number };
+        if !self.is_unprotected() && !self.world.protected.contains(&target) {
+            self.leaks(value);
+        }
+    }
+
+    fn add_on_column(&mut self, action: Action, kind: Option<FilterKind>, column: BaseColumn) {
+        let mut effect = self.effect_on(action, column.relation);
+        let relation = self.world.catalog.relation(column.relation);
+        let found = relation.and_then(|relation| {
+            relation
+                .columns
+                .iter()
+                .find(|known| known.number == column.number)
+        });
+        effect.columns = found.map(|known| known.name.clone()).into_iter().collect();
+        effect.filter = kind;
+        self.add(effect);
+    }
+
+    /// Judges the uses of values that may come from anywhere.
+    pub(super) fn finish_unknowns(&mut self) {
+        let unknowns = std::mem::take(&mut self.unknowns);
+        if unknowns.filters.is_empty() && !unknowns.leaks {
+            return;
+        }
+        let read: Vec<Oid> = self.reads.relations().collect();
+        let mut columns: Vec<BaseColumn> = self.world.protected.iter().copied().collect();
+        columns.retain(|column| read.contains(&column.relation));
+        columns.sort_unstable();
+        for column in columns {
+            for &kind in &unknowns.filters {
+                let kind: FilterKind = kind;
+                let mut effect: Effect = self.effect_on(Action::Filter, column.relation);
+                effect.filter = Some(kind);
+                self.add_on_column(Action::Filter, effect.filter, column);
+            }
+            if unknowns.leaks {
+                self.add_on_column(Action::Leak, None, column);
+            }
+        }
+    }
+
+    /// A value decides whether rows are there.
+    pub(super) fn condition(&mut self, value: &Value) {
+        self.decides(FilterKind::Other, value);
+    }
+
+    /// As [`Self::filters`], if the value's parts were not reported already.
+    pub(super) fn decides(&mut self, kind: FilterKind, value: &Value) {
+        if !value.is_reported {
+            self.filters(kind, &value.lineage);
+        }
+    }
+
+    /// Two values are compared, or one is tested.
+    pub(super) fn compared_values(
+        &mut self,
+        name: &str,
+        result: Ty,
+        left: Option<&Value>,
+        right: Option<&Value>,
+    ) {
+        if self.is_unprotected() {
+            return;
+        }
+        for (side, other) in [(left, right), (right, left)] {
+            let Some(side) = side else { continue };
+            if !self.is_protected(&side.lineage) {
+                continue;
+            }
+            let kind = match name {
+                "=" | "<>" | "!=" => match other {
+                    Some(other) => equality(side, other),
+                    None => FilterKind::Other,
+                },
+                "<" | ">" | "<=" | ">=" => FilterKind::Range,
+                "~~" | "!~~" | "~~*" | "!~~*" | "~" | "!~" | "~*" | "!~*" | "^@" | "@@" | "@@@" => {
+                    FilterKind::Pattern
+                }
+                // What computes is no comparison.
+                _ if matches!(result, Ty::Known(oid) if oid != super::types::BOOL) => continue,
+                _ => FilterKind::Other,
+            };
+            self.filters(kind, &side.lineage);
+        }
+    }
+}
+
+/// How a value is used that is compared for equality with another.
+fn equality(side: &Value, other: &Value) -> FilterKind {
+    let is_plain = matches!(side.lineage, Lineage::Exact(_));
+    match (&other.given, &other.lineage) {
+        (Given::Text(_) | Given::Null | Given::Parameter(_), _) if is_plain => FilterKind::Equality,
+        _ if other.is_single && other.is_constant() && is_plain => FilterKind::Equality,
+        // A list of values in the statement is a column of nothing: every one of them is a guess.
+        (_, Lineage::Exact(columns)) if is_plain && !columns.is_empty() => FilterKind::Join,
+        _ => FilterKind::Other,
+    }
+}

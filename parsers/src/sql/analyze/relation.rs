@@ -1,0 +1,280 @@
+//! Relations: what a name means, the effects on it, and which of its columns are read.
+
+use std::rc::Rc;
+
+use hashbrown::HashMap;
+use pg_query::protobuf::RangeVar;
+use smallvec::SmallVec;
+
+use super::value::{Column, Row};
+use super::walk::{Walker, relation_object};
+use crate::sql::catalog::{Catalog, Found, Oid, Relation, RelationKind};
+use crate::sql::effect::{Action, Effect, EffectFlags, Object, ObjectKind};
+use crate::sql::lineage::{BaseColumn, Lineage};
+use crate::sql::resolve::{Named, Ty};
+
+/// Relations that were read.
+#[derive(Default)]
+pub(super) struct Reads {
+    /// Where the effect stands, and whether it is one of several candidates.
+    effects: HashMap<(Oid, bool), usize>,
+    /// The columns that were used, by their place in the relation.
+    columns: HashMap<Oid, SmallVec<[u64; 1]>>,
+}
+
+impl Reads {
+    /// The relations.
+    pub(super) fn relations(&self) -> impl Iterator<Item = Oid> {
+        self.effects.keys().map(|&(oid, _)| oid)
+    }
+}
+
+/// What a relation's name means.
+pub(super) struct Relations {
+    /// The relation, or every candidate.
+    pub(super) oids: Found,
+    /// There is one and no other.
+    pub(super) is_certain: bool,
+    /// It may also be one that the catalog does not have.
+    pub(super) may_be_new: bool,
+}
+
+impl Relations {
+    /// The one relation.
+    pub(super) fn one(&self) -> Option<Oid> {
+        match self.oids[..] {
+            [oid] if self.is_certain => Some(oid),
+            _ => None,
+        }
+    }
+}
+
+/// A relation as effects name it, with the flags of a catalog.
+pub(super) fn object(catalog: &Catalog, relation: &Relation) -> (Object, EffectFlags) {
+    let schema = catalog.schema(relation.schema);
+    let schema_name = schema.map_or("", |schema| &schema.name);
+    let kind = if relation.kind == RelationKind::Sequence {
+        ObjectKind::Sequence
+    } else {
+        ObjectKind::Relation
+    };
+    let mut flags = catalog_flag(schema_name);
+    if relation.is_sensitive {
+        flags |= EffectFlags::SENSITIVE;
+    }
+    (Object::in_schema(kind, schema_name, &relation.name), flags)
+}
+
+/// The flag of objects in the server's own schemas.
+fn catalog_flag(schema: &str) -> EffectFlags {
+    if matches!(schema, "pg_catalog" | "information_schema") {
+        EffectFlags::CATALOG
+    } else {
+        EffectFlags::NONE
+    }
+}
+
+/// The system columns that every table has: their number, name and type.
+const SYSTEM_COLUMNS: [(i16, &str, Oid); 6] = [
+    (-1, "ctid", Oid(27)),
+    (-2, "xmin", Oid(28)),
+    (-3, "cmin", Oid(29)),
+    (-4, "xmax", Oid(28)),
+    (-5, "cmax", Oid(29)),
+    (-6, "tableoid", Oid(26)),
+];
+
+/// The value of a system column.
+pub(super) fn system_column(relation: Oid, name: &str) -> Option<Column> {
+    let (number, name, type_oid) = *SYSTEM_COLUMNS.iter().find(|(_, known, _)| *known == name)?;
+    Some(Column {
+        name: name.into(),
+        ty: Ty::Known(type_oid),
+        lineage: Lineage::column(BaseColumn { relation, number }),
+        row: None,
+    })
+}
+
+impl Walker<'_> {
+    /// What the name of a relation means; never a common table expression.
+    pub(super) fn relations(&self, relation: &RangeVar) -> Relations {
+        let catalog = &self.world.catalog;
+        if !relation.catalogname.is_empty()
+            && !catalog.database.is_empty()
+            && *relation.catalogname != *catalog.database
+        {
+            // The server refuses it.
+            return Relations {
+                oids: Found::new(),
+                is_certain: false,
+                may_be_new: true,
+            };
+        }
+        let schema = (!relation.schemaname.is_empty()).then_some(relation.schemaname.as_str());
+        match self.resolver.relation(schema, &relation.relname) {
+            Named::One(oid) => Relations {
+                oids: Found::from_slice(&[oid]),
+                is_certain: true,
+                may_be_new: false,
+            },
+            Named::Several(oids) => Relations {
+                may_be_new: oids.is_empty() || self.resolver.is_touched(&relation.relname),
+                oids,
+                is_certain: false,
+            },
+            Named::Missing => Relations {
+                oids: Found::new(),
+                is_certain: false,
+                may_be_new: true,
+            },
+        }
+    }
+
+    /// An effect on a relation of the catalog.
+    pub(super) fn effect_on(&self, action: Action, oid: Oid) -> Effect {
+        match self.world.catalog.relation(oid) {
+            Some(relation) => {
+                let (object, flags) = object(&self.world.catalog, relation);
+                Effect::new(action, object).with(flags)
+            }
+            None => {
+                let object = Object::new(ObjectKind::Relation, oid.to_string());
+                Effect::new(action, object).with(EffectFlags::UNCERTAIN)
+            }
+        }
+    }
+
+    /// An effect on a relation that the catalog does not have, named as it is written.
+    pub(super) fn effect_on_new(&self, action: Action, relation: &RangeVar) -> Effect {
+        let flags = catalog_flag(&relation.schemaname) | EffectFlags::UNCERTAIN;
+        Effect::new(action, relation_object(ObjectKind::Relation, Some(relation))).with(flags)
+    }
+
+    /// Effects on all that the name of a relation may mean; gives what it means.
+    pub(super) fn act_on(&mut self, action: Action, relation: &RangeVar, flags: EffectFlags) -> Relations {
+        let relations = self.relations(relation);
+        let uncertain = if relations.is_certain {
+            EffectFlags::NONE
+        } else {
+            EffectFlags::UNCERTAIN
+        };
+        for &oid in &relations.oids {
+            let effect = self.effect_on(action, oid);
+            self.add(effect.with(flags | uncertain));
+        }
+        if relations.may_be_new {
+            let effect = self.effect_on_new(action, relation);
+            self.add(effect.with(flags));
+        }
+        relations
+    }
+
+    /// The relation is read; which columns of it is said by [`Self::uses_column`].
+    pub(super) fn read_relation(&mut self, oid: Oid, is_certain: bool) {
+        if self.reads.effects.contains_key(&(oid, is_certain)) {
+            return;
+        }
+        let mut effect = self.effect_on(Action::Read, oid);
+        if !is_certain {
+            effect = effect.with(EffectFlags::UNCERTAIN);
+        }
+        self.effects.push(effect);
+        self.reads
+            .effects
+            .insert((oid, is_certain), self.effects.len() - 1);
+        self.reads(oid);
+    }
+
+    /// A column of a relation is used, by its place among the relation's columns.
+    pub(super) fn uses_column(&mut self, oid: Oid, index: usize) {
+        let words = self.reads.columns.entry(oid).or_default();
+        let word = index / 64;
+        if words.len() <= word {
+            words.resize(word + 1, 0);
+        }
+        if let Some(word) = words.get_mut(word) {
+            *word |= 1 << (index % 64);
+        }
+    }
+
+    /// Columns of a relation are used, by number.
+    pub(super) fn uses_columns(&mut self, oid: Oid, numbers: &[i16]) {
+        let Some(relation) = self.world.catalog.relation(oid) else {
+            return;
+        };
+        for number in numbers {
+            if let Some(index) = relation
+                .columns
+                .iter()
+                .position(|column| column.number == *number)
+            {
+                self.uses_column(oid, index);
+            }
+        }
+    }
+
+    /// Writes the columns that were used into the effects of reading.
+    pub(super) fn finish_reads(&mut self) {
+        for (&(oid, _), &place) in &self.reads.effects {
+            let (Some(words), Some(relation)) =
+                (self.reads.columns.get(&oid), self.world.catalog.relation(oid))
+            else {
+                continue;
+            };
+            let is_used = |index: usize| {
+                words
+                    .get(index / 64)
+                    .is_some_and(|word| word & (1 << (index % 64)) != 0)
+            };
+            let columns = relation.columns.iter().enumerate();
+            let used = columns.filter(|&(index, _)| is_used(index));
+            let names = used.map(|(_, column)| column.name.clone()).collect();
+            if let Some(effect) = self.effects.get_mut(place) {
+                let own = std::mem::replace(effect, Effect::new(Action::Read, Object::nothing()));
+                *effect = own.on_columns(names);
+            }
+        }
+    }
+
+    /// The columns of a relation as a query sees them: those of a view come from what it reads.
+    pub(super) fn relation_row(&mut self, oid: Oid) -> Row {
+        if let Some(row) = self.rows.get(&oid) {
+            return Rc::clone(row);
+        }
+        let row = match self.world.catalog.relation(oid) {
+            Some(relation) => {
+                self.spend(relation.columns.len());
+                let below = match relation.kind {
+                    RelationKind::View | RelationKind::Materialized => self.view_row(relation),
+                    _ => None,
+                };
+                let is_view = relation.kind == RelationKind::View && !oid.is_built_in();
+                let columns = relation.columns.iter().enumerate().map(|(index, column)| {
+                    let own = Lineage::column(BaseColumn {
+                        relation: oid,
+                        number: column.number,
+                    });
+                    let given = below.as_ref().map(|row| row.get(index));
+                    let (lineage, row) = match given {
+                        Some(Some(given)) if is_view => (given.lineage.clone(), given.row.clone()),
+                        // What was stored is as it was there.
+                        Some(Some(given)) => (own.or(&given.lineage), given.row.clone()),
+                        Some(None) => (Lineage::Unknown, None),
+                        None if is_view => (Lineage::Unknown, None),
+                        None => (own, None),
+                    };
+                    Column {
+                        name: (*column.name).into(),
+                        ty: Ty::Known(column.type_oid),
+                        lineage,
+                        row,
+                    }
+                });
+                columns.collect()
+            }
+            None => Row::from([]),
+        };
+        self.rows.insert(oid, Rc::clone(&row));
+        row
+    }
+}
