@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes parsers/data/: what PostgreSQL 12 to 18 have built in, asked from real servers of each version.
 
-Usage: scripts/builtins.py            (after `make servers`, which fetches them)
+Usage: scripts/builtins.py            (`make builtins` fetches the servers first)
 
 One row stands for what is the same in a range of versions. The last column of functions.tsv (what a function does) and
 of relations.tsv (what it tells) is judgement, not data: it is kept for each signature that a file already has, and a new

@@ -14,10 +14,16 @@ MAJORS = range(12, 19)
 
 
 def binaries(major):
-    """15 is Debian's; the others come from npm (`make servers`)."""
+    """15 is Debian's; the others come from npm."""
     if major == 15:
         return pathlib.Path("/usr/lib/postgresql/15/bin")
     return ROOT / f"target/servers/node_modules/postgres-{major}/native/bin"
+
+
+def pgvector():
+    """PostgreSQL 16 with pgvector, from PyPI."""
+    (found,) = ROOT.glob("target/venv/lib/python3*/site-packages/pgserver/pginstall/bin")
+    return found
 
 
 class Server:
