@@ -89,8 +89,8 @@ pub struct Row {
     pub alone_p50_us: Option<f64>,
     /// `neighbours`: their 99th percentile alone.
     pub alone_p99_us: Option<f64>,
-    /// `neighbours`: median over rounds of the 99th percentile over that alone in the same round.
-    pub p99_ratio_to_alone: Option<f64>,
+    /// `neighbours`: median over rounds of the 99th percentile above that alone in the same round, in microseconds.
+    pub p99_above_alone_us: Option<f64>,
     /// `neighbours`: chains that were answered, refusals among them, a second.
     pub chains_per_s: Option<f64>,
     /// `neighbours`: share of these that were refused.
@@ -179,9 +179,9 @@ fn row(series: &Series, all: &[Series]) -> Row {
         alone_qps: nearby(|nearby| nearby.alone_qps),
         alone_p50_us: nearby(|nearby| nearby.alone_p50_us),
         alone_p99_us: nearby(|nearby| nearby.alone_p99_us),
-        p99_ratio_to_alone: of(|measured| {
+        p99_above_alone_us: of(|measured| {
             let alone = measured.neighbours.as_ref()?.alone_p99_us;
-            Some(measured.p99_us? / alone).filter(|ratio| ratio.is_finite())
+            Some(measured.p99_us? - alone)
         }),
         chains_per_s: nearby(|nearby| nearby.chains_per_s),
         chains_refused_share: nearby(|nearby| nearby.refused_share),
@@ -262,7 +262,7 @@ const HEAD: &str = "  proxy            CPU-us/query  x floor  (least..most)   x 
      p99 us  MB/CPU-s  others";
 const IDLE_HEAD: &str = "  proxy            resident B/conn  private dirty B/conn   CPU of all";
 const NEIGHBOURS_HEAD: &str =
-    "  proxy            neighbours        qps   p50 us   p99 us  x p99 alone  chains/s  refused  others";
+    "  proxy            neighbours        qps   p50 us   p99 us  above alone  chains/s  refused  others";
 
 fn head(workload: &str) -> &'static str {
     match workload {
@@ -321,7 +321,7 @@ fn neighbours_lines(row: &Row) -> String {
         number(row.qps, 0),
         number(row.p50_us, 0),
         number(row.p99_us, 0),
-        number(row.p99_ratio_to_alone, 2),
+        number(row.p99_above_alone_us, 0),
         number(row.chains_per_s, 1),
         share(row.chains_refused_share),
         share(row.others_share),
@@ -343,7 +343,7 @@ struct Target {
     most: f64,
 }
 
-const TARGETS: [Target; 12] = [
+const TARGETS: [Target; 13] = [
     target("sluice", "point", 16, "x floor", |row| row.ratio_to_floor, 1.2),
     target(
         "sluice",
@@ -404,6 +404,14 @@ const TARGETS: [Target; 12] = [
         1.25,
     ),
     target("sluice", "idle", 1, "CPU share", |row| row.idle_cpu_share, 0.01),
+    target(
+        "sluice",
+        "neighbours",
+        1,
+        "us p99 above alone",
+        |row| row.p99_above_alone_us,
+        1000.0,
+    ),
     one_connection("x floor", |row| row.ratio_to_floor),
     one_connection("x haproxy", |row| row.ratio_to_haproxy),
 ];
@@ -533,13 +541,13 @@ mod tests {
             });
         }
         let rows = rows(&[all]);
-        assert_eq!(rows[0].p99_ratio_to_alone, Some(1.5));
+        assert_eq!(rows[0].p99_above_alone_us, Some(100.0));
         assert_eq!(rows[0].cpu_us_per_query, None);
         let text = table(&rows);
         let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
         let lines: Vec<_> = text.lines().skip(3).map(words).collect();
         assert_eq!(lines[0], ["sluice", "none", "0", "0", "100"]);
-        assert_eq!(lines[1], ["4", "2000", "-", "200", "1.50", "0.0", "75%", "-"]);
+        assert_eq!(lines[1], ["1", "2000", "-", "200", "100", "0.0", "75%", "-"]);
     }
 
     #[test]

@@ -206,7 +206,7 @@ impl Results {
                 connections: load.connections,
                 samples: Vec::new(),
             });
-            running.push(self.start(around, load, proxy));
+            running.push(self.start(plan, around, load, proxy));
         }
         for round in 0..load.rounds {
             for turn in 0..plan.proxies.len() {
@@ -226,7 +226,7 @@ impl Results {
                         // Memory of idle connections is that of a fresh process.
                         if load.workload == Workload::Idle && round + 1 < load.rounds {
                             running[at] = None;
-                            running[at] = self.start(around, load, proxy);
+                            running[at] = self.start(plan, around, load, proxy);
                         }
                     }
                     Err(error) => {
@@ -246,9 +246,11 @@ impl Results {
         eprintln!();
     }
 
-    fn start(&mut self, around: &Surroundings, load: Load, proxy: Proxy) -> Option<Running> {
+    fn start(&mut self, plan: &Plan, around: &Surroundings, load: Load, proxy: Proxy) -> Option<Running> {
+        // Long statements are to be analysed on another CPU than the one whose sessions are measured.
+        let helper_cpu = (load.workload == Workload::Neighbours).then_some(plan.load_cpu);
         around
-            .start(proxy, load.connections)
+            .start(proxy, load.connections, helper_cpu)
             .map_err(|error| self.failed(load, proxy, &error))
             .ok()
     }

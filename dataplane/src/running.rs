@@ -188,7 +188,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
         threads: settings.limits.helper_threads.max(1),
         stack_bytes: analyze::ANALYSIS_STACK_BYTES,
         queue_max: HELPER_QUEUE_MAX,
-        cpus: Vec::new(),
+        cpus: settings.helper_cpus.clone(),
     })
     .map_err(StartError::Helpers)?;
 

@@ -23,6 +23,8 @@ use zeroize::Zeroizing;
 pub struct Settings {
     /// CPU numbers, ascending and without repeats; one pinned core for each. Never empty.
     pub cores: Vec<usize>,
+    /// CPU numbers that helper threads may run on; empty means all.
+    pub helper_cpus: Vec<usize>,
     /// Where clients connect. Never empty.
     pub listeners: Vec<Listener>,
     /// The configured targets; names are unique.

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use cedar_policy::{
     Context, Entities, EntityId, EntityTypeName, EntityUid, RestrictedExpression, Schema, Validator,
 };
-use sluice_parsers::sql::effect::{Action, EffectFlags};
+use sluice_parsers::sql::effect::{Action, EffectFlags, FilterKind};
 
 /// The schema's text, as `sluice policy schema` prints it.
 pub const SCHEMA: &str = include_str!("sluice.cedarschema");
@@ -19,7 +19,7 @@ pub(crate) const REQUEST_ACTIONS: usize = CONNECT + 1;
 
 /// The flags that are attributes of a request's context. `HARMLESS` is membership in a group of settings and
 /// `LEXING` is not policy's to permit.
-const CONTEXT_FLAGS: [(EffectFlags, &str); 7] = [
+const CONTEXT_FLAGS: [(EffectFlags, &str); 9] = [
     (EffectFlags::UNFILTERED, "unfiltered"),
     (EffectFlags::PROGRAM, "program"),
     (EffectFlags::FILE, "file"),
@@ -27,6 +27,8 @@ const CONTEXT_FLAGS: [(EffectFlags, &str); 7] = [
     (EffectFlags::OTHER_USER, "other_user"),
     (EffectFlags::CASCADE, "cascade"),
     (EffectFlags::CATALOG, "catalog"),
+    (EffectFlags::UNCERTAIN, "uncertain"),
+    (EffectFlags::SENSITIVE, "sensitive"),
 ];
 
 /// The schema and everything that is the same for every principal and policy set.
@@ -35,7 +37,7 @@ pub(crate) struct Vocabulary {
     pub(crate) validator: Validator,
     /// By number of request.
     pub(crate) actions: [EntityUid; REQUEST_ACTIONS],
-    /// By what [`context_number`] gives.
+    /// By what [`context_number`] gives: of effects other than `Filter`.
     contexts: Vec<Context>,
     /// The actions in their groups.
     pub(crate) groups: Entities,
@@ -59,7 +61,9 @@ pub(crate) static VOCABULARY: LazyLock<Vocabulary> = LazyLock::new(|| {
         schema,
         groups,
         actions: actions.try_into().expect("one action for each number of request"),
-        contexts: (0..1 << CONTEXT_FLAGS.len()).map(context).collect(),
+        contexts: (0..1 << CONTEXT_FLAGS.len())
+            .map(|number| context(number, None))
+            .collect(),
         harmless: uid(&entity_type("SettingGroup"), "harmless"),
         identity: entity_type("Identity"),
         group: entity_type("Group"),
@@ -90,14 +94,17 @@ impl Vocabulary {
         uid(&self.setting, name)
     }
 
-    /// The context of an effect with that number.
-    pub(crate) fn context(&self, number: u8) -> Context {
-        self.contexts[usize::from(number)].clone()
+    /// The context of an effect with that number; only `Filter` has a kind.
+    pub(crate) fn context(&self, number: u16, filter: Option<FilterKind>) -> Context {
+        match filter {
+            None => self.contexts[usize::from(number)].clone(),
+            Some(kind) => context(number, Some(kind)),
+        }
     }
 }
 
 /// One bit for each flag that a context shows.
-pub(crate) fn context_number(flags: EffectFlags) -> u8 {
+pub(crate) fn context_number(flags: EffectFlags) -> u16 {
     CONTEXT_FLAGS
         .iter()
         .enumerate()
@@ -106,14 +113,18 @@ pub(crate) fn context_number(flags: EffectFlags) -> u8 {
 }
 
 /// Inverse of [`context_number`] for the context's attributes.
-fn context(number: u8) -> Context {
+fn context(number: u16, filter: Option<FilterKind>) -> Context {
+    let kind = filter.map(|kind| {
+        let name = RestrictedExpression::new_string(kind.name().to_owned());
+        ("kind".to_owned(), name)
+    });
     let pairs = CONTEXT_FLAGS.iter().enumerate().map(|(bit, (_, name))| {
         (
             (*name).to_owned(),
             RestrictedExpression::new_bool(number & 1 << bit != 0),
         )
     });
-    Context::from_pairs(pairs).expect("the names differ from each other")
+    Context::from_pairs(pairs.chain(kind)).expect("the names differ from each other")
 }
 
 fn entity_type(name: &str) -> EntityTypeName {
@@ -161,9 +172,15 @@ mod tests {
         ] {
             assert_eq!(context_number(flags), number);
             vocabulary
-                .context(number)
+                .context(number, None)
                 .validate(&vocabulary.schema, &vocabulary.actions[Action::Delete as usize])
                 .unwrap();
+            for kind in FilterKind::ALL {
+                vocabulary
+                    .context(number, Some(kind))
+                    .validate(&vocabulary.schema, &vocabulary.actions[Action::Filter as usize])
+                    .unwrap();
+            }
         }
         assert_eq!(context_number(EffectFlags::HARMLESS | EffectFlags::LEXING), 0);
         assert_eq!(

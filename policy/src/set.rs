@@ -7,8 +7,8 @@ mod statements;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use cedar_policy::{Authorizer, Entities, EntityUid, Request};
-use sluice_parsers::sql::effect::{Action, Effect, EffectFlags};
+use cedar_policy::{Authorizer, Context, Entities, EntityUid, Request};
+use sluice_parsers::sql::effect::{Action, Effect, EffectFlags, FilterKind};
 
 use self::rule::{Rule, Word};
 use crate::decision::{Cause, Decision, Denial};
@@ -90,7 +90,8 @@ impl PolicySet {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Question<'a> {
     action: Action,
-    context: u8,
+    context: u16,
+    filter: Option<FilterKind>,
     lexing: bool,
     setting: Option<(&'a str, bool)>,
 }
@@ -102,6 +103,8 @@ impl<'a> Question<'a> {
         Self {
             action: effect.action,
             context: context_number(effect.flags),
+            // A filter of no known kind is of the kind that nothing permits by itself.
+            filter: (effect.action == Action::Filter).then(|| effect.filter.unwrap_or(FilterKind::Other)),
             lexing: effect.flags.contains(EffectFlags::LEXING),
             setting,
         }
@@ -110,7 +113,7 @@ impl<'a> Question<'a> {
 
 impl Policies {
     fn decide(&self, who: &Principal, effects: &[Effect]) -> Decision {
-        let mut permits = match self.ask(CONNECT, who, &who.database, 0, &who.entities) {
+        let mut permits = match self.ask(CONNECT, who, &who.database, Context::empty(), &who.entities) {
             Answer::Permit(found) => found,
             // Without a session there is nothing else to say.
             Answer::Deny(cause, rule, error) => {
@@ -155,12 +158,13 @@ impl Policies {
             return Answer::Deny(Cause::Lexing, None, None);
         }
         let number = question.action as usize;
+        let context = VOCABULARY.context(question.context, question.filter);
         match question.setting {
-            None => self.ask(number, who, &who.database, question.context, &who.entities),
+            None => self.ask(number, who, &who.database, context, &who.entities),
             Some((name, harmless)) => {
                 let setting = VOCABULARY.setting(name);
                 let entities = who.entities_with_setting(&setting, harmless);
-                self.ask(number, who, &setting, question.context, &entities)
+                self.ask(number, who, &setting, context, &entities)
             }
         }
     }
@@ -170,14 +174,9 @@ impl Policies {
         number: usize,
         who: &Principal,
         on: &EntityUid,
-        context: u8,
+        context: Context,
         entities: &Entities,
     ) -> Answer<'_> {
-        let context = if number == CONNECT {
-            cedar_policy::Context::empty()
-        } else {
-            VOCABULARY.context(context)
-        };
         let action = VOCABULARY.actions[number].clone();
         let request = Request::new(who.uid.clone(), action, on.clone(), context, None)
             .expect("only a schema could refuse a request");

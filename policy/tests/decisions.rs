@@ -1,6 +1,6 @@
 //! What shipped and written policies decide.
 
-use sluice_parsers::sql::effect::{Action, Effect, EffectFlags, Object, ObjectKind};
+use sluice_parsers::sql::effect::{Action, Effect, EffectFlags, FilterKind, Object, ObjectKind};
 use sluice_policy::identity::{Identity, LOCAL_ISSUER, Method};
 use sluice_policy::{Cause, Decision, PolicySet, Principal, Target};
 
@@ -187,12 +187,41 @@ fn read_only_permits_nothing_that_changes() {
     let read_only = PolicySet::read_only();
     let who = principal(&["crew-analytics"], "orders", "shop");
     for action in Action::ALL {
-        let permitted = matches!(action, Action::Read | Action::Filter | Action::Copy);
+        let permitted = matches!(action, Action::Read | Action::Copy);
         assert_eq!(
             read_only.decide(&who, &[effect(action, NONE)]).is_allow(),
             permitted,
             "{action}"
         );
+    }
+}
+
+#[test]
+fn t15_read_only_permits_filters_that_give_no_value_away() {
+    let read_only = PolicySet::read_only();
+    let who = principal(&["crew-analytics"], "orders", "shop");
+    for kind in FilterKind::ALL {
+        let filter = Effect {
+            filter: Some(kind),
+            ..effect(Action::Filter, NONE)
+        };
+        let permitted = matches!(kind, FilterKind::Order | FilterKind::Group | FilterKind::Join);
+        let name = kind.name();
+        assert_eq!(read_only.decide(&who, &[filter]).is_allow(), permitted, "{name}");
+    }
+}
+
+#[test]
+fn t16_read_only_tells_metadata_from_what_is_sensitive() {
+    let read_only = PolicySet::read_only();
+    let who = principal(&["crew-analytics"], "orders", "shop");
+    for (flags, permitted) in [
+        (EffectFlags::CATALOG, true),
+        (EffectFlags::CATALOG | EffectFlags::SENSITIVE, false),
+        (EffectFlags::UNCERTAIN, true),
+    ] {
+        let effects = [effect(Action::Read, flags)];
+        assert_eq!(read_only.decide(&who, &effects).is_allow(), permitted, "{flags}");
     }
 }
 

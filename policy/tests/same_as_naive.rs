@@ -10,11 +10,11 @@ use cedar_policy::{Authorizer, Context, Entities, EntityUid, Request, Schema};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use serde_json::json;
-use sluice_parsers::sql::effect::{Action, Effect, EffectFlags, Object, ObjectKind};
+use sluice_parsers::sql::effect::{Action, Effect, EffectFlags, FilterKind, Object, ObjectKind};
 use sluice_policy::identity::{Identity, Method};
 use sluice_policy::{Cause, Decision, PolicySet, Principal, SCHEMA, Target};
 
-const FLAGS: [(EffectFlags, &str); 7] = [
+const FLAGS: [(EffectFlags, &str); 9] = [
     (EffectFlags::UNFILTERED, "unfiltered"),
     (EffectFlags::PROGRAM, "program"),
     (EffectFlags::FILE, "file"),
@@ -22,6 +22,8 @@ const FLAGS: [(EffectFlags, &str); 7] = [
     (EffectFlags::OTHER_USER, "other_user"),
     (EffectFlags::CASCADE, "cascade"),
     (EffectFlags::CATALOG, "catalog"),
+    (EffectFlags::UNCERTAIN, "uncertain"),
+    (EffectFlags::SENSITIVE, "sensitive"),
 ];
 
 static SCHEMA_READ: LazyLock<Schema> = LazyLock::new(|| Schema::from_cedarschema_str(SCHEMA).unwrap().0);
@@ -57,6 +59,9 @@ fn ask(
     if let Some(effect) = effect {
         for (flag, name) in FLAGS {
             context[name] = effect.flags.contains(flag).into();
+        }
+        if effect.action == Action::Filter {
+            context["kind"] = effect.filter.unwrap_or(FilterKind::Other).name().into();
         }
         if effect.action == Action::Set {
             resource = uid("Setting", &effect.object.name);
@@ -164,6 +169,8 @@ fn policy() -> impl Strategy<Value = String> {
         "unless { context has file && (context.file || context.program) }",
         "when { context has cascade && (context.cascade || context.catalog || context.foreign || context.other_user) }",
         "when { principal.method == \"oidc\" }",
+        "when { context has kind && [\"order\", \"group\"].contains(context.kind) }",
+        "unless { context has sensitive && (context.sensitive || context.uncertain) }",
         "unless { principal in Group::\"dba\" }",
         "when { 9223372036854775807 + 1 > 0 }",
         "when { context has file && context.file && 9223372036854775807 + 1 > 0 }",
@@ -186,11 +193,16 @@ fn effects() -> impl Strategy<Value = Vec<Effect>> {
                 Object::new(ObjectKind::Relation, "t")
             };
             let flags = EffectFlags::from_bits(flags);
-            Effect::new(action, object).with(if harmless {
-                EffectFlags::HARMLESS | flags
-            } else {
-                flags
-            })
+            let kinds = FilterKind::ALL;
+            let kind = kinds[usize::from(flags.bits()) % kinds.len()];
+            Effect {
+                filter: (action == Action::Filter).then_some(kind),
+                ..Effect::new(action, object).with(if harmless {
+                    EffectFlags::HARMLESS | flags
+                } else {
+                    flags
+                })
+            }
         },
     );
     // Repeats are what grouping has to get right.

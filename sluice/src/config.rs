@@ -31,6 +31,7 @@ mod value;
 /// A configuration without a mistake.
 pub(crate) struct Loaded {
     pub(crate) cores: Vec<usize>,
+    pub(crate) helper_cpus: Vec<usize>,
     pub(crate) listeners: Vec<Listener>,
     pub(crate) connections: Vec<Arc<Connection>>,
     pub(crate) identities: Identities,
@@ -49,6 +50,7 @@ impl Loaded {
     pub(crate) fn into_settings(self) -> Settings {
         Settings {
             cores: self.cores,
+            helper_cpus: self.helper_cpus,
             listeners: self.listeners,
             connections: self.connections,
             identities: self.identities,
@@ -122,6 +124,7 @@ fn parse<T>(source: &str, problems: &Problems, read: impl FnOnce(&Table<'_>) -> 
 fn sections(root: &Table<'_>, problems: &Problems, folder: &Path) -> Option<Loaded> {
     let data = root.required("data", DATA_HELP, value::path(folder));
     let cores = limits::cores(root);
+    let helper_cpus = limits::helper_cpus(root);
     let limits = limits::limits(&root.table("limits"), cores.len());
     let buffers = limits::buffers(&root.table("buffers"));
     let audit = data.map(|data| limits::audit(&root.table("audit"), data.value));
@@ -136,6 +139,7 @@ fn sections(root: &Table<'_>, problems: &Problems, folder: &Path) -> Option<Load
     let policy = policy::read(&root.table("policy"), problems, folder);
     Some(Loaded {
         cores,
+        helper_cpus,
         listeners,
         connections: connections
             .into_iter()

@@ -115,6 +115,7 @@ fn settings(arguments: &Dev, url: PostgresUrl, password: &str, data: PathBuf) ->
         .map_err(|error| Failure::other("--user", error))?;
     Ok(Settings {
         cores: cores.to_vec(),
+        helper_cpus: Vec::new(),
         listeners: vec![Listener {
             name: "dev".to_owned(),
             address: arguments.listen,

@@ -13,7 +13,7 @@ use super::connection::Outcome;
 use super::fleet::{First, Fleet, expect_rows};
 use super::neighbours::Neighbours;
 use super::{Job, Measurement, Neighbourhood, Workload};
-use crate::chains::{TERMS, chains};
+use crate::chains::{STATEMENT_BYTES_MAX, chains};
 use crate::kernel::CpuWatch;
 use crate::rows::Rows;
 use crate::shapes::{Shape, shapes};
@@ -93,10 +93,11 @@ impl Loop<'_> {
         })
     }
 
-    /// Measures alone, then beside neighbours.
+    /// Measures alone, then beside a neighbour.
     fn with_neighbours(&self, fleet: &mut Fleet) -> anyhow::Result<Measurement> {
         let alone = self.measure(fleet)?;
-        let neighbours = Neighbours::start(fleet.address, fleet.who.clone(), chains(TERMS))?;
+        let chains = chains(STATEMENT_BYTES_MAX);
+        let neighbours = Neighbours::start(fleet.address, fleet.who.clone(), chains)?;
         let beside = self.measure(fleet)?;
         let got = neighbours.stop()?;
         Ok(Measurement {

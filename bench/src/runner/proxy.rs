@@ -208,7 +208,13 @@ impl Surroundings {
     }
 
     /// Starts a proxy for that many connections and waits until it listens.
-    pub fn start(&self, proxy: Proxy, connections: usize) -> anyhow::Result<Running> {
+    /// Helper threads of the gateway get a CPU of their own if one is named.
+    pub fn start(
+        &self,
+        proxy: Proxy,
+        connections: usize,
+        helper_cpu: Option<usize>,
+    ) -> anyhow::Result<Running> {
         let name = proxy.name();
         if proxy == Proxy::Direct {
             return Ok(Running {
@@ -219,6 +225,9 @@ impl Surroundings {
         }
         let address = free_address()?;
         let mut data = None;
+        // An earlier build may not know the setting.
+        let helper_cpu = helper_cpu.filter(|_| proxy != Proxy::SluiceBefore);
+        let mut cpus = vec![self.cpu];
         let command = match proxy {
             Proxy::Direct | Proxy::Floor => {
                 let mut command = Command::new(self.programs.own.join("floor"));
@@ -265,9 +274,10 @@ impl Surroundings {
                 self.write("twenty.cedar", POLICIES)?;
                 let file = self.write(
                     &format!("{name}.toml"),
-                    &self.sluice(proxy, address, &folder, connections)?,
+                    &self.sluice(proxy, address, &folder, connections, helper_cpu)?,
                 )?;
                 data = Some(folder);
+                cpus.extend(helper_cpu);
                 let mut command = foreign(program, None);
                 command
                     .arg("serve")
@@ -278,7 +288,7 @@ impl Surroundings {
             }
         };
         let log = self.public.join(format!("{name}.log"));
-        let mut process = Process::start(name, command, &[self.cpu], &log)?;
+        let mut process = Process::start(name, command, &cpus, &log)?;
         process.wait_until(START_LIMIT, |_| TcpStream::connect(address).ok())?;
         Ok(Running {
             address,
@@ -299,6 +309,7 @@ impl Surroundings {
         address: SocketAddr,
         data: &Path,
         connections: usize,
+        helper_cpu: Option<usize>,
     ) -> anyhow::Result<String> {
         let tls = if proxy.tls() {
             format!(
@@ -321,6 +332,7 @@ key = '{}'",
         Ok(format!(
             "data = '{data}'\n\
              cores = [{cpu}]\n\
+             {helpers}\n\
              \n\
              [listeners.bench]\n\
              address = \"{address}\"\n\
@@ -348,6 +360,7 @@ key = '{}'",
              file = \"twenty.cedar\"\n",
             data = data.display(),
             cpu = self.cpu,
+            helpers = helper_cpu.map_or_else(String::new, |cpu| format!("helper_cpus = [{cpu}]")),
             host = self.back_end.ip(),
             port = self.back_end.port(),
             masking = proxy.expect() == Expect::Masked,
@@ -474,7 +487,9 @@ mod tests {
             (Proxy::SluiceNomask, "enabled = false", 0),
             (Proxy::SluiceTls, "enabled = true", 1),
         ] {
-            let text = around.sluice(proxy, address, Path::new("/d/x"), 16).unwrap();
+            let text = around
+                .sluice(proxy, address, Path::new("/d/x"), 16, None)
+                .unwrap();
             assert!(text.contains(masking), "{}: {text}", proxy.name());
             let count = text.matches("certificate = '/p/server.crt'").count();
             assert_eq!(count, certificates, "{}: {text}", proxy.name());

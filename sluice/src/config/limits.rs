@@ -1,4 +1,4 @@
-//! `cores`, `[limits]`, `[audit]` and `[buffers]`: numbers with bounds.
+//! `cores`, `helper_cpus`, `[limits]`, `[audit]` and `[buffers]`: numbers with bounds.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,8 +13,18 @@ use crate::machine;
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_hours(1);
 
-/// CPU numbers: all that the process may use, the first so many of them, or those listed.
+/// CPUs that serve.
 pub(super) fn cores(root: &Table<'_>) -> Vec<usize> {
+    cpus(root, "cores")
+}
+
+/// CPUs that helper threads may run on.
+pub(super) fn helper_cpus(root: &Table<'_>) -> Vec<usize> {
+    cpus(root, "helper_cpus")
+}
+
+/// CPU numbers: all that the process may use, the first so many of them, or those listed.
+fn cpus(root: &Table<'_>, key: &'static str) -> Vec<usize> {
     let usable = machine::usable_cpus();
     let read = |value: &DeValue<'_>| match value {
         DeValue::String(text) if text == "all" => Ok(usable.clone()),
@@ -47,10 +57,10 @@ pub(super) fn cores(root: &Table<'_>) -> Vec<usize> {
         }
         other => Err(Mistake::new(
             format!("expects a number, a list or \"all\", not {}", kind(other)),
-            "write cores = \"all\", cores = 2 or cores = [0, 1]",
+            format!("write {key} = \"all\", {key} = 2 or {key} = [0, 1]"),
         )),
     };
-    root.or("cores", usable.clone(), read)
+    root.or(key, usable.clone(), read)
 }
 
 /// `[limits]`; as many sessions as the open files allow, unless the file says how many.

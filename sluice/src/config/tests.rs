@@ -76,6 +76,7 @@ fn found(report: &Report) -> Vec<String> {
 fn shown(settings: &Settings) -> String {
     let Settings {
         cores,
+        helper_cpus,
         listeners,
         connections,
         identities,
@@ -86,7 +87,16 @@ fn shown(settings: &Settings) -> String {
     } = settings;
     format!(
         "{:#?}",
-        (cores, listeners, connections, identities, limits, audit, buffers)
+        (
+            cores,
+            helper_cpus,
+            listeners,
+            connections,
+            identities,
+            limits,
+            audit,
+            buffers
+        )
     )
 }
 
@@ -399,6 +409,12 @@ fn mistakes() {
             "data = ",
             "cores = [0, 0]\ndata = ",
             &["2:9: cores: lists a CPU twice, or none"],
+        ),
+        (
+            "no CPU for helpers",
+            "data = ",
+            "helper_cpus = []\ndata = ",
+            &["2:15: helper_cpus: lists a CPU twice, or none"],
         ),
         ("no data", "data = \"data\"", "", &["1:1: data: is missing"]),
         (
