@@ -6,12 +6,19 @@
 //!
 //! The first form resolves no names: see [`super::pure`] and `call` for what that means.
 
+mod body;
 mod call;
 mod definition;
 mod expression;
 mod filter;
+mod implied;
+mod nested;
 mod query;
+mod relation;
+mod scope;
+mod stubs;
 mod utility;
+mod value;
 mod walk;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -27,8 +34,9 @@ use super::runs;
 use super::shape::Shape;
 use super::statement::{Analysis, Cause, Reason, Statement, StatementKind};
 use super::weight;
+use super::world::World;
 
-/// Bounds of one analysis, and what it is told of the server.
+/// Bounds of one analysis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Longest text.
@@ -37,8 +45,6 @@ pub struct Limits {
     pub tokens_max: usize,
     /// Deepest nesting, as [`super::weight`] estimates it; at most [`DEPTH_MAX`] counts.
     pub depth_max: usize,
-    /// The server's major version. What is not known of it may be a user's function; the oldest is the safest.
-    pub server_major: u8,
 }
 
 impl Default for Limits {
@@ -47,7 +53,6 @@ impl Default for Limits {
             bytes_max: 4 << 20,
             tokens_max: 100_000,
             depth_max: DEPTH_MAX,
-            server_major: SERVER_MAJOR_MIN,
         }
     }
 }
@@ -67,8 +72,8 @@ pub const ANALYSIS_STACK_BYTES: usize = if cfg!(debug_assertions) {
 };
 
 /// The statements of a text with their effects. Never panics; what cannot be read is opaque.
-pub fn analyze(sql: &str, limits: &Limits) -> Analysis {
-    match catch_unwind(AssertUnwindSafe(|| read(sql, limits))) {
+pub fn analyze(sql: &str, limits: &Limits, world: &World) -> Analysis {
+    match catch_unwind(AssertUnwindSafe(|| read(sql, limits, world))) {
         Ok(Ok(analysis)) => analysis,
         Ok(Err(reason)) => unreadable(sql.len(), reason),
         Err(_panic) => unreadable(
@@ -82,9 +87,9 @@ pub fn analyze(sql: &str, limits: &Limits) -> Analysis {
 }
 
 /// [`analyze`] for a text that may not be UTF-8.
-pub fn analyze_bytes(sql: &[u8], limits: &Limits) -> Analysis {
+pub fn analyze_bytes(sql: &[u8], limits: &Limits, world: &World) -> Analysis {
     match std::str::from_utf8(sql) {
-        Ok(text) => analyze(text, limits),
+        Ok(text) => analyze(text, limits, world),
         Err(_) => unreadable(
             sql.len(),
             Reason {
@@ -95,7 +100,7 @@ pub fn analyze_bytes(sql: &[u8], limits: &Limits) -> Analysis {
     }
 }
 
-fn read(sql: &str, limits: &Limits) -> Result<Analysis, Reason> {
+fn read(sql: &str, limits: &Limits, world: &World) -> Result<Analysis, Reason> {
     let reason = |cause, name: String| Reason {
         cause,
         name: name.into(),
@@ -124,12 +129,12 @@ fn read(sql: &str, limits: &Limits) -> Result<Analysis, Reason> {
         pg_query::Error::Parse(message) => reason(Cause::Syntax, message),
         other => reason(Cause::Parser, other.to_string()),
     })?;
-    let mut analysis = walk(sql, &shape, &parsed.protobuf, limits.server_major)?;
+    let mut analysis = walk(sql, &shape, &parsed.protobuf, world)?;
     trimmed.extend(&mut analysis.neutral);
     Ok(analysis)
 }
 
-fn walk(sql: &str, shape: &Shape, tree: &ParseResult, server_major: u8) -> Result<Analysis, Reason> {
+fn walk(sql: &str, shape: &Shape, tree: &ParseResult, world: &World) -> Result<Analysis, Reason> {
     let mut statements = Vec::with_capacity(tree.stmts.len());
     let mut neutral = Neutral::none();
     let mut start = 0;
@@ -146,7 +151,7 @@ fn walk(sql: &str, shape: &Shape, tree: &ParseResult, server_major: u8) -> Resul
                 name: "statement end".into(),
             });
         }
-        let mut walker = Walker::new(server_major);
+        let mut walker = Walker::new(world);
         let kind = if let Some(kind) = raw.stmt.as_ref().and_then(|stmt| stmt.node.as_ref()) {
             walker.statement(kind)
         } else {
@@ -238,7 +243,7 @@ fn unreadable(text_len: usize, reason: Reason) -> Analysis {
 
 /// Fuzz body: any bytes give an analysis whose statements cover the text in order.
 pub fn fuzz_analyze(data: &[u8]) {
-    let analysis = analyze_bytes(data, &Limits::default());
+    let analysis = analyze_bytes(data, &Limits::default(), &World::built_in(SERVER_MAJOR_MIN));
     let mut behind = 0;
     for statement in &analysis.statements {
         assert_eq!(statement.range.start, behind);

@@ -23,6 +23,30 @@ pub struct World {
     pub parameter_types: Arc<[Oid]>,
 }
 
+impl World {
+    /// A database of that major version in which there is nothing but what is built in, and a session that just began.
+    pub fn built_in(server_major: u8) -> Self {
+        let mut catalog = Catalog::default();
+        catalog.server_major = server_major;
+        Self::of(Arc::new(catalog))
+    }
+
+    /// A session that just began in a database, with the search path that a server has by default.
+    pub fn of(catalog: Arc<Catalog>) -> Self {
+        Self {
+            catalog,
+            session: Arc::new(SessionNames {
+                search_path: Box::new(["$user".into(), "public".into()]),
+                role_is_login: true,
+                ..SessionNames::default()
+            }),
+            protected: Arc::default(),
+            listed: Arc::default(),
+            parameter_types: Arc::new([]),
+        }
+    }
+}
+
 /// What of a session decides what names mean.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct SessionNames {

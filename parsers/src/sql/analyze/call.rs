@@ -15,8 +15,8 @@ use crate::sql::pure;
 use crate::sql::settings;
 use crate::sql::statement::Cause;
 
-impl<'t> Walker<'t> {
-    pub(super) fn call(&mut self, call: &'t FuncCall) {
+impl Walker<'_> {
+    pub(super) fn call(&mut self, call: &FuncCall) {
         let FuncCall {
             funcname,
             args,
@@ -46,7 +46,7 @@ impl<'t> Walker<'t> {
             Some("information_schema") if function.name.starts_with("_pg_") => return,
             Some(_) => return self.opaque(Cause::Function, function),
         };
-        if pure::is_pure(&function.name, qualified && !sugar, self.server_major)
+        if pure::is_pure(&function.name, qualified && !sugar, self.server_major())
             || builtin::is_type(None, &function.name)
         {
             return;
@@ -55,7 +55,7 @@ impl<'t> Walker<'t> {
     }
 
     /// The effects of a built-in function that is more than reading.
-    fn known_call(&mut self, function: Object, args: &'t [Node]) {
+    fn known_call(&mut self, function: Object, args: &[Node]) {
         let name = &*function.name;
         match name {
             "set_config" => self.set_config(function, args),
@@ -109,7 +109,7 @@ impl<'t> Walker<'t> {
         }
     }
 
-    fn set_config(&mut self, function: Object, args: &'t [Node]) {
+    fn set_config(&mut self, function: Object, args: &[Node]) {
         match args {
             [setting, value, _local] => match constant(setting) {
                 Some(setting) => self.add(settings::set_effect(&setting, constant(value).as_deref())),

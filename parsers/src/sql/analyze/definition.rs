@@ -16,8 +16,8 @@ use crate::sql::pure;
 use crate::sql::settings;
 use crate::sql::statement::Cause;
 
-impl<'t> Walker<'t> {
-    pub(super) fn definition(&mut self, kind: &'t NodeEnum) {
+impl Walker<'_> {
+    pub(super) fn definition(&mut self, kind: &NodeEnum) {
         let outside = self.in_definition;
         self.in_definition = true;
         if !(self.relation_definition(kind) || self.other_definition(kind) || self.administration(kind)) {
@@ -27,7 +27,7 @@ impl<'t> Walker<'t> {
     }
 
     /// Tables, indexes, views and what belongs to them.
-    fn relation_definition(&mut self, kind: &'t NodeEnum) -> bool {
+    fn relation_definition(&mut self, kind: &NodeEnum) -> bool {
         match kind {
             NodeEnum::CreateStmt(create) => self.create_table(create),
             NodeEnum::CreateForeignTableStmt(create) => {
@@ -159,7 +159,7 @@ impl<'t> Walker<'t> {
         true
     }
 
-    fn create_table(&mut self, create: &'t pg_query::protobuf::CreateStmt) {
+    fn create_table(&mut self, create: &pg_query::protobuf::CreateStmt) {
         self.act(
             Action::Create,
             relation_object(ObjectKind::Relation, create.relation.as_ref()),
@@ -183,7 +183,7 @@ impl<'t> Walker<'t> {
         }
     }
 
-    fn alter_command(&mut self, command: &'t Node, relation: Option<&'t pg_query::protobuf::RangeVar>) {
+    fn alter_command(&mut self, command: &Node, relation: Option<&pg_query::protobuf::RangeVar>) {
         let Some(NodeEnum::AlterTableCmd(command)) = &command.node else {
             return self.unknown("ALTER TABLE action");
         };
@@ -232,7 +232,7 @@ impl<'t> Walker<'t> {
         }
     }
 
-    fn drop_objects(&mut self, drop: &'t DropStmt) {
+    fn drop_objects(&mut self, drop: &DropStmt) {
         let DropStmt {
             objects,
             remove_type,
@@ -248,7 +248,7 @@ impl<'t> Walker<'t> {
     }
 
     /// Functions, types, schemas, extensions and other objects.
-    fn other_definition(&mut self, kind: &'t NodeEnum) -> bool {
+    fn other_definition(&mut self, kind: &NodeEnum) -> bool {
         match kind {
             NodeEnum::CreateFunctionStmt(create) => self.create_function(create),
             NodeEnum::AlterFunctionStmt(alter) => {
@@ -417,7 +417,7 @@ impl<'t> Walker<'t> {
         self.opaque(Cause::Definition, object);
     }
 
-    fn create_function(&mut self, create: &'t CreateFunctionStmt) {
+    fn create_function(&mut self, create: &CreateFunctionStmt) {
         let CreateFunctionStmt {
             is_procedure: _,
             replace: _,
@@ -464,7 +464,7 @@ impl<'t> Walker<'t> {
     }
 
     /// Roles, privileges, databases, replication, foreign servers.
-    fn administration(&mut self, kind: &'t NodeEnum) -> bool {
+    fn administration(&mut self, kind: &NodeEnum) -> bool {
         match kind {
             NodeEnum::GrantStmt(grant) => {
                 let kind = object_kind(grant.objtype);
@@ -587,7 +587,7 @@ impl<'t> Walker<'t> {
     }
 
     /// Foreign servers and replication.
-    fn outside_world(&mut self, kind: &'t NodeEnum) -> bool {
+    fn outside_world(&mut self, kind: &NodeEnum) -> bool {
         let foreign = |name: &str| Object::new(ObjectKind::ForeignServer, name);
         let replication = |name: &str| Object::new(ObjectKind::Replication, name);
         let (action, object, flags) = match kind {
@@ -638,7 +638,7 @@ impl<'t> Walker<'t> {
     }
 
     /// A setting that later sessions begin with.
-    fn later_setting(&mut self, set: Option<&'t pg_query::protobuf::VariableSetStmt>) {
+    fn later_setting(&mut self, set: Option<&pg_query::protobuf::VariableSetStmt>) {
         match set {
             Some(set) => {
                 let class = settings::classify(&set.name);
@@ -655,14 +655,14 @@ impl<'t> Walker<'t> {
     }
 
     /// The type of a column or domain that is being defined: one that the statement's user made is as good as any.
-    fn defined_type(&mut self, name: Option<&'t TypeName>) {
+    fn defined_type(&mut self, name: Option<&TypeName>) {
         if let Some(name) = name {
             self.nodes(&name.typmods);
         }
     }
 
     /// Walks a part of a definition; false if the node is none.
-    pub(super) fn definition_part(&mut self, kind: &'t NodeEnum) -> bool {
+    pub(super) fn definition_part(&mut self, kind: &NodeEnum) -> bool {
         match kind {
             NodeEnum::TypeName(name) => self.type_name(name),
             NodeEnum::ColumnDef(column) => {
@@ -703,7 +703,7 @@ impl<'t> Walker<'t> {
     }
 
     /// An element of an exclusion constraint and its operator.
-    fn exclusion(&mut self, pair: &'t [Node]) {
+    fn exclusion(&mut self, pair: &[Node]) {
         for node in pair {
             match &node.node {
                 Some(NodeEnum::List(operator)) => self.operator(&operator.items),

@@ -14,9 +14,9 @@ use pg_query::protobuf::{
 use super::walk::{Walker, string};
 use crate::sql::builtin;
 
-impl<'t> Walker<'t> {
+impl Walker<'_> {
     /// Walks an expression; false if the node is none.
-    pub(super) fn expression(&mut self, kind: &'t NodeEnum) -> bool {
+    pub(super) fn expression(&mut self, kind: &NodeEnum) -> bool {
         match kind {
             NodeEnum::AConst(_)
             | NodeEnum::ParamRef(_)
@@ -277,7 +277,7 @@ impl<'t> Walker<'t> {
         true
     }
 
-    fn json(&mut self, kind: &'t NodeEnum) -> bool {
+    fn json(&mut self, kind: &NodeEnum) -> bool {
         match kind {
             NodeEnum::JsonValueExpr(value) => self.json_value(Some(value)),
             NodeEnum::JsonOutput(output) => self.json_output(Some(output)),
@@ -413,7 +413,7 @@ impl<'t> Walker<'t> {
         true
     }
 
-    pub(super) fn json_value(&mut self, value: Option<&'t JsonValueExpr>) {
+    pub(super) fn json_value(&mut self, value: Option<&JsonValueExpr>) {
         if let Some(JsonValueExpr {
             raw_expr,
             formatted_expr,
@@ -425,7 +425,7 @@ impl<'t> Walker<'t> {
         }
     }
 
-    pub(super) fn json_output(&mut self, output: Option<&'t JsonOutput>) {
+    pub(super) fn json_output(&mut self, output: Option<&JsonOutput>) {
         if let Some(JsonOutput {
             type_name: Some(name),
             returning: _,
@@ -435,7 +435,7 @@ impl<'t> Walker<'t> {
         }
     }
 
-    pub(super) fn json_behavior(&mut self, behavior: Option<&'t JsonBehavior>) {
+    pub(super) fn json_behavior(&mut self, behavior: Option<&JsonBehavior>) {
         if let Some(JsonBehavior {
             btype: _,
             expr,
@@ -447,7 +447,7 @@ impl<'t> Walker<'t> {
         }
     }
 
-    pub(super) fn json_path(&mut self, path: Option<&'t JsonTablePathSpec>) {
+    pub(super) fn json_path(&mut self, path: Option<&JsonTablePathSpec>) {
         if let Some(JsonTablePathSpec {
             string,
             name: _,
@@ -459,14 +459,14 @@ impl<'t> Walker<'t> {
         }
     }
 
-    fn json_pair(&mut self, pair: Option<&'t JsonKeyValue>) {
+    fn json_pair(&mut self, pair: Option<&JsonKeyValue>) {
         if let Some(JsonKeyValue { key, value }) = pair {
             self.optional(key.as_deref());
             self.json_value(value.as_deref());
         }
     }
 
-    fn json_aggregate(&mut self, constructor: Option<&'t JsonAggConstructor>) {
+    fn json_aggregate(&mut self, constructor: Option<&JsonAggConstructor>) {
         if let Some(JsonAggConstructor {
             output,
             agg_filter,
@@ -484,7 +484,7 @@ impl<'t> Walker<'t> {
         }
     }
 
-    pub(super) fn window(&mut self, window: &'t WindowDef) {
+    pub(super) fn window(&mut self, window: &WindowDef) {
         let WindowDef {
             name: _,
             refname: _,
@@ -501,7 +501,7 @@ impl<'t> Walker<'t> {
         self.optional(end_offset.as_deref());
     }
 
-    fn operation(&mut self, expression: &'t AExpr) {
+    fn operation(&mut self, expression: &AExpr) {
         let AExpr {
             kind,
             name,
@@ -554,7 +554,7 @@ impl<'t> Walker<'t> {
     }
 
     /// Marks the constants on one side of a comparison if the other is a column or a parameter.
-    fn compared(&mut self, side: Option<&'t Node>, other: Option<&'t Node>) {
+    fn compared(&mut self, side: Option<&Node>, other: Option<&Node>) {
         let (Some(side), Some(other)) = (side, other) else {
             return;
         };
@@ -568,7 +568,7 @@ impl<'t> Walker<'t> {
     }
 
     /// Marks a constant whose place makes it neutral.
-    pub(super) fn neutral(&mut self, node: &'t Node) {
+    pub(super) fn neutral(&mut self, node: &Node) {
         if self.in_definition {
             return;
         }

@@ -16,8 +16,8 @@ use crate::sql::statement::Cause;
 /// More common table expressions in sight than anyone writes: names are looked up one by one.
 const CTES_MAX: usize = 1000;
 
-impl<'t> Walker<'t> {
-    pub(super) fn select(&mut self, select: &'t SelectStmt) {
+impl Walker<'_> {
+    pub(super) fn select(&mut self, select: &SelectStmt) {
         let SelectStmt {
             distinct_clause,
             into_clause,
@@ -65,7 +65,7 @@ impl<'t> Walker<'t> {
         self.leave_with(outside);
     }
 
-    fn values(&mut self, rows: &'t [Node]) {
+    fn values(&mut self, rows: &[Node]) {
         for row in rows {
             match &row.node {
                 Some(NodeEnum::List(list)) => {
@@ -79,7 +79,7 @@ impl<'t> Walker<'t> {
         }
     }
 
-    fn locking(&mut self, clause: &'t Node, from: &'t [Node]) {
+    fn locking(&mut self, clause: &Node, from: &[Node]) {
         let Some(NodeEnum::LockingClause(LockingClause {
             locked_rels,
             strength: _,
@@ -103,7 +103,7 @@ impl<'t> Walker<'t> {
         }
     }
 
-    pub(super) fn into(&mut self, into: &'t IntoClause) {
+    pub(super) fn into(&mut self, into: &IntoClause) {
         let IntoClause {
             rel,
             col_names: _,
@@ -125,7 +125,7 @@ impl<'t> Walker<'t> {
     }
 
     /// Puts the names of a WITH in sight and walks its queries; gives how many names were in sight before.
-    fn enter_with(&mut self, with: Option<&'t WithClause>) -> usize {
+    fn enter_with(&mut self, with: Option<&WithClause>) -> usize {
         let outside = self.ctes.len();
         let Some(WithClause {
             ctes,
@@ -139,8 +139,8 @@ impl<'t> Walker<'t> {
             self.unknown("WITH list");
             return outside;
         }
-        let name_of = |node: &'t Node| match &node.node {
-            Some(NodeEnum::CommonTableExpr(cte)) => Some(cte.ctename.as_str()),
+        let name_of = |node: &Node| match &node.node {
+            Some(NodeEnum::CommonTableExpr(cte)) => Some(cte.ctename.as_str().into()),
             _ => None,
         };
         if *recursive {
@@ -184,7 +184,7 @@ impl<'t> Walker<'t> {
                 self.optional(cycle_mark_default.as_deref());
             }
             if !*recursive {
-                self.ctes.push(ctename);
+                self.ctes.push(ctename.as_str().into());
             }
         }
         outside
@@ -194,7 +194,7 @@ impl<'t> Walker<'t> {
         self.ctes.truncate(outside);
     }
 
-    pub(super) fn insert(&mut self, insert: &'t InsertStmt) {
+    pub(super) fn insert(&mut self, insert: &InsertStmt) {
         let InsertStmt {
             relation,
             cols,
@@ -238,7 +238,7 @@ impl<'t> Walker<'t> {
         self.leave_with(outside);
     }
 
-    pub(super) fn update(&mut self, update: &'t UpdateStmt) {
+    pub(super) fn update(&mut self, update: &UpdateStmt) {
         let UpdateStmt {
             relation,
             target_list,
@@ -264,7 +264,7 @@ impl<'t> Walker<'t> {
         self.leave_with(outside);
     }
 
-    pub(super) fn delete(&mut self, delete: &'t DeleteStmt) {
+    pub(super) fn delete(&mut self, delete: &DeleteStmt) {
         let DeleteStmt {
             relation,
             using_clause,
@@ -285,7 +285,7 @@ impl<'t> Walker<'t> {
         self.leave_with(outside);
     }
 
-    pub(super) fn merge(&mut self, merge: &'t MergeStmt) {
+    pub(super) fn merge(&mut self, merge: &MergeStmt) {
         let MergeStmt {
             relation,
             source_relation,
@@ -338,7 +338,7 @@ impl<'t> Walker<'t> {
         self.leave_with(outside);
     }
 
-    fn merge_command(&mut self, command: i32, relation: Option<&'t RangeVar>, flags: EffectFlags) {
+    fn merge_command(&mut self, command: i32, relation: Option<&RangeVar>, flags: EffectFlags) {
         use pg_query::protobuf::CmdType;
         let action = match CmdType::try_from(command) {
             Ok(CmdType::CmdInsert) => return self.target(Action::Insert, relation),
@@ -353,7 +353,7 @@ impl<'t> Walker<'t> {
     }
 
     /// An effect on the relation that a statement changes; it is never a common table expression.
-    pub(super) fn target(&mut self, action: Action, relation: Option<&'t RangeVar>) {
+    pub(super) fn target(&mut self, action: Action, relation: Option<&RangeVar>) {
         match relation {
             Some(relation) => self.add(on_relation(action, relation)),
             None => self.unknown("target"),
@@ -363,9 +363,9 @@ impl<'t> Walker<'t> {
     fn filtered(
         &mut self,
         action: Action,
-        relation: Option<&'t RangeVar>,
-        others: &'t [Node],
-        condition: Option<&'t Node>,
+        relation: Option<&RangeVar>,
+        others: &[Node],
+        condition: Option<&Node>,
     ) {
         let Some(relation) = relation else {
             return self.unknown("target");
@@ -382,7 +382,7 @@ impl<'t> Walker<'t> {
         }
     }
 
-    fn returning(&mut self, clause: Option<&'t ReturningClause>, relation: Option<&'t RangeVar>) {
+    fn returning(&mut self, clause: Option<&ReturningClause>, relation: Option<&RangeVar>) {
         if let Some(ReturningClause { options: _, exprs }) = clause {
             self.target(Action::Read, relation);
             self.nodes(exprs);
@@ -390,7 +390,7 @@ impl<'t> Walker<'t> {
     }
 
     /// Walks an item of FROM; false if the node is none.
-    pub(super) fn source(&mut self, kind: &'t NodeEnum) -> bool {
+    pub(super) fn source(&mut self, kind: &NodeEnum) -> bool {
         match kind {
             NodeEnum::RangeVar(relation) => self.read(relation),
             NodeEnum::RangeSubselect(range) => {

@@ -12,9 +12,9 @@ use crate::sql::effect::{Action, Effect, EffectFlags, Object, ObjectKind};
 use crate::sql::settings;
 use crate::sql::statement::{Cause, CopyColumns, CopyFormat, StatementKind};
 
-impl<'t> Walker<'t> {
+impl Walker<'_> {
     /// Walks a statement of any kind.
-    pub(super) fn statement(&mut self, kind: &'t NodeEnum) -> StatementKind {
+    pub(super) fn statement(&mut self, kind: &NodeEnum) -> StatementKind {
         match kind {
             NodeEnum::SelectStmt(select) => {
                 self.select(select);
@@ -175,11 +175,11 @@ impl<'t> Walker<'t> {
     }
 
     /// A statement inside of another.
-    pub(super) fn nested_statement(&mut self, kind: &'t NodeEnum) {
+    pub(super) fn nested_statement(&mut self, kind: &NodeEnum) {
         let _kind_of_the_outer_counts = self.statement(kind);
     }
 
-    fn transaction(&mut self, transaction: &'t TransactionStmt) -> StatementKind {
+    fn transaction(&mut self, transaction: &TransactionStmt) -> StatementKind {
         let TransactionStmt {
             kind,
             options: _,
@@ -217,7 +217,7 @@ impl<'t> Walker<'t> {
         }
     }
 
-    fn set(&mut self, set: &'t VariableSetStmt) -> StatementKind {
+    fn set(&mut self, set: &VariableSetStmt) -> StatementKind {
         let VariableSetStmt {
             kind,
             name,
@@ -289,7 +289,7 @@ impl<'t> Walker<'t> {
         }
     }
 
-    fn copy(&mut self, copy: &'t CopyStmt) -> StatementKind {
+    fn copy(&mut self, copy: &CopyStmt) -> StatementKind {
         let CopyStmt {
             relation,
             query,
@@ -330,7 +330,7 @@ impl<'t> Walker<'t> {
         }
     }
 
-    fn copy_format(&mut self, options: &'t [Node]) -> CopyFormat {
+    fn copy_format(&mut self, options: &[Node]) -> CopyFormat {
         for node in options {
             let Some(NodeEnum::DefElem(option)) = &node.node else {
                 self.unknown("COPY option");
@@ -348,7 +348,7 @@ impl<'t> Walker<'t> {
         CopyFormat::Text
     }
 
-    fn prepare(&mut self, prepare: &'t PrepareStmt) -> StatementKind {
+    fn prepare(&mut self, prepare: &PrepareStmt) -> StatementKind {
         let PrepareStmt {
             name,
             argtypes,
@@ -361,7 +361,7 @@ impl<'t> Walker<'t> {
         }
     }
 
-    fn execute(&mut self, execute: &'t ExecuteStmt) -> StatementKind {
+    fn execute(&mut self, execute: &ExecuteStmt) -> StatementKind {
         let ExecuteStmt { name, params } = execute;
         self.nodes(params);
         self.runs_prepared = Some(name.as_str().into());
@@ -370,7 +370,7 @@ impl<'t> Walker<'t> {
         }
     }
 
-    fn explain(&mut self, explain: &'t ExplainStmt) -> StatementKind {
+    fn explain(&mut self, explain: &ExplainStmt) -> StatementKind {
         let ExplainStmt { query, options } = explain;
         self.optional(query.as_deref());
         let analyze = options.iter().any(|node| match &node.node {
@@ -380,7 +380,7 @@ impl<'t> Walker<'t> {
         StatementKind::Explain { analyze }
     }
 
-    fn create_table_as(&mut self, create: &'t CreateTableAsStmt) -> StatementKind {
+    fn create_table_as(&mut self, create: &CreateTableAsStmt) -> StatementKind {
         let CreateTableAsStmt {
             query,
             into,
@@ -396,7 +396,7 @@ impl<'t> Walker<'t> {
         StatementKind::CreateTableAs
     }
 
-    fn vacuum(&mut self, vacuum: &'t VacuumStmt) {
+    fn vacuum(&mut self, vacuum: &VacuumStmt) {
         let VacuumStmt {
             options: _,
             rels,

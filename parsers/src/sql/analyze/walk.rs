@@ -8,20 +8,30 @@ use pg_query::NodeEnum;
 use pg_query::protobuf::{Node, RangeVar, TypeName};
 use smallvec::SmallVec;
 
+use super::implied::Implied;
+use super::nested::Budget;
 use crate::sql::builtin;
+use crate::sql::resolve::Resolver;
 use crate::sql::effect::{Action, Effect, EffectFlags, Object, ObjectKind};
 use crate::sql::statement::{Cause, Reason};
+use crate::sql::world::World;
 
 /// Gathers what one statement does.
-#[derive(Default)]
-pub(super) struct Walker<'t> {
-    /// The server's major version: what a later grammar has a form for may be a user's function on an earlier server.
-    pub(super) server_major: u8,
+pub(super) struct Walker<'w> {
+    pub(super) world: &'w World,
+    /// Finds names as the text that is being walked means them.
+    pub(super) resolver: Resolver<'w>,
+    /// What runs without being called.
+    pub(super) implied: Implied<'w>,
+    /// The function whose body this is, and what it was called with.
+    pub(super) arguments: Option<std::rc::Rc<super::scope::Arguments>>,
+    /// What may still be spent on texts of the catalog.
+    pub(super) budget: Budget,
     pub(super) effects: SmallVec<[Effect; 4]>,
     pub(super) reasons: SmallVec<[Reason; 1]>,
     pub(super) runs_prepared: Option<Box<str>>,
     /// Names of common table expressions that can be seen from here.
-    pub(super) ctes: Vec<&'t str>,
+    pub(super) ctes: Vec<Box<str>>,
     /// Where neutral constants begin in the text.
     pub(super) neutral_at: Vec<i32>,
     /// Inside of a definition no constant is neutral.
@@ -36,15 +46,31 @@ const REASONS_MAX: usize = 32;
 /// From this many effects on, doubles are looked up instead of searched.
 const SEARCHED_MAX: usize = 16;
 
-impl<'t> Walker<'t> {
-    pub(super) fn new(server_major: u8) -> Self {
+impl<'w> Walker<'w> {
+    pub(super) fn new(world: &'w World) -> Self {
         Self {
-            server_major,
-            ..Self::default()
+            world,
+            resolver: Resolver::new(world),
+            implied: Implied::new(world),
+            arguments: None,
+            budget: Budget::default(),
+            effects: SmallVec::new(),
+            reasons: SmallVec::new(),
+            runs_prepared: None,
+            ctes: Vec::new(),
+            neutral_at: Vec::new(),
+            in_definition: false,
+            seen: HashSet::new(),
         }
     }
 
+    /// The server's major version: what a later grammar has a form for may be a user's function on an earlier server.
+    pub(super) fn server_major(&self) -> u8 {
+        self.world.catalog.server_major
+    }
+
     pub(super) fn add(&mut self, effect: Effect) {
+        let effect = effect.with(self.flags_here());
         let double = if self.effects.len() < SEARCHED_MAX {
             self.effects.contains(&effect)
         } else {
@@ -79,33 +105,33 @@ impl<'t> Walker<'t> {
         self.opaque(Cause::Unknown, Object::new(ObjectKind::Nothing, what));
     }
 
-    pub(super) fn nodes(&mut self, nodes: &'t [Node]) {
+    pub(super) fn nodes(&mut self, nodes: &[Node]) {
         for node in nodes {
             self.node(node);
         }
     }
 
-    pub(super) fn optional(&mut self, node: Option<&'t Node>) {
+    pub(super) fn optional(&mut self, node: Option<&Node>) {
         if let Some(node) = node {
             self.node(node);
         }
     }
 
     /// Nodes of a list in which the grammar leaves gaps.
-    pub(super) fn nodes_with_gaps(&mut self, nodes: &'t [Node]) {
+    pub(super) fn nodes_with_gaps(&mut self, nodes: &[Node]) {
         for kind in nodes.iter().filter_map(|node| node.node.as_ref()) {
             self.kind(kind);
         }
     }
 
-    pub(super) fn node(&mut self, node: &'t Node) {
+    pub(super) fn node(&mut self, node: &Node) {
         match &node.node {
             Some(kind) => self.kind(kind),
             None => self.unknown("node"),
         }
     }
 
-    pub(super) fn kind(&mut self, kind: &'t NodeEnum) {
+    pub(super) fn kind(&mut self, kind: &NodeEnum) {
         if self.expression(kind) || self.source(kind) || self.definition_part(kind) {
             return;
         }
@@ -113,7 +139,7 @@ impl<'t> Walker<'t> {
     }
 
     /// A relation that is read, unless it is a common table expression.
-    pub(super) fn read(&mut self, relation: &'t RangeVar) {
+    pub(super) fn read(&mut self, relation: &RangeVar) {
         let RangeVar {
             catalogname,
             schemaname,
@@ -124,14 +150,14 @@ impl<'t> Walker<'t> {
             location: _,
         } = relation;
         let local = catalogname.is_empty() && schemaname.is_empty();
-        if local && self.ctes.contains(&relname.as_str()) {
+        if local && self.ctes.iter().any(|cte| **cte == *relname) {
             return;
         }
         self.add(on_relation(Action::Read, relation));
     }
 
     /// A type that an expression uses: its input, output and domain checks run.
-    pub(super) fn type_name(&mut self, name: &'t TypeName) {
+    pub(super) fn type_name(&mut self, name: &TypeName) {
         let TypeName {
             names,
             type_oid: _,
@@ -152,12 +178,12 @@ impl<'t> Walker<'t> {
 
     /// A form of the grammar that reads like a call: before its version it calls the function of that name.
     pub(super) fn form_since(&mut self, server_major: u8, name: &str) {
-        if self.server_major < server_major {
+        if self.server_major() < server_major {
             self.opaque(Cause::Function, Object::new(ObjectKind::Function, name));
         }
     }
 
-    pub(super) fn operator(&mut self, names: &'t [Node]) {
+    pub(super) fn operator(&mut self, names: &[Node]) {
         let object = named(ObjectKind::Operator, names);
         if !builtin::is_operator(object.schema.as_deref(), &object.name) {
             self.opaque(Cause::Operator, object);

@@ -1,0 +1,122 @@
+//! Texts that the catalog holds: expressions, queries and bodies, parsed within one bound for the whole statement.
+
+use pg_query::protobuf::ParseResult;
+
+use super::walk::Walker;
+use crate::sql::effect::{Object, ObjectKind};
+use crate::sql::runs;
+use crate::sql::statement::Cause;
+use crate::sql::weight;
+
+/// What may still be spent on texts of the catalog.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Budget {
+    /// Bytes that may still be read.
+    bytes: usize,
+    /// Texts that are being read, each inside of the one before.
+    texts: usize,
+    /// Their depth together, as [`weight`] estimates it.
+    depth: usize,
+}
+
+/// Longest text of the catalog that is read.
+const TEXT_BYTES_MAX: usize = 64 << 10;
+
+/// Bytes of such texts that one statement may need.
+const BYTES_MAX: usize = 1 << 20;
+
+/// How many of them may be inside of each other: a view over a view, a function that a trigger calls.
+const TEXTS_MAX: usize = 24;
+
+/// Their depth together. With that of the statement it stays in what the stack suffices for.
+const DEPTH_MAX: usize = 250;
+
+/// Levels that a text costs by itself.
+const DEPTH_OF_TEXT: usize = 4;
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self {
+            bytes: BYTES_MAX,
+            texts: 0,
+            depth: 0,
+        }
+    }
+}
+
+impl Walker<'_> {
+    /// Parses a text and walks it as `walk` does. What is too large or cannot be read is opaque. No constant in it is
+    /// neutral, and no common table expression of the statement can be seen from it.
+    pub(super) fn nested(&mut self, what: &Object, sql: &str, walk: impl FnOnce(&mut Self, &ParseResult)) {
+        let outside = self.budget;
+        let Some(depth) = self.enter(sql) else {
+            return self.opaque(Cause::TooDeep, what.clone());
+        };
+        let parsed = runs::are_bounded(sql.as_bytes()).then(|| pg_query::parse(sql, 0));
+        let Some(Ok(parsed)) = parsed else {
+            self.budget.texts = outside.texts;
+            return self.opaque(Cause::Syntax, what.clone());
+        };
+        self.budget.depth += depth;
+        let in_definition = std::mem::replace(&mut self.in_definition, true);
+        let ctes = std::mem::take(&mut self.ctes);
+        walk(self, &parsed.protobuf);
+        self.ctes = ctes;
+        self.in_definition = in_definition;
+        self.budget.texts = outside.texts;
+        self.budget.depth = outside.depth;
+    }
+
+    /// The same for a text that the server printed: every name in it that is not built in has its schema.
+    pub(super) fn nested_printed(
+        &mut self,
+        what: &Object,
+        sql: &str,
+        walk: impl FnOnce(&mut Self, &ParseResult),
+    ) {
+        let printed = self.resolver.with_path(&[], "");
+        let outside = std::mem::replace(&mut self.resolver, printed);
+        self.nested(what, sql, walk);
+        self.resolver = outside;
+    }
+
+    /// Reads names as a body's are that runs now.
+    pub(super) fn with_runtime_names(&mut self, run: impl FnOnce(&mut Self)) {
+        let runtime = self.implied.runtime.resolver.clone();
+        let outside = std::mem::replace(&mut self.resolver, runtime);
+        run(self);
+        self.resolver = outside;
+    }
+
+    /// Every statement of a text.
+    pub(super) fn nested_statements(&mut self, what: &Object, sql: &str) {
+        self.nested(what, sql, |walker, parsed| {
+            for raw in &parsed.stmts {
+                match raw.stmt.as_ref().and_then(|stmt| stmt.node.as_ref()) {
+                    Some(kind) => walker.nested_statement(kind),
+                    None => walker.unknown("statement"),
+                }
+            }
+        });
+    }
+
+    /// Takes from the budget; gives the text's depth, or none if there is too little left.
+    fn enter(&mut self, sql: &str) -> Option<usize> {
+        if sql.len() > TEXT_BYTES_MAX || self.budget.texts == TEXTS_MAX {
+            return None;
+        }
+        // A text costs something even if it is short.
+        self.budget.bytes = self.budget.bytes.checked_sub(sql.len() + 64)?;
+        let depth = weight::weigh(sql.as_bytes()).depth + DEPTH_OF_TEXT;
+        if self.budget.depth + depth > DEPTH_MAX {
+            return None;
+        }
+        self.budget.texts += 1;
+        Some(depth)
+    }
+}
+
+/// What a text belongs to, for the reason of what is opaque in it.
+pub(super) fn text_of(name: &str) -> Object {
+    Object::new(ObjectKind::Nothing, name)
+}

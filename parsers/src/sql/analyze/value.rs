@@ -1,0 +1,119 @@
+//! What is known of a value: its type, where it comes from, and whether the statement itself gives it.
+
+use std::rc::Rc;
+
+use crate::sql::lineage::Lineage;
+use crate::sql::resolve::Ty;
+
+/// A name of a column or a relation, shared by all that lets it be seen.
+pub(super) type Name = Rc<str>;
+
+/// The columns of a relation, a sub-query or a composite value.
+pub(super) type Row = Rc<[Column]>;
+
+/// A column that can be named.
+#[derive(Clone, Debug)]
+pub(super) struct Column {
+    pub(super) name: Name,
+    pub(super) ty: Ty,
+    pub(super) lineage: Lineage,
+    /// What a composite column consists of, where that is known.
+    pub(super) row: Option<Row>,
+}
+
+/// What gives a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Given {
+    /// A constant, as text.
+    Text(Rc<str>),
+    /// NULL.
+    Null,
+    /// The parameter of this number.
+    Parameter(u16),
+    /// Anything else.
+    Computed,
+}
+
+/// An expression's value.
+#[derive(Clone, Debug)]
+pub(super) struct Value {
+    pub(super) ty: Ty,
+    pub(super) lineage: Lineage,
+    pub(super) given: Given,
+    /// What a composite value consists of, where that is known.
+    pub(super) row: Option<Row>,
+    /// It is one value for the whole statement: made of constants and parameters.
+    pub(super) is_single: bool,
+    /// That protected columns chose it is said already.
+    pub(super) is_reported: bool,
+}
+
+impl Value {
+    /// A value that comes from no column.
+    pub(super) fn constant(ty: Ty) -> Self {
+        Self {
+            ty,
+            lineage: Lineage::constant(),
+            given: Given::Computed,
+            row: None,
+            is_single: true,
+            is_reported: false,
+        }
+    }
+
+    /// A value of which nothing is known.
+    pub(super) fn unknown() -> Self {
+        Self {
+            lineage: Lineage::Unknown,
+            is_single: false,
+            ..Self::constant(Ty::Uncertain)
+        }
+    }
+
+    /// A constant that the statement gives.
+    pub(super) fn text(ty: Ty, text: &str) -> Self {
+        Self {
+            given: Given::Text(text.into()),
+            ..Self::constant(ty)
+        }
+    }
+
+    /// A column's value.
+    pub(super) fn column(column: &Column) -> Self {
+        Self {
+            lineage: column.lineage.clone(),
+            row: column.row.clone(),
+            is_single: false,
+            ..Self::constant(column.ty)
+        }
+    }
+
+    /// The same value under a name.
+    pub(super) fn named(self, name: Name) -> Column {
+        Column {
+            name,
+            ty: self.ty,
+            lineage: self.lineage,
+            row: self.row,
+        }
+    }
+
+    /// The constant that the statement gives.
+    pub(super) fn as_text(&self) -> Option<&str> {
+        match &self.given {
+            Given::Text(text) => Some(text),
+            Given::Null | Given::Parameter(_) | Given::Computed => None,
+        }
+    }
+
+    /// The same value as another type.
+    #[must_use]
+    pub(super) fn with_type(self, ty: Ty) -> Self {
+        Self { ty, ..self }
+    }
+
+    /// Whether it depends on no column.
+    pub(super) fn is_constant(&self) -> bool {
+        self.lineage.columns().is_some_and(<[_]>::is_empty)
+    }
+}
