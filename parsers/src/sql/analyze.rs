@@ -7,6 +7,7 @@
 //! The first form resolves no names: see [`super::pure`] and `call` for what that means.
 
 mod assign;
+mod body;
 mod call;
 mod change;
 mod definition;

@@ -1,38 +1,249 @@
-//! Code that runs without a call.
+//! Code that runs without being called: what types, relations and functions bring with them.
+//!
+//! A statement has the effects of all that it makes run (`reads`, `writes`, `uses_type`, `converts`, `runs_function`).
+//! What was followed once is not followed again, unless names would mean something else or other rights hold: that
+//! ends recursion of triggers, keys, rules and functions. Expressions of the catalog are printed with the schema of every
+//! name, so they are read under an empty search path; the bodies of functions are read under the session's.
 
-use super::value::Value;
+mod functions;
+mod relations;
+mod writes;
+
+use hashbrown::HashSet;
+
 use super::walk::Walker;
-use crate::sql::catalog::{Behavior, CastContext, Event, Oid};
-use crate::sql::effect::{Object, ObjectKind};
-use crate::sql::resolve::Ty;
+use crate::sql::catalog::{CastContext, Catalog, Event, Oid, Type, TypeKind};
+use crate::sql::effect::{Action, EffectFlags, Object, ObjectKind};
+use crate::sql::lineage::Lineage;
+use crate::sql::resolve::{Coercion, Resolver, Ty};
 use crate::sql::statement::Cause;
+use crate::sql::world::World;
 
-impl Walker<'_> {
-    /// The effects of calling a function.
-    pub(super) fn runs_function(&mut self, oid: Oid, _arguments: &[Value]) {
-        let known = self
-            .world
-            .catalog
-            .function(oid)
-            .and_then(|function| function.known);
-        if !matches!(
-            known,
-            Some(Behavior::Pure | Behavior::CallsTypes | Behavior::Metadata)
-        ) {
-            let name = self
-                .world
-                .catalog
-                .function(oid)
-                .map_or("", |function| &function.name);
-            self.opaque(Cause::Function, Object::new(ObjectKind::Function, name));
+/// Under which names and rights code runs.
+#[derive(Clone, Debug)]
+pub(super) struct Runtime<'w> {
+    /// Finds names as a body's are found.
+    pub(super) resolver: Resolver<'w>,
+    /// Its search path.
+    search_path: Box<[Box<str>]>,
+    /// Whose rights hold.
+    role: Box<str>,
+    /// Those are not of the session's own role.
+    is_other_user: bool,
+    /// Its place among all that this statement came by.
+    number: usize,
+}
+
+/// What was followed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Followed {
+    /// A function, with where its arguments come from if that is followed into its body.
+    Function(Oid, Vec<Lineage>),
+    Trigger(Oid, Oid),
+    Type(Oid),
+    Reads(Oid),
+    Writes(Oid, Event, Box<[i16]>),
+    Fires(Oid, Event),
+    EventTriggers,
+}
+
+/// What is known of code that runs without being called, while a statement is walked.
+#[derive(Debug)]
+pub(super) struct Implied<'w> {
+    pub(super) runtime: Runtime<'w>,
+    /// Names and rights that code ran under, by number.
+    runtimes: Vec<(Box<[Box<str>]>, Box<str>)>,
+    followed: HashSet<(usize, Followed)>,
+}
+
+/// Most things that are followed for one statement.
+const FOLLOWED_MAX: usize = 20_000;
+
+impl<'w> Implied<'w> {
+    pub(super) fn new(world: &'w World) -> Self {
+        let session = &world.session;
+        Self {
+            runtime: Runtime {
+                resolver: Resolver::new(world),
+                search_path: session.search_path.clone(),
+                role: session.role.clone(),
+                is_other_user: false,
+                number: 0,
+            },
+            runtimes: vec![(session.search_path.clone(), session.role.clone())],
+            followed: HashSet::new(),
+        }
+    }
+}
+
+impl<'w> Walker<'w> {
+    pub(super) fn catalog(&self) -> &'w Catalog {
+        &self.world.catalog
+    }
+
+    /// Flags that every effect has here: that of another user's rights.
+    pub(super) fn flags_here(&self) -> EffectFlags {
+        if self.implied.runtime.is_other_user {
+            EffectFlags::OTHER_USER
+        } else {
+            EffectFlags::NONE
         }
     }
 
-    pub(super) fn uses_type(&mut self, _oid: Oid) {}
+    /// Runs something under another search path or other rights.
+    pub(super) fn under(
+        &mut self,
+        search_path: Option<Box<[Box<str>]>>,
+        role: Option<&str>,
+        run: impl FnOnce(&mut Self),
+    ) {
+        let before = self.implied.runtime.clone();
+        let search_path = search_path.unwrap_or_else(|| before.search_path.clone());
+        let is_other_user = before.is_other_user || role.is_some();
+        let role: Box<str> = role.map_or_else(|| before.role.clone(), Box::from);
+        let key = (search_path, role);
+        let runtimes = &mut self.implied.runtimes;
+        // Few functions have a path of their own.
+        let number = runtimes
+            .iter()
+            .position(|known| *known == key)
+            .unwrap_or_else(|| {
+                runtimes.push(key.clone());
+                runtimes.len() - 1
+            });
+        let (search_path, role) = key;
+        self.implied.runtime = Runtime {
+            resolver: before.resolver.with_path(&search_path, &role),
+            search_path,
+            role,
+            is_other_user,
+            // Other rights show in the effects' flags.
+            number: number * 2 + usize::from(is_other_user),
+        };
+        run(self);
+        self.implied.runtime = before;
+    }
 
-    pub(super) fn converts(&mut self, _from: &Ty, _to: Oid, _context: CastContext) {}
+    /// Whether something is to be followed: not if it was, under the same names and rights.
+    fn follow(&mut self, what: Followed) -> bool {
+        let number = self.implied.runtime.number;
+        if self.implied.followed.len() >= FOLLOWED_MAX {
+            self.opaque(Cause::TooDeep, Object::nothing());
+            return false;
+        }
+        self.implied.followed.insert((number, what))
+    }
 
-    pub(super) fn reads(&mut self, _relation: Oid) {}
+    /// Whether a trigger's function is to be followed for a relation.
+    pub(super) fn follows_trigger(&mut self, function: Oid, relation: Oid) -> bool {
+        self.follow(Followed::Trigger(function, relation))
+    }
 
-    pub(super) fn writes(&mut self, _relation: Oid, _event: Event, _columns: &[i16]) {}
+    /// A value becomes one of a type, or one of the type is read or shown: input and output functions and domain checks
+    /// run, and the type's own comparisons where values are sorted or matched.
+    pub(super) fn uses_type(&mut self, oid: Oid) {
+        if oid.is_built_in() || !self.follow(Followed::Type(oid)) {
+            return;
+        }
+        let Some(found) = self.catalog().type_of(oid) else {
+            return self.opaque(Cause::Type, Object::new(ObjectKind::Type, oid.to_string()));
+        };
+        for &function in &found.functions {
+            self.runs_support(function);
+        }
+        let classes = self.catalog().operator_classes.iter();
+        for class in classes.filter(|class| class.is_default && class.input == oid) {
+            for &function in &class.functions {
+                self.runs_support(function);
+            }
+        }
+        self.uses_parts(found);
+    }
+
+    fn uses_parts(&mut self, found: &'w Type) {
+        match &found.kind {
+            TypeKind::Array => self.uses_type(found.element),
+            TypeKind::Range { subtype } => self.uses_type(*subtype),
+            TypeKind::Multirange { range } => self.uses_type(*range),
+            TypeKind::Composite(relation) => {
+                let relation = self.catalog().relation(*relation);
+                for column in relation.map_or(&[][..], |relation| &relation.columns) {
+                    self.uses_type(column.type_oid);
+                }
+            }
+            TypeKind::Domain {
+                base,
+                checks,
+                default,
+            } => {
+                self.uses_type(*base);
+                for check in checks.iter().chain(default) {
+                    self.expression_text(check, None);
+                }
+            }
+            TypeKind::Base | TypeKind::Enum | TypeKind::Pseudo => {}
+        }
+    }
+
+    /// A value of one type becomes one of another: cast functions, input and output functions, domain checks.
+    pub(super) fn converts(&mut self, from: &Ty, to: Oid, context: CastContext) {
+        match self.resolver.coercion(*from, to, context) {
+            // The server refuses the statement, or the two are the same.
+            Coercion::Free | Coercion::Impossible => {}
+            Coercion::Runs { functions, types } => {
+                for function in functions {
+                    self.runs_support(function);
+                }
+                for used in types {
+                    self.uses_type(used);
+                }
+            }
+            Coercion::Uncertain => self.converts_somehow(to),
+        }
+    }
+
+    /// Any cast to the type may be what runs.
+    pub(super) fn converts_somehow(&mut self, to: Oid) {
+        self.uses_type(to);
+        let casts = self.catalog().casts.values();
+        let mut functions: Vec<Oid> = casts
+            .filter(|cast| cast.target == to && !cast.function.is_built_in())
+            .map(|cast| cast.function)
+            .collect();
+        functions.sort_unstable();
+        for function in functions {
+            self.runs_support(function);
+        }
+    }
+
+    /// The event triggers of the database, which any DDL fires.
+    pub(super) fn fires_event_triggers(&mut self) {
+        if self.catalog().event_triggers.is_empty() || !self.follow(Followed::EventTriggers) {
+            return;
+        }
+        for trigger in &self.catalog().event_triggers {
+            self.runs_trigger(trigger.function, Oid::NONE);
+        }
+    }
+
+    /// A function of the catalog, as effects name it: built-in ones by their name alone.
+    pub(super) fn function_named(&self, oid: Oid) -> Object {
+        let Some(function) = self.catalog().function(oid) else {
+            return Object::new(ObjectKind::Function, oid.to_string());
+        };
+        match self.schema_name(function.schema) {
+            "pg_catalog" => Object::new(ObjectKind::Function, function.name.clone()),
+            schema => Object::in_schema(ObjectKind::Function, schema, &function.name),
+        }
+    }
+
+    fn schema_name(&self, oid: Oid) -> &'w str {
+        self.catalog().schema(oid).map_or("", |schema| &schema.name)
+    }
+
+    /// An effect on a relation of the catalog.
+    pub(super) fn act_on_found(&mut self, action: Action, relation: Oid, more: EffectFlags) {
+        let effect = self.effect_on(action, relation);
+        self.add(effect.with(more));
+    }
 }

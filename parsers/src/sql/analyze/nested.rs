@@ -82,6 +82,14 @@ impl Walker<'_> {
         self.resolver = outside;
     }
 
+    /// Reads names as a body's are that runs now.
+    pub(super) fn with_runtime_names(&mut self, run: impl FnOnce(&mut Self)) {
+        let runtime = self.implied.runtime.resolver.clone();
+        let outside = std::mem::replace(&mut self.resolver, runtime);
+        run(self);
+        self.resolver = outside;
+    }
+
     /// Every statement of a text.
     pub(super) fn nested_statements(&mut self, what: &Object, sql: &str) {
         self.nested(what, sql, |walker, parsed| {

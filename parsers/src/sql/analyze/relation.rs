@@ -16,8 +16,8 @@ use crate::sql::resolve::{Named, Ty};
 /// Relations that were read.
 #[derive(Default)]
 pub(super) struct Reads {
-    /// Where the effect stands, and whether it is one of several candidates.
-    effects: HashMap<(Oid, bool), usize>,
+    /// Where the effects stand, which may differ in their flags.
+    effects: HashMap<(Oid, EffectFlags), usize>,
     /// The columns that were used, by their place in the relation.
     columns: HashMap<Oid, SmallVec<[u64; 1]>>,
 }
@@ -171,17 +171,16 @@ impl Walker<'_> {
 
     /// The relation is read; which columns of it is said by [`Self::uses_column`].
     pub(super) fn read_relation(&mut self, oid: Oid, is_certain: bool) {
-        if self.reads.effects.contains_key(&(oid, is_certain)) {
+        let mut flags = self.flags_here();
+        if !is_certain {
+            flags |= EffectFlags::UNCERTAIN;
+        }
+        if self.reads.effects.contains_key(&(oid, flags)) {
             return;
         }
-        let mut effect = self.effect_on(Action::Read, oid);
-        if !is_certain {
-            effect = effect.with(EffectFlags::UNCERTAIN);
-        }
+        let effect = self.effect_on(Action::Read, oid).with(flags);
         self.effects.push(effect);
-        self.reads
-            .effects
-            .insert((oid, is_certain), self.effects.len() - 1);
+        self.reads.effects.insert((oid, flags), self.effects.len() - 1);
         self.reads(oid);
     }
 

@@ -104,7 +104,7 @@ impl Walker<'_> {
             self.read_relation(oid, true);
             let own = self.item_of(oid, None);
             let item = self.aliased(alias.as_ref(), Some(relname), Rc::clone(&own.columns));
-            let schema = self.schema_name(oid).filter(|_| alias.is_none());
+            let schema = self.schema_of(oid).filter(|_| alias.is_none());
             Item {
                 name: item.name,
                 columns: item.columns,
@@ -130,7 +130,7 @@ impl Walker<'_> {
         self.level().show(item);
     }
 
-    fn schema_name(&self, oid: Oid) -> Option<Name> {
+    fn schema_of(&self, oid: Oid) -> Option<Name> {
         let catalog = &self.world.catalog;
         let schema = catalog.schema(catalog.relation(oid)?.schema)?;
         Some(Name::from(&*schema.name))

@@ -102,8 +102,8 @@ impl Walker<'_> {
                 let name = (!close.portalname.is_empty()).then(|| close.portalname.as_str().into());
                 StatementKind::Close { name }
             }
-            NodeEnum::DoStmt(_) => {
-                self.opaque(Cause::Code, Object::new(ObjectKind::Nothing, "DO"));
+            NodeEnum::DoStmt(block) => {
+                self.do_block(block);
                 StatementKind::Do
             }
             NodeEnum::CallStmt(call) => {

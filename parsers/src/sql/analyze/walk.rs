@@ -12,6 +12,7 @@ use pg_query::NodeEnum;
 use pg_query::protobuf::{Node, RangeVar};
 use smallvec::SmallVec;
 
+use super::implied::Implied;
 use super::nested::Budget;
 use super::protect::Unknowns;
 use super::relation::Reads;
@@ -55,6 +56,8 @@ pub(super) struct Walker<'w> {
     pub(super) neutral_at: Vec<i32>,
     /// Inside of a definition no constant is neutral.
     pub(super) in_definition: bool,
+    /// What runs without being called.
+    pub(super) implied: Implied<'w>,
     /// What may still be spent on texts of the catalog.
     pub(super) budget: Budget,
     /// How much may still be walked.
@@ -97,6 +100,7 @@ impl<'w> Walker<'w> {
             unknowns: Unknowns::default(),
             neutral_at: Vec::new(),
             in_definition: false,
+            implied: Implied::new(world),
             budget: Budget::default(),
             work_left: WORK_MAX,
             seen: HashSet::new(),
@@ -122,6 +126,7 @@ impl<'w> Walker<'w> {
     }
 
     pub(super) fn add(&mut self, effect: Effect) {
+        let effect = effect.with(self.flags_here());
         let double = if self.effects.len() < SEARCHED_MAX {
             self.effects.contains(&effect)
         } else {

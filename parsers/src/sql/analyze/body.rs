@@ -1,0 +1,352 @@
+//! What the bodies of functions and DO blocks do, in SQL and PL/pgSQL.
+//!
+//! A body is read when its function runs, under the function's SET clauses and its owner's rights; each once for a
+//! statement. What cannot be read is opaque.
+
+mod plpgsql;
+
+use std::rc::Rc;
+
+use hashbrown::HashMap;
+use pg_query::NodeEnum;
+use pg_query::protobuf::{DoStmt, Node, ParseResult, a_const};
+
+use self::plpgsql::Piece;
+use super::nested::text_of;
+use super::scope::Arguments;
+use super::value::{Name, Value};
+use super::walk::{Walker, string};
+use crate::sql::catalog::{Function, Language, Oid, TypeKind};
+use crate::sql::effect::{Object, ObjectKind};
+use crate::sql::lineage::Lineage;
+use crate::sql::resolve::{Named, Ty, parse_qualified_name};
+use crate::sql::settings;
+use crate::sql::statement::Cause;
+
+/// Variables that every PL/pgSQL body has.
+const PLPGSQL_VARIABLES: [&str; 3] = ["found", "sqlstate", "sqlerrm"];
+
+/// Variables that a trigger's body has.
+const TRIGGER_VARIABLES: [&str; 14] = [
+    "new",
+    "old",
+    "tg_name",
+    "tg_when",
+    "tg_level",
+    "tg_op",
+    "tg_relid",
+    "tg_relname",
+    "tg_table_name",
+    "tg_table_schema",
+    "tg_nargs",
+    "tg_argv",
+    "tg_event",
+    "tg_tag",
+];
+
+impl<'w> Walker<'w> {
+    /// The body of a function, called for a relation if it is a trigger.
+    pub(super) fn runs_body(&mut self, function: &'w Function, arguments: &[Value], relation: Oid) {
+        let Some(body) = &function.body else {
+            return self.unreadable(function);
+        };
+        for used in function.arguments.iter().chain([&function.returns]) {
+            self.uses_type(*used);
+        }
+        let mut search_path = None;
+        for (name, value) in &function.settings {
+            if name.eq_ignore_ascii_case("search_path") {
+                search_path = parse_qualified_list(value);
+                if search_path.is_none() {
+                    return self.unreadable(function);
+                }
+            } else {
+                self.add(settings::set_effect(name, Some(value)));
+            }
+        }
+        let owner = function.security_definer.then(|| {
+            let owner = self.catalog().roles.get(&function.owner);
+            owner.map_or("", |role| &*role.name)
+        });
+        let owner = owner.filter(|owner| **owner != *self.world.session.role);
+        self.under(search_path, owner, |walker| {
+            walker.with_arguments(function, arguments, relation, |walker| match function.language {
+                Language::Sql => walker.sql_body(function, body),
+                _ => walker.plpgsql_body(&function.name, body, function),
+            });
+        });
+    }
+
+    /// A trigger's function runs for a relation, or an event trigger's for none.
+    pub(super) fn runs_trigger(&mut self, function: Oid, relation: Oid) {
+        let Some(found) = self.catalog().function(function) else {
+            let object = self.function_named(function);
+            return self.opaque(Cause::Function, object);
+        };
+        if found.known.is_none()
+            && found.language == Language::Plpgsql
+            && !self.world.listed.contains(&function)
+        {
+            if self.follows_trigger(function, relation) {
+                self.runs_body(found, &[], relation);
+            }
+        } else {
+            self.runs_function(function, &[]);
+        }
+    }
+
+    fn unreadable(&mut self, function: &Function) {
+        let object = self.function_named(function.oid);
+        self.opaque(Cause::Function, object);
+    }
+
+    /// Walks a body, which sees its arguments and variables and nothing of what surrounds the call.
+    fn with_arguments(
+        &mut self,
+        function: &'w Function,
+        arguments: &[Value],
+        relation: Oid,
+        run: impl FnOnce(&mut Self),
+    ) {
+        let catalog = self.catalog();
+        let is_sql = function.language == Language::Sql;
+        let declared = |index: usize| match function.arguments.get(index) {
+            Some(&oid)
+                if catalog
+                    .type_of(oid)
+                    .is_some_and(|found| found.kind != TypeKind::Pseudo) =>
+            {
+                Ty::Known(oid)
+            }
+            _ => Ty::Uncertain,
+        };
+        // A PL/pgSQL body may assign to its arguments. Which constants a call gives is not followed: a body is read once.
+        let value = |index: usize| {
+            let lineage = arguments.get(index).filter(|_| is_sql);
+            Value {
+                lineage: lineage.map_or(Lineage::Unknown, |value| value.lineage.clone()),
+                ..Value::unknown().with_type(declared(index))
+            }
+        };
+        let values: Vec<Value> = (0..function.arguments.len().max(arguments.len()))
+            .map(value)
+            .collect();
+        let mut named: HashMap<Name, Value> = HashMap::new();
+        if !is_sql {
+            for name in PLPGSQL_VARIABLES.iter().chain(&TRIGGER_VARIABLES) {
+                named.insert((*name).into(), Value::unknown());
+            }
+        }
+        if let Some(found) = self.catalog().relation(relation) {
+            for name in ["new", "old"] {
+                let row = Value {
+                    row: Some(self.relation_row(relation)),
+                    ..Value::unknown().with_type(Ty::Known(found.row_type))
+                };
+                named.insert(name.into(), row);
+            }
+        }
+        for (index, name) in function.argument_names.iter().enumerate() {
+            let value = values.get(index).cloned();
+            named.insert((**name).into(), value.unwrap_or_else(Value::unknown));
+        }
+        let arguments = Arguments {
+            function: (*function.name).into(),
+            values,
+            named,
+        };
+        let outside = self.arguments.replace(Rc::new(arguments));
+        run(self);
+        self.arguments = outside;
+    }
+
+    fn sql_body(&mut self, function: &Function, body: &str) {
+        let what = self.function_named(function.oid);
+        if is_standard(body) {
+            // The server prints it, with the schema of every name.
+            let definition = format!("CREATE FUNCTION f() RETURNS void LANGUAGE sql {body}");
+            return self.nested_printed(&what, &definition, Self::standard_body);
+        }
+        self.with_runtime_names(|walker| walker.nested_statements(&what, body));
+    }
+
+    fn standard_body(&mut self, parsed: &ParseResult) {
+        let first = parsed.stmts.first().and_then(|raw| raw.stmt.as_ref());
+        match first.and_then(|stmt| stmt.node.as_ref()) {
+            Some(NodeEnum::CreateFunctionStmt(create)) => match create.sql_body.as_deref() {
+                Some(body) => self.sql_statements(body),
+                None => self.unknown("body"),
+            },
+            _ => self.unknown("body"),
+        }
+    }
+
+    /// `RETURN value`, or lists of statements.
+    fn sql_statements(&mut self, node: &Node) {
+        match &node.node {
+            Some(NodeEnum::List(list)) => list.items.iter().for_each(|item| self.sql_statements(item)),
+            Some(NodeEnum::ReturnStmt(returned)) => self.optional(returned.returnval.as_deref()),
+            Some(kind) => self.nested_statement(kind),
+            None => {}
+        }
+    }
+
+    fn plpgsql_body(&mut self, name: &str, body: &str, function: &Function) {
+        match plpgsql::read(body) {
+            Ok(body) => self.pieces(&text_of(name), body),
+            Err(plpgsql::Unreadable) => self.unreadable(function),
+        }
+    }
+
+    /// DO.
+    pub(super) fn do_block(&mut self, block: &DoStmt) {
+        let what = Object::new(ObjectKind::Nothing, "DO");
+        let option = |name: &str| {
+            let mut options = block.args.iter().filter_map(|node| match &node.node {
+                Some(NodeEnum::DefElem(option)) if option.defname == name => option.arg.as_deref(),
+                _ => None,
+            });
+            options.next().and_then(string)
+        };
+        let body = match (option("language").unwrap_or("plpgsql"), option("as")) {
+            ("plpgsql", Some(body)) => plpgsql::read(body),
+            _ => Err(plpgsql::Unreadable),
+        };
+        let Ok(body) = body else {
+            return self.opaque(Cause::Code, what);
+        };
+        let arguments = Arguments {
+            named: PLPGSQL_VARIABLES
+                .map(|name| (name.into(), Value::unknown()))
+                .into(),
+            ..Arguments::default()
+        };
+        let outside = self.arguments.replace(Rc::new(arguments));
+        self.pieces(&what, body);
+        self.arguments = outside;
+    }
+
+    fn pieces(&mut self, what: &Object, body: plpgsql::Body) {
+        if let Some(arguments) = self.arguments.as_mut().and_then(Rc::get_mut) {
+            let variables = body.variables.iter();
+            arguments
+                .named
+                .extend(variables.map(|name| ((**name).into(), Value::unknown())));
+        }
+        self.with_runtime_names(|walker| {
+            for piece in body.pieces {
+                walker.piece(what, piece);
+            }
+        });
+    }
+
+    fn piece(&mut self, what: &Object, piece: Piece) {
+        match piece {
+            Piece::Statement(sql) => self.nested_statements(what, &sql),
+            Piece::Expression(sql) => self.nested_statements(what, &format!("SELECT {sql}")),
+            Piece::Type(name) => self.nested_statements(what, &format!("SELECT NULL::{name}")),
+            Piece::TypeOf(name) => self.type_of_relation(&name),
+            Piece::Dynamic(sql) => {
+                let mut code = None;
+                self.nested(what, &format!("SELECT {sql}"), |walker, parsed| {
+                    code = constant_of(parsed);
+                    for raw in &parsed.stmts {
+                        walker.optional(raw.stmt.as_deref());
+                    }
+                });
+                match code {
+                    Some(code) => self.nested_statements(what, &code),
+                    None => self.opaque(Cause::Code, Object::new(ObjectKind::Nothing, "EXECUTE")),
+                }
+            }
+        }
+    }
+
+    /// A variable of the type of a column or of a row: `t.c%TYPE`, `s.t%ROWTYPE`. Which of the two it is does not matter:
+    /// the types of all columns are used.
+    fn type_of_relation(&mut self, name: &str) {
+        let parts = parse_qualified_name(name).unwrap_or_default();
+        let (first, second) = (parts.first(), parts.get(1));
+        let mut found = Vec::new();
+        for named in [
+            first.map(|relation| self.resolver.relation(None, relation)),
+            first
+                .zip(second)
+                .map(|(schema, relation)| self.resolver.relation(Some(schema), relation)),
+        ] {
+            match named {
+                Some(Named::One(oid)) => found.push(oid),
+                Some(Named::Several(candidates)) => found.extend(candidates),
+                Some(Named::Missing) | None => {}
+            }
+        }
+        for oid in found {
+            for column in self
+                .catalog()
+                .relation(oid)
+                .map_or(&[][..], |found| &found.columns)
+            {
+                self.converts_somehow(column.type_oid);
+            }
+        }
+    }
+}
+
+/// Whether a body is of the SQL standard's form, as the server prints it.
+fn is_standard(body: &str) -> bool {
+    let mut words = body.split_ascii_whitespace();
+    let is = |word: Option<&str>, want: &str| word.is_some_and(|word| word.eq_ignore_ascii_case(want));
+    let first = words.next();
+    is(first, "RETURN") || (is(first, "BEGIN") && is(words.next(), "ATOMIC"))
+}
+
+/// A list of names as a setting holds them: `public, "My schema"`. None if it cannot be read.
+fn parse_qualified_list(value: &str) -> Option<Box<[Box<str>]>> {
+    if value.trim().is_empty() || value.trim() == "\"\"" {
+        return Some(Box::default());
+    }
+    let mut names = Vec::new();
+    for part in value.split(',') {
+        match parse_qualified_name(part.trim()).as_deref() {
+            Some([name]) => names.push(name.as_str().into()),
+            // A comma or dot in quotes: nobody's schema.
+            _ => return None,
+        }
+    }
+    Some(names.into())
+}
+
+/// The text that a SELECT of one expression gives, if it is a constant: strings and their concatenation.
+fn constant_of(parsed: &ParseResult) -> Option<String> {
+    let [raw] = &parsed.stmts[..] else {
+        return None;
+    };
+    let Some(NodeEnum::SelectStmt(select)) = raw.stmt.as_ref()?.node.as_ref() else {
+        return None;
+    };
+    let [target] = &select.target_list[..] else {
+        return None;
+    };
+    match &target.node {
+        Some(NodeEnum::ResTarget(target)) => constant_text(target.val.as_deref()?),
+        _ => None,
+    }
+}
+
+fn constant_text(node: &Node) -> Option<String> {
+    match &node.node {
+        Some(NodeEnum::AConst(constant)) => match constant.val.as_ref()? {
+            a_const::Val::Sval(text) => Some(text.sval.clone()),
+            _ => None,
+        },
+        Some(NodeEnum::AExpr(operation)) => match &operation.name[..] {
+            [name] if string(name) == Some("||") => {
+                let left = constant_text(operation.lexpr.as_deref()?)?;
+                let right = constant_text(operation.rexpr.as_deref()?)?;
+                Some(left + &right)
+            }
+            _ => None,
+        },
+        _ => None,
+    }
+}

@@ -1,0 +1,181 @@
+//! What a function does.
+
+use super::super::value::Value;
+use super::super::walk::Walker;
+use super::Followed;
+use crate::sql::catalog::{Behavior, Function, Language, Oid};
+use crate::sql::effect::{Action, Effect, EffectFlags, Object, ObjectKind};
+use crate::sql::resolve::{Named, Ty};
+use crate::sql::settings;
+use crate::sql::statement::Cause;
+
+impl<'w> Walker<'w> {
+    /// A function runs: its effects by what it is known to do, by its body, or none of both.
+    pub(in super::super) fn runs_function(&mut self, oid: Oid, arguments: &[Value]) {
+        let Some(function) = self.catalog().function(oid) else {
+            let object = self.function_named(oid);
+            return self.opaque(Cause::Function, object);
+        };
+        if arguments.len() < function.arguments.len() {
+            for default in &function.default_expressions {
+                self.expression_text(default, None);
+            }
+        }
+        match function.known {
+            Some(behavior) => self.behaves(function, behavior, arguments),
+            None => {
+                let lineages = match function.language {
+                    Language::Sql => arguments.iter().map(|value| value.lineage.clone()).collect(),
+                    _ => Vec::new(),
+                };
+                if self.follow(Followed::Function(oid, lineages)) {
+                    self.runs_unknown(function, arguments);
+                }
+            }
+        }
+        for &part in &function.parts {
+            self.runs_support(part);
+        }
+    }
+
+    /// A function that the server calls by itself, with values that nobody wrote.
+    pub(super) fn runs_support(&mut self, oid: Oid) {
+        // Support functions that are built in only compute; they are not meant to be called by statements.
+        if !oid.is_built_in() && !oid.is_none() {
+            self.runs_function(oid, &[]);
+        }
+    }
+
+    fn runs_unknown(&mut self, function: &'w Function, arguments: &[Value]) {
+        if self.world.listed.contains(&function.oid) {
+            return;
+        }
+        match (function.language, &function.body) {
+            (Language::Sql | Language::Plpgsql, Some(_)) => self.runs_body(function, arguments, Oid::NONE),
+            // An aggregate is no more than its parts.
+            _ if !function.parts.is_empty() => {}
+            _ => {
+                let object = self.function_named(function.oid);
+                self.opaque(Cause::Function, object);
+            }
+        }
+    }
+
+    fn behaves(&mut self, function: &'w Function, behavior: Behavior, arguments: &[Value]) {
+        let object = self.function_named(function.oid);
+        match behavior {
+            Behavior::Pure | Behavior::Release => {}
+            Behavior::CallsTypes | Behavior::Metadata => self.uses_types_of(arguments),
+            Behavior::Sensitive => {
+                let flags = EffectFlags::CATALOG | EffectFlags::SENSITIVE;
+                self.add(Effect::new(Action::Read, object).with(flags));
+            }
+            Behavior::Lock => self.act(Action::Lock, Object::new(ObjectKind::AdvisoryLock, "")),
+            Behavior::SequenceUpdate => self.on_sequence(Action::Update, arguments),
+            Behavior::SequenceRead => self.on_sequence(Action::Read, arguments),
+            Behavior::SetConfig => self.sets(object, arguments),
+            Behavior::Notify => self.on_argument(Action::Notify, ObjectKind::Channel, arguments),
+            Behavior::LargeObjectUse => self.act(Action::Execute, object),
+            Behavior::LargeObjectRead => {
+                self.act(Action::Execute, object);
+                self.on_argument(Action::Read, ObjectKind::LargeObject, arguments);
+            }
+            Behavior::LargeObjectCreate => {
+                self.act(Action::Execute, object);
+                self.on_argument(Action::Create, ObjectKind::LargeObject, arguments);
+            }
+            Behavior::LargeObjectUpdate => {
+                self.act(Action::Execute, object);
+                self.on_argument(Action::Update, ObjectKind::LargeObject, arguments);
+            }
+            Behavior::LargeObjectDelete => {
+                self.act(Action::Execute, object);
+                self.on_argument(Action::Delete, ObjectKind::LargeObject, arguments);
+            }
+            Behavior::FileRead | Behavior::FileWrite => {
+                let is_object = function.name.starts_with("lo_");
+                if is_object {
+                    // lo_import reads a file into a large object, lo_export writes one to a file.
+                    let action = if behavior == Behavior::FileRead {
+                        Action::Create
+                    } else {
+                        Action::Read
+                    };
+                    self.act(action, Object::new(ObjectKind::LargeObject, ""));
+                }
+                self.add(Effect::new(Action::Execute, object).with(EffectFlags::FILE));
+                let path = arguments.iter().find_map(Value::as_text).unwrap_or_default();
+                let path = Object::new(ObjectKind::Path, if is_object { "" } else { path });
+                self.add(Effect::new(Action::Copy, path).with(EffectFlags::FILE));
+            }
+            Behavior::Signal => self.add(Effect::new(Action::Admin, object).with(EffectFlags::OTHER_USER)),
+            Behavior::Admin => self.act(Action::Admin, object),
+            Behavior::Replicate => self.act(Action::Replicate, object),
+            Behavior::Foreign => {
+                self.add(Effect::new(Action::Execute, object.clone()).with(EffectFlags::FOREIGN));
+                self.opaque(Cause::Code, object);
+            }
+            Behavior::Sleep => self.act(Action::Execute, object),
+            Behavior::RunsText => self.opaque(Cause::Code, object),
+            Behavior::Opaque => self.opaque(Cause::Function, object),
+        }
+    }
+
+    fn uses_types_of(&mut self, arguments: &[Value]) {
+        for argument in arguments {
+            match argument.ty {
+                Ty::Known(oid) => self.uses_type(oid),
+                Ty::Literal | Ty::Parameter => {}
+                Ty::Uncertain => self.uses_any_type(),
+            }
+        }
+    }
+
+    /// A value of a type that is not known is shown or compared: it may be any that is not built in.
+    fn uses_any_type(&mut self) {
+        let catalog = self.catalog();
+        let mut types: Vec<Oid> = catalog.types.keys().copied().collect();
+        types.sort_unstable();
+        for oid in types {
+            self.uses_type(oid);
+        }
+    }
+
+    /// The object that the first argument names, if it is a constant; any otherwise.
+    fn on_argument(&mut self, action: Action, kind: ObjectKind, arguments: &[Value]) {
+        let effect = match arguments.first().and_then(Value::as_text) {
+            Some(name) => Effect::new(action, Object::new(kind, name)),
+            None => Effect::new(action, Object::new(kind, "")).with(EffectFlags::UNCERTAIN),
+        };
+        self.add(effect);
+    }
+
+    fn on_sequence(&mut self, action: Action, arguments: &[Value]) {
+        let found = arguments
+            .first()
+            .and_then(Value::as_text)
+            .map(|name| self.implied.runtime.resolver.relation_of_text(name));
+        match found {
+            Some(Named::One(oid)) => self.act_on_found(action, oid, EffectFlags::NONE),
+            Some(Named::Several(found)) if !found.is_empty() => {
+                for oid in found {
+                    self.act_on_found(action, oid, EffectFlags::UNCERTAIN);
+                }
+            }
+            // A name without an object is an error.
+            _ => self.on_argument(action, ObjectKind::Sequence, arguments),
+        }
+    }
+
+    /// `set_config(setting, value, is_local)`.
+    fn sets(&mut self, function: Object, arguments: &[Value]) {
+        match arguments {
+            [setting, value, _is_local] => match setting.as_text() {
+                Some(setting) => self.add(settings::set_effect(setting, value.as_text())),
+                None => self.opaque(Cause::Computed, function),
+            },
+            // Named arguments, or a form that the server refuses.
+            _ => self.opaque(Cause::Computed, function),
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! What reading a relation brings with it.
+
+use super::super::walk::Walker;
+use super::Followed;
+use crate::sql::catalog::{Event, Oid, Relation, RelationKind};
+use crate::sql::effect::{Action, EffectFlags};
+
+impl<'w> Walker<'w> {
+    /// A relation is read: its row security, what inherits from it, another server. The query of a view is not here.
+    pub(in super::super) fn reads(&mut self, oid: Oid) {
+        if oid.is_built_in() || !self.follow(Followed::Reads(oid)) {
+            return;
+        }
+        let Some(relation) = self.catalog().relation(oid) else {
+            return;
+        };
+        self.checks_rows(relation, Event::Select);
+        self.reaches_out(Action::Read, relation);
+        for &child in self.catalog().children(oid) {
+            self.act_on_found(Action::Read, child, EffectFlags::NONE);
+            self.reads(child);
+        }
+    }
+
+    /// The expressions of row security policies. Those that a command needs to find its rows are SELECT's too.
+    pub(super) fn checks_rows(&mut self, relation: &'w Relation, event: Event) {
+        if !relation.row_security {
+            return;
+        }
+        for policy in &relation.policies {
+            if policy.event.is_none_or(|on| on == event || on == Event::Select) {
+                for expression in &policy.expressions {
+                    self.expression_text(expression, Some(relation.oid));
+                }
+            }
+        }
+    }
+
+    /// The same effect once more for a foreign table: it happens on another server, in a file or by a program.
+    pub(super) fn reaches_out(&mut self, action: Action, relation: &'w Relation) {
+        if relation.kind != RelationKind::Foreign {
+            return;
+        }
+        let mut flags = EffectFlags::FOREIGN;
+        match self.catalog().foreign_servers.get(&relation.foreign_server) {
+            Some(server) => {
+                if &*server.wrapper == "file_fdw" {
+                    flags |= EffectFlags::FILE;
+                }
+                if server.programs {
+                    flags |= EffectFlags::PROGRAM;
+                }
+            }
+            // Nothing is known of it.
+            None => flags |= EffectFlags::FILE | EffectFlags::PROGRAM,
+        }
+        self.act_on_found(action, relation.oid, flags);
+    }
+}

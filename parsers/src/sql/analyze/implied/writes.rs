@@ -1,0 +1,237 @@
+//! What writing to a relation brings with it: triggers, rules, keys, defaults, checks, indexes, partitions.
+
+use pg_query::NodeEnum;
+use pg_query::protobuf::{ParseResult, RuleStmt};
+
+use super::super::nested::text_of;
+use super::super::scope::Level;
+use super::super::walk::Walker;
+use super::Followed;
+use crate::sql::catalog::{Event, ForeignKey, KeyAction, Oid, Relation, RelationKind, Trigger};
+use crate::sql::effect::{Action, EffectFlags};
+
+impl<'w> Walker<'w> {
+    /// Rows of a relation are written. The columns are those that the statement sets; none if they are not known.
+    pub(in super::super) fn writes(&mut self, oid: Oid, event: Event, columns: &[i16]) {
+        if oid.is_built_in() || !self.follow(Followed::Writes(oid, event, columns.into())) {
+            return;
+        }
+        let Some(relation) = self.catalog().relation(oid) else {
+            return;
+        };
+        self.fires(relation, event, columns);
+        self.rules(relation, event);
+        match relation.kind {
+            // The table below is changed by the binder, which knows its columns.
+            RelationKind::View => return,
+            RelationKind::Foreign => self.reaches_out(action_of(event), relation),
+            _ => {}
+        }
+        self.checks_rows(relation, event);
+        if matches!(event, Event::Insert | Event::Update) {
+            self.new_rows(relation, event, columns);
+            self.points_to(relation, event, columns);
+        }
+        if matches!(event, Event::Update | Event::Delete) {
+            self.is_pointed_to(relation, event, columns);
+        }
+        self.writes_children(relation, event);
+    }
+
+    /// TRUNCATE of a relation, by CASCADE also of what points to it, and of the sequences of its columns.
+    pub(in super::super) fn truncates(&mut self, oid: Oid, cascade: bool, restart: bool) {
+        self.writes(oid, Event::Truncate, &[]);
+        let mut todo = vec![oid];
+        let mut done = hashbrown::HashSet::new();
+        while let Some(oid) = todo.pop() {
+            if !done.insert(oid) {
+                continue;
+            }
+            if restart && let Some(relation) = self.catalog().relation(oid) {
+                self.restarts(relation);
+            }
+            todo.extend_from_slice(self.catalog().children(oid));
+            if !cascade {
+                continue;
+            }
+            for key in self.catalog().keys_to(oid) {
+                self.act_on_found(Action::Truncate, key.child, EffectFlags::CASCADE);
+                self.writes(key.child, Event::Truncate, &[]);
+                todo.push(key.child);
+            }
+        }
+    }
+
+    /// The sequences behind a relation's columns begin anew.
+    fn restarts(&mut self, relation: &'w Relation) {
+        for column in &relation.columns {
+            if !column.identity.is_none() {
+                self.act_on_found(Action::Update, column.identity, EffectFlags::NONE);
+            }
+            if let Some(default) = &column.default {
+                // `nextval` in it names the sequence that is owned.
+                self.expression_text(default, Some(relation.oid));
+            }
+        }
+    }
+
+    /// Triggers, with their conditions.
+    fn fires(&mut self, relation: &'w Relation, event: Event, columns: &[i16]) {
+        let fires = |trigger: &&Trigger| {
+            let listed = event != Event::Update || touches(&trigger.columns, columns);
+            trigger.events.contains(&event) && listed
+        };
+        for trigger in relation.triggers.iter().filter(fires) {
+            if let Some(condition) = &trigger.when {
+                self.expression_text(condition, Some(relation.oid));
+            }
+            self.runs_trigger(trigger.function, relation.oid);
+        }
+    }
+
+    /// What is read sees `NEW` and `OLD` as rows of a relation.
+    fn with_rows(&mut self, relation: Oid, run: impl FnOnce(&mut Self)) {
+        let mut level = Level::default();
+        for name in ["new", "old"] {
+            let item = self.item_of(relation, Some(name.into()));
+            level.show_named(item);
+        }
+        self.in_level(level, run);
+    }
+
+    /// Rules: what they do beside or instead of the statement. The statement's own effect stays, for a rule may have a
+    /// condition.
+    fn rules(&mut self, relation: &'w Relation, event: Event) {
+        for rule in relation.rules.iter().filter(|rule| rule.event == event) {
+            self.nested_printed(&text_of(&rule.name), &rule.definition, |walker, parsed| {
+                let Some(rule) = rule_of(parsed) else {
+                    return walker.unknown("rule");
+                };
+                walker.with_rows(relation.oid, |walker| {
+                    walker.optional(rule.where_clause.as_deref());
+                    walker.nodes_with_gaps(&rule.actions);
+                });
+            });
+        }
+    }
+
+    /// New rows: defaults, generated columns, sequences, domains, checks, indexes, partition keys. Columns that a
+    /// statement sets may be set to DEFAULT, so all defaults count.
+    fn new_rows(&mut self, relation: &'w Relation, event: Event, columns: &[i16]) {
+        let here = Some(relation.oid);
+        for column in &relation.columns {
+            let is_set = columns.is_empty() || columns.contains(&column.number);
+            let is_new = event == Event::Insert || is_set;
+            if is_new {
+                self.uses_type(column.type_oid);
+            }
+            if is_new && !column.identity.is_none() {
+                self.act_on_found(Action::Update, column.identity, EffectFlags::NONE);
+            }
+            if let Some(default) = column.default.as_ref().filter(|_| is_new || column.is_generated) {
+                self.expression_text(default, here);
+            }
+        }
+        let checks = relation.checks.iter().chain(&relation.index_expressions);
+        for expression in checks.chain(&relation.partition_expressions) {
+            self.expression_text(expression, here);
+        }
+        for &function in &relation.index_functions {
+            self.runs_support(function);
+        }
+    }
+
+    /// The keys of new rows are looked up where they point to.
+    fn points_to(&mut self, relation: &'w Relation, event: Event, columns: &[i16]) {
+        for key in self.catalog().keys_of(relation.oid) {
+            if event == Event::Insert || touches(&key.child_columns, columns) {
+                self.act_on_found(Action::Read, key.parent, EffectFlags::NONE);
+                self.reads(key.parent);
+            }
+        }
+    }
+
+    /// Rows that go, or whose keys change, are looked up where something may point to them, and taken along.
+    fn is_pointed_to(&mut self, relation: &'w Relation, event: Event, columns: &[i16]) {
+        for key in self.catalog().keys_to(relation.oid) {
+            let action = match event {
+                Event::Delete => key.on_delete,
+                _ if touches(&key.parent_columns, columns) => key.on_update,
+                _ => continue,
+            };
+            self.act_on_found(Action::Read, key.child, EffectFlags::NONE);
+            self.reads(key.child);
+            self.follows_key(key, event, action);
+        }
+    }
+
+    fn follows_key(&mut self, key: &'w ForeignKey, event: Event, action: KeyAction) {
+        let on_child = match (action, event) {
+            (KeyAction::Nothing, _) => return,
+            (KeyAction::Cascade, Event::Delete) => Event::Delete,
+            (KeyAction::Cascade | KeyAction::SetNull | KeyAction::SetDefault, _) => Event::Update,
+        };
+        let effect = self.effect_on(action_of(on_child), key.child);
+        let mut effect = effect.with(EffectFlags::CASCADE);
+        let columns: &[i16] = if on_child == Event::Update {
+            &key.child_columns
+        } else {
+            &[]
+        };
+        if let Some(child) = self.catalog().relation(key.child) {
+            let set = child.columns.iter().filter(|c| columns.contains(&c.number));
+            effect = effect.on_columns(set.map(|column| column.name.clone()).collect());
+        }
+        self.add(effect);
+        self.writes(key.child, on_child, columns);
+    }
+
+    /// What is a partition of the relation or inherits from it is written too. A row that is moved to another partition
+    /// is deleted there and inserted here.
+    fn writes_children(&mut self, relation: &'w Relation, event: Event) {
+        let is_partitioned = relation.kind == RelationKind::Partitioned;
+        if event == Event::Insert && !is_partitioned {
+            return;
+        }
+        for &child in self.catalog().children(relation.oid) {
+            self.act_on_found(action_of(event), child, EffectFlags::NONE);
+            self.writes(child, event, &[]);
+            if event == Event::Update && is_partitioned {
+                self.moves(child);
+            }
+        }
+    }
+
+    fn moves(&mut self, oid: Oid) {
+        for event in [Event::Delete, Event::Insert] {
+            if self.follow(Followed::Fires(oid, event))
+                && let Some(relation) = self.catalog().relation(oid)
+            {
+                self.fires(relation, event, &[]);
+            }
+        }
+    }
+}
+
+/// Whether one of some columns is set; of columns that are not known any may be.
+fn touches(columns: &[i16], set: &[i16]) -> bool {
+    columns.is_empty() || set.is_empty() || columns.iter().any(|column| set.contains(column))
+}
+
+/// What an event is called as an effect.
+fn action_of(event: Event) -> Action {
+    match event {
+        Event::Select => Action::Read,
+        Event::Insert => Action::Insert,
+        Event::Update => Action::Update,
+        Event::Delete => Action::Delete,
+        Event::Truncate => Action::Truncate,
+    }
+}
+
+fn rule_of(parsed: &ParseResult) -> Option<&RuleStmt> {
+    match parsed.stmts.first()?.stmt.as_ref()?.node.as_ref()? {
+        NodeEnum::RuleStmt(rule) => Some(rule),
+        _ => None,
+    }
+}
