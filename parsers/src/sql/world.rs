@@ -26,9 +26,7 @@ pub struct World {
 impl World {
     /// A database of that major version in which there is nothing but what is built in, and a session that just began.
     pub fn built_in(server_major: u8) -> Self {
-        let mut catalog = Catalog::default();
-        catalog.server_major = server_major;
-        Self::of(Arc::new(catalog))
+        Self::of(super::catalog::base::of(server_major))
     }
 
     /// A session that just began in a database, with the search path that a server has by default.
