@@ -12,11 +12,13 @@ mod definition;
 mod expression;
 mod filter;
 mod implied;
+mod maintenance;
 mod nested;
 mod query;
 mod relation;
 mod scope;
 mod stubs;
+mod touches;
 mod utility;
 mod value;
 mod walk;
@@ -34,7 +36,7 @@ use super::runs;
 use super::shape::Shape;
 use super::statement::{Analysis, Cause, Reason, Statement, StatementKind};
 use super::weight;
-use super::world::World;
+use super::world::{Touched, World};
 
 /// Bounds of one analysis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,6 +160,7 @@ fn walk(sql: &str, shape: &Shape, tree: &ParseResult, world: &World) -> Result<A
             walker.unknown("statement");
             StatementKind::Other
         };
+        walker.touches_unseen();
         for &location in &walker.neutral_at {
             if let Some(ordinal) = literal_at(sql, shape, location) {
                 neutral.insert(ordinal);
@@ -171,6 +174,7 @@ fn walk(sql: &str, shape: &Shape, tree: &ParseResult, world: &World) -> Result<A
             effects: walker.effects,
             reasons: walker.reasons,
             runs_prepared: walker.runs_prepared,
+            touches: walker.touches.finish(),
         });
         start = behind;
     }
@@ -235,6 +239,7 @@ fn unreadable(text_len: usize, reason: Reason) -> Analysis {
             )],
             reasons: smallvec![reason],
             runs_prepared: None,
+            touches: Touched::Everything,
         }],
         neutral: Neutral::none(),
         readable: false,

@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 use super::effect::{Action, Effect, EffectMask, Object, ObjectKind};
 use super::neutral::Neutral;
 use super::shape::Shape;
+use super::world::Touched;
 
 /// What a text does.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +38,8 @@ pub struct Statement {
     /// The prepared statement that it runs (EXECUTE, also below EXPLAIN or CREATE TABLE AS). Its effects come on top:
     /// see [`Self::effects_with`].
     pub runs_prepared: Option<Box<str>>,
+    /// Names whose meaning it may change. Everything if it is opaque.
+    pub touches: Touched,
 }
 
 impl Statement {

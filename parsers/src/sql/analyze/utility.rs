@@ -4,10 +4,10 @@
 use pg_query::NodeEnum;
 use pg_query::protobuf::{
     CallStmt, CopyStmt, CreateTableAsStmt, DeclareCursorStmt, DiscardMode, ExecuteStmt, ExplainStmt, Node,
-    PrepareStmt, TransactionStmt, TransactionStmtKind, VacuumStmt, VariableSetKind, VariableSetStmt, a_const,
+    PrepareStmt, TransactionStmt, TransactionStmtKind, VariableSetKind, VariableSetStmt, a_const,
 };
 
-use super::walk::{Walker, named, relation_object, string};
+use super::walk::{Walker, string};
 use crate::sql::effect::{Action, Effect, EffectFlags, Object, ObjectKind};
 use crate::sql::settings;
 use crate::sql::statement::{Cause, CopyColumns, CopyFormat, StatementKind};
@@ -19,7 +19,12 @@ impl Walker<'_> {
             NodeEnum::SelectStmt(select) => {
                 self.select(select);
                 match &select.into_clause {
-                    Some(_) => StatementKind::CreateTableAs,
+                    Some(into) => {
+                        let name = into.rel.as_ref();
+                        self.touches.name_of_type(name.map_or("", |name| &name.relname));
+                        self.fires_event_triggers();
+                        StatementKind::CreateTableAs
+                    }
                     None => StatementKind::Select,
                 }
             }
@@ -85,8 +90,8 @@ impl Walker<'_> {
                 let name = (!close.portalname.is_empty()).then(|| close.portalname.as_str().into());
                 StatementKind::Close { name }
             }
-            NodeEnum::DoStmt(_) => {
-                self.opaque(Cause::Code, Object::new(ObjectKind::Nothing, "DO"));
+            NodeEnum::DoStmt(block) => {
+                self.do_block(block);
                 StatementKind::Do
             }
             NodeEnum::CallStmt(call) => {
@@ -96,10 +101,7 @@ impl Walker<'_> {
                     outargs: _,
                 } = &**call;
                 match funccall {
-                    Some(call) => {
-                        self.nodes(&call.args);
-                        self.opaque(Cause::Function, named(ObjectKind::Function, &call.funcname));
-                    }
+                    Some(call) => self.calls_procedure(call),
                     None => self.unknown("CALL"),
                 }
                 StatementKind::Call
@@ -108,10 +110,8 @@ impl Walker<'_> {
                 for node in &lock.relations {
                     match &node.node {
                         Some(NodeEnum::RangeVar(relation)) => {
-                            self.act(
-                                Action::Lock,
-                                relation_object(ObjectKind::Relation, Some(relation)),
-                            );
+                            let found = self.act_on(Action::Lock, relation, EffectFlags::NONE);
+                            self.locks(&found.oids);
                         }
                         _ => self.unknown("LOCK"),
                     }
@@ -138,18 +138,11 @@ impl Walker<'_> {
                 StatementKind::Other
             }
             NodeEnum::ReindexStmt(reindex) => {
-                let object = match &reindex.relation {
-                    Some(relation) => relation_object(ObjectKind::Relation, Some(relation)),
-                    None => Object::new(ObjectKind::Other, reindex.name.as_str()),
-                };
-                self.act(Action::Admin, object);
+                self.reindex(reindex);
                 StatementKind::Other
             }
             NodeEnum::ClusterStmt(cluster) => {
-                self.act(
-                    Action::Admin,
-                    relation_object(ObjectKind::Relation, cluster.relation.as_ref()),
-                );
+                self.maintains(cluster.relation.as_ref());
                 StatementKind::Other
             }
             NodeEnum::CheckPointStmt(_) => {
@@ -276,10 +269,15 @@ impl Walker<'_> {
     fn discard(&mut self, target: i32) -> StatementKind {
         match DiscardMode::try_from(target) {
             Ok(DiscardMode::DiscardAll) => {
+                self.forgets_temporary();
                 self.add(settings::reset_effect("all"));
                 StatementKind::DiscardAll
             }
-            Ok(DiscardMode::DiscardPlans | DiscardMode::DiscardSequences | DiscardMode::DiscardTemp) => {
+            Ok(DiscardMode::DiscardTemp) => {
+                self.forgets_temporary();
+                StatementKind::Discard
+            }
+            Ok(DiscardMode::DiscardPlans | DiscardMode::DiscardSequences) => {
                 StatementKind::Discard
             }
             Ok(DiscardMode::Undefined) | Err(_) => {
@@ -301,11 +299,9 @@ impl Walker<'_> {
             where_clause,
         } = copy;
         if let Some(relation) = relation {
-            let action = if *is_from { Action::Insert } else { Action::Read };
-            self.target(action, Some(relation));
+            self.copies(relation, attlist, *is_from, where_clause.as_deref());
         }
         self.optional(query.as_deref());
-        self.optional(where_clause.as_deref());
         if *is_program || !filename.is_empty() {
             let flag = if *is_program {
                 EffectFlags::PROGRAM
@@ -315,10 +311,12 @@ impl Walker<'_> {
             self.add(Effect::new(Action::Copy, Object::new(ObjectKind::Path, filename.as_str())).with(flag));
             return StatementKind::CopyServer;
         }
-        self.act(
-            Action::Copy,
-            relation_object(ObjectKind::Relation, relation.as_ref()),
-        );
+        match relation {
+            Some(relation) => {
+                self.act_on(Action::Copy, relation, EffectFlags::NONE);
+            }
+            None => self.act(Action::Copy, Object::new(ObjectKind::Relation, "")),
+        }
         let format = self.copy_format(options);
         if *is_from {
             StatementKind::CopyIn { format }
@@ -388,34 +386,15 @@ impl Walker<'_> {
             is_select_into: _,
             if_not_exists: _,
         } = create;
+        let name = into.as_ref().and_then(|into| into.rel.as_ref());
+        self.touches.name_of_type(name.map_or("", |name| &name.relname));
+        self.fires_event_triggers();
         match into {
             Some(into) => self.into(into),
             None => self.unknown("CREATE TABLE AS"),
         }
         self.optional(query.as_deref());
         StatementKind::CreateTableAs
-    }
-
-    fn vacuum(&mut self, vacuum: &VacuumStmt) {
-        let VacuumStmt {
-            options: _,
-            rels,
-            is_vacuumcmd: _,
-        } = vacuum;
-        for node in rels {
-            match &node.node {
-                Some(NodeEnum::VacuumRelation(relation)) => {
-                    self.act(
-                        Action::Admin,
-                        relation_object(ObjectKind::Relation, relation.relation.as_ref()),
-                    );
-                }
-                _ => self.unknown("VACUUM"),
-            }
-        }
-        if rels.is_empty() {
-            self.act(Action::Admin, Object::new(ObjectKind::Database, ""));
-        }
     }
 }
 

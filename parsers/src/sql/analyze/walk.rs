@@ -10,6 +10,7 @@ use smallvec::SmallVec;
 
 use super::implied::Implied;
 use super::nested::Budget;
+use super::touches::Touches;
 use crate::sql::builtin;
 use crate::sql::resolve::Resolver;
 use crate::sql::effect::{Action, Effect, EffectFlags, Object, ObjectKind};
@@ -25,6 +26,8 @@ pub(super) struct Walker<'w> {
     pub(super) implied: Implied<'w>,
     /// The function whose body this is, and what it was called with.
     pub(super) arguments: Option<std::rc::Rc<super::scope::Arguments>>,
+    /// Names that the statement may give to something else.
+    pub(super) touches: Touches,
     /// What may still be spent on texts of the catalog.
     pub(super) budget: Budget,
     pub(super) effects: SmallVec<[Effect; 4]>,
@@ -53,6 +56,7 @@ impl<'w> Walker<'w> {
             resolver: Resolver::new(world),
             implied: Implied::new(world),
             arguments: None,
+            touches: Touches::default(),
             budget: Budget::default(),
             effects: SmallVec::new(),
             reasons: SmallVec::new(),

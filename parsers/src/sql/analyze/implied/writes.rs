@@ -90,7 +90,7 @@ impl<'w> Walker<'w> {
     }
 
     /// What is read sees `NEW` and `OLD` as rows of a relation.
-    fn with_rows(&mut self, relation: Oid, run: impl FnOnce(&mut Self)) {
+    pub(in super::super) fn with_rows(&mut self, relation: Oid, run: impl FnOnce(&mut Self)) {
         let mut level = Level::default();
         for name in ["new", "old"] {
             let item = self.item_of(relation, Some(name.into()));
@@ -134,7 +134,7 @@ impl<'w> Walker<'w> {
     }
 
     /// The relations that stand in the outermost FROM of a view. A view that can be written to has one.
-    fn sources_of(&mut self, name: &str, query: &str) -> Vec<Oid> {
+    pub(in super::super) fn sources_of(&mut self, name: &str, query: &str) -> Vec<Oid> {
         let mut found = Vec::new();
         self.nested_printed(&text_of(name), query, |walker, parsed| {
             for source in from_of(parsed) {
@@ -165,20 +165,38 @@ impl<'w> Walker<'w> {
             if is_new && !column.identity.is_none() {
                 self.act_on_found(Action::Update, column.identity, EffectFlags::NONE);
             }
-            if let Some(default) = column
-                .default
-                .as_ref()
-                .filter(|_| is_new || column.is_generated)
-            {
+            if let Some(default) = column.default.as_ref().filter(|_| is_new && !column.is_generated) {
                 self.expression_text(default, here);
             }
         }
+        self.recomputes(relation.oid);
+    }
+
+    /// What the server computes of every row that it stores, indexes or checks.
+    pub(in super::super) fn recomputes(&mut self, oid: Oid) {
+        let Some(relation) = self.catalog().relation(oid).filter(|_| !oid.is_built_in()) else {
+            return;
+        };
+        if !self.follow(Followed::Recomputes(oid)) {
+            return;
+        }
         let checks = relation.checks.iter().chain(&relation.index_expressions);
         for expression in checks.chain(&relation.partition_expressions) {
-            self.expression_text(expression, here);
+            self.expression_text(expression, Some(oid));
+        }
+        let generated = relation.columns.iter().filter(|column| column.is_generated);
+        for expression in generated.filter_map(|column| column.default.as_ref()) {
+            self.expression_text(expression, Some(oid));
         }
         for &function in &relation.index_functions {
             self.runs_support(function);
+        }
+    }
+
+    /// The types of all columns: an index compares its keys, statistics are gathered of every type.
+    pub(in super::super) fn uses_columns_types(&mut self, oid: Oid) {
+        for column in self.catalog().relation(oid).map_or(&[][..], |found| &found.columns) {
+            self.uses_type(column.type_oid);
         }
     }
 
