@@ -8,9 +8,26 @@ fn main() {
         let a = analyze(&line, &Limits::default(), &world);
         println!("{line}");
         for s in &a.statements {
-            println!("   {}: {}", s.kind.name(), s.effects.iter().map(|e| e.to_string()).collect::<Vec<_>>().join("; "));
-            println!("   reasons {:?}", s.reasons.iter().map(|e| e.to_string()).collect::<Vec<_>>());
-            println!("   cols {:?}", s.columns.iter().map(|c| format!("{} {:?} {}", c.name, c.ty, c.lineage)).collect::<Vec<_>>());
+            println!(
+                "   {}: {}",
+                s.kind.name(),
+                s.effects
+                    .iter()
+                    .map(|e| e.to_string())
+                    .collect::<Vec<_>>()
+                    .join("; ")
+            );
+            println!(
+                "   reasons {:?}",
+                s.reasons.iter().map(|e| e.to_string()).collect::<Vec<_>>()
+            );
+            println!(
+                "   cols {:?}",
+                s.columns
+                    .iter()
+                    .map(|c| format!("{} {:?} {}", c.name, c.ty, c.lineage))
+                    .collect::<Vec<_>>()
+            );
         }
     }
 }

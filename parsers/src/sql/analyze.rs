@@ -16,6 +16,7 @@ mod expression;
 mod filter;
 mod implied;
 mod json;
+mod maintenance;
 mod name;
 mod nested;
 mod operation;
@@ -25,6 +26,7 @@ mod relation;
 mod scope;
 mod select;
 mod source;
+mod touches;
 mod types;
 mod utility;
 mod value;
@@ -44,7 +46,7 @@ use super::runs;
 use super::shape::Shape;
 use super::statement::{Analysis, Cause, Reason, Statement, StatementKind};
 use super::weight;
-use super::world::World;
+use super::world::{Touched, World};
 
 /// Bounds of one analysis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,6 +171,7 @@ fn walk(sql: &str, shape: &Shape, tree: &ParseResult, world: &World) -> Result<A
             walker.unknown("statement");
             StatementKind::Other
         };
+        walker.touches_unseen();
         walker.finish();
         for &location in &walker.neutral_at {
             if let Some(ordinal) = literal_at(sql, shape, location) {
@@ -183,6 +186,7 @@ fn walk(sql: &str, shape: &Shape, tree: &ParseResult, world: &World) -> Result<A
             effects: walker.effects,
             reasons: walker.reasons,
             runs_prepared: walker.runs_prepared,
+            touches: walker.touches.finish(),
             columns: walker.output.into(),
             decided_at_bind: walker.decided_at_bind,
         });
@@ -249,6 +253,7 @@ fn unreadable(text_len: usize, reason: Reason) -> Analysis {
             )],
             reasons: smallvec![reason],
             runs_prepared: None,
+            touches: Touched::Everything,
             columns: Box::default(),
             decided_at_bind: SmallVec::new(),
         }],

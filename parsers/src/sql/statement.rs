@@ -9,6 +9,7 @@ use super::lineage::Lineage;
 use super::neutral::Neutral;
 use super::resolve::Ty;
 use super::shape::Shape;
+use super::world::Touched;
 
 /// What a text does.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +40,8 @@ pub struct Statement {
     /// The prepared statement that it runs (EXECUTE, also below EXPLAIN or CREATE TABLE AS). Its effects come on top:
     /// see [`Self::effects_with`].
     pub runs_prepared: Option<Box<str>>,
+    /// Names whose meaning it may change. Everything if it is opaque.
+    pub touches: Touched,
     /// The columns of the rows that it gives; none if it gives no rows, or rows that only the server knows (EXECUTE,
     /// FETCH).
     pub columns: Box<[OutputColumn]>,

@@ -163,7 +163,7 @@ impl Walker<'_> {
     }
 
     /// The effects of changing the target.
-    pub(super) fn changes(
+    pub(super) fn changes_target(
         &mut self,
         action: Action,
         target: &Target<'_>,

@@ -60,7 +60,7 @@ impl Walker<'_> {
             self.stores_in(&target, *place, lineage);
         }
         let places: Vec<usize> = places.into_iter().flatten().collect();
-        self.changes(Action::Insert, &target, EffectFlags::NONE, &places);
+        self.changes_target(Action::Insert, &target, EffectFlags::NONE, &places);
         let mut level = Level::default();
         level.show(target.item.clone());
         if let Some(conflict) = on_conflict_clause {
@@ -145,7 +145,7 @@ impl Walker<'_> {
         self.reads_target(target);
         if !target_list.is_empty() {
             let places = self.assignments(target_list, target);
-            self.changes(Action::Update, target, EffectFlags::NONE, &places);
+            self.changes_target(Action::Update, target, EffectFlags::NONE, &places);
         }
         if let Some(condition) = where_clause {
             let value = self.value(condition);
@@ -176,7 +176,7 @@ impl Walker<'_> {
             walker.from(from_clause);
             let places = walker.assignments(target_list, &target);
             let flags = unfiltered(relation, from_clause, where_clause.as_deref());
-            walker.changes(Action::Update, &target, flags, &places);
+            walker.changes_target(Action::Update, &target, flags, &places);
             if target_list.iter().any(reads_columns) {
                 walker.reads_target(&target);
             }
@@ -207,7 +207,7 @@ impl Walker<'_> {
         let columns = self.in_level(level, |walker| {
             walker.from(using_clause);
             let flags = unfiltered(relation, using_clause, where_clause.as_deref());
-            walker.changes(Action::Delete, &target, flags, &[]);
+            walker.changes_target(Action::Delete, &target, flags, &[]);
             walker.where_of_target(&target, where_clause.as_deref());
             walker.returning(returning_clause.as_ref(), &target)
         });
@@ -310,13 +310,13 @@ impl Walker<'_> {
                     self.stores_in(target, place, &value.lineage);
                 }
                 let places: Vec<usize> = places.into_iter().flatten().collect();
-                self.changes(Action::Insert, target, EffectFlags::NONE, &places);
+                self.changes_target(Action::Insert, target, EffectFlags::NONE, &places);
             }
             Ok(CmdType::CmdUpdate) => {
                 let places = self.assignments(target_list, target);
-                self.changes(Action::Update, target, flags, &places);
+                self.changes_target(Action::Update, target, flags, &places);
             }
-            Ok(CmdType::CmdDelete) => self.changes(Action::Delete, target, flags, &[]),
+            Ok(CmdType::CmdDelete) => self.changes_target(Action::Delete, target, flags, &[]),
             Ok(CmdType::CmdNothing) => {}
             _ => self.unknown("MERGE action"),
         }

@@ -44,6 +44,7 @@ enum Followed {
     Reads(Oid),
     Writes(Oid, Event, Box<[i16]>),
     Fires(Oid, Event),
+    Recomputes(Oid),
     EventTriggers,
 }
 
@@ -218,6 +219,9 @@ impl<'w> Walker<'w> {
 
     /// The event triggers of the database, which any DDL fires.
     pub(super) fn fires_event_triggers(&mut self) {
+        if self.event_triggers_unseen() {
+            self.opaque(Cause::Definition, Object::new(ObjectKind::Other, "event trigger"));
+        }
         if self.catalog().event_triggers.is_empty() || !self.follow(Followed::EventTriggers) {
             return;
         }

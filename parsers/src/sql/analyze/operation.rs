@@ -46,6 +46,12 @@ impl Walker<'_> {
         }
     }
 
+    /// An operator whose operands are not known.
+    pub(super) fn operator(&mut self, names: &[Node]) {
+        let operand = Value::unknown();
+        self.operate(names, Some(&operand), Some(&operand));
+    }
+
     /// An operator by its name alone.
     pub(super) fn operate_named(
         &mut self,

@@ -148,7 +148,7 @@ impl Walker<'_> {
                     locked_rels,
                     strength: _,
                     wait_policy: _,
-                })) => self.locks(from_clause, locked_rels),
+                })) => self.locks_sources(from_clause, locked_rels),
                 _ => self.unknown("locking clause"),
             }
         }
@@ -241,7 +241,7 @@ impl Walker<'_> {
         self.limit(select.limit_offset.as_deref());
         self.limit(select.limit_count.as_deref());
         if !select.locking_clause.is_empty() {
-            self.locks(&[], &[]);
+            self.locks_sources(&[], &[]);
         }
     }
 

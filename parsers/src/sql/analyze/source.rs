@@ -500,7 +500,7 @@ impl Walker<'_> {
     }
 
     /// Row locks on what stands in FROM: on all of it, or on what the clause names.
-    pub(super) fn locks(&mut self, from: &[Node], only: &[Node]) {
+    pub(super) fn locks_sources(&mut self, from: &[Node], only: &[Node]) {
         for node in from {
             self.locks_source(node, only);
         }

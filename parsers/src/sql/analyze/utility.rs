@@ -6,14 +6,13 @@ use std::rc::Rc;
 use pg_query::NodeEnum;
 use pg_query::protobuf::{
     CallStmt, CopyStmt, CreateTableAsStmt, DeclareCursorStmt, DiscardMode, ExecuteStmt, ExplainStmt, Node,
-    PrepareStmt, RangeVar, TransactionStmt, TransactionStmtKind, VacuumStmt, VariableSetKind,
-    VariableSetStmt, a_const,
+    PrepareStmt, RangeVar, TransactionStmt, TransactionStmtKind, VariableSetKind, VariableSetStmt, a_const,
 };
 
 use super::scope::Level;
 use super::types::TEXT;
 use super::value::{Column, Value};
-use super::walk::{Walker, named, relation_object, string};
+use super::walk::{Walker, string};
 use crate::sql::catalog::Oid;
 use crate::sql::effect::{Action, Effect, EffectFlags, Object, ObjectKind};
 use crate::sql::resolve::Ty;
@@ -26,7 +25,10 @@ impl Walker<'_> {
         match kind {
             NodeEnum::SelectStmt(select) => {
                 let columns = self.select(select);
-                if select.into_clause.is_some() {
+                if let Some(into) = &select.into_clause {
+                    let name = into.rel.as_ref();
+                    self.touches.name_of_type(name.map_or("", |name| &name.relname));
+                    self.fires_event_triggers();
                     return StatementKind::CreateTableAs;
                 }
                 self.gives(&columns);
@@ -113,10 +115,7 @@ impl Walker<'_> {
                     outargs: _,
                 } = &**call;
                 match funccall {
-                    Some(call) => {
-                        self.nodes(&call.args);
-                        self.opaque(Cause::Function, named(ObjectKind::Function, &call.funcname));
-                    }
+                    Some(call) => self.calls_procedure(call),
                     None => self.unknown("CALL"),
                 }
                 StatementKind::Call
@@ -125,10 +124,8 @@ impl Walker<'_> {
                 for node in &lock.relations {
                     match &node.node {
                         Some(NodeEnum::RangeVar(relation)) => {
-                            self.act(
-                                Action::Lock,
-                                relation_object(ObjectKind::Relation, Some(relation)),
-                            );
+                            let found = self.act_on(Action::Lock, relation, EffectFlags::NONE);
+                            self.locks(&found.oids);
                         }
                         _ => self.unknown("LOCK"),
                     }
@@ -155,18 +152,11 @@ impl Walker<'_> {
                 StatementKind::Other
             }
             NodeEnum::ReindexStmt(reindex) => {
-                let object = match &reindex.relation {
-                    Some(relation) => relation_object(ObjectKind::Relation, Some(relation)),
-                    None => Object::new(ObjectKind::Other, reindex.name.as_str()),
-                };
-                self.act(Action::Admin, object);
+                self.reindex(reindex);
                 StatementKind::Other
             }
             NodeEnum::ClusterStmt(cluster) => {
-                self.act(
-                    Action::Admin,
-                    relation_object(ObjectKind::Relation, cluster.relation.as_ref()),
-                );
+                self.maintains(cluster.relation.as_ref());
                 StatementKind::Other
             }
             NodeEnum::CheckPointStmt(_) => {
@@ -295,12 +285,15 @@ impl Walker<'_> {
     fn discard(&mut self, target: i32) -> StatementKind {
         match DiscardMode::try_from(target) {
             Ok(DiscardMode::DiscardAll) => {
+                self.forgets_temporary();
                 self.add(settings::reset_effect("all"));
                 StatementKind::DiscardAll
             }
-            Ok(DiscardMode::DiscardPlans | DiscardMode::DiscardSequences | DiscardMode::DiscardTemp) => {
+            Ok(DiscardMode::DiscardTemp) => {
+                self.forgets_temporary();
                 StatementKind::Discard
             }
+            Ok(DiscardMode::DiscardPlans | DiscardMode::DiscardSequences) => StatementKind::Discard,
             Ok(DiscardMode::Undefined) | Err(_) => {
                 self.unknown("DISCARD");
                 StatementKind::Other
@@ -335,10 +328,12 @@ impl Walker<'_> {
             self.add(Effect::new(Action::Copy, Object::new(ObjectKind::Path, filename.as_str())).with(flag));
             return StatementKind::CopyServer;
         }
-        self.act(
-            Action::Copy,
-            relation_object(ObjectKind::Relation, relation.as_ref()),
-        );
+        match relation {
+            Some(relation) => {
+                self.act_on(Action::Copy, relation, EffectFlags::NONE);
+            }
+            None => self.act(Action::Copy, Object::new(ObjectKind::Relation, "")),
+        }
         let format = self.copy_format(options);
         if *is_from {
             StatementKind::CopyIn { format }
@@ -374,7 +369,7 @@ impl Walker<'_> {
             places = (0..target.width()).collect();
         }
         if is_from {
-            self.changes(Action::Insert, &target, EffectFlags::NONE, &places);
+            self.changes_target(Action::Insert, &target, EffectFlags::NONE, &places);
             let mut level = Level::default();
             level.show(target.item.clone());
             if let Some(condition) = condition {
@@ -478,6 +473,9 @@ impl Walker<'_> {
             is_select_into: _,
             if_not_exists: _,
         } = create;
+        let name = into.as_ref().and_then(|into| into.rel.as_ref());
+        self.touches.name_of_type(name.map_or("", |name| &name.relname));
+        self.fires_event_triggers();
         match into {
             Some(into) => self.into(into),
             None => self.unknown("CREATE TABLE AS"),
@@ -485,28 +483,6 @@ impl Walker<'_> {
         let columns = self.query(query.as_deref());
         self.leaks_all(&columns);
         StatementKind::CreateTableAs
-    }
-
-    fn vacuum(&mut self, vacuum: &VacuumStmt) {
-        let VacuumStmt {
-            options: _,
-            rels,
-            is_vacuumcmd: _,
-        } = vacuum;
-        for node in rels {
-            match &node.node {
-                Some(NodeEnum::VacuumRelation(relation)) => {
-                    self.act(
-                        Action::Admin,
-                        relation_object(ObjectKind::Relation, relation.relation.as_ref()),
-                    );
-                }
-                _ => self.unknown("VACUUM"),
-            }
-        }
-        if rels.is_empty() {
-            self.act(Action::Admin, Object::new(ObjectKind::Database, ""));
-        }
     }
 }
 

@@ -17,6 +17,7 @@ use super::nested::Budget;
 use super::protect::Unknowns;
 use super::relation::Reads;
 use super::scope::{Arguments, Cte, Level};
+use super::touches::Touches;
 use super::value::{Column, Row, Value};
 use crate::sql::catalog::Oid;
 use crate::sql::effect::{Action, Effect, Object, ObjectKind};
@@ -56,6 +57,8 @@ pub(super) struct Walker<'w> {
     pub(super) neutral_at: Vec<i32>,
     /// Inside of a definition no constant is neutral.
     pub(super) in_definition: bool,
+    /// Names that the statement may give to something else.
+    pub(super) touches: Touches,
     /// What runs without being called.
     pub(super) implied: Implied<'w>,
     /// What may still be spent on texts of the catalog.
@@ -100,6 +103,7 @@ impl<'w> Walker<'w> {
             unknowns: Unknowns::default(),
             neutral_at: Vec::new(),
             in_definition: false,
+            touches: Touches::default(),
             implied: Implied::new(world),
             budget: Budget::default(),
             work_left: WORK_MAX,

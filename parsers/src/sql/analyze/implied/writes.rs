@@ -1,7 +1,7 @@
 //! What writing to a relation brings with it: triggers, rules, keys, defaults, checks, indexes, partitions.
 
 use pg_query::NodeEnum;
-use pg_query::protobuf::{ParseResult, RuleStmt};
+use pg_query::protobuf::{Node, ParseResult, RuleStmt};
 
 use super::super::nested::text_of;
 use super::super::scope::Level;
@@ -9,6 +9,7 @@ use super::super::walk::Walker;
 use super::Followed;
 use crate::sql::catalog::{Event, ForeignKey, KeyAction, Oid, Relation, RelationKind, Trigger};
 use crate::sql::effect::{Action, EffectFlags};
+use crate::sql::resolve::Named;
 
 impl<'w> Walker<'w> {
     /// Rows of a relation are written. The columns are those that the statement sets; none if they are not known.
@@ -90,7 +91,7 @@ impl<'w> Walker<'w> {
     }
 
     /// What is read sees `NEW` and `OLD` as rows of a relation.
-    fn with_rows(&mut self, relation: Oid, run: impl FnOnce(&mut Self)) {
+    pub(in super::super) fn with_rows(&mut self, relation: Oid, run: impl FnOnce(&mut Self)) {
         let mut level = Level::default();
         for name in ["new", "old"] {
             let item = self.item_of(relation, Some(name.into()));
@@ -115,6 +116,25 @@ impl<'w> Walker<'w> {
         }
     }
 
+    /// The relations that stand in the outermost FROM of a view. A view that can be written to has one.
+    pub(in super::super) fn sources_of(&mut self, name: &str, query: &str) -> Vec<Oid> {
+        let mut found = Vec::new();
+        self.nested_printed(&text_of(name), query, |walker, parsed| {
+            for source in from_of(parsed) {
+                let Some(NodeEnum::RangeVar(relation)) = &source.node else {
+                    continue;
+                };
+                let schema = (!relation.schemaname.is_empty()).then_some(&*relation.schemaname);
+                match walker.resolver.relation(schema, &relation.relname) {
+                    Named::One(oid) => found.push(oid),
+                    Named::Several(candidates) => found.extend(candidates),
+                    Named::Missing => {}
+                }
+            }
+        });
+        found
+    }
+
     /// New rows: defaults, generated columns, sequences, domains, checks, indexes, partition keys. Columns that a
     /// statement sets may be set to DEFAULT, so all defaults count.
     fn new_rows(&mut self, relation: &'w Relation, event: Event, columns: &[i16]) {
@@ -128,16 +148,42 @@ impl<'w> Walker<'w> {
             if is_new && !column.identity.is_none() {
                 self.act_on_found(Action::Update, column.identity, EffectFlags::NONE);
             }
-            if let Some(default) = column.default.as_ref().filter(|_| is_new || column.is_generated) {
+            if let Some(default) = column.default.as_ref().filter(|_| is_new && !column.is_generated) {
                 self.expression_text(default, here);
             }
         }
+        self.recomputes(relation.oid);
+    }
+
+    /// What the server computes of every row that it stores, indexes or checks.
+    pub(in super::super) fn recomputes(&mut self, oid: Oid) {
+        let Some(relation) = self.catalog().relation(oid).filter(|_| !oid.is_built_in()) else {
+            return;
+        };
+        if !self.follow(Followed::Recomputes(oid)) {
+            return;
+        }
         let checks = relation.checks.iter().chain(&relation.index_expressions);
         for expression in checks.chain(&relation.partition_expressions) {
-            self.expression_text(expression, here);
+            self.expression_text(expression, Some(oid));
+        }
+        let generated = relation.columns.iter().filter(|column| column.is_generated);
+        for expression in generated.filter_map(|column| column.default.as_ref()) {
+            self.expression_text(expression, Some(oid));
         }
         for &function in &relation.index_functions {
             self.runs_support(function);
+        }
+    }
+
+    /// The types of all columns: an index compares its keys, statistics are gathered of every type.
+    pub(in super::super) fn uses_columns_types(&mut self, oid: Oid) {
+        for column in self
+            .catalog()
+            .relation(oid)
+            .map_or(&[][..], |found| &found.columns)
+        {
+            self.uses_type(column.type_oid);
         }
     }
 
@@ -233,5 +279,13 @@ fn rule_of(parsed: &ParseResult) -> Option<&RuleStmt> {
     match parsed.stmts.first()?.stmt.as_ref()?.node.as_ref()? {
         NodeEnum::RuleStmt(rule) => Some(rule),
         _ => None,
+    }
+}
+
+fn from_of(parsed: &ParseResult) -> &[Node] {
+    let first = parsed.stmts.first().and_then(|raw| raw.stmt.as_ref());
+    match first.and_then(|stmt| stmt.node.as_ref()) {
+        Some(NodeEnum::SelectStmt(select)) => &select.from_clause,
+        _ => &[],
     }
 }
