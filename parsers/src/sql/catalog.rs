@@ -6,6 +6,7 @@
 //! is not built in carries its schema.
 
 pub mod objects;
+pub mod snapshot;
 
 use std::sync::Arc;
 
