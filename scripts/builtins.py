@@ -55,11 +55,15 @@ FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
 WHERE t.typtype <> 'c' OR t.typrelid < {first_of_users}
 """
 
+# What a view reads stands in its rule alone: nothing depends on a catalog, as those cannot be dropped.
 RELATIONS = """
 SELECT c.oid, n.nspname, c.relname, c.relkind, c.reltype,
   CASE WHEN c.relkind = 'i' THEN '' ELSE
     (SELECT string_agg(attnum || ':' || attname || ':' || atttypid, ' ' ORDER BY attnum)
-     FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped) END
+     FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped) END,
+  coalesce((SELECT string_agg(DISTINCT read[1], ' ')
+    FROM pg_rewrite w CROSS JOIN regexp_matches(w.ev_action::text, ':relid (\\d+)', 'g') read
+    WHERE w.ev_class = c.oid AND read[1]::oid <> c.oid), '')
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 """
 
@@ -157,9 +161,10 @@ def main():
                 type_oid(version, oid), schema, name, kind, category, preferred, type_oid(version, element),
                 type_oid(version, array), other, checks, default])
         for row in version.relations:
-            oid, schema, name, kind, row_type, columns = row
+            oid, schema, name, kind, row_type, columns, reads = row
+            reads = " ".join(sorted((relation_oid(version, other) for other in reads.split()), key=int))
             add(tables["relations"], version.major, [
-                relation_oid(version, oid), schema, name, kind, type_oid(version, row_type), typed(version, columns)])
+                relation_oid(version, oid), schema, name, kind, type_oid(version, row_type), typed(version, columns), reads])
         for row in version.operators:
             oid, schema, name, left, right, result, function = row
             add(tables["operators"], version.major, [
@@ -177,7 +182,7 @@ def main():
     write("types", tables["types"], lambda row: (row[1], row[2]),
           "majors oid schema name kind category preferred element array other checks default")
     write("relations", tables["relations"], lambda row: (row[1], row[2]),
-          "majors oid schema name kind row_type columns tells")
+          "majors oid schema name kind row_type columns reads tells")
     write("operators", tables["operators"], lambda row: (row[2], int(row[3]), int(row[4])),
           "majors oid schema name left right result function")
     write("casts", tables["casts"], lambda row: (int(row[0]), int(row[1])),

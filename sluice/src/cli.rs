@@ -51,6 +51,9 @@ pub(crate) enum Command {
     /// Put a gateway in front of one server, with one command and no configuration.
     #[command(after_help = DEV_HELP)]
     Dev(Dev),
+    /// Show what the gate sees in a statement: its effects, where its values come from, and its decision key.
+    #[command(after_help = EXPLAIN_HELP)]
+    ExplainSql(ExplainSql),
     /// Read the record: follow it, search it, verify it.
     #[command(subcommand)]
     Audit(Audit),
@@ -102,6 +105,47 @@ pub(crate) struct Check {
     /// Connect to every server and fetch every issuer's keys as well.
     #[arg(long)]
     pub(crate) connect: bool,
+}
+
+const EXPLAIN_HELP: &str = "\
+Nothing is run: the statement is analysed as the gate does it, over the catalog of the connection's database, in a
+session as it begins. Names in the lineage are those of tables, whatever views and aliases are between.
+
+Examples:
+  sluice explain-sql --config sluice.toml --connection orders 'SELECT * FROM customers'
+  sluice explain-sql --config sluice.toml --connection orders --json - < statement.sql
+  sluice explain-sql --config sluice.toml --connection orders --save-schema orders.json
+  sluice explain-sql --offline orders.json --search-path sales 'DELETE FROM orders WHERE id = 7'";
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainSql {
+    /// The configuration.
+    #[arg(long, value_name = "FILE", required_unless_present = "offline")]
+    pub(crate) config: Option<PathBuf>,
+    /// The configuration's connection; may be left out if there is only one.
+    #[arg(long, value_name = "NAME", requires = "config")]
+    pub(crate) connection: Option<String>,
+    /// Another database than the connection's default.
+    #[arg(long, value_name = "NAME", requires = "config")]
+    pub(crate) database: Option<String>,
+    /// Take the catalog from a schema file, as --save-schema writes it, and ask no server.
+    #[arg(long, value_name = "FILE", conflicts_with = "database")]
+    pub(crate) offline: Option<PathBuf>,
+    /// Write the catalog to a schema file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) save_schema: Option<PathBuf>,
+    /// The session's `search_path`, where it is not the login's.
+    #[arg(long, value_name = "SCHEMAS")]
+    pub(crate) search_path: Option<String>,
+    /// The role that the session has taken, where it is not the login.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) role: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The text of one or more statements; `-` reads stdin.
+    #[arg(value_name = "SQL", required_unless_present = "save_schema")]
+    pub(crate) sql: Option<String>,
 }
 
 const DEV_HELP: &str = "\

@@ -17,6 +17,7 @@ mod cli;
 mod config;
 mod console;
 mod dev;
+mod explain_sql;
 mod failure;
 mod machine;
 mod mock_secret;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Dev(arguments) => dev::run(arguments),
+        Command::ExplainSql(arguments) => explain_sql::run(&arguments),
         Command::Audit(command) => audit::run(command),
         Command::Top(arguments) => top::run(&arguments),
         Command::ScramVerifier(arguments) => scram_verifier::run(&arguments),

@@ -91,8 +91,12 @@ trait ReadWrite: Read + Write {}
 impl<T: Read + Write> ReadWrite for T {}
 
 impl Server {
-    /// Logs in to the connection's default database.
-    pub(crate) fn connect(connection: &Connection) -> Result<Self, ServerError> {
+    /// Logs in to a database of the connection's server, under an `application_name`.
+    pub(crate) fn connect(
+        connection: &Connection,
+        database: &str,
+        application_name: &str,
+    ) -> Result<Self, ServerError> {
         let tcp = reach(&connection.host, connection.port, connection.connect_timeout)?;
         let stream = match &connection.tls {
             UpstreamTls::Off => Stream::Plain(tcp),
@@ -112,11 +116,11 @@ impl Server {
             received: BytesMut::new(),
             tls,
         };
-        server.log_in(connection)?;
+        server.log_in(connection, database, application_name)?;
         Ok(server)
     }
 
-    /// Runs a simple query of one statement.
+    /// Runs a simple query; the rows of all its statements follow each other.
     pub(crate) fn query(&mut self, sql: &str) -> Result<Rows, ServerError> {
         self.send(|out| frontend::query(sql, out))?;
         let mut rows = Rows::new();
@@ -135,17 +139,26 @@ impl Server {
                 }
                 Message::ErrorResponse(error) => refused = Some(refusal(&error)),
                 Message::ReadyForQuery(_) => return refused.map_or(Ok(rows), Err),
-                Message::RowDescription(_) | Message::CommandComplete(_) | Message::EmptyQueryResponse => {}
+                Message::RowDescription(_)
+                | Message::CommandComplete(_)
+                | Message::EmptyQueryResponse
+                | Message::NoticeResponse(_)
+                | Message::ParameterStatus(_) => {}
                 other => return Err(ServerError::Unexpected(kind(&other))),
             }
         }
     }
 
-    fn log_in(&mut self, connection: &Connection) -> Result<(), ServerError> {
+    fn log_in(
+        &mut self,
+        connection: &Connection,
+        database: &str,
+        application_name: &str,
+    ) -> Result<(), ServerError> {
         let startup = [
             ("user", connection.user.as_str()),
-            ("database", connection.default_database.as_str()),
-            ("application_name", "sluice check"),
+            ("database", database),
+            ("application_name", application_name),
         ];
         self.send(|out| frontend::startup_message(startup, out))?;
         let password = connection.password.as_ref();

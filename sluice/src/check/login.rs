@@ -34,7 +34,7 @@ const SERVER_VERSION_MIN: i64 = 120_000;
 
 /// Logs in and looks around.
 pub(crate) fn examine(connection: &Connection) -> Vec<Finding> {
-    let mut server = match Server::connect(connection) {
+    let mut server = match Server::connect(connection, &connection.default_database, "sluice check") {
         Ok(server) => server,
         Err(error) => return vec![Finding::Error(with_help(&error, connection))],
     };

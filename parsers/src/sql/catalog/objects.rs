@@ -97,6 +97,8 @@ pub struct Relation {
     pub foreign_server: Oid,
     /// The extension that it belongs to.
     pub extension: Oid,
+    /// What a built-in view reads directly; its query is not kept.
+    pub reads: Box<[Oid]>,
     /// Sensitive catalogs tell of data or of other sessions; only built-in ones are marked.
     pub is_sensitive: bool,
 }

@@ -35,6 +35,37 @@ pub fn parse_qualified_name(text: &str) -> Option<Vec<String>> {
     }
 }
 
+/// The names of a list in a setting's text, such as `search_path`: `"$user", public`. None if it cannot be read.
+pub fn parse_name_list(text: &str) -> Option<Vec<Box<str>>> {
+    if text.contains('\x0b') {
+        return None;
+    }
+    let mut names = Vec::new();
+    let mut rest = text.trim_start_matches(is_space);
+    if rest.is_empty() {
+        return Some(names);
+    }
+    loop {
+        let (name, after) = match rest.strip_prefix('"') {
+            Some(quoted) => quoted_part(quoted)?,
+            None => plain_name(rest)?,
+        };
+        names.push(truncate_identifier(&name).into());
+        rest = after.trim_start_matches(is_space);
+        if rest.is_empty() {
+            return Some(names);
+        }
+        rest = rest.strip_prefix(',')?.trim_start_matches(is_space);
+    }
+}
+
+/// A name of a list without quotes: it ends at white space or a comma, whatever else is in it.
+fn plain_name(rest: &str) -> Option<(String, &str)> {
+    let end = rest.find(|c| c == ',' || is_space(c)).unwrap_or(rest.len());
+    let (name, after) = rest.split_at(end);
+    (!name.is_empty()).then(|| (name.to_ascii_lowercase(), after))
+}
+
 fn is_space(c: char) -> bool {
     matches!(c, ' ' | '\t' | '\n' | '\r' | '\x0c')
 }
