@@ -157,6 +157,7 @@ impl Fixture {
             partition_expressions: Box::default(),
             foreign_server: Oid::NONE,
             extension: Oid::NONE,
+            reads: Box::default(),
             is_sensitive: false,
         };
         self.catalog.relations.insert(oid, relation);

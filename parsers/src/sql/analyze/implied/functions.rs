@@ -65,7 +65,15 @@ impl<'w> Walker<'w> {
         let object = self.function_named(function.oid);
         match behavior {
             Behavior::Pure | Behavior::Release => {}
-            Behavior::CallsTypes | Behavior::Metadata => self.uses_types_of(arguments),
+            Behavior::CallsTypes => self.uses_types_of(arguments),
+            Behavior::Metadata => {
+                self.uses_types_of(arguments);
+                // They ask by a statement of their own.
+                if matches!(&*function.name, "pg_get_viewdef" | "pg_get_ruledef") {
+                    let rules = Object::in_schema(ObjectKind::Relation, "pg_catalog", "pg_rewrite");
+                    self.add(Effect::new(Action::Read, rules).with(EffectFlags::CATALOG));
+                }
+            }
             Behavior::Sensitive => {
                 let flags = EffectFlags::CATALOG | EffectFlags::SENSITIVE;
                 self.add(Effect::new(Action::Read, object).with(flags));

@@ -1,24 +1,43 @@
 //! What reading a relation brings with it.
 
+use super::super::relation::object;
 use super::super::walk::Walker;
 use super::Followed;
 use crate::sql::catalog::{Event, Oid, Relation, RelationKind};
-use crate::sql::effect::{Action, EffectFlags};
+use crate::sql::effect::{Action, Effect, EffectFlags};
 
 impl<'w> Walker<'w> {
     /// A relation is read: its row security, what inherits from it, another server. The query of a view is not here.
     pub(in super::super) fn reads(&mut self, oid: Oid) {
-        if oid.is_built_in() || !self.follow(Followed::Reads(oid)) {
+        if !self.follow(Followed::Reads(oid)) {
             return;
         }
         let Some(relation) = self.catalog().relation(oid) else {
             return;
         };
+        if oid.is_built_in() {
+            return self.reads_catalogs(relation);
+        }
         self.checks_rows(relation, Event::Select);
         self.reaches_out(Action::Read, relation);
         for &child in self.catalog().children(oid) {
             self.act_on_found(Action::Read, child, EffectFlags::NONE);
             self.reads(child);
+        }
+    }
+
+    /// A built-in view reads catalogs. What it shows of them is its own to tell: that it is sensitive, or not.
+    fn reads_catalogs(&mut self, view: &'w Relation) {
+        for &oid in &view.reads {
+            if !self.follow(Followed::Reads(oid)) {
+                continue;
+            }
+            let Some(below) = self.catalog().relation(oid) else {
+                continue;
+            };
+            let (object, _) = object(self.catalog(), below);
+            self.add(Effect::new(Action::Read, object).with(EffectFlags::CATALOG));
+            self.reads_catalogs(below);
         }
     }
 

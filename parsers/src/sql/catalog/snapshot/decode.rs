@@ -158,6 +158,7 @@ impl Decoder {
             foreign_server,
             extension,
             // Values too long for their row lie there, of any column.
+            reads: Box::default(),
             is_sensitive: kind == RelationKind::Toast,
         };
         if !access_method.is_none() && kind != RelationKind::Index {
