@@ -16,6 +16,7 @@ pub mod lexer;
 pub mod lineage;
 pub mod neutral;
 pub mod pure;
+pub mod resolve;
 mod runs;
 pub mod settings;
 pub mod shape;

@@ -58,6 +58,7 @@ pub struct Catalog {
 #[derive(Debug, Default)]
 struct Names {
     schemas: HashMap<Box<str>, Oid>,
+    roles: HashMap<Box<str>, Oid>,
     relations: HashMap<(Oid, Box<str>), Oid>,
     types: HashMap<(Oid, Box<str>), Oid>,
     functions: HashMap<(Oid, Box<str>), Found>,
@@ -76,6 +77,9 @@ impl Catalog {
         let mut names = Names::default();
         for schema in self.schemas.values() {
             names.schemas.insert(schema.name.clone(), schema.oid);
+        }
+        for role in self.roles.values() {
+            names.roles.insert(role.name.clone(), role.oid);
         }
         for relation in self.relations.values() {
             names
@@ -120,6 +124,17 @@ impl Catalog {
     /// The schema of that OID.
     pub fn schema(&self, oid: Oid) -> Option<&Schema> {
         self.layers().find_map(|layer| layer.schemas.get(&oid))
+    }
+
+    /// All schemas.
+    pub fn schemas_all(&self) -> impl Iterator<Item = Oid> {
+        self.layers().flat_map(|layer| layer.schemas.keys().copied())
+    }
+
+    /// The role of that name.
+    pub fn role_named(&self, name: &str) -> Option<&Role> {
+        let oid = self.layers().find_map(|layer| layer.names.roles.get(name))?;
+        self.layers().find_map(|layer| layer.roles.get(oid))
     }
 
     /// The relation of that OID.

@@ -1,0 +1,92 @@
+//! Names as the server reads them out of texts.
+
+/// The longest name in bytes: `NAMEDATALEN` less the terminating zero.
+const NAME_BYTES_MAX: usize = 63;
+
+/// Cuts a name as the server does: at 63 bytes, but not within a character.
+pub fn truncate_identifier(name: &str) -> &str {
+    let mut end = name.len().min(NAME_BYTES_MAX);
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    &name[..end]
+}
+
+/// The parts of a qualified name in a text, as `regclass`, `nextval` and their like read it: unquoted parts are folded
+/// to lower case, all are cut. None if the text is no name, or one that versions of the server read differently.
+pub fn parse_qualified_name(text: &str) -> Option<Vec<String>> {
+    // A vertical tab is white space since 16 and part of a name before.
+    if text.contains('\x0b') {
+        return None;
+    }
+    let mut parts = Vec::new();
+    let mut rest = text.trim_start_matches(is_space);
+    loop {
+        let (part, after) = match rest.strip_prefix('"') {
+            Some(quoted) => quoted_part(quoted)?,
+            None => plain_part(rest)?,
+        };
+        parts.push(truncate_identifier(&part).to_owned());
+        rest = after.trim_start_matches(is_space);
+        if rest.is_empty() {
+            return Some(parts);
+        }
+        rest = rest.strip_prefix('.')?.trim_start_matches(is_space);
+    }
+}
+
+fn is_space(c: char) -> bool {
+    matches!(c, ' ' | '\t' | '\n' | '\r' | '\x0c')
+}
+
+/// A part behind its opening quote, and what follows the closing one.
+fn quoted_part(mut rest: &str) -> Option<(String, &str)> {
+    let mut part = String::new();
+    loop {
+        let (before, after) = rest.split_once('"')?;
+        part.push_str(before);
+        let Some(after_pair) = after.strip_prefix('"') else {
+            return Some((part, after));
+        };
+        part.push('"');
+        rest = after_pair;
+    }
+}
+
+/// A part without quotes: it ends at white space or a dot, whatever else is in it.
+fn plain_part(rest: &str) -> Option<(String, &str)> {
+    let end = rest.find(|c| c == '.' || is_space(c)).unwrap_or(rest.len());
+    let (part, after) = rest.split_at(end);
+    (!part.is_empty()).then(|| (part.to_ascii_lowercase(), after))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn t12_names_in_texts_are_read_as_the_server_reads_them() {
+        let long = "ä".repeat(40);
+        for (text, want) in [
+            ("t", Some(vec!["t"])),
+            (" Public . T ", Some(vec!["public", "t"])),
+            ("\"Foo\".bar", Some(vec!["Foo", "bar"])),
+            ("\"a\"\"b.c\"", Some(vec!["a\"b.c"])),
+            ("a\"b", Some(vec!["a\"b"])),
+            ("ÄB", Some(vec!["Äb"])),
+            ("a.b.c", Some(vec!["a", "b", "c"])),
+            ("\"\"", Some(vec![""])),
+            ("", None),
+            ("a.", None),
+            (".a", None),
+            ("a b", None),
+            ("\"a", None),
+            ("a\x0bb", None),
+        ] {
+            let want = want.map(|parts| parts.into_iter().map(str::to_owned).collect::<Vec<_>>());
+            assert_eq!(parse_qualified_name(text), want, "{text:?}");
+        }
+        assert_eq!(truncate_identifier(&long), "ä".repeat(31));
+        assert_eq!(parse_qualified_name(&long), Some(vec!["ä".repeat(31)]));
+    }
+}
