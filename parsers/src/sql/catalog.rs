@@ -62,7 +62,10 @@ struct Names {
     relations: HashMap<(Oid, Box<str>), Oid>,
     types: HashMap<(Oid, Box<str>), Oid>,
     functions: HashMap<(Oid, Box<str>), Found>,
+    /// Ordered by the operands' types.
     operators: HashMap<(Oid, Box<str>), Found>,
+    /// Multirange types by their range.
+    multiranges: HashMap<Oid, Oid>,
     /// Child relations by parent: partitions and what inherits.
     children: HashMap<Oid, Found>,
     /// Foreign keys by the relation that they point to, as indexes.
@@ -91,6 +94,9 @@ impl Catalog {
         }
         for kind in self.types.values() {
             names.types.insert((kind.schema, kind.name.clone()), kind.oid);
+            if let TypeKind::Multirange { range } = kind.kind {
+                names.multiranges.insert(range, kind.oid);
+            }
         }
         for function in self.functions.values() {
             let found = names.functions.entry((function.schema, function.name.clone()));
@@ -104,9 +110,11 @@ impl Catalog {
             names.keys_to.entry(key.parent).or_default().push(index);
             names.keys_of.entry(key.child).or_default().push(index);
         }
-        let sorted = names.functions.values_mut().chain(names.operators.values_mut());
-        for found in sorted.chain(names.children.values_mut()) {
+        for found in names.functions.values_mut().chain(names.children.values_mut()) {
             found.sort_unstable();
+        }
+        for found in names.operators.values_mut() {
+            found.sort_unstable_by_key(|oid| self.operands(*oid));
         }
         self.names = names;
     }
@@ -183,6 +191,28 @@ impl Catalog {
         let key = &(schema, name) as &dyn SchemaAndName;
         let found = self.layers().filter_map(|layer| layer.names.operators.get(key));
         found.flatten().copied().collect()
+    }
+
+    /// The operator of that name in one schema that takes exactly these types; none stands for no operand.
+    pub fn operator_taking(&self, schema: Oid, name: &str, left: Oid, right: Oid) -> Option<Oid> {
+        let key = &(schema, name) as &dyn SchemaAndName;
+        self.layers().find_map(|layer| {
+            let found = layer.names.operators.get(key)?;
+            let place = found.binary_search_by_key(&Some((left, right)), |oid| layer.operands(*oid));
+            found.get(place.ok()?).copied()
+        })
+    }
+
+    /// What an operator of this layer takes.
+    fn operands(&self, oid: Oid) -> Option<(Oid, Oid)> {
+        let operator = self.operators.get(&oid)?;
+        Some((operator.left, operator.right))
+    }
+
+    /// The multirange over a range type.
+    pub fn multirange_over(&self, range: Oid) -> Option<Oid> {
+        self.layers()
+            .find_map(|layer| layer.names.multiranges.get(&range).copied())
     }
 
     /// The cast from one type to another, if there is one of its own.

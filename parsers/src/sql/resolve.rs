@@ -8,14 +8,18 @@
 mod candidates;
 mod coercion;
 mod common;
+mod match_types;
 mod name;
 mod operators;
 mod path;
+mod polymorphic;
+mod readings;
+mod select;
 mod types;
 
 use smallvec::SmallVec;
 
-use self::path::Path;
+use self::path::{Path, Step};
 use super::catalog::{CastContext, Catalog, Found, FunctionKind, Oid, TypeKind};
 use super::world::World;
 
@@ -45,15 +49,6 @@ impl Ty {
             Self::Known(oid) => oid,
             Self::Literal | Self::Parameter => types::UNKNOWN,
             Self::Uncertain => Oid::NONE,
-        }
-    }
-
-    /// The reverse.
-    fn of(oid: Oid) -> Self {
-        match oid {
-            Oid::NONE => Self::Uncertain,
-            types::UNKNOWN => Self::Literal,
-            oid => Self::Known(oid),
         }
     }
 }
@@ -156,12 +151,17 @@ impl<'w> Resolver<'w> {
 
     /// The table, view, sequence or index of that name.
     pub fn relation(&self, schema: Option<&str>, name: &str) -> Named {
-        self.named(schema, name, Catalog::relation_in)
+        self.named(schema, name, self.path.steps(), Catalog::relation_in)
     }
 
     /// The type of that name, as `pg_type` spells it: `int` is `int4` in `pg_catalog` after parsing.
     pub fn type_name(&self, schema: Option<&str>, name: &str) -> Named {
-        self.named(schema, name, Catalog::type_in)
+        self.named(schema, name, self.path.steps(), Catalog::type_in)
+    }
+
+    /// The type of that name where it is called like a function: temporary ones are passed over.
+    fn code_type_name(&self, schema: Option<&str>, name: &str) -> Named {
+        self.named(schema, name, self.path.code_steps(), Catalog::type_in)
     }
 
     /// The relation that a text names, as a constant of type `regclass` does: an OID or a name in the session's path.
@@ -191,6 +191,7 @@ impl<'w> Resolver<'w> {
         &self,
         schema: Option<&str>,
         name: &str,
+        path: impl Iterator<Item = Step>,
         find: impl Fn(&Catalog, Oid, &str) -> Option<Oid>,
     ) -> Named {
         let catalog = self.catalog();
@@ -208,7 +209,7 @@ impl<'w> Resolver<'w> {
             return found.map_or(Named::Missing, Named::One);
         }
         let mut several = Found::new();
-        for step in self.path.steps() {
+        for step in path {
             let Some(oid) = find(catalog, step.schema, name) else {
                 continue;
             };
