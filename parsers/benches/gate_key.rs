@@ -8,6 +8,7 @@ use hashbrown::HashTable;
 use sluice_parsers::sql::analyze::{Limits, analyze};
 use sluice_parsers::sql::neutral::Neutral;
 use sluice_parsers::sql::shape::Shape;
+use sluice_parsers::sql::world::World;
 
 /// 100 bytes each.
 const POINT: &str =
@@ -42,7 +43,11 @@ fn hit(c: &mut Criterion) {
             insert(&mut table, &shape, Neutral::none());
         }
         shape.scan(sql.as_bytes()).unwrap();
-        insert(&mut table, &shape, analyze(sql, &Limits::default()).neutral);
+        insert(
+            &mut table,
+            &shape,
+            analyze(sql, &Limits::default(), &World::built_in(15)).neutral,
+        );
         group.throughput(Throughput::Bytes(sql.len() as u64));
         group.bench_function(name, |b| {
             b.iter(|| {
@@ -82,7 +87,7 @@ fn miss(c: &mut Criterion) {
         group.throughput(Throughput::Bytes(sql.len() as u64));
         group.bench_function(name, |b| {
             b.iter(|| {
-                let analysis = analyze(black_box(sql), &Limits::default());
+                let analysis = analyze(black_box(sql), &Limits::default(), &World::built_in(15));
                 assert!(analysis.readable);
                 analysis
             });

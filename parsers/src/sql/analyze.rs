@@ -4,7 +4,6 @@
 //! it. A panic below (the parser's binding has a few) is caught and ends as an opaque statement; a crash of the C code
 //! could not be, which is why it runs on well-formed, bounded text only.
 //!
-//! The first form resolves no names: see [`super::pure`] and `call` for what that means.
 
 mod assign;
 mod body;

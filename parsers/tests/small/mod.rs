@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use hashbrown::HashSet;
-use smallvec::SmallVec;
 use sluice_parsers::sql::catalog::{
     Catalog, Column, Function, FunctionKind, Language, Oid, Relation, RelationKind, Schema, Type, TypeKind,
     Volatility, base,
 };
 use sluice_parsers::sql::lineage::BaseColumn;
 use sluice_parsers::sql::world::World;
+use smallvec::SmallVec;
 
 const PUBLIC: Oid = Oid(2200);
 
