@@ -163,7 +163,7 @@ fn walk(sql: &str, shape: &Shape, tree: &ParseResult, world: &World) -> Result<A
                 name: "statement end".into(),
             });
         }
-        let mut walker = Walker::with_resolver(world, resolver.clone());
+        let mut walker = Walker::new(world, resolver.clone());
         let kind = if let Some(kind) = raw.stmt.as_ref().and_then(|stmt| stmt.node.as_ref()) {
             walker.statement(kind)
         } else {

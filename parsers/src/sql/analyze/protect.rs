@@ -17,7 +17,7 @@ pub(super) struct Unknowns {
 
 impl Walker<'_> {
     fn is_unprotected(&self) -> bool {
-        self.world.protected.is_empty()
+        self.is_quiet || self.world.protected.is_empty()
     }
 
     /// Whether a protected column may be among those that a value comes from.

@@ -171,6 +171,7 @@ impl Walker<'_> {
 
     /// The relation is read; which columns of it is said by [`Self::uses_column`].
     pub(super) fn read_relation(&mut self, oid: Oid, is_certain: bool) {
+        self.sources += 1;
         let mut flags = self.flags_here();
         if !is_certain {
             flags |= EffectFlags::UNCERTAIN;
@@ -193,22 +194,6 @@ impl Walker<'_> {
         }
         if let Some(word) = words.get_mut(word) {
             *word |= 1 << (index % 64);
-        }
-    }
-
-    /// Columns of a relation are used, by number.
-    pub(super) fn uses_columns(&mut self, oid: Oid, numbers: &[i16]) {
-        let Some(relation) = self.world.catalog.relation(oid) else {
-            return;
-        };
-        for number in numbers {
-            if let Some(index) = relation
-                .columns
-                .iter()
-                .position(|column| column.number == *number)
-            {
-                self.uses_column(oid, index);
-            }
         }
     }
 

@@ -206,10 +206,13 @@ impl Walker<'_> {
         let pairs = left.into_iter().zip(right);
         let merged = pairs.map(|(left, right)| {
             let ty = self.resolver.common_type(&[left.ty, right.ty]);
+            let mut lineage = self.merge(left.lineage, &right.lineage);
             for from in [left.ty, right.ty] {
                 self.coerces(from, ty, CastContext::Implicit);
+                if !self.keeps_text(from, ty) {
+                    lineage = lineage.derived();
+                }
             }
-            let lineage = self.merge(left.lineage, &right.lineage);
             Column {
                 name: left.name,
                 ty,

@@ -9,7 +9,6 @@ use crate::sql::resolve::{Named, Ty};
 use crate::sql::statement::Cause;
 
 pub(super) const BOOL: Oid = Oid(16);
-pub(super) const BYTEA: Oid = Oid(17);
 pub(super) const NAME: Oid = Oid(19);
 pub(super) const INT8: Oid = Oid(20);
 pub(super) const INT4: Oid = Oid(23);

@@ -172,7 +172,7 @@ impl<'w> Walker<'w> {
         match arguments {
             [setting, value, _is_local] => match setting.as_text() {
                 Some(setting) => self.add(settings::set_effect(setting, value.as_text())),
-                None => self.opaque(Cause::Computed, function),
+                None => self.undecided(setting, function),
             },
             // Named arguments, or a form that the server refuses.
             _ => self.opaque(Cause::Computed, function),
