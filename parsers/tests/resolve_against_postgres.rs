@@ -495,6 +495,106 @@ fn t08_casts_and_common_types_are_the_servers() {
     assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), shown.join("\n"));
 }
 
+#[test]
+fn t12_names_are_looked_up_as_the_server_looks_them_up() {
+    let server = Server::start();
+    let mut session = Session::open(&server, &[]);
+    session.rows(cases::SHADOWS);
+    let major = u8::try_from(server.version).expect("a version");
+    let catalog = Arc::new(load::load(&mut session, major));
+    let temporary = session.rows("select pg_my_temp_schema()");
+    let temporary_schema = Oid(temporary[0][0].parse().expect("an OID"));
+    session.rows("set debug_print_parse = on; set debug_pretty_print = off; set client_min_messages = log");
+    let mut random = Random::new(setting("RESOLVE_SEED", 1));
+    let mut found = 0;
+    for _ in 0..setting("RESOLVE_CASES", 4_000) / 10 {
+        let path: Vec<Box<str>> = (0..random.below(6))
+            .map(|_| Box::from(*random.pick(cases::SCHEMAS)))
+            .collect();
+        let world = World {
+            catalog: catalog.clone(),
+            session: Arc::new(SessionNames {
+                search_path: path.clone().into(),
+                role: "limited".into(),
+                role_is_login: true,
+                temporary_schema,
+                touched: Touched::Nothing,
+            }),
+            protected: Arc::default(),
+            listed: Arc::default(),
+            parameter_types: Arc::new([]),
+        };
+        let resolver = Resolver::new(&world);
+        let quoted: Vec<_> = path.iter().map(|name| format!("\"{name}\"")).collect();
+        let quoted = if quoted.is_empty() {
+            "''".to_owned()
+        } else {
+            quoted.join(", ")
+        };
+        session.rows(&format!("set search_path = {quoted}"));
+        for text in cases::TEXTS {
+            let answer = session.ask(&format!(
+                "select coalesce(pg_catalog.to_regclass('{text}'), 0)::pg_catalog.oid"
+            ));
+            let theirs = answer
+                .rows
+                .first()
+                .map_or(Oid::NONE, |row| Oid(row[0].parse().expect("an OID")));
+            let ours = match resolver.relation_of_text(text) {
+                Named::One(oid) => oid,
+                Named::Missing => Oid::NONE,
+                Named::Several(several) => panic!("{text} under {quoted}: several {several:?}"),
+            };
+            // Without the right to use the schema that is written the server raises an error.
+            let agrees = ours == theirs || answer.error.is_some();
+            assert!(agrees, "{text} under {quoted}: ours {ours}, server {theirs}");
+            found += usize::from(!theirs.is_none());
+        }
+        for name in ["t0", "t1", "t4", "text", "int4", "pg_class", "missing"] {
+            let row = session.rows(&format!(
+                "select coalesce(pg_catalog.to_regtype('\"{name}\"'), 0)::pg_catalog.oid"
+            ));
+            let theirs = Oid(row[0][0].parse().expect("an OID"));
+            let ours = resolver.type_name(None, name);
+            let agrees = ours
+                == if theirs.is_none() {
+                    Named::Missing
+                } else {
+                    Named::One(theirs)
+                };
+            assert!(
+                agrees,
+                "type {name} under {quoted}: ours {ours:?}, server {theirs}"
+            );
+        }
+        let int4 = Ty::Known(Oid(23));
+        let call = |schema, name, arguments| {
+            resolver.functions(&Call {
+                schema,
+                name,
+                arguments,
+                names: &[],
+                variadic: false,
+                kind: CallKind::Function,
+            })
+        };
+        let mut counts = Counts::default();
+        for (sql, ours) in [
+            ("g()", call(None, "g", &[])),
+            ("pg_temp.g()", call(Some("pg_temp"), "g", &[])),
+            ("lower('x')", call(None, "lower", &[Ty::Literal])),
+            ("t4(NULL)", call(None, "t4", &[Ty::Literal])),
+            ("1 = 2", resolver.operators(None, "=", Some(int4), Some(int4))),
+        ] {
+            let answer = session.ask(&format!("prepare p as select {sql}"));
+            session.ask("deallocate p");
+            counts.judge(&format!("{sql} under {quoted}"), &ours, &answer);
+        }
+        assert!(counts.wrong.is_empty(), "{:?}", counts.wrong);
+    }
+    println!("names: {found} found");
+}
+
 fn is_row(catalog: &Catalog, oid: Oid) -> bool {
     matches!(catalog.types[&oid].kind, TypeKind::Composite(_))
 }

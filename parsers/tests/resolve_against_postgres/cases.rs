@@ -34,7 +34,7 @@ pub(crate) const TYPES: &str = "
     create type a.color as enum ('red');
     create type b.shade as enum ('dark');
     create type a.pair as (x int4, y text);
-    create table a.parent (x int4, y text);
+    create table a.parent (x int4, y varchar);
     create table a.child (z int4) inherits (a.parent);
     create table a.typed of a.pair;
     create domain a.positive as int4 check (value > 0);
@@ -52,6 +52,62 @@ pub(crate) const TYPES: &str = "
     create cast (b.shade as varchar) with inout as implicit;
     create role limited; grant usage on schema b to limited;
 ";
+
+/// Objects of the same names in many schemas.
+pub(crate) const SHADOWS: &str = "
+    create role limited; create schema limited; create schema a; create schema b; create schema hidden;
+    grant usage, create on schema a, b, limited, public to limited;
+    create table a.t0 (); create table b.t0 (); create table hidden.t0 (); create table limited.t1 ();
+    create table hidden.t1 (); create view b.t2 as select 1 v; create sequence a.t2; create table public.t3 ();
+    create table a.pg_class (); create table hidden.pg_class (); create type b.int4 as (v text);
+    create domain a.text as int8; create type limited.t4 as enum (); create domain hidden.t4 as int4;
+    create table a.\"T0\" (); create table b.\"q\"\"q\" ();
+    create function a.g() returns int4 language plpgsql as 'begin return 1; end';
+    create function b.g() returns int4 language plpgsql as 'begin return 1; end';
+    create function hidden.g() returns int4 language plpgsql as 'begin return 1; end';
+    create function a.lower(text) returns text language plpgsql as 'begin return 1; end';
+    create operator a.= (leftarg = int4, rightarg = int4, function = int4eq);
+    create operator hidden.= (leftarg = int4, rightarg = int4, function = int4eq);
+    set session authorization limited;
+    create temp table t0 (); create temp table t3 (); create temp table pg_class (); create domain pg_temp.t4 as int4;
+    create function pg_temp.g() returns int4 language plpgsql as 'begin return 1; end';
+";
+
+/// What a search path is made of.
+pub(crate) const SCHEMAS: &[&str] = &[
+    "a",
+    "b",
+    "$user",
+    "missing",
+    "pg_catalog",
+    "pg_temp",
+    "public",
+    "hidden",
+];
+
+/// Names as they stand in texts.
+pub(crate) const TEXTS: &[&str] = &[
+    "t0",
+    "T0",
+    "\"T0\"",
+    "t1",
+    "t2",
+    "t3",
+    "t4",
+    "pg_class",
+    "PG_TYPE",
+    "text",
+    "int4",
+    "a.t0",
+    " a . t0",
+    "hidden.t0",
+    "pg_temp.t0",
+    "pg_temp.t1",
+    "pg_catalog.pg_class",
+    "\"q\"\"q\"",
+    "missing.t0",
+    "postgres.a.t0",
+];
 
 const DECLARED: &[&str] = &[
     "int2",

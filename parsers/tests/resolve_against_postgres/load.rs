@@ -14,16 +14,18 @@ pub(crate) fn load(session: &mut Session, server_major: u8) -> Catalog {
     let mut catalog = Catalog::default();
     catalog.server_major = server_major;
     catalog.database = "postgres".into();
-    for row in session.rows("select oid, nspname, nspowner from pg_namespace") {
+    for row in session.rows(
+        "select oid, nspname, nspowner, has_schema_privilege(oid, 'usage') from pg_catalog.pg_namespace",
+    ) {
         let schema = Schema {
             oid: oid(&row[0]),
             name: row[1].as_str().into(),
             owner: oid(&row[2]),
-            is_usable: true,
+            is_usable: row[3] == "t",
         };
         catalog.schemas.insert(schema.oid, schema);
     }
-    for row in session.rows("select oid, rolname, rolsuper, rolbypassrls from pg_roles") {
+    for row in session.rows("select oid, rolname, rolsuper, rolbypassrls from pg_catalog.pg_roles") {
         let role = Role {
             oid: oid(&row[0]),
             name: row[1].as_str().into(),
@@ -45,7 +47,7 @@ fn load_types(session: &mut Session, catalog: &mut Catalog) {
         "select t.oid, typnamespace, typname, typtype, typcategory, typispreferred, typelem, typarray, typrelid,
             typbasetype, coalesce(r.rngsubtype, 0), coalesce(m.rngtypid, 0),
             typsubscript = 'array_subscript_handler'::regproc and typlen = -1
-        from pg_type t left join pg_range r on r.rngtypid = t.oid left join pg_range m on m.rngmultitypid = t.oid
+        from pg_catalog.pg_type t left join pg_catalog.pg_range r on r.rngtypid = t.oid left join pg_catalog.pg_range m on m.rngmultitypid = t.oid
         where typisdefined",
     );
     for row in rows {
@@ -85,7 +87,7 @@ fn load_types(session: &mut Session, catalog: &mut Catalog) {
 fn load_relations(session: &mut Session, catalog: &mut Catalog) {
     let mut columns: HashMap<Oid, Vec<Column>> = HashMap::new();
     let rows = session.rows(
-        "select attrelid, attnum, attname, atttypid from pg_attribute where attnum > 0 and not attisdropped
+        "select attrelid, attnum, attname, atttypid from pg_catalog.pg_attribute where attnum > 0 and not attisdropped
         order by attrelid, attnum",
     );
     for row in rows {
@@ -100,8 +102,8 @@ fn load_relations(session: &mut Session, catalog: &mut Catalog) {
     }
     let rows = session.rows(
         "select oid, relnamespace, relname, relkind, reltype,
-            (select string_agg(inhparent::text, ' ') from pg_inherits where inhrelid = c.oid)
-        from pg_class c",
+            (select string_agg(inhparent::text, ' ') from pg_catalog.pg_inherits where inhrelid = c.oid)
+        from pg_catalog.pg_class c",
     );
     for row in rows {
         let kind = match row[3].as_str() {
@@ -146,7 +148,7 @@ fn load_functions(session: &mut Session, catalog: &mut Catalog) {
         "select oid, pronamespace, proname, prokind, proargtypes::text, array_to_string(proargnames, ','),
             array_to_string(proallargtypes, ' '), array_to_string(proargmodes, ''), pronargdefaults, provariadic,
             prorettype, proretset
-        from pg_proc",
+        from pg_catalog.pg_proc",
     );
     for row in rows {
         let modes = row[7].as_bytes();
@@ -206,7 +208,7 @@ fn load_functions(session: &mut Session, catalog: &mut Catalog) {
 
 fn load_operators(session: &mut Session, catalog: &mut Catalog) {
     let rows = session.rows(
-        "select oid, oprnamespace, oprname, oprleft, oprright, oprresult, oprcode::oid from pg_operator
+        "select oid, oprnamespace, oprname, oprleft, oprright, oprresult, oprcode::oid from pg_catalog.pg_operator
         where oprcode <> 0",
     );
     for row in rows {
@@ -222,7 +224,9 @@ fn load_operators(session: &mut Session, catalog: &mut Catalog) {
         };
         catalog.operators.insert(operator.oid, operator);
     }
-    for row in session.rows("select castsource, casttarget, castfunc, castcontext, castmethod from pg_cast") {
+    for row in session
+        .rows("select castsource, casttarget, castfunc, castcontext, castmethod from pg_catalog.pg_cast")
+    {
         let cast = Cast {
             source: oid(&row[0]),
             target: oid(&row[1]),
