@@ -230,7 +230,9 @@ fn unordered_types(function: &Function, given: usize, outputs: (usize, usize)) -
 
 /// What a function gives for these arguments.
 fn result_of(catalog: &Catalog, function: &Function, sources: &[Source], declared: &[Oid]) -> Ty {
-    if !types::is_polymorphic(function.returns) {
+    // Input functions of pseudo types give them without taking any.
+    let is_polymorphic = function.arguments.iter().any(|&oid| types::is_polymorphic(oid));
+    if !is_polymorphic || !types::is_polymorphic(function.returns) {
         return Ty::Known(function.returns);
     }
     generics(catalog, function, sources, declared).map_or(Ty::Uncertain, |generics| {
@@ -245,10 +247,8 @@ fn generics(
     sources: &[Source],
     declared: &[Oid],
 ) -> Option<Generics> {
-    let is_polymorphic = |types: &[Oid]| types.iter().filter(|&&oid| types::is_polymorphic(oid)).count();
-    if declared.len() < function.arguments.len()
-        && is_polymorphic(declared) < is_polymorphic(&function.arguments)
-    {
+    let polymorphic = |types: &[Oid]| types.iter().filter(|&&oid| types::is_polymorphic(oid)).count();
+    if declared.len() < function.arguments.len() && polymorphic(declared) < polymorphic(&function.arguments) {
         return None;
     }
     Generics::bind(catalog, sources, declared)
