@@ -17,7 +17,7 @@ demo: install-test $(VENV)/ready $(PROVIDER)/ready ## the main job, on a real se
 	$(VENV)/bin/python demo/demo.py
 
 .PHONY: test
-test: install-test $(VENV)/ready $(PROVIDER)/ready $(SERVERS)/ready ## unit, property and end-to-end tests on real servers with real clients
+test: install-test install-servers $(VENV)/ready $(PROVIDER)/ready $(SERVERS)/ready ## unit, property and end-to-end tests on real servers with real clients
 	$(CARGO) build --locked -p sluice
 	$(CARGO) test --locked --workspace
 
@@ -45,11 +45,13 @@ deny: ## licences, sources and banned crates (needs cargo-deny)
 clean: ## remove everything that was built
 	$(CARGO) clean
 
-.PHONY: install-build install-test install-bench
+.PHONY: install-build install-test install-servers install-bench
 install-build:
 	@scripts/install.sh build
 install-test:
 	@scripts/install.sh test
+install-servers:
+	@scripts/install.sh servers
 install-bench:
 	@scripts/install.sh bench
 
@@ -73,7 +75,7 @@ $(SERVERS)/ready: tests/servers/package.json tests/servers/package-lock.json
 	touch $@
 
 .PHONY: builtins
-builtins: install-test $(VENV)/ready $(SERVERS)/ready ## write parsers/data anew from servers of each version
+builtins: install-test install-servers $(VENV)/ready $(SERVERS)/ready ## write parsers/data anew from servers of each version
 	scripts/builtins.py
 	scripts/extensions.py
 

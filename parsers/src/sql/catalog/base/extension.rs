@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use hashbrown::HashMap;
 
 use super::load::behavior;
-use crate::sql::catalog::Behavior;
+use crate::sql::catalog::{Behavior, Catalog, Function, Language};
 
 /// The known functions of an extension.
 #[derive(Debug)]
@@ -15,8 +15,20 @@ pub struct ExtensionList {
 }
 
 impl ExtensionList {
-    /// What a function does, by its name and the names (`typname`, without schemas) of its input arguments' types.
-    /// None if it is not known, or if its body tells: SQL and PL/pgSQL functions that are not listed.
+    /// What a member of the extension does. None if it is not known, or if its body tells: whoever owns a function can
+    /// replace it with one in SQL, but only a superuser with another in C.
+    pub fn known(&self, function: &Function, catalog: &Catalog) -> Option<Behavior> {
+        if !matches!(function.language, Language::C | Language::Internal) {
+            return None;
+        }
+        let types = function
+            .arguments
+            .iter()
+            .map(|&oid| Some(&*catalog.type_of(oid)?.name));
+        self.behavior(&function.name, &types.collect::<Option<Vec<_>>>()?)
+    }
+
+    /// What a function in C does, by its name and the names (`typname`, without schemas) of its input arguments' types.
     pub fn behavior<S: AsRef<str>>(&self, name: &str, argument_types: &[S]) -> Option<Behavior> {
         let types: Vec<&str> = argument_types.iter().map(AsRef::as_ref).collect();
         self.functions
@@ -50,6 +62,12 @@ fn list(table: &'static str) -> ExtensionList {
             .map(|(signature, word)| (signature, behavior(word)))
             .collect(),
     }
+}
+
+/// All rows of all lists.
+#[cfg(test)]
+pub(super) fn lines() -> impl Iterator<Item = &'static str> {
+    TABLES.iter().flat_map(|(_, table)| table.lines().skip(1))
 }
 
 /// Sorted. The names are those in `pg_extension`.
