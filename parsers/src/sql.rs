@@ -9,13 +9,11 @@
 //! whatever is not known is [`effect::Action::Opaque`].
 
 pub mod analyze;
-mod builtin;
 pub mod catalog;
 pub mod effect;
 pub mod lexer;
 pub mod lineage;
 pub mod neutral;
-pub mod pure;
 pub mod resolve;
 mod runs;
 pub mod settings;

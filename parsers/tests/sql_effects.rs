@@ -2,10 +2,11 @@
 
 use sluice_parsers::sql::analyze::{Limits, analyze};
 use sluice_parsers::sql::statement::StatementKind;
+use sluice_parsers::sql::world::World;
 
 /// The effects of a text's statements: `kind: effect; effect | kind: ...`, reasons left out.
 fn effects(sql: &str) -> String {
-    let analysis = analyze(sql, &Limits::default());
+    let analysis = analyze(sql, &Limits::default(), &World::built_in(15));
     analysis
         .statements
         .iter()
@@ -60,7 +61,7 @@ fn a_copy_tells_its_columns_where_its_rows_are_as_by_default() {
         ("COPY t (a) TO STDOUT (NULL 'x')", None),
         ("COPY t (a) TO STDOUT (ENCODING 'SJIS')", None),
     ] {
-        let analysis = analyze(sql, &Limits::default());
+        let analysis = analyze(sql, &Limits::default(), &World::built_in(15));
         let StatementKind::CopyOut { columns, .. } = &analysis.statements[0].kind else {
             panic!("{sql}: {:?}", analysis.statements[0].kind);
         };

@@ -7,6 +7,7 @@ use sluice_parsers::sql::analyze::{ANALYSIS_STACK_BYTES, Limits, analyze, analyz
 use sluice_parsers::sql::effect::Action;
 use sluice_parsers::sql::statement::StatementKind;
 use sluice_parsers::sql::weight::weigh;
+use sluice_parsers::sql::world::World;
 
 /// A text that nests or chains `count` times.
 type Chain = fn(usize) -> String;
@@ -226,7 +227,9 @@ fn t14_chains_of_a_hundred_thousand_end_in_bounded_time() {
     for &(name, chain) in CHAINS {
         let sql = chain(100_000);
         let began = Instant::now();
-        let analysis = on_analysis_stack(name, move || analyze(&sql, &Limits::default()));
+        let analysis = on_analysis_stack(name, move || {
+            analyze(&sql, &Limits::default(), &World::built_in(15))
+        });
         let took = began.elapsed();
         // Far above what an idle machine takes; far below what a quadratic step would.
         assert!(took < Duration::from_secs(20), "{name}: {took:?}");
@@ -259,7 +262,9 @@ fn t14_the_deepest_text_that_is_let_in_fits_the_stack() {
             }
         }
         let sql = chain(count);
-        on_analysis_stack(name, move || analyze(&sql, &Limits::default()));
+        on_analysis_stack(name, move || {
+            analyze(&sql, &Limits::default(), &World::built_in(15))
+        });
         assert!(count >= 100, "{name} may nest {count} times only");
     }
 }
@@ -272,7 +277,11 @@ fn texts_that_may_run_on_a_core_need_little_stack() {
             count += 1;
         }
         let sql = chain(count);
-        let run = move || analyze(&sql, &Limits::default()).statements.len();
+        let run = move || {
+            analyze(&sql, &Limits::default(), &World::built_in(15))
+                .statements
+                .len()
+        };
         let thread = std::thread::Builder::new()
             .name(name.to_owned())
             .stack_size(1 << 20)
@@ -295,7 +304,7 @@ fn texts_over_the_limits_are_opaque() {
         ("tokens", "SELECT 1,2,3,4"),
         ("depth", "SELECT ((((1"),
     ] {
-        let analysis = analyze(sql, &limits);
+        let analysis = analyze(sql, &limits, &World::built_in(15));
         assert!(!analysis.readable, "{name}");
         assert_eq!(analysis.statements.len(), 1, "{name}");
     }
@@ -433,7 +442,7 @@ proptest! {
             let to = sql.len().min(from + length);
             let mutated = [&sql[..from], with.as_bytes(), &sql[to..], b";", &sql[from..]].concat();
             fuzz_analyze(&mutated);
-            let _ = analyze_bytes(&mutated, &Limits::default());
+            let _ = analyze_bytes(&mutated, &Limits::default(), &World::built_in(15));
         }
     }
 }

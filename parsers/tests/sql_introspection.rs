@@ -2,6 +2,7 @@
 
 use sluice_parsers::sql::analyze::{Limits, analyze};
 use sluice_parsers::sql::effect::{Action, EffectFlags};
+use sluice_parsers::sql::world::World;
 
 #[test]
 fn psql_backslash_commands_only_read() {
@@ -18,7 +19,7 @@ fn only_reads(texts: &str, at_least: usize) {
     assert!(texts.len() >= at_least, "{} texts", texts.len());
     let mut wrong = Vec::new();
     for text in texts {
-        let analysis = analyze(text, &Limits::default());
+        let analysis = analyze(text, &Limits::default(), &World::built_in(15));
         for statement in &analysis.statements {
             let more = statement.effects.iter().filter(|effect| {
                 let harmless = effect.action == Action::Set && effect.flags.contains(EffectFlags::HARMLESS);

@@ -3,6 +3,7 @@
 use sluice_parsers::sql::analyze::{Limits, analyze};
 use sluice_parsers::sql::effect::Effect;
 use sluice_parsers::sql::settings::startup_effect;
+use sluice_parsers::sql::world::World;
 use sluice_policy::identity::{Identity, Method};
 use sluice_policy::{Decision, PolicySet, Principal, Target};
 
@@ -13,7 +14,7 @@ fn principal() -> Principal {
 
 /// The effects of all statements of a text. The names that EXECUTE runs were prepared as a plain read.
 fn effects(sql: &str) -> Vec<Effect> {
-    analyze(sql, &Limits::default())
+    analyze(sql, &Limits::default(), &World::built_in(15))
         .statements
         .iter()
         .flat_map(|statement| statement.effects.iter().cloned())

@@ -1,15 +1,16 @@
 //! Neutral literals: those whose value cannot change what a statement does.
 //!
 //! A literal is neutral if it is an operand of a plain built-in comparison whose other side is a column or a
-//! parameter, or a cell of VALUES. Every other literal stays in the decision key byte for byte: `EXPLAIN (ANALYZE 1)`,
-//! `ORDER BY 3`, `data->>'ssn'`, `'x'::regclass` mean something else with another value.
+//! parameter, a cell of VALUES, or the value of a column in SET. Every other literal stays in the decision key byte for
+//! byte: `EXPLAIN (ANALYZE 1)`, `ORDER BY 3`, `data->>'ssn'`, `'x'::regclass` mean something else with another value.
 //!
-//! Which literals are neutral follows from the shape alone, so a cache may keep the set with the shape and drop the
-//! same ordinals from every text that has it. The argument: the server's grammar sees a literal as a token of one
-//! class (a string, an integer, ...), its actions choose the tree by classes, words and signs, all of which the shape
-//! holds; the rules in `analyze` look at the kind of tree node a constant sits in and at the names beside it, never at
-//! the value of this or another constant. What a value can do is make the text fail to parse (`FLOAT(54)`, a bad
-//! escape): then there is no set, and the server fails on it too and runs nothing.
+//! Which literals are neutral follows from the shape and the [`World`](super::world::World): in an equal world a cache
+//! may keep the set with the shape and drop the same ordinals from every text that has it. The argument: the server's
+//! grammar sees a literal as a token of one class (a string, an integer, ...), its actions choose the tree by classes,
+//! words and signs, all of which the shape holds; the rules in `analyze` look at the kind of tree node a constant sits
+//! in, at the names beside it and at what they mean in that world, never at the value of this or another constant. What
+//! a value can do is make the text fail to parse (`FLOAT(54)`, a bad escape): then there is no set, and the server fails
+//! on it too and runs nothing.
 
 use smallvec::SmallVec;
 

@@ -187,8 +187,7 @@ impl Walker<'_> {
                 self.leaks(&value.lineage);
             }
         }
-        self.runs_function(oid, values);
-        if !known.is_some_and(computes) {
+        if !self.only_computes(oid, known, values) {
             return Lineage::Unknown;
         }
         let mut lineage = Lineage::constant();
@@ -196,6 +195,27 @@ impl Walker<'_> {
             lineage = self.merge(lineage, &value.lineage);
         }
         lineage.derived()
+    }
+}
+
+impl Walker<'_> {
+    /// Runs a function; whether its result comes from nothing but its arguments.
+    fn only_computes(&mut self, oid: Oid, known: Option<Behavior>, values: &[Value]) -> bool {
+        if let Some(behavior) = known {
+            self.runs_function(oid, values);
+            let is_closed = computes(behavior);
+            self.sources += usize::from(!is_closed);
+            return is_closed;
+        }
+        // A body is followed once; what it read counts for every call.
+        let before = self.sources;
+        self.runs_function(oid, values);
+        let reads = self.sources > before;
+        let open = self.open_functions.entry(oid).or_insert(reads);
+        *open |= reads;
+        let is_closed = !*open;
+        self.sources += usize::from(!is_closed);
+        is_closed
     }
 }
 

@@ -98,6 +98,7 @@ impl Walker<'_> {
                 level.show(Item::open(None));
             }
         }
+        let outside = std::mem::replace(&mut self.is_quiet, true);
         self.nested_printed(
             &text_of("expression"),
             &format!("SELECT {sql}"),
@@ -116,6 +117,7 @@ impl Walker<'_> {
                 }
             },
         );
+        self.is_quiet = outside;
     }
 
     /// A relation in a scope, not as something that is read.

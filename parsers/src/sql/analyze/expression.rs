@@ -370,7 +370,12 @@ impl Walker<'_> {
                 let ty = self.type_name(name);
                 let keeps = name.typmods.is_empty() && names_text(ty);
                 let value = self.cast_value(value, ty);
-                if keeps { value } else { value.computed_from() }
+                let mut value = if keeps { value } else { value.computed_from() };
+                if !name.typmods.is_empty() {
+                    // It may be cut.
+                    value.lineage = value.lineage.derived();
+                }
+                value
             }
             None => {
                 self.unknown("cast");
@@ -397,7 +402,7 @@ impl Walker<'_> {
     }
 
     /// Whether a value is sent with the same bytes as either type.
-    fn keeps_text(&self, from: Ty, to: Ty) -> bool {
+    pub(super) fn keeps_text(&self, from: Ty, to: Ty) -> bool {
         match (from, to) {
             (Ty::Literal | Ty::Parameter, _) => true,
             (Ty::Known(left), Ty::Known(right)) if left == right => true,
@@ -436,7 +441,14 @@ impl Walker<'_> {
             location: _,
         } = boolean;
         let values = self.value_list(args);
-        self.computed(Ty::Known(BOOL), &values)
+        // Each is a condition of its own.
+        for value in &values {
+            self.decides(FilterKind::Other, value);
+        }
+        Value {
+            is_reported: true,
+            ..self.computed(Ty::Known(BOOL), &values)
+        }
     }
 
     /// IS NULL, IS TRUE and their like.

@@ -61,11 +61,11 @@ pub(super) struct Implied<'w> {
 const FOLLOWED_MAX: usize = 20_000;
 
 impl<'w> Implied<'w> {
-    pub(super) fn new(world: &'w World) -> Self {
+    pub(super) fn new(world: &'w World, resolver: Resolver<'w>) -> Self {
         let session = &world.session;
         Self {
             runtime: Runtime {
-                resolver: Resolver::new(world),
+                resolver,
                 search_path: session.search_path.clone(),
                 role: session.role.clone(),
                 is_other_user: false,

@@ -201,19 +201,30 @@ impl Walker<'_> {
                 self.uses_type_of(column.ty);
             }
         }
-        let is_open = has_unknown_columns(&left) || has_unknown_columns(&right);
+        if has_unknown_columns(&left) || has_unknown_columns(&right) {
+            let unknown = left.into_iter().map(|column| Column {
+                ty: Ty::Uncertain,
+                lineage: Lineage::Unknown,
+                row: None,
+                ..column
+            });
+            return unknown.collect();
+        }
         // EXCEPT gives rows of the left side only, but which ones the right side decides.
         let pairs = left.into_iter().zip(right);
         let merged = pairs.map(|(left, right)| {
             let ty = self.resolver.common_type(&[left.ty, right.ty]);
+            let mut lineage = self.merge(left.lineage, &right.lineage);
             for from in [left.ty, right.ty] {
                 self.coerces(from, ty, CastContext::Implicit);
+                if !self.keeps_text(from, ty) {
+                    lineage = lineage.derived();
+                }
             }
-            let lineage = self.merge(left.lineage, &right.lineage);
             Column {
                 name: left.name,
                 ty,
-                lineage: if is_open { Lineage::Unknown } else { lineage },
+                lineage,
                 row: None,
             }
         });
@@ -431,7 +442,7 @@ impl Walker<'_> {
     pub(super) fn sorts_by(&mut self, value: &Value, operator: &[Node], kind: FilterKind) {
         self.filters(kind, &value.lineage);
         if operator.is_empty() {
-            self.uses_type_of(value.ty);
+            self.uses_types_in(value);
         } else {
             let other = Value {
                 lineage: Lineage::constant(),

@@ -186,6 +186,17 @@ impl Walker<'_> {
                 _ => &coldeflist[..],
             };
             let name = super::name::of(call).unwrap_or("?column?");
+            if definitions.is_empty()
+                && let Some(arrays) = several_arrays(call)
+            {
+                is_scalar = false;
+                first_name.get_or_insert_with(|| name.into());
+                for array in arrays {
+                    let value = self.value(array);
+                    columns.extend(self.unnested(&value));
+                }
+                continue;
+            }
             first_name.get_or_insert_with(|| name.into());
             let (value, outputs) = self.source_call(call);
             if !definitions.is_empty() {
@@ -226,6 +237,22 @@ impl Walker<'_> {
             item.row_type = ty;
         }
         self.level().show(item);
+    }
+
+    /// The columns that one of several arrays of `unnest` gives.
+    fn unnested(&mut self, array: &Value) -> Vec<Column> {
+        let element = match array.ty {
+            Ty::Known(oid) => self.resolver.element_type(oid).map_or(Ty::Uncertain, Ty::Known),
+            Ty::Literal | Ty::Parameter | Ty::Uncertain => Ty::Uncertain,
+        };
+        let value = Value {
+            is_single: false,
+            ..self.computed(element, std::slice::from_ref(array))
+        };
+        match self.row_of(&value) {
+            Some(row) => row.to_vec(),
+            None => vec![value.named("unnest".into())],
+        }
     }
 
     /// A call in FROM, and the columns that the function declares.
@@ -539,5 +566,24 @@ impl Walker<'_> {
             value.ty = Ty::Known(BOOL);
         }
         value
+    }
+}
+
+/// `unnest(a, b)` in FROM stands for a function call for each of them.
+fn several_arrays(call: &Node) -> Option<&[Node]> {
+    match &call.node {
+        Some(NodeEnum::FuncCall(call))
+            if call.args.len() > 1
+                && call.agg_order.is_empty()
+                && call.agg_filter.is_none()
+                && call.over.is_none()
+                && !call.func_variadic =>
+        {
+            match &call.funcname[..] {
+                [name] if string(name) == Some("unnest") => Some(&call.args),
+                _ => None,
+            }
+        }
+        _ => None,
     }
 }

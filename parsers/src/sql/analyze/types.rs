@@ -2,6 +2,7 @@
 
 use pg_query::protobuf::TypeName;
 
+use super::value::Value;
 use super::walk::{Walker, named, parts};
 use crate::sql::catalog::Oid;
 use crate::sql::effect::{Object, ObjectKind};
@@ -9,7 +10,6 @@ use crate::sql::resolve::{Named, Ty};
 use crate::sql::statement::Cause;
 
 pub(super) const BOOL: Oid = Oid(16);
-pub(super) const BYTEA: Oid = Oid(17);
 pub(super) const NAME: Oid = Oid(19);
 pub(super) const INT8: Oid = Oid(20);
 pub(super) const INT4: Oid = Oid(23);
@@ -119,6 +119,26 @@ impl Walker<'_> {
     /// A value's type is compared, sorted, hashed or printed: the functions of a type that is not built in run.
     pub(super) fn uses_type_of(&mut self, ty: Ty) {
         if let Ty::Known(oid) = ty {
+            self.uses(oid);
+        }
+    }
+
+    /// The same for a value, which may be a row of others.
+    pub(super) fn uses_types_in(&mut self, value: &Value) {
+        self.uses_type_of(value.ty);
+        if let Some(row) = &value.row
+            && !matches!(value.ty, Ty::Known(oid) if !oid.is_built_in())
+        {
+            for column in row.iter() {
+                self.uses_type_of(column.ty);
+            }
+        }
+    }
+
+    /// The types that Parse declares for parameters: their input functions run at Bind.
+    pub(super) fn uses_parameter_types(&mut self) {
+        let world = self.world;
+        for &oid in &*world.parameter_types {
             self.uses(oid);
         }
     }

@@ -51,6 +51,13 @@ pub(super) struct Walker<'w> {
     pub(super) rows: HashMap<Oid, Row>,
     /// Relations that were read, and which columns of them.
     pub(super) reads: Reads,
+    /// How often something was read or became opaque: where that grows while a function runs, its result may come from
+    /// there.
+    pub(super) sources: usize,
+    /// Functions whose bodies were followed, and whether their results may come from elsewhere than their arguments.
+    pub(super) open_functions: HashMap<Oid, bool>,
+    /// What is walked belongs to a table, not to the statement: its conditions are nobody's question.
+    pub(super) is_quiet: bool,
     /// Uses of values that may come from anywhere.
     pub(super) unknowns: Unknowns,
     /// Where neutral constants begin in the text.
@@ -79,15 +86,10 @@ const SEARCHED_MAX: usize = 16;
 const WORK_MAX: usize = 2_000_000;
 
 impl<'w> Walker<'w> {
-    pub(super) fn new(world: &'w World) -> Self {
-        Self::with_resolver(world, Resolver::new(world))
-    }
-
     /// A walker for the next statement of a text.
-    pub(super) fn with_resolver(world: &'w World, resolver: Resolver<'w>) -> Self {
+    pub(super) fn new(world: &'w World, resolver: Resolver<'w>) -> Self {
         Self {
             world,
-            resolver,
             effects: SmallVec::new(),
             reasons: SmallVec::new(),
             runs_prepared: None,
@@ -100,11 +102,15 @@ impl<'w> Walker<'w> {
             views: HashMap::new(),
             rows: HashMap::new(),
             reads: Reads::default(),
+            sources: 0,
+            open_functions: HashMap::new(),
+            is_quiet: false,
             unknowns: Unknowns::default(),
             neutral_at: Vec::new(),
             in_definition: false,
             touches: Touches::default(),
-            implied: Implied::new(world),
+            implied: Implied::new(world, resolver.clone()),
+            resolver,
             budget: Budget::default(),
             work_left: WORK_MAX,
             seen: HashSet::new(),
@@ -161,6 +167,7 @@ impl<'w> Walker<'w> {
             Some(schema) => format!("{schema}.{}", object.name).into(),
             None => object.name.clone(),
         };
+        self.sources += 1;
         let reason = Reason { cause, name };
         if self.reasons.len() < REASONS_MAX && !self.reasons.contains(&reason) {
             self.reasons.push(reason);
@@ -185,6 +192,10 @@ impl<'w> Walker<'w> {
 
     /// The rows that the statement gives.
     pub(super) fn gives(&mut self, columns: &[Column]) {
+        for column in columns {
+            // It is sent as text or binary.
+            self.uses_type_of(column.ty);
+        }
         self.output = columns
             .iter()
             .map(|column| OutputColumn {

@@ -132,7 +132,7 @@ impl<'w> Walker<'w> {
     fn uses_types_of(&mut self, arguments: &[Value]) {
         for argument in arguments {
             match argument.ty {
-                Ty::Known(oid) => self.uses_type(oid),
+                Ty::Known(_) => self.uses_types_in(argument),
                 Ty::Literal | Ty::Parameter => {}
                 Ty::Uncertain => self.uses_any_type(),
             }
@@ -180,7 +180,7 @@ impl<'w> Walker<'w> {
         match arguments {
             [setting, value, _is_local] => match setting.as_text() {
                 Some(setting) => self.add(settings::set_effect(setting, value.as_text())),
-                None => self.opaque(Cause::Computed, function),
+                None => self.undecided(setting, function),
             },
             // Named arguments, or a form that the server refuses.
             _ => self.opaque(Cause::Computed, function),
