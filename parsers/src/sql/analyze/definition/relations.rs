@@ -5,7 +5,7 @@ use pg_query::protobuf::{CreatePolicyStmt, CreateTrigStmt, DropStmt, IndexStmt, 
 
 use super::super::walk::{Walker, named};
 use super::{cascade, object_kind, range_var, strings};
-use crate::sql::catalog::{Event, Oid};
+use crate::sql::catalog::Oid;
 use crate::sql::effect::{Action, Effect, EffectFlags, Object, ObjectKind};
 
 impl Walker<'_> {
@@ -262,10 +262,5 @@ impl Walker<'_> {
         for oid in all {
             self.recomputes(oid);
         }
-    }
-
-    /// What is written by a statement that is no query: COPY FROM.
-    pub(in super::super) fn inserts(&mut self, relation: Oid, columns: &[i16]) {
-        self.writes(relation, Event::Insert, columns);
     }
 }
