@@ -172,6 +172,7 @@ fn walk(sql: &str, shape: &Shape, tree: &ParseResult, world: &World) -> Result<A
             walker.unknown("statement");
             StatementKind::Other
         };
+        walker.uses_parameter_types();
         walker.touches_unseen();
         walker.finish();
         for &location in &walker.neutral_at {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use hashbrown::HashSet;
 use sluice_parsers::sql::catalog::{
-    Catalog, Column, Function, FunctionKind, Language, Oid, Relation, RelationKind, Schema, Type, TypeKind,
-    Volatility, base,
+    Catalog, Column, Function, FunctionKind, Language, Oid, Operator, Relation, RelationKind, Schema, Type,
+    TypeKind, Volatility, base,
 };
 use sluice_parsers::sql::lineage::BaseColumn;
 use sluice_parsers::sql::world::World;
@@ -123,13 +123,13 @@ impl Small {
     }
 
     /// A view with its columns and its query as the server prints it.
-    #[expect(dead_code, reason = "not every test has views")]
+    #[allow(dead_code, reason = "not every test has views")]
     pub fn view(&mut self, name: &str, columns: &str, query: &str) -> Oid {
         self.relation(name, RelationKind::View, columns, Some(query))
     }
 
     /// A function that nothing is known of.
-    #[expect(dead_code, reason = "not every test has functions")]
+    #[allow(dead_code, reason = "not every test has functions")]
     pub fn function(&mut self, name: &str, arguments: &[&str], returns: &str) -> Oid {
         let oid = self.oid();
         let arguments = arguments.iter().map(|name| self.type_oid(name)).collect();
@@ -160,6 +160,72 @@ impl Small {
         };
         self.catalog.functions.insert(oid, function);
         oid
+    }
+
+    /// A domain with a CHECK as the server prints it.
+    #[allow(dead_code, reason = "not every test has domains")]
+    pub fn domain(&mut self, name: &str, base: &str, check: &str) -> Oid {
+        let oid = self.oid();
+        let base = self.type_oid(base);
+        self.catalog.types.insert(
+            oid,
+            Type {
+                oid,
+                schema: PUBLIC,
+                name: name.into(),
+                owner: Oid(10),
+                kind: TypeKind::Domain {
+                    base,
+                    checks: Box::new([check.into()]),
+                    default: None,
+                },
+                category: b'S',
+                is_preferred: false,
+                element: Oid::NONE,
+                array: Oid::NONE,
+                functions: SmallVec::new(),
+                extension: Oid::NONE,
+            },
+        );
+        oid
+    }
+
+    /// An operator and its function.
+    #[allow(dead_code, reason = "not every test has operators")]
+    pub fn operator(&mut self, name: &str, left: &str, right: &str, result: &str, function: &str) -> Oid {
+        let function = self.function(function, &[left, right], result);
+        let oid = self.oid();
+        let operator = Operator {
+            oid,
+            schema: PUBLIC,
+            name: name.into(),
+            left: self.type_oid(left),
+            right: self.type_oid(right),
+            result: self.type_oid(result),
+            function,
+            estimators: SmallVec::new(),
+        };
+        self.catalog.operators.insert(oid, operator);
+        oid
+    }
+
+    /// A function in SQL.
+    #[allow(dead_code, reason = "not every test has functions")]
+    pub fn sql_function(&mut self, name: &str, arguments: &[&str], returns: &str, body: &str) -> Oid {
+        let oid = self.function(name, arguments, returns);
+        if let Some(function) = self.catalog.functions.get_mut(&oid) {
+            function.language = Language::Sql;
+            function.body = Some(body.into());
+        }
+        oid
+    }
+
+    /// Makes a table a partition of another.
+    #[allow(dead_code, reason = "not every test has partitions")]
+    pub fn attach(&mut self, child: Oid, parent: Oid) {
+        if let Some(relation) = self.catalog.relations.get_mut(&child) {
+            relation.parents.push(parent);
+        }
     }
 
     /// A session in the database, where these columns are protected.

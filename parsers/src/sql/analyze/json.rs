@@ -239,7 +239,7 @@ impl Walker<'_> {
 
     /// A value becomes text.
     fn prints(&mut self, value: &Value) {
-        self.uses_type_of(value.ty);
+        self.uses_types_in(value);
     }
 
     pub(super) fn json_value(&mut self, value: Option<&JsonValueExpr>) -> Value {

@@ -123,7 +123,7 @@ impl Walker<'_> {
         if operator.function.is_built_in() && oid.is_built_in() {
             // What a built-in operator does to values of types that are not: `record = record`, arrays.
             for value in values {
-                self.uses_type_of(value.ty);
+                self.uses_types_in(value);
             }
         }
         self.runs_function(operator.function, values);

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use pg_query::protobuf::RangeVar;
 use smallvec::SmallVec;
 
@@ -220,6 +220,49 @@ impl Walker<'_> {
         }
     }
 
+    /// Protected columns of the relations that this one is a parent or a child of, by name: the rows of a partition are
+    /// its parent's, and what a parent gives may be a partition's.
+    fn protected_family(&self, oid: Oid) -> Vec<(&str, BaseColumn)> {
+        let catalog = &self.world.catalog;
+        let is_alone = catalog.children(oid).is_empty()
+            && catalog
+                .relation(oid)
+                .is_none_or(|relation| relation.parents.is_empty());
+        if self.world.protected.is_empty() || is_alone {
+            return Vec::new();
+        }
+        let mut kin: HashSet<Oid> = HashSet::new();
+        let mut todo: Vec<Oid> = catalog.children(oid).to_vec();
+        while let Some(child) = todo.pop() {
+            if kin.insert(child) {
+                todo.extend_from_slice(catalog.children(child));
+            }
+        }
+        todo.push(oid);
+        while let Some(child) = todo.pop() {
+            for &parent in catalog
+                .relation(child)
+                .map_or(&[][..], |relation| &relation.parents)
+            {
+                if kin.insert(parent) {
+                    todo.push(parent);
+                }
+            }
+        }
+        let columns = self
+            .world
+            .protected
+            .iter()
+            .filter(|column| kin.contains(&column.relation));
+        let named = columns.filter_map(|&base| {
+            let relation = catalog.relation(base.relation)?;
+            let mut columns = relation.columns.iter();
+            let column = columns.find(|column| column.number == base.number)?;
+            Some((&*column.name, base))
+        });
+        named.collect()
+    }
+
     /// The columns of a relation as a query sees them: those of a view come from what it reads.
     pub(super) fn relation_row(&mut self, oid: Oid) -> Row {
         if let Some(row) = self.rows.get(&oid) {
@@ -233,11 +276,15 @@ impl Walker<'_> {
                     _ => None,
                 };
                 let is_view = relation.kind == RelationKind::View && !oid.is_built_in();
+                let family = self.protected_family(oid);
                 let columns = relation.columns.iter().enumerate().map(|(index, column)| {
-                    let own = Lineage::column(BaseColumn {
+                    let mut own = Lineage::column(BaseColumn {
                         relation: oid,
                         number: column.number,
                     });
+                    for (_, kin) in family.iter().filter(|(name, _)| **name == *column.name) {
+                        own = own.or(&Lineage::column(*kin));
+                    }
                     let given = below.as_ref().map(|row| row.get(index));
                     let (lineage, row) = match given {
                         Some(Some(given)) if is_view => (given.lineage.clone(), given.row.clone()),

@@ -434,7 +434,7 @@ impl Walker<'_> {
     pub(super) fn sorts_by(&mut self, value: &Value, operator: &[Node], kind: FilterKind) {
         self.filters(kind, &value.lineage);
         if operator.is_empty() {
-            self.uses_type_of(value.ty);
+            self.uses_types_in(value);
         } else {
             let other = Value {
                 lineage: Lineage::constant(),

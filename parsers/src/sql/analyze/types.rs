@@ -2,6 +2,7 @@
 
 use pg_query::protobuf::TypeName;
 
+use super::value::Value;
 use super::walk::{Walker, named, parts};
 use crate::sql::catalog::Oid;
 use crate::sql::effect::{Object, ObjectKind};
@@ -118,6 +119,26 @@ impl Walker<'_> {
     /// A value's type is compared, sorted, hashed or printed: the functions of a type that is not built in run.
     pub(super) fn uses_type_of(&mut self, ty: Ty) {
         if let Ty::Known(oid) = ty {
+            self.uses(oid);
+        }
+    }
+
+    /// The same for a value, which may be a row of others.
+    pub(super) fn uses_types_in(&mut self, value: &Value) {
+        self.uses_type_of(value.ty);
+        if let Some(row) = &value.row
+            && !matches!(value.ty, Ty::Known(oid) if !oid.is_built_in())
+        {
+            for column in row.iter() {
+                self.uses_type_of(column.ty);
+            }
+        }
+    }
+
+    /// The types that Parse declares for parameters: their input functions run at Bind.
+    pub(super) fn uses_parameter_types(&mut self) {
+        let world = self.world;
+        for &oid in &*world.parameter_types {
             self.uses(oid);
         }
     }

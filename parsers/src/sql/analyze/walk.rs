@@ -192,6 +192,10 @@ impl<'w> Walker<'w> {
 
     /// The rows that the statement gives.
     pub(super) fn gives(&mut self, columns: &[Column]) {
+        for column in columns {
+            // It is sent as text or binary.
+            self.uses_type_of(column.ty);
+        }
         self.output = columns
             .iter()
             .map(|column| OutputColumn {

@@ -124,7 +124,7 @@ impl<'w> Walker<'w> {
     fn uses_types_of(&mut self, arguments: &[Value]) {
         for argument in arguments {
             match argument.ty {
-                Ty::Known(oid) => self.uses_type(oid),
+                Ty::Known(_) => self.uses_types_in(argument),
                 Ty::Literal | Ty::Parameter => {}
                 Ty::Uncertain => self.uses_any_type(),
             }
