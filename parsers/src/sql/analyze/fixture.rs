@@ -27,15 +27,13 @@ pub(super) const OTHER: Oid = Oid(16_385);
 impl Fixture {
     pub(super) fn new() -> Self {
         let mut fixture = Self {
-            catalog: Catalog {
-                below: Some(base::of(15)),
-                server_major: 15,
-                database: "test".into(),
-                ..Catalog::default()
-            },
+            catalog: Catalog::default(),
             schema: Oid::NONE,
             next: 16_400,
         };
+        fixture.catalog.below = Some(base::of(15));
+        fixture.catalog.server_major = 15;
+        fixture.catalog.database = "test".into();
         for (oid, name) in [(OWNER, "app"), (OTHER, "other")] {
             let role = Role {
                 oid,
