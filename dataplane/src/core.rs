@@ -16,7 +16,7 @@ use sluice_runtime::time::Instant;
 use crate::gate::Gate;
 use crate::ledger::Ledger;
 use crate::postgres::cancel::{CancelRequest, Cancels};
-use crate::postgres::catalog::TagCache;
+use crate::postgres::catalog::Catalogs;
 use crate::postgres::columns::PlanCache;
 use crate::postgres::upstream::KeyCache;
 use crate::settings::{Settings, UNSEATED_PER_CORE_MAX};
@@ -40,7 +40,7 @@ pub(crate) struct Core {
     pub(crate) gate: RefCell<Gate>,
     pub(crate) ledger: RefCell<Ledger>,
     pub(crate) cancels: RefCell<Cancels>,
-    pub(crate) tags: RefCell<TagCache>,
+    pub(crate) catalogs: Arc<Catalogs>,
     pub(crate) keys: RefCell<KeyCache>,
     pub(crate) plans: RefCell<PlanCache>,
     /// Lends its memory to the places at which a run's rows begin.
@@ -68,6 +68,7 @@ impl Core {
         gate: Gate,
         ledger: Ledger,
         mailboxes: Arc<[Sender<CoreMessage>]>,
+        catalogs: Arc<Catalogs>,
     ) -> Self {
         let index = handle.index();
         Self {
@@ -77,7 +78,7 @@ impl Core {
             gate: RefCell::new(gate),
             ledger: RefCell::new(ledger),
             cancels: RefCell::new(Cancels::new(index)),
-            tags: RefCell::default(),
+            catalogs,
             keys: RefCell::default(),
             plans: RefCell::default(),
             row_starts: RefCell::default(),

@@ -31,6 +31,7 @@ use crate::ledger::{Ledger, nanoseconds};
 use crate::mapped::MappedMemory;
 use crate::postgres;
 use crate::postgres::cancel;
+use crate::postgres::catalog::Catalogs;
 use crate::settings::Settings;
 
 /// Messages that a core's mailbox holds.
@@ -107,6 +108,7 @@ pub struct Running {
 struct Shared {
     settings: Arc<Settings>,
     mailboxes: Arc<[Sender<CoreMessage>]>,
+    catalogs: Arc<Catalogs>,
     /// When sessions end after a drain began.
     drained_at: Mutex<Option<Instant>>,
 }
@@ -213,6 +215,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     let shared = Arc::new(Shared {
         settings: Arc::clone(&settings),
         mailboxes: Arc::clone(&mailboxes),
+        catalogs: Arc::new(Catalogs::new()),
         drained_at: Mutex::new(None),
     });
     let config = CoresConfig {
@@ -365,6 +368,7 @@ async fn run_core(
         gate,
         ledger,
         Arc::clone(&shared.mailboxes),
+        Arc::clone(&shared.catalogs),
     ));
     core.ledger.borrow_mut().event(
         0,

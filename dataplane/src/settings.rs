@@ -111,6 +111,9 @@ pub enum ListenerTarget {
     Shared,
 }
 
+/// How old what is known of a database's objects may be, unless configured.
+pub const CATALOG_MAX_AGE: Duration = Duration::from_secs(30);
+
 /// A configured target: a PostgreSQL server with the gateway's own login there.
 #[derive(Debug)]
 pub struct Connection {
@@ -132,8 +135,10 @@ pub struct Connection {
     pub default_database: String,
     /// What is masked in its rows.
     pub masking: Masking,
-    /// From the name's resolution to the server's first ReadyForQuery.
+    /// From the name's resolution to the server's first ReadyForQuery; a reading of the catalog gets as long.
     pub connect_timeout: Duration,
+    /// How old what is known of a database's objects may be.
+    pub catalog_max_age: Duration,
 }
 
 /// TLS towards a server.

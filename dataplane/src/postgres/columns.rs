@@ -1,6 +1,7 @@
 //! What is done to each column of a result: the plan that rows are masked by.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use hashbrown::HashMap;
 use sluice_masking::Class;
@@ -166,7 +167,7 @@ struct Known {
     columns: Rc<[Facts]>,
     plan: Rc<Plan>,
     is_scanned: bool,
-    tags: Rc<Tags>,
+    tags: Arc<Tags>,
 }
 
 impl PlanCache {
@@ -175,11 +176,11 @@ impl PlanCache {
         &mut self,
         description: &[u8],
         is_scanned: bool,
-        tags: &Rc<Tags>,
+        tags: &Arc<Tags>,
     ) -> Result<(Rc<[Facts]>, Rc<Plan>), ProtocolError> {
         if let Some(known) = self.0.get(description)
             && known.is_scanned == is_scanned
-            && Rc::ptr_eq(&known.tags, tags)
+            && Arc::ptr_eq(&known.tags, tags)
         {
             return Ok((Rc::clone(&known.columns), Rc::clone(&known.plan)));
         }
@@ -193,7 +194,7 @@ impl PlanCache {
                 columns: Rc::clone(&columns),
                 plan: Rc::clone(&plan),
                 is_scanned,
-                tags: Rc::clone(tags),
+                tags: Arc::clone(tags),
             };
             self.0.insert(description.into(), known);
         }

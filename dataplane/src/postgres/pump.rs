@@ -23,11 +23,11 @@ use sluice_runtime::task::{self, Region, works_on};
 use sluice_runtime::time::{Moment, timeout};
 
 use super::cancel::Registration;
-use super::catalog;
+use super::catalog::DatabaseCatalog;
 use super::client::{ClientFlow, Pending};
 use super::deny::Nobody;
 use super::login::{self, LoggedIn, NoSession, Refused};
-use super::session::{End, Masks, Output, Session};
+use super::session::{End, Output, Session};
 use super::upstream::{self, Upstream, UpstreamError};
 use crate::core::{Core, Seat};
 use crate::gate::{Errand, Finding};
@@ -139,7 +139,7 @@ async fn converse(core: Rc<Core>, logged_in: LoggedIn, mut seat: Seat, listener:
     let connection = Arc::clone(&logged_in.connection);
     let accepts_any = core.gate.borrow_mut().policies().is_allow_all();
     let attempt = Box::pin(async {
-        let mut upstream = upstream::log_in(
+        let upstream = upstream::log_in(
             &core,
             &connection,
             &logged_in.database,
@@ -147,12 +147,12 @@ async fn converse(core: Rc<Core>, logged_in: LoggedIn, mut seat: Seat, listener:
             accepts_any,
         )
         .await?;
-        let tags = catalog::tags(&core, &connection, &logged_in.database, &mut upstream).await?;
+        let catalog = DatabaseCatalog::open(&core, &connection, &logged_in.database).await?;
         let nobody = Nobody::new(scram::random().map_err(UpstreamError::from)?);
         let secret = u32::from_be_bytes(scram::random().map_err(UpstreamError::from)?);
-        Ok::<_, UpstreamError>((upstream, tags, nobody, secret))
+        Ok::<_, UpstreamError>((upstream, catalog, nobody, secret))
     });
-    let (upstream, tags, nobody, secret) = match attempt.await {
+    let (upstream, catalog, nobody, secret) = match attempt.await {
         Ok(ready) => ready,
         Err(error) => {
             tracing::warn!(connection = connection.name, %error, "no session with the server");
@@ -211,7 +211,7 @@ async fn converse(core: Rc<Core>, logged_in: LoggedIn, mut seat: Seat, listener:
     encode::ready_for_query(&mut greeting, TransactionStatus::Idle);
     let greeted = stream.send(greeting);
 
-    let mut session = Session::new(Rc::clone(&core), id, context, Masks { classes, tags }, nobody);
+    let mut session = Session::new(Rc::clone(&core), id, context, classes, catalog, nobody);
     let Upstream {
         stream: server,
         messages: server_messages,

@@ -5,6 +5,7 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use sluice_audit::metrics::Counter;
 use sluice_audit::record::{
@@ -18,6 +19,7 @@ use sluice_parsers::sql::effect::EffectMask;
 use sluice_runtime::net::Outgoing;
 use sluice_runtime::time::Moment;
 
+use super::catalog::DatabaseCatalog;
 use super::columns::{Plan, Tags};
 use super::copy::CopyOut;
 use super::deny::Nobody;
@@ -36,7 +38,7 @@ pub(crate) struct Masks {
     /// Classes that are found by content; none where masking is off.
     pub(crate) classes: ClassSet,
     /// Configured columns of the session's database.
-    pub(crate) tags: Rc<Tags>,
+    pub(crate) tags: Arc<Tags>,
 }
 
 impl Masks {
@@ -167,6 +169,10 @@ pub(crate) struct Session {
     pub(crate) id: u64,
     pub(super) context: Context,
     pub(super) masks: Masks,
+    /// What is known of its database.
+    pub(super) catalog: DatabaseCatalog,
+    /// A statement that may change the catalog succeeded in the transaction that is open.
+    pub(super) has_changed_catalog: bool,
     pub(super) nobody: Nobody,
     pub(super) model: Model<Ticket>,
     pub(super) from_client: Deframer,
@@ -195,13 +201,23 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(crate) fn new(core: Rc<Core>, id: u64, context: Context, masks: Masks, nobody: Nobody) -> Self {
+    pub(crate) fn new(
+        core: Rc<Core>,
+        id: u64,
+        context: Context,
+        classes: ClassSet,
+        catalog: DatabaseCatalog,
+        nobody: Nobody,
+    ) -> Self {
         let names_max = core.settings.limits.prepared_max;
+        let tags = Arc::clone(catalog.snapshot().tags());
         Self {
             core,
             id,
             context,
-            masks,
+            masks: Masks { classes, tags },
+            catalog,
+            has_changed_catalog: false,
             nobody,
             model: Model::new(),
             from_client: Deframer::new(),
@@ -225,6 +241,14 @@ impl Session {
 
     pub(crate) fn core(&self) -> &Core {
         &self.core
+    }
+
+    /// Takes what is known of the database now.
+    #[inline]
+    pub(super) fn follow_catalog(&mut self) {
+        if self.catalog.follow() {
+            self.masks.tags = Arc::clone(self.catalog.snapshot().tags());
+        }
     }
 
     /// Whether the server has told the client of the session's end itself.

@@ -17,6 +17,7 @@ use sluice_runtime::helpers::HelperError;
 use sluice_runtime::net::{IoError, connect, resolve};
 use sluice_runtime::time::Instant;
 
+use super::catalog::reading::CatalogError;
 use super::wire::{Message, Messages, WireError};
 use crate::core::Core;
 use crate::settings::{Connection, UpstreamTls};
@@ -86,6 +87,9 @@ pub(crate) enum UpstreamError {
     /// It took longer than the connection's `connect_timeout`.
     #[error("the server did not answer within connect_timeout")]
     TimedOut,
+    /// Nothing is known of the database's objects.
+    #[error("{0}")]
+    Catalog(#[from] Arc<CatalogError>),
 }
 
 impl UpstreamError {
@@ -100,6 +104,9 @@ impl UpstreamError {
                 (*sqlstate, message.clone())
             }
             Self::Setting { .. } => (SqlState::CONNECTION_REJECTED, format!("sluice: {self}")),
+            Self::Catalog(error) if matches!(**error, CatalogError::Snapshot(_)) => {
+                (SqlState::CONNECTION_REJECTED, format!("sluice: {error}"))
+            }
             _ => (
                 SqlState::CONNECTION_FAILURE,
                 "sluice: the server cannot be reached or refused the gateway".into(),
@@ -116,6 +123,8 @@ pub(crate) struct Upstream {
     /// What it reported at the start, encoded for the client.
     pub(crate) statuses: Vec<u8>,
     pub(crate) key: Option<CancelKey>,
+    /// What version it says it is of.
+    pub(crate) server_version: String,
 }
 
 /// Keys derived from the server passwords, so that PBKDF2 is not done for each session.
@@ -223,13 +232,16 @@ async fn authenticate(
 
     let mut messages = Messages::new(Vec::new());
     prove(core, connection, &mut stream, &mut messages).await?;
-    let (mut statuses, mut key) = (Vec::new(), None);
+    let (mut statuses, mut key, mut server_version) = (Vec::new(), None, String::new());
     loop {
         let message = messages.next(&mut stream, MESSAGE_LEN_MAX).await?;
         match message.tag() {
             b'S' => {
                 let status = ParameterStatus::parse(message.body())?;
                 check_setting(&status, accepts_any_setting)?;
+                if status.name == b"server_version" {
+                    server_version = String::from_utf8_lossy(status.value).into_owned();
+                }
                 encode::parameter_status(&mut statuses, status.name, status.value);
             }
             b'K' => key = Some(backend::backend_key_data(message.body())?),
@@ -241,9 +253,10 @@ async fn authenticate(
                     address,
                     statuses,
                     key,
+                    server_version,
                 });
             }
-            _ => return Err(refused_or_unexpected(&message)),
+            tag => return Err(refused_or_unexpected(tag, message.body())),
         }
     }
 }
@@ -264,11 +277,11 @@ fn check_setting(status: &ParameterStatus<'_>, accepts_any_setting: bool) -> Res
 }
 
 /// What an error of the server before the session is, or another message that nothing asked for.
-pub(super) fn refused_or_unexpected(message: &Message) -> UpstreamError {
-    if message.tag() != b'E' {
-        return UpstreamError::Unexpected { tag: message.tag() };
+pub(super) fn refused_or_unexpected(tag: u8, body: &[u8]) -> UpstreamError {
+    if tag != b'E' {
+        return UpstreamError::Unexpected { tag };
     }
-    let fields = Fields::parse(message.body()).ok();
+    let fields = Fields::parse(body).ok();
     let sqlstate = fields
         .and_then(|fields| fields.sqlstate())
         .unwrap_or(SqlState::CONNECTION_REJECTED);
@@ -289,7 +302,7 @@ async fn prove(
     loop {
         let message = messages.next(stream, MESSAGE_LEN_MAX).await?;
         if message.tag() != b'R' {
-            return Err(refused_or_unexpected(&message));
+            return Err(refused_or_unexpected(message.tag(), message.body()));
         }
         let password = || connection.password.as_ref().ok_or(UpstreamError::NoPassword);
         let mut answer = Vec::new();
@@ -340,7 +353,7 @@ async fn exchange(
 ) -> Result<(), UpstreamError> {
     let message = messages.next(stream, MESSAGE_LEN_MAX).await?;
     let Ok(Authentication::SaslContinue(challenge)) = authentication(&message) else {
-        return Err(refused_or_unexpected(&message));
+        return Err(refused_or_unexpected(message.tag(), message.body()));
     };
     let challenge = start.challenged(challenge, scram::ITERATIONS_MAX)?;
     let keys = keys(core, connection, challenge.salt(), challenge.iterations()).await?;
@@ -351,7 +364,7 @@ async fn exchange(
     let message = messages.next(stream, MESSAGE_LEN_MAX).await?;
     match authentication(&message) {
         Ok(Authentication::SaslFinal(signature)) => Ok(proven.check(signature)?),
-        _ => Err(refused_or_unexpected(&message)),
+        _ => Err(refused_or_unexpected(message.tag(), message.body())),
     }
 }
 

@@ -49,7 +49,7 @@ impl Messages {
         }
     }
 
-    /// The next message; a longer one than `limit` is an error.
+    /// The next message; a longer one than `limit` is an error. No byte is lost if it is dropped while it waits.
     pub(crate) async fn next(&mut self, stream: &mut Stream, limit: u32) -> Result<Message, WireError> {
         loop {
             match self
@@ -70,7 +70,9 @@ impl Messages {
                 // Nothing is taken in parts.
                 Piece::Head { .. } | Piece::Part { .. } => return Err(WireError::Closed),
             }
+            // Nothing is read twice, should the wait be given up.
             self.at = 0;
+            self.chunk = Received::from(Vec::new());
             self.chunk = match stream.receive().await? {
                 Some(chunk) => chunk,
                 None if self.deframer.is_clear() => return Err(WireError::Closed),

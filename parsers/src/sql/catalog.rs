@@ -2,10 +2,11 @@
 //!
 //! A [`Catalog`] is immutable and knows nothing of sockets. The built-in objects of each major version are a catalog of
 //! their own ([`base`]), which a database's catalog lies over; the rest is read from the server ([`snapshot`]) or from a
-//! file. Expressions and bodies are kept as the server prints them under an empty `search_path`: every name in them that
+//! [`file`]. Expressions and bodies are kept as the server prints them under an empty `search_path`: every name in them that
 //! is not built in carries its schema.
 
 pub mod base;
+pub mod file;
 pub mod objects;
 pub mod snapshot;
 

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
-use sluice_dataplane::settings::{Connection, Databases, MaskedColumn, Masking, Secret, UpstreamTls, Verify};
+use sluice_dataplane::settings::{
+    CATALOG_MAX_AGE, Connection, Databases, MaskedColumn, Masking, Secret, UpstreamTls, Verify,
+};
 use sluice_masking::{Class, ClassSet};
 
 use super::reader::{At, Reported, Table, nearest};
@@ -68,6 +70,11 @@ fn connection(name: &str, table: &Table<'_>, folder: &Path) -> Option<Connection
         CONNECT_TIMEOUT,
         duration(Duration::from_millis(100), Duration::from_mins(5)),
     );
+    let catalog_max_age = table.or(
+        "catalog_max_age",
+        CATALOG_MAX_AGE,
+        duration(Duration::from_secs(1), Duration::from_mins(10)),
+    );
     let default_database = database?;
     let databases = databases(table, &default_database.value);
     Some(Connection {
@@ -81,6 +88,7 @@ fn connection(name: &str, table: &Table<'_>, folder: &Path) -> Option<Connection
         default_database: default_database.value,
         masking: masking?,
         connect_timeout,
+        catalog_max_age,
     })
 }
 

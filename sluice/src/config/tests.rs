@@ -581,6 +581,7 @@ ca = "gateway.crt"
 tls = "verify-ca"
 server_name = "other.internal"
 connect_timeout = "3s"
+catalog_max_age = "4s"
 masking.detectors = ["email", "jwt"]
 masking.columns = { "public.\"Customers\".name" = "other", "public.customers.mail" = "email" }
 [connections.third]
@@ -632,6 +633,7 @@ address = "127.0.0.1:9000"
     for want in [
         "port: 6000",
         "connect_timeout: 3s",
+        "catalog_max_age: 4s",
         "verify: Authority",
         "other.internal",
         "databases: Any",

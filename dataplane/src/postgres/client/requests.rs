@@ -73,6 +73,7 @@ impl Session {
         finding: Option<Finding>,
         received: Moment,
     ) -> Result<Act, End> {
+        self.follow_catalog();
         let hostile = |error: ProtocolError| End::hostile(&error);
         let Frame { tag, body } = Frame::from_bytes(frame).map_err(hostile)?;
         let plain = match tag {

@@ -399,6 +399,10 @@ impl Session {
     /// The server waits for the next message. Outside of a transaction all portals are gone.
     fn ready(&mut self, status: TransactionStatus) {
         if status == TransactionStatus::Idle {
+            // Only now does everybody see what a transaction changed.
+            if std::mem::take(&mut self.has_changed_catalog) {
+                self.catalog.request_refresh(&self.core);
+            }
             let mut gone: SmallVec<[Rc<crate::postgres::statements::Portal>; 2]> = SmallVec::new();
             self.portals.closed_all(|portal| gone.push(portal));
             if self.bound_runs > 0 {
@@ -415,11 +419,8 @@ impl Session {
             return;
         }
         if verdict.changes_catalog(statement as usize) {
-            let target = self.context.principal.target();
-            self.core
-                .tags
-                .borrow_mut()
-                .forget(target.connection(), target.database());
+            self.has_changed_catalog = true;
+            self.catalog.request_refresh(&self.core);
         }
         let Some(statement) = verdict.statements.get(statement as usize) else {
             return;

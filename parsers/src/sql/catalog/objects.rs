@@ -2,10 +2,12 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 /// An object identifier. Zero is none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Oid(pub u32);
 
 impl Oid {
@@ -34,7 +36,8 @@ impl fmt::Display for Oid {
 }
 
 /// A schema.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Schema {
     /// Its OID.
     pub oid: Oid,
@@ -47,7 +50,8 @@ pub struct Schema {
 }
 
 /// A row of `pg_class`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "they are columns of a row, each by itself"
@@ -104,9 +108,11 @@ pub struct Relation {
 }
 
 /// What kind of relation it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum RelationKind {
     /// A table.
+    #[default]
     Table,
     /// A partitioned table.
     Partitioned,
@@ -127,7 +133,8 @@ pub enum RelationKind {
 }
 
 /// A column of a relation or an attribute of a composite type.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Column {
     /// Its `attnum`.
     pub number: i16,
@@ -136,15 +143,19 @@ pub struct Column {
     /// Its type.
     pub type_oid: Oid,
     /// The default's expression, or what a generated column computes.
+    #[serde(default)]
     pub default: Option<Box<str>>,
     /// Whether the default is what it always is.
+    #[serde(default)]
     pub is_generated: bool,
     /// The sequence of an identity column.
+    #[serde(default)]
     pub identity: Oid,
 }
 
 /// What a rule or trigger fires on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Event {
     /// SELECT.
     Select,
@@ -159,7 +170,8 @@ pub enum Event {
 }
 
 /// A rewrite rule.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Rule {
     /// Its name.
     pub name: Box<str>,
@@ -172,7 +184,8 @@ pub struct Rule {
 }
 
 /// A trigger.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Trigger {
     /// Its name.
     pub name: Box<str>,
@@ -181,24 +194,29 @@ pub struct Trigger {
     /// What it fires on.
     pub events: SmallVec<[Event; 4]>,
     /// Numbers of the columns of UPDATE OF; empty for any.
+    #[serde(default)]
     pub columns: Box<[i16]>,
     /// The WHEN expression.
+    #[serde(default)]
     pub when: Option<Box<str>>,
 }
 
 /// A row security policy.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RowPolicy {
     /// Its name.
     pub name: Box<str>,
     /// None for ALL.
+    #[serde(default)]
     pub event: Option<Event>,
     /// USING and WITH CHECK.
     pub expressions: SmallVec<[Box<str>; 2]>,
 }
 
 /// A foreign key.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ForeignKey {
     /// Its name.
     pub name: Box<str>,
@@ -217,7 +235,8 @@ pub struct ForeignKey {
 }
 
 /// What a foreign key does to the rows that point to one that goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum KeyAction {
     /// NO ACTION or RESTRICT: the child is read.
     Nothing,
@@ -230,7 +249,8 @@ pub enum KeyAction {
 }
 
 /// A row of `pg_proc`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Function {
     /// Its OID.
     pub oid: Oid,
@@ -275,15 +295,18 @@ pub struct Function {
     /// The extension that it belongs to.
     pub extension: Oid,
     /// What it is known to do: from the shipped tables. None is an unknown function.
+    #[serde(skip)]
     pub known: Option<Behavior>,
     /// Over everything that defines it, so that a listing dies with the definition.
     pub definition_hash: u64,
 }
 
 /// What kind of function it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum FunctionKind {
     /// A function.
+    #[default]
     Plain,
     /// A procedure.
     Procedure,
@@ -294,18 +317,21 @@ pub enum FunctionKind {
 }
 
 /// What the server may assume of a function. It is never evidence of what it does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Volatility {
     /// IMMUTABLE.
     Immutable,
     /// STABLE.
     Stable,
     /// VOLATILE.
+    #[default]
     Volatile,
 }
 
 /// What a function is written in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Language {
     /// C inside of the server.
     Internal,
@@ -316,6 +342,7 @@ pub enum Language {
     /// PL/pgSQL.
     Plpgsql,
     /// Another language.
+    #[default]
     Other,
 }
 
@@ -375,7 +402,8 @@ pub enum Behavior {
 }
 
 /// A row of `pg_type`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Type {
     /// Its OID.
     pub oid: Oid,
@@ -402,9 +430,11 @@ pub struct Type {
 }
 
 /// What kind of type it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum TypeKind {
     /// A base type.
+    #[default]
     Base,
     /// A true array (`typsubscript` is `array_subscript_handler` and `typlen` -1); its element is `element`.
     Array,
@@ -436,7 +466,8 @@ pub enum TypeKind {
 }
 
 /// A row of `pg_operator`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Operator {
     /// Its OID.
     pub oid: Oid,
@@ -445,25 +476,30 @@ pub struct Operator {
     /// Its name.
     pub name: Box<str>,
     /// None for a prefix operator.
+    #[serde(default)]
     pub left: Oid,
     /// None for a postfix operator (before 14).
+    #[serde(default)]
     pub right: Oid,
     /// What it gives.
     pub result: Oid,
     /// The function.
     pub function: Oid,
     /// Estimators that are not built in.
+    #[serde(default)]
     pub estimators: SmallVec<[Oid; 2]>,
 }
 
 /// A row of `pg_cast`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Cast {
     /// From this type.
     pub source: Oid,
     /// To this type.
     pub target: Oid,
     /// None if the types are binary coercible or converted by text.
+    #[serde(default)]
     pub function: Oid,
     /// Where it applies by itself.
     pub context: CastContext,
@@ -472,7 +508,8 @@ pub struct Cast {
 }
 
 /// Where a cast applies by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum CastContext {
     /// Everywhere.
     Implicit,
@@ -483,7 +520,8 @@ pub enum CastContext {
 }
 
 /// How a cast converts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum CastMethod {
     /// By a function.
     Function,
@@ -494,20 +532,23 @@ pub enum CastMethod {
 }
 
 /// An operator class that is not built in.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct OperatorClass {
     /// Its name.
     pub name: Box<str>,
     /// The type that it is for.
     pub input: Oid,
     /// Whether it is the default for the type.
+    #[serde(default)]
     pub is_default: bool,
     /// Its support functions and the functions of its operators.
     pub functions: Box<[Oid]>,
 }
 
 /// An event trigger.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct EventTrigger {
     /// Its name.
     pub name: Box<str>,
@@ -516,7 +557,8 @@ pub struct EventTrigger {
 }
 
 /// A foreign server.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ForeignServer {
     /// Its OID.
     pub oid: Oid,
@@ -525,26 +567,32 @@ pub struct ForeignServer {
     /// The wrapper's name.
     pub wrapper: Box<str>,
     /// Whether its tables may run programs (`file_fdw`'s option `program`).
+    #[serde(default)]
     pub programs: bool,
     /// Handler and validator functions.
+    #[serde(default)]
     pub functions: SmallVec<[Oid; 2]>,
 }
 
 /// A role.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Role {
     /// Its OID.
     pub oid: Oid,
     /// Its name.
     pub name: Box<str>,
     /// Whether no right is checked.
+    #[serde(default)]
     pub is_superuser: bool,
     /// BYPASSRLS.
+    #[serde(default)]
     pub bypasses_row_security: bool,
 }
 
 /// An extension.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Extension {
     /// Its OID.
     pub oid: Oid,

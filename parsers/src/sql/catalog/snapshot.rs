@@ -20,6 +20,8 @@ use std::sync::Arc;
 use aws_lc_rs::digest;
 
 pub use self::built_in::Bases;
+pub(super) use self::built_in::{BuiltIn, built_in_of};
+pub(super) use self::functions::know_members;
 pub use self::queries::Place;
 use super::Catalog;
 

@@ -6,6 +6,7 @@
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use hashbrown::HashMap;
+use serde::{Deserialize, Serialize};
 
 use crate::sql::catalog::{Catalog, Oid, TypeKind};
 
@@ -13,8 +14,9 @@ use crate::sql::catalog::{Catalog, Oid, TypeKind};
 const FIRST_OF_INITDB: Oid = Oid(12_000);
 
 /// What a row about an object of `initdb` is of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum BuiltInKind {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::sql::catalog) enum BuiltInKind {
     Schema,
     Relation,
     Type,
@@ -22,8 +24,9 @@ pub(super) enum BuiltInKind {
 }
 
 /// An object that `initdb` made on the server.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct BuiltIn {
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::sql::catalog) struct BuiltIn {
     pub(super) kind: BuiltInKind,
     pub(super) oid: Oid,
     /// Empty for schemas.
@@ -45,7 +48,7 @@ struct Known {
 
 impl Bases {
     /// The built-in objects of that version, numbered as the server does.
-    pub(super) fn of(&self, major: u8, built_in: &[BuiltIn]) -> Arc<Catalog> {
+    pub(in crate::sql::catalog) fn of(&self, major: u8, built_in: &[BuiltIn]) -> Arc<Catalog> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|known| known.base.strong_count() > 0);
         let found = known
@@ -140,6 +143,9 @@ impl Numbers {
 }
 
 fn numbered(base: Arc<Catalog>, built_in: &[BuiltIn]) -> Arc<Catalog> {
+    if built_in.is_empty() {
+        return base;
+    }
     let numbers = Numbers::new(&base, built_in);
     if !numbers.changes(&base) {
         return base;
@@ -210,4 +216,58 @@ fn numbered(base: Arc<Catalog>, built_in: &[BuiltIn]) -> Arc<Catalog> {
     catalog.types.remove(&Oid::NONE);
     catalog.index();
     Arc::new(catalog)
+}
+
+/// What of a server's built-in objects is numbered by its `initdb`; the reverse of [`Bases::of`].
+pub(in crate::sql::catalog) fn built_in_of(base: &Catalog) -> Vec<BuiltIn> {
+    let schema_name = |oid: Oid| {
+        base.schema(oid)
+            .map(|schema| schema.name.clone())
+            .unwrap_or_default()
+    };
+    let schemas = base.schemas.values();
+    let schemas = schemas.map(|it| (BuiltInKind::Schema, it.oid, Box::default(), &it.name, &[][..]));
+    let relations = base.relations.values();
+    let relations = relations.map(|it| {
+        (
+            BuiltInKind::Relation,
+            it.oid,
+            schema_name(it.schema),
+            &it.name,
+            &[][..],
+        )
+    });
+    let types = base.types.values();
+    let types = types.map(|it| {
+        (
+            BuiltInKind::Type,
+            it.oid,
+            schema_name(it.schema),
+            &it.name,
+            &[][..],
+        )
+    });
+    let functions = base.functions.values();
+    let functions = functions.map(|it| {
+        (
+            BuiltInKind::Function,
+            it.oid,
+            schema_name(it.schema),
+            &it.name,
+            &it.arguments[..],
+        )
+    });
+    let all = schemas.chain(relations).chain(types).chain(functions);
+    let mut found: Vec<BuiltIn> = all
+        .filter(|(_, oid, ..)| *oid >= FIRST_OF_INITDB)
+        .map(|(kind, oid, schema, name, arguments)| BuiltIn {
+            kind,
+            oid,
+            schema,
+            name: name.clone(),
+            arguments: arguments.into(),
+        })
+        .collect();
+    found.sort_unstable_by_key(|object| object.oid);
+    found
 }

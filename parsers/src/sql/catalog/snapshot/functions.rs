@@ -122,6 +122,6 @@ impl Signature {
 
 /// Gives members of extensions the behavior that the shipped lists name. Only a superuser can give a function code in
 /// C; whoever owns an extension can add others to it, so those are known by their bodies and parts alone.
-pub(super) fn know_members(catalog: &mut Catalog) {
+pub(in crate::sql::catalog) fn know_members(catalog: &mut Catalog) {
     let _ = catalog;
 }

@@ -27,7 +27,6 @@ const SAVEPOINT: &str = "sluice_catalog";
 /// What a printed text depends on, and what might end or delay the reading.
 const SETTINGS: &str = "SET LOCAL search_path = '';\
     SET LOCAL statement_timeout = 0;\
-    SET LOCAL lock_timeout = '2s';\
     SET LOCAL jit = off;\n";
 
 /// The text of one simple Query that reads everything.
