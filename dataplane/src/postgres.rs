@@ -14,6 +14,7 @@ mod pump;
 mod rows;
 mod server;
 mod session;
+mod state;
 mod statements;
 mod types;
 pub(crate) mod upstream;

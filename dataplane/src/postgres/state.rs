@@ -1,0 +1,334 @@
+//! What a session *is*: the settings, roles and transaction that decide what its next statement means.
+//!
+//! There is no socket here. Two [`Settings`] follow the session: one as the server has confirmed it, one as it will be
+//! once all that was sent has succeeded. Messages come in *cycles*, each ended by a Query, a function call or a Sync and
+//! answered by one `ReadyForQuery`. Inside of a cycle a failure skips the rest, so what was sent before in it may be
+//! taken for done. Across its end that does not hold: then a statement waits until the answers are in, unless none of
+//! them could make a difference ([`State::view`]). What nobody can foresee leaves values unknown until they are read
+//! from the server again.
+//!
+//! The common statement changes nothing that is kept here and costs a comparison.
+
+mod change;
+#[cfg(test)]
+mod oracle;
+mod read;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod touches;
+mod transaction;
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use sluice_parsers::postgres::backend::TransactionStatus;
+use sluice_parsers::sql::catalog::Oid;
+use sluice_parsers::sql::world::{SessionNames, Touched};
+
+pub(crate) use change::Change;
+pub(crate) use read::{READ_AGAIN, READ_AT_START, Readings, Start};
+pub(crate) use settings::Tracked;
+pub(crate) use touches::Touches;
+use transaction::{NO_ROLE, Settings, Values};
+
+/// What is known of the state in which the next statement would run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum View {
+    /// It is as [`State::names`] says.
+    Certain,
+    /// It depends on answers that are still to come: the statement has to wait for them.
+    InDoubt,
+    /// Nobody knows: what depends on it is opaque, until it is read again between two cycles.
+    Unknown,
+}
+
+/// A statement that was sent and changes something.
+#[derive(Debug)]
+struct Sent {
+    cycle: u64,
+    /// Its place in a Query; none of an Execute.
+    statement: Option<u32>,
+    change: Change,
+}
+
+/// The state of one session.
+#[derive(Debug)]
+pub(crate) struct State {
+    /// As far as the server has answered.
+    confirmed: Settings,
+    /// With all that was sent.
+    foreseen: Settings,
+    /// What is between the two, in the order in which it was sent.
+    sent: VecDeque<Sent>,
+    /// The number of the cycle that is being sent.
+    cycle: u64,
+    /// The last cycle that the server has answered.
+    answered: u64,
+    /// The last ended cycle whose outcome decides about values.
+    in_doubt_up_to: u64,
+    /// The cycle that is being sent is such a one.
+    cycle_is_in_doubt: bool,
+    /// What was sent has not all succeeded: what is foreseen has to be worked out again.
+    has_diverged: bool,
+    temporary_schema: Oid,
+    touched: Touched,
+    /// The values that `names` are of.
+    named: Rc<Values>,
+    names: Arc<SessionNames>,
+    /// The role that logged in.
+    login: Box<str>,
+}
+
+impl State {
+    /// A session at its start.
+    pub(crate) fn new(start: &Start) -> Self {
+        let settings = Settings::new(Values::of(&start.values));
+        let named = Rc::clone(settings.values());
+        let mut state = Self {
+            confirmed: settings.clone(),
+            foreseen: settings,
+            sent: VecDeque::new(),
+            cycle: 1,
+            answered: 0,
+            in_doubt_up_to: 0,
+            cycle_is_in_doubt: false,
+            has_diverged: false,
+            temporary_schema: start.temporary_schema,
+            touched: Touched::Nothing,
+            names: Arc::default(),
+            login: start.login.clone(),
+            named,
+        };
+        state.name_again();
+        state
+    }
+
+    /// What is known of the state in which a statement sent now would run. `is_idle` says that the server has answered
+    /// everything.
+    pub(crate) fn view(&self, is_idle: bool) -> View {
+        if self.in_doubt_up_to > self.answered && !is_idle {
+            View::InDoubt
+        } else if self.foreseen.values().are_known() {
+            View::Certain
+        } else {
+            View::Unknown
+        }
+    }
+
+    /// Whether values are to be read again, which can be done when the server waits for a new cycle.
+    pub(crate) fn wants_reading(&self) -> bool {
+        !self.confirmed.values().are_known() && !self.confirmed.has_failed() && self.sent.is_empty()
+    }
+
+    /// Whether how text is read is known.
+    pub(crate) fn lexing_is_known(&self) -> bool {
+        self.foreseen.values().lexing_is_known()
+    }
+
+    /// What decides about names for a statement sent now. What is not known is as it was, and every name is uncertain.
+    pub(crate) fn names(&self) -> &Arc<SessionNames> {
+        &self.names
+    }
+
+    /// The number of the cycle that is being sent.
+    pub(crate) fn cycle(&self) -> u64 {
+        self.cycle
+    }
+
+    /// A statement goes up; `statement` is its place in a Query. Says whether its success has to be told.
+    pub(crate) fn sent(&mut self, change: &Change, statement: Option<u32>) -> bool {
+        if self.foreseen.ignores(change) {
+            return false;
+        }
+        let before = Rc::clone(self.foreseen.values());
+        self.cycle_is_in_doubt |= change.is_unforeseen() || self.foreseen.is_ended_by(change);
+        self.foreseen.succeeded(change);
+        let now = self.foreseen.values();
+        self.cycle_is_in_doubt |= !Rc::ptr_eq(&before, now) && before != *now;
+        self.sent.push_back(Sent {
+            cycle: self.cycle,
+            statement,
+            change: change.clone(),
+        });
+        self.name();
+        true
+    }
+
+    /// Objects that a statement makes, drops or changes may be what a name means from now on.
+    pub(crate) fn touches(&mut self, touches: &Touches) {
+        if touches.add_to(&mut self.touched) {
+            self.name_again();
+        }
+    }
+
+    /// The message that ends a cycle goes up.
+    pub(crate) fn cycle_sent(&mut self) {
+        if self.cycle_is_in_doubt {
+            self.in_doubt_up_to = self.cycle;
+            self.cycle_is_in_doubt = false;
+            self.foreseen.cycle_ended();
+            self.name();
+        } else if !self.sent.is_empty() {
+            self.foreseen.cycle_ended();
+        }
+        self.cycle += 1;
+    }
+
+    /// Statement `statement` of the Query of a cycle has succeeded.
+    pub(crate) fn query_statement_succeeded(&mut self, cycle: u64, statement: u32) {
+        let is_it = self
+            .sent
+            .front()
+            .is_some_and(|sent| sent.cycle == cycle && sent.statement == Some(statement));
+        if is_it {
+            self.front_succeeded();
+        }
+    }
+
+    /// An Execute that was sent with a change has succeeded, or stopped at its limit of rows.
+    pub(crate) fn execution_succeeded(&mut self) {
+        if self.sent.front().is_some_and(|sent| sent.statement.is_none()) {
+            self.front_succeeded();
+        }
+    }
+
+    fn front_succeeded(&mut self) {
+        if let Some(sent) = self.sent.pop_front() {
+            self.confirmed.succeeded(&sent.change);
+        }
+    }
+
+    /// A message has failed: the server skips the rest of its cycle.
+    pub(crate) fn failed(&mut self) {
+        self.confirmed.failed();
+        self.has_diverged = true;
+    }
+
+    /// The end of a cycle was none: a Sync that the server read among COPY data, or what it skipped behind a failure.
+    pub(crate) fn cycle_goes_on(&mut self, cycle: u64) {
+        self.answered = self.answered.max(cycle);
+        if self.in_doubt_up_to == cycle {
+            if cycle + 1 == self.cycle {
+                self.cycle_is_in_doubt = true;
+            } else {
+                self.in_doubt_up_to = cycle + 1;
+            }
+        }
+        for sent in &mut self.sent {
+            if sent.cycle <= cycle {
+                sent.cycle = cycle + 1;
+            }
+        }
+        self.foresee();
+    }
+
+    /// The answer to a cycle is complete. `cycle` is none where nobody can tell which one it was.
+    pub(crate) fn ready(&mut self, cycle: Option<u64>, status: TransactionStatus) {
+        self.confirmed.is_told(status);
+        let cycle = cycle.unwrap_or(0);
+        self.answered = self.answered.max(cycle);
+        while self.sent.pop_front_if(|sent| sent.cycle <= cycle).is_some() {
+            self.has_diverged = true;
+        }
+        if self.has_diverged || self.sent.is_empty() && !self.confirmed.is_like(&self.foreseen) {
+            self.foresee();
+        }
+    }
+
+    /// The server has told the values in force, between two cycles.
+    pub(crate) fn was_read(&mut self, readings: &Readings) {
+        self.confirmed.was_read(&readings.values);
+        self.foresee();
+    }
+
+    /// The catalog was read after everything that this session has done.
+    pub(crate) fn catalog_was_read(&mut self) {
+        if self.touched != Touched::Nothing {
+            self.touched = Touched::Nothing;
+            self.name_again();
+        }
+    }
+
+    /// Whether the catalog does not show yet what this session has done.
+    pub(crate) fn wants_catalog(&self) -> bool {
+        self.touched != Touched::Nothing
+    }
+
+    /// The session's own schema of temporary objects.
+    pub(crate) fn set_temporary_schema(&mut self, schema: Oid) {
+        if self.temporary_schema != schema {
+            self.temporary_schema = schema;
+            self.name_again();
+        }
+    }
+
+    /// The value in force as the server has confirmed it, in the form of [`Tracked::parse`].
+    pub(crate) fn confirmed(&self, setting: Tracked) -> Option<&str> {
+        self.confirmed.values().now(setting).map(|value| &**value)
+    }
+
+    /// A setting has another value than everything that was seen would give it.
+    pub(crate) fn forget(&mut self, setting: Tracked) {
+        let change = Change::Unknown(change::SettingSet::default().with(setting));
+        self.confirmed.succeeded(&change);
+        self.foresee();
+    }
+
+    /// Works out again what will be once all that is still out has succeeded.
+    fn foresee(&mut self) {
+        self.has_diverged = false;
+        self.foreseen = self.confirmed.clone();
+        let mut cycle = self.sent.front().map_or(self.cycle, |sent| sent.cycle);
+        for sent in &self.sent {
+            if sent.cycle != cycle {
+                self.foreseen.cycle_ended();
+                cycle = sent.cycle;
+            }
+            self.foreseen.succeeded(&sent.change);
+        }
+        if cycle != self.cycle {
+            self.foreseen.cycle_ended();
+        }
+        self.name();
+    }
+
+    /// Follows the values.
+    fn name(&mut self) {
+        if !Rc::ptr_eq(&self.named, self.foreseen.values()) {
+            self.named = Rc::clone(self.foreseen.values());
+            self.name_again();
+        }
+    }
+
+    fn name_again(&mut self) {
+        let values = &self.named;
+        let known = |setting| values.now(setting).map(|value| &**value);
+        let (path, role, login) = (
+            known(Tracked::SearchPath),
+            known(Tracked::Role),
+            known(Tracked::SessionAuthorization),
+        );
+        let role = match role {
+            Some(NO_ROLE) => login,
+            role => role,
+        };
+        let is_known = path.is_some() && role.is_some();
+        let path = path.and_then(settings::split_path).map(Into::into);
+        let names = SessionNames {
+            search_path: path.unwrap_or_else(|| self.names.search_path.clone()),
+            role: role.map_or_else(|| self.names.role.clone(), Into::into),
+            role_is_login: role == Some(&*self.login),
+            temporary_schema: self.temporary_schema,
+            touched: if is_known {
+                self.touched.clone()
+            } else {
+                Touched::Everything
+            },
+        };
+        if names != *self.names {
+            self.names = Arc::new(names);
+        }
+    }
+}
