@@ -94,7 +94,10 @@ impl Verdict {
             .iter()
             .map(|statement| (Change::of(statement), Touches::of(statement)));
         let mut changes: Vec<_> = changes.collect();
-        if changes.iter().all(|change| *change == (Change::Nothing, Touches::Nothing)) {
+        if changes
+            .iter()
+            .all(|change| *change == (Change::Nothing, Touches::Nothing))
+        {
             changes.clear();
         }
         Self {
@@ -103,7 +106,9 @@ impl Verdict {
                     statement.runs_prepared.is_none() && !matches!(statement.kind, CopyOut { .. })
                 }),
             is_inert: changes.is_empty()
-                && statements.iter().all(|statement| statement.runs_prepared.is_none())
+                && statements
+                    .iter()
+                    .all(|statement| statement.runs_prepared.is_none())
                 && !masks.iter().copied().any(changes_catalog)
                 && !statements.iter().any(|statement| {
                     matches!(statement.kind, Prepare { .. } | Deallocate { .. } | DiscardAll)

@@ -65,7 +65,10 @@ impl Context {
             session: Arc::clone(&self.names),
             protected: Arc::clone(&self.database.protected),
             listed: Arc::clone(&self.database.listed),
-            parameter_types: types.iter().map(|bytes| Oid(u32::from_be_bytes(*bytes))).collect(),
+            parameter_types: types
+                .iter()
+                .map(|bytes| Oid(u32::from_be_bytes(*bytes)))
+                .collect(),
         }
     }
 }

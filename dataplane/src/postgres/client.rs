@@ -6,7 +6,7 @@ mod requests;
 
 use std::rc::Rc;
 
-use sluice_audit::record::{EndReason, Outcome as Ending};
+use sluice_audit::record::Outcome as Ending;
 use sluice_parsers::postgres::frame::{FRAME_LEN_SMALL, HEADER_BYTES, frontend_len_max};
 use sluice_parsers::postgres::frontend::{BindHead, FunctionCall};
 use sluice_parsers::postgres::{Deframer, Header, Piece, Placed, ProtocolError, Sent, SqlState, Take};
@@ -98,11 +98,7 @@ impl Session {
         received: Moment,
         out: &mut Output,
     ) -> Result<ClientFlow, End> {
-        let Pending {
-            frame,
-            mut rest,
-            of,
-        } = pending;
+        let Pending { frame, mut rest, of } = pending;
         let finding = match of {
             Some(prepared) => {
                 self.adopt(&prepared, finding);

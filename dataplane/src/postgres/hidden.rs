@@ -132,7 +132,9 @@ impl Session {
         }
         let prefix = body.get(..body.len().min(BODY_PREFIX_BYTES)).unwrap_or_default();
         let role = self.model.received(tag, prefix, drop).map_err(End::server)?.role;
-        let Some(hidden) = &mut self.hidden else { return Ok(()) };
+        let Some(hidden) = &mut self.hidden else {
+            return Ok(());
+        };
         match role {
             Role::Row => {
                 hidden.bytes += body.len();

@@ -490,7 +490,8 @@ impl Pump {
                     }
                     return Ok(false);
                 }
-                if let Waiting::Answers { rest, .. } = std::mem::replace(&mut self.waiting, Waiting::Nothing) {
+                if let Waiting::Answers { rest, .. } = std::mem::replace(&mut self.waiting, Waiting::Nothing)
+                {
                     self.take_client(rest)?;
                 }
                 return Ok(true);

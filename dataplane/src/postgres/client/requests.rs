@@ -641,7 +641,13 @@ impl Session {
     }
 
     /// Sends a message that fails in the place of a refused one.
-    pub(super) fn replace(&mut self, kind: Kind, name: &[u8], refusal: Refusal, received: Moment) -> Result<Act, End> {
+    pub(super) fn replace(
+        &mut self,
+        kind: Kind,
+        name: &[u8],
+        refusal: Refusal,
+        received: Moment,
+    ) -> Result<Act, End> {
         let mut instead = Vec::new();
         self.nobody.substitute(kind, b"", name, &mut instead);
         let ends_cycle = matches!(kind, Kind::Query | Kind::FunctionCall);
@@ -751,24 +757,26 @@ impl Session {
 
     /// Notes what an Execute changes.
     fn foresee_execution(&mut self, candidates: &[Rc<Portal>]) -> bool {
+        if self.model.skips() {
+            return false;
+        }
         match candidates {
+            // A cursor of SQL's DECLARE.
+            [] => self.state.sent(&Change::Fetch, None),
             [portal] => match &portal.statement {
                 Some(prepared) => {
                     let judged = prepared.judged();
                     !judged.verdict.is_inert && self.foresee(&judged, None)
                 }
-                None => self.state.sent(&Change::Fetch, None),
+                None => self.state.sent(&Change::EndsUnknown, None),
             },
-            [] => self.state.sent(&Change::Fetch, None),
             // Which of them it is, its Bind's answer tells.
             _ => {
                 let is_inert = |portal: &Rc<Portal>| {
                     let prepared = portal.statement.as_ref();
                     prepared.is_some_and(|prepared| prepared.judged().verdict.is_inert)
                 };
-                !candidates.iter().all(is_inert)
-                    && !self.model.skips()
-                    && self.state.sent(&Change::EndsUnknown, None)
+                !candidates.iter().all(is_inert) && self.state.sent(&Change::EndsUnknown, None)
             }
         }
     }
