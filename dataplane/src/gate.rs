@@ -1,12 +1,14 @@
 //! The gate: from a statement's text to a verdict.
 //!
 //! A template of an earlier text gives a text's shape, else one walk of the lexer does. The shape, the literals that
-//! matter, the principal with its connection and database, and the declared parameter types are the key of the core's
-//! decision cache; hashes find, exact comparison decides. A miss is analysed by the server's own grammar, here if it is
-//! short, else on a helper thread ([`Judgement::Away`]). A new policy epoch empties the cache.
+//! matter, the declared parameter types, and the [`Context`] (the principal with its connection and database, the
+//! session's state, the catalog) are the key of the core's decision cache; hashes find, exact comparison decides. A miss
+//! is analysed by the server's own grammar, here if it is short, else on a helper thread ([`Judgement::Away`]). A new
+//! policy epoch empties the cache.
 
 mod bytes;
 mod cache;
+mod context;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -19,16 +21,17 @@ use sluice_parsers::sql::shape::{self, Literal, Shape, hash_bytes};
 use sluice_parsers::sql::statement::{Analysis, Cause, Reason, Statement, StatementKind};
 use sluice_parsers::sql::template::{self, Template};
 use sluice_parsers::sql::weight;
+use sluice_parsers::sql::world::SessionNames;
 use sluice_policy::{Decision, Denial, PolicySnapshot, Principal, Reader};
 
 use self::bytes::verdict_bytes;
-use self::cache::{DecisionKey, Decisions};
+use self::cache::DecisionKey;
+use self::context::Shares;
+pub use self::context::{Context, Database};
+use crate::postgres::state::{Change, Touches};
 
 /// Texts over this are not looked up: walking them takes longer than a core may be held.
 const CACHED_TEXT_BYTES_MAX: usize = 16 * 1024;
-
-/// Interned principals over this are forgotten; sessions keep theirs.
-const CONTEXTS_MAX: usize = 4096;
 
 /// What policy said of one statement.
 #[derive(Clone, Debug)]
@@ -64,6 +67,8 @@ pub struct Verdict {
     pub is_inert: bool,
     /// Why each statement is `Opaque`, as the record says it; empty if none is.
     pub reasons: Box<[Option<Box<str>>]>,
+    /// What each statement's success changes in the session's state; empty if none changes any.
+    changes: Box<[(Change, Touches)]>,
     /// The last text that was prepared under it: mostly every session prepares the same.
     prepared_text: RefCell<Option<Rc<[u8]>>>,
     /// A longer text is not kept: another one of the same shape may be long with comments and literals.
@@ -85,12 +90,26 @@ impl Verdict {
             reasons.clear();
         }
         let masks: Box<[EffectMask]> = statements.iter().map(Statement::mask).collect();
+        let changes = statements
+            .iter()
+            .map(|statement| (Change::of(statement), Touches::of(statement)));
+        let mut changes: Vec<_> = changes.collect();
+        if changes
+            .iter()
+            .all(|change| *change == (Change::Nothing, Touches::Nothing))
+        {
+            changes.clear();
+        }
         Self {
             is_plain: is_allowed
                 && statements.iter().all(|statement| {
                     statement.runs_prepared.is_none() && !matches!(statement.kind, CopyOut { .. })
                 }),
-            is_inert: !masks.iter().copied().any(changes_catalog)
+            is_inert: changes.is_empty()
+                && statements
+                    .iter()
+                    .all(|statement| statement.runs_prepared.is_none())
+                && !masks.iter().copied().any(changes_catalog)
                 && !statements.iter().any(|statement| {
                     matches!(statement.kind, Prepare { .. } | Deallocate { .. } | DiscardAll)
                 }),
@@ -99,6 +118,7 @@ impl Verdict {
                 .map(|statement| objects_of(&statement.effects))
                 .collect(),
             reasons: reasons.into(),
+            changes: changes.into(),
             masks,
             outcomes,
             statements,
@@ -111,6 +131,13 @@ impl Verdict {
     /// Whether a statement changes what the catalog says.
     pub fn changes_catalog(&self, statement: usize) -> bool {
         self.masks.get(statement).copied().is_some_and(changes_catalog)
+    }
+
+    /// What a statement's success changes in the session's state; what it runs by a name is not in it.
+    pub(crate) fn change(&self, statement: usize) -> &(Change, Touches) {
+        self.changes
+            .get(statement)
+            .unwrap_or(&(Change::Nothing, Touches::Nothing))
     }
 
     /// Why a statement is `Opaque`, if it is.
@@ -134,14 +161,6 @@ fn changes_catalog(mask: EffectMask) -> bool {
     ddl.into_iter().any(|action| mask.contains(action))
 }
 
-/// Who asks, and for what: the part of the key that a session keeps.
-#[derive(Clone, Debug)]
-pub struct Context {
-    id: u64,
-    /// Who asks, for which connection and database.
-    pub principal: Arc<Principal>,
-}
-
 /// What the gate answers at once.
 pub enum Judgement {
     /// The verdict.
@@ -156,6 +175,8 @@ pub struct Errand {
     limits: analyze::Limits,
     policies: Arc<PolicySnapshot>,
     principal: Arc<Principal>,
+    /// The number of the context in which it was asked for.
+    context: u64,
 }
 
 /// What an errand brings back.
@@ -163,6 +184,14 @@ pub struct Finding {
     analysis: Analysis,
     decisions: Vec<Decision>,
     epoch: u64,
+    context: u64,
+}
+
+impl Finding {
+    /// Whether it was asked for in this context.
+    pub fn is_of(&self, context: &Context) -> bool {
+        self.context == context.id
+    }
 }
 
 impl Errand {
@@ -174,6 +203,7 @@ impl Errand {
             analysis,
             decisions,
             epoch: self.policies.epoch,
+            context: self.context,
         }
     }
 }
@@ -216,9 +246,7 @@ pub struct Gate {
     /// Scratch for the literals that stay in the key, reused.
     kept: Vec<u8>,
     seed: u64,
-    decisions: Decisions,
-    contexts: hashbrown::HashMap<Arc<Principal>, u64>,
-    contexts_made: u64,
+    shares: Shares,
     /// What happened since they were taken last.
     pub counts: GateCounts,
 }
@@ -235,32 +263,24 @@ impl Gate {
             literals: Vec::new(),
             kept: Vec::new(),
             seed,
-            decisions: Decisions::new(limits.decisions_max),
-            contexts: hashbrown::HashMap::new(),
-            contexts_made: 0,
+            shares: Shares::new(limits.decisions_max),
             counts: GateCounts::default(),
         }
     }
 
-    /// The context of a session; sessions of one principal share it.
+    /// The context of a principal before anything is known of its session.
     pub fn context(&mut self, principal: Principal) -> Context {
-        if self.contexts.len() >= CONTEXTS_MAX {
-            self.contexts.clear();
-        }
-        let principal = Arc::new(principal);
-        if let Some((known, &id)) = self.contexts.get_key_value(&principal) {
-            return Context {
-                id,
-                principal: Arc::clone(known),
-            };
-        }
-        // Numbers are never used twice, so a forgotten context's decisions are nobody's.
-        self.contexts_made += 1;
-        self.contexts.insert(Arc::clone(&principal), self.contexts_made);
-        Context {
-            id: self.contexts_made,
-            principal,
-        }
+        self.shares.context(principal)
+    }
+
+    /// The same principal's context in another state; sessions in equal states share it.
+    pub fn context_in(
+        &mut self,
+        context: &Context,
+        names: &Arc<SessionNames>,
+        database: &Arc<Database>,
+    ) -> Context {
+        self.shares.context_in(context, names, database)
     }
 
     /// The policy in force.
@@ -268,7 +288,7 @@ impl Gate {
         let current = self.policies.current();
         if current.epoch != self.epoch {
             self.epoch = current.epoch;
-            self.decisions.clear();
+            self.shares.clear();
         }
         current
     }
@@ -294,6 +314,7 @@ impl Gate {
                 limits: self.limits.analysis,
                 policies: Arc::clone(self.policies.current()),
                 principal: Arc::clone(&context.principal),
+                context: context.id,
             }));
         }
         self.counts.misses += 1;
@@ -304,6 +325,7 @@ impl Gate {
             analysis,
             decisions,
             epoch: policies.epoch,
+            context: context.id,
         };
         Judgement::Known(self.adopt(sql, parameter_types, context, finding))
     }
@@ -338,7 +360,10 @@ impl Gate {
         if readable && is_current && sql.len() <= CACHED_TEXT_BYTES_MAX && self.shape.scan(sql).is_ok() {
             let verdict_bytes = verdict_bytes(&verdict);
             let (shape_hash, normalized) = (self.shape.hash(), self.shape.normalized());
-            let shape = self.decisions.shape(shape_hash, normalized, neutral);
+            let mut share = context.share.borrow_mut();
+            let decisions = &mut share.decisions;
+            let before = decisions.weight();
+            let shape = decisions.shape(shape_hash, normalized, neutral);
             self.kept.clear();
             self.shape.kept_literals(sql, &shape.neutral, &mut self.kept);
             let key = DecisionKey {
@@ -348,8 +373,9 @@ impl Gate {
                 parameter_types,
             };
             let hash = key_hash(self.seed, shape_hash, &key);
-            self.decisions
-                .insert(hash, &key, Rc::clone(&verdict), verdict_bytes);
+            decisions.insert(hash, &key, Rc::clone(&verdict), verdict_bytes);
+            drop(share);
+            self.shares.grown(&context.share, before);
         }
         verdict
     }
@@ -363,7 +389,7 @@ impl Gate {
 
     /// How many decisions are cached.
     pub fn cached(&self) -> usize {
-        self.decisions.len()
+        self.shares.decisions()
     }
 
     /// The part of `sql` that is statement `index` of a verdict over a text of the same shape.
@@ -377,19 +403,18 @@ impl Gate {
     fn look_up(&mut self, sql: &[u8], parameter_types: &[u8], context: &Context) -> Option<Rc<Verdict>> {
         self.kept.clear();
         let head = template::head_hash(self.seed, sql);
-        let known = self.decisions.recognise(head, sql, &mut self.literals);
+        let decisions = &mut context.share.borrow_mut().decisions;
+        let known = decisions.recognise(head, sql, &mut self.literals);
         let shape = if let Some(shape) = known {
             shape::kept_literals(sql, &self.literals, &shape.neutral, &mut self.kept);
             shape
         } else {
             self.shape.scan(sql).ok()?;
-            let shape = self
-                .decisions
-                .find_shape(self.shape.hash(), self.shape.normalized())?;
+            let shape = decisions.find_shape(self.shape.hash(), self.shape.normalized())?;
             self.shape.kept_literals(sql, &shape.neutral, &mut self.kept);
             // It comes a second time at least, so it will come again.
             if let Some(template) = Template::of(sql, &self.shape) {
-                self.decisions.remember(head, template, &shape);
+                decisions.remember(head, template, &shape);
             }
             shape
         };
@@ -400,7 +425,7 @@ impl Gate {
             parameter_types,
         };
         let seed = self.seed;
-        self.decisions.find(|| key_hash(seed, shape.hash, &key), &key)
+        decisions.find(|| key_hash(seed, shape.hash, &key), &key)
     }
 }
 

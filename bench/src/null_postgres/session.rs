@@ -14,6 +14,7 @@ pub struct Answers {
     point: Rendered,
     hundred: Rendered,
     other: Rendered,
+    settings: Rendered,
     stream: Rows,
 }
 
@@ -34,12 +35,37 @@ impl Rendered {
     }
 }
 
+impl Rendered {
+    /// One row of texts.
+    fn of_texts(texts: &[&str]) -> Self {
+        let (mut description, mut result) = (Vec::new(), Vec::new());
+        wire::frame(&mut description, b'T', |out| {
+            wire::int16(out, texts.len());
+            for _ in texts {
+                out.extend_from_slice(b"setting\0\0\0\0\0\0\0");
+                wire::int32(out, wire::OID_TEXT);
+                out.extend_from_slice(b"\xff\xff\xff\xff\xff\xff\0\0");
+            }
+        });
+        wire::frame(&mut result, b'D', |out| {
+            wire::int16(out, texts.len());
+            for text in texts {
+                wire::int32(out, u32::try_from(text.len()).unwrap_or_default());
+                out.extend_from_slice(text.as_bytes());
+            }
+        });
+        wire::complete(&mut result, "SELECT 1");
+        Self { description, result }
+    }
+}
+
 impl Default for Answers {
     fn default() -> Self {
         let (hundred, stream) = (Rows::hundred(), Rows::stream_block());
         let point = Rows::point();
         Self {
             other: Rendered::new(&point),
+            settings: Rendered::of_texts(&SETTINGS),
             point: Rendered::new(&point),
             hundred: Rendered::new(&hundred),
             stream,
@@ -57,6 +83,8 @@ enum Answer {
     },
     /// A SELECT of something else: one row.
     Other,
+    /// What a gateway asks for at a session's start.
+    Settings,
     /// No rows, a command tag.
     Tag(&'static str),
     Empty,
@@ -70,6 +98,22 @@ struct Failure {
     sqlstate: &'static str,
     message: &'static str,
 }
+
+/// How a gateway's question at a session's start begins.
+const SETTINGS_QUESTION: &[u8] = b"SELECT pg_catalog.current_setting('search_path')";
+
+/// Its answer: search path, role, login role, how strings and backslashes are read, encoding, replication role, and no
+/// schema of temporary objects.
+const SETTINGS: [&str; 8] = [
+    "public",
+    "none",
+    "bench",
+    "on",
+    "safe_encoding",
+    "UTF8",
+    "origin",
+    "0",
+];
 
 const UNKNOWN_SETTING: Failure = Failure {
     sqlstate: "42704",
@@ -337,6 +381,7 @@ impl Session {
             Answer::Point => out.extend_from_slice(&answers.point.result),
             Answer::Hundred => out.extend_from_slice(&answers.hundred.result),
             Answer::Other => out.extend_from_slice(&answers.other.result),
+            Answer::Settings => out.extend_from_slice(&answers.settings.result),
             Answer::Stream { rows: 0 } => wire::complete(out, "SELECT 0"),
             Answer::Stream { rows } => {
                 self.streaming = Some(Streaming {
@@ -367,6 +412,7 @@ impl Answers {
             Answer::Point => Some(&self.point.description),
             Answer::Hundred => Some(&self.hundred.description),
             Answer::Other => Some(&self.other.description),
+            Answer::Settings => Some(&self.settings.description),
             Answer::Stream { .. } => Some(&self.stream.description),
             Answer::Tag(_) | Answer::Empty | Answer::Failure(_) => None,
         }
@@ -413,6 +459,7 @@ fn choose(text: &[u8]) -> Answer {
     upper.copy_from_slice(word);
     upper.make_ascii_uppercase();
     match &*upper {
+        b"SELECT" if text.starts_with(SETTINGS_QUESTION) => Answer::Settings,
         b"SELECT" => table(text).map_or(Answer::Other, by_table),
         b"SHOW" if text == b"SHOW sluice_refused" => Answer::Failure(UNKNOWN_SETTING),
         b"SET" => Answer::Tag("SET"),

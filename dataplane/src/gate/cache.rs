@@ -1,4 +1,4 @@
-//! The decision cache of one core, in two generations: what was not asked for while a generation filled is forgotten.
+//! The decision cache of one principal on one core, in two generations: what was not asked for while a generation filled is forgotten.
 
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};
@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 
 use super::Verdict;
 
-/// Bytes that a core's cached decisions take, about; their shapes may take as many again.
+/// Bytes that a core's cached decisions take, about, if they are one principal's; their shapes may take as many again.
 pub(super) const DECISIONS_BYTES_MAX: usize = 32 << 20;
 
 /// A text's tokens, and which of its literals decisions may ignore.
@@ -114,8 +114,10 @@ struct Generations<T> {
     young: Hashed<Weighed<T>>,
     old: Hashed<Weighed<T>>,
     young_max: usize,
-    /// Of the young ones; the old ones were as many at most when they were young.
+    /// Of the young ones.
     bytes: usize,
+    /// Of the old ones when they were young; some may have become young again.
+    old_bytes: usize,
     young_bytes_max: usize,
 }
 
@@ -132,6 +134,7 @@ impl<T> Generations<T> {
             old: Hashed::default(),
             young_max: (entries_max / 2).max(1),
             bytes: 0,
+            old_bytes: 0,
             young_bytes_max: bytes_max / 2,
         }
     }
@@ -159,7 +162,7 @@ impl<T> Generations<T> {
         }
         if self.young.len() >= self.young_max || self.bytes + bytes > self.young_bytes_max {
             self.old = std::mem::take(&mut self.young);
-            self.bytes = 0;
+            self.old_bytes = std::mem::take(&mut self.bytes);
         }
         self.old.remove(&hash);
         self.bytes += bytes;
@@ -180,10 +183,61 @@ impl<T> Generations<T> {
         self.young.len() + self.old.len()
     }
 
+    fn bytes(&self) -> usize {
+        self.bytes + self.old_bytes
+    }
+
     fn clear(&mut self) {
-        self.young.clear();
-        self.old.clear();
-        self.bytes = 0;
+        *self = Self {
+            young: Hashed::default(),
+            old: Hashed::default(),
+            bytes: 0,
+            old_bytes: 0,
+            ..*self
+        };
+    }
+
+    /// Forgets the old ones, or if there are none all.
+    fn shed(&mut self) {
+        if self.old.is_empty() {
+            self.clear();
+        } else {
+            self.old = Hashed::default();
+            self.old_bytes = 0;
+        }
+    }
+}
+
+/// What a share takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Weight {
+    entries: usize,
+    bytes: usize,
+}
+
+/// What all shares may take: decisions, shapes and templates.
+const SHARES_BYTES_MAX: usize = 2 * DECISIONS_BYTES_MAX + TEMPLATES_BYTES_MAX;
+
+impl Weight {
+    pub(super) fn add(&mut self, other: Self) {
+        self.entries += other.entries;
+        self.bytes += other.bytes;
+    }
+
+    pub(super) fn replace(&mut self, before: Self, after: Self) {
+        self.entries = self.entries.saturating_sub(before.entries);
+        self.bytes = self.bytes.saturating_sub(before.bytes);
+        self.add(after);
+    }
+
+    pub(super) fn is_over(self, entries_max: usize) -> bool {
+        self.entries > entries_max || self.bytes > SHARES_BYTES_MAX
+    }
+
+    /// Entries are small where they are many: one counts for 2 KiB at least.
+    pub(super) fn is_more_than(self, other: Self) -> bool {
+        let size = |weight: Self| weight.bytes.max(weight.entries << 11);
+        size(self) > size(other)
     }
 }
 
@@ -341,10 +395,24 @@ impl Decisions {
         self.entries.len()
     }
 
+    pub(super) fn weight(&self) -> Weight {
+        Weight {
+            entries: self.entries.len(),
+            bytes: self.entries.bytes() + self.shapes.bytes() + self.templates.bytes(),
+        }
+    }
+
     pub(super) fn clear(&mut self) {
         self.shapes.clear();
         self.entries.clear();
         self.templates.clear();
+    }
+
+    /// Forgets what was not asked for lately, or if there is nothing of that all.
+    pub(super) fn shed(&mut self) {
+        self.shapes.shed();
+        self.entries.shed();
+        self.templates.shed();
     }
 }
 

@@ -4,7 +4,9 @@
 
 mod requests;
 
-use sluice_audit::record::{EndReason, Outcome as Ending};
+use std::rc::Rc;
+
+use sluice_audit::record::Outcome as Ending;
 use sluice_parsers::postgres::frame::{FRAME_LEN_SMALL, HEADER_BYTES, frontend_len_max};
 use sluice_parsers::postgres::frontend::{BindHead, FunctionCall};
 use sluice_parsers::postgres::{Deframer, Header, Piece, Placed, ProtocolError, Sent, SqlState, Take};
@@ -13,7 +15,7 @@ use sluice_runtime::time::Moment;
 
 use super::deny::Kind;
 use super::session::{End, Output, Session};
-use super::statements::Ticket;
+use super::statements::{Prepared, Ticket};
 use crate::gate::{Errand, Finding};
 
 /// Bind and FunctionCall messages over this pass in parts: their values may be of any size.
@@ -25,14 +27,18 @@ const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Room for a message's name, OIDs and length beside its statement's text.
 const TEXT_MARGIN_BYTES: u32 = 512 * 1024;
 
+/// What a client is told whose statement would have to be analysed again and cannot be now.
+const PREPARE_AGAIN: &str =
+    "sluice: what this statement's names mean may have changed since it was prepared; prepare it again";
+
 /// What becomes of the client's bytes.
 pub(crate) enum ClientFlow {
     /// All were taken.
     Done,
     /// A statement has to be analysed away from the core; then [`Session::resume`].
     Away(Box<Errand>, Pending),
-    /// Too many messages await their answers: the rest is to be given again when some were answered.
-    Full(Received),
+    /// The rest is to be given again when [`Session::has_room`] and not [`Session::is_held`].
+    Wait(Received),
     /// The client said goodbye.
     Terminate,
 }
@@ -41,6 +47,8 @@ pub(crate) enum ClientFlow {
 pub(crate) struct Pending {
     frame: Vec<u8>,
     rest: Received,
+    /// The prepared statement that is analysed again, if it is not the message's own text.
+    of: Option<Rc<Prepared>>,
 }
 
 /// A message that comes in parts.
@@ -63,8 +71,8 @@ enum Act {
     ForwardBehind(Vec<u8>),
     /// These bytes go up instead.
     Replace(Vec<u8>),
-    /// It has to be analysed away from the core.
-    Away(Box<Errand>),
+    /// It, or a prepared statement that it runs, has to be analysed away from the core.
+    Away(Box<Errand>, Option<Rc<Prepared>>),
     Terminate,
 }
 
@@ -90,21 +98,19 @@ impl Session {
         received: Moment,
         out: &mut Output,
     ) -> Result<ClientFlow, End> {
-        let Pending { frame, rest } = pending;
-        match self.request(&frame, Some(finding), received)? {
-            Act::Forward => out.to_server.push(frame.into()),
-            Act::ForwardBehind(before) => out.to_server.extend([before.into(), frame.into()]),
-            Act::Replace(instead) => out.to_server.push(instead.into()),
-            // A finding answers the only question that leads to these.
-            Act::Away(_) | Act::Terminate => {
-                return Err(End::new(
-                    EndReason::Other,
-                    SqlState::INTERNAL_ERROR,
-                    "an analysis was asked for twice",
-                ));
+        let Pending { frame, mut rest, of } = pending;
+        let finding = match of {
+            Some(prepared) => {
+                self.adopt(&prepared, finding);
+                None
             }
+            None => Some(finding),
+        };
+        let act = self.request(&frame, finding, received)?;
+        match self.act(act, Received::from(frame), &mut rest, out) {
+            Some(flow) => Ok(flow),
+            None => self.on_client(rest, received, out),
         }
-        self.on_client(rest, received, out)
     }
 
     fn cut_client(
@@ -118,9 +124,17 @@ impl Session {
         // `chunk[..at]` is decided, and goes up from where it lies when something else has to go up behind it.
         let mut at = 0;
         loop {
-            if !self.has_room() {
+            let has_to_wait = !self.has_room()
+                || deframer.is_clear() && {
+                    let tag = chunk.get(at).copied();
+                    tag.is_some_and(|tag| self.waits(tag))
+                };
+            if has_to_wait {
                 forward(&mut chunk, at, out);
-                return Ok(ClientFlow::Full(chunk));
+                if self.wants_state() {
+                    self.ask_for_state(out)?;
+                }
+                return Ok(ClientFlow::Wait(chunk));
             }
             let decided = at;
             // What is recorded as begun goes up, whatever follows.
@@ -200,7 +214,7 @@ impl Session {
             Act::ForwardBehind(before) => out.to_server.extend([before.into(), frame.into()]),
             Act::Replace(instead) => out.to_server.push(instead.into()),
             Act::Terminate => return Some(ClientFlow::Terminate),
-            Act::Away(errand) => {
+            Act::Away(errand, of) => {
                 self.count_copied(frame.len());
                 let mut rest = rest.split_off(0);
                 // It waits, and ring buffers are few.
@@ -210,6 +224,7 @@ impl Session {
                     Pending {
                         frame: frame.to_vec(),
                         rest,
+                        of,
                     },
                 ));
             }
@@ -275,6 +290,14 @@ impl Session {
                 out.to_server.push(instead.into());
                 Passing::Swallow
             }
+            // What follows in parts cannot wait for an analysis.
+            Some(Act::Away(..)) => {
+                let refusal = Kind::Bind.refusal(SqlState::FEATURE_NOT_SUPPORTED, PREPARE_AGAIN);
+                if let Act::Replace(instead) = self.replace(Kind::Bind, b"", refusal, received)? {
+                    out.to_server.push(instead.into());
+                }
+                Passing::Swallow
+            }
             Some(_) => {
                 out.to_server.push(bytes.into());
                 Passing::Forward
@@ -292,9 +315,26 @@ impl Session {
         }
     }
 
+    /// Whether a message of the client waits for answers of the server.
+    #[inline]
+    fn waits(&self, tag: u8) -> bool {
+        if self.state.is_settled() && self.hidden.is_none() {
+            return false;
+        }
+        let depends = matches!(tag, b'Q' | b'P' | b'B' | b'E' | b'F');
+        self.hidden.is_some() || depends && self.is_held() || tag != b'X' && self.wants_state()
+    }
+
+    /// Whether the session's state is to be read again and can be now.
+    fn wants_state(&self) -> bool {
+        self.hidden.is_none() && self.state.wants_reading() && self.model.is_idle()
+    }
+
     /// Enters a message into the model before it goes up.
     fn sent(&mut self, what: Sent, ticket: Ticket, now: Moment) -> Result<(), End> {
+        let ends_cycle = matches!(what, Sent::Query | Sent::Sync | Sent::FunctionCall);
         match self.model.sent(what, ticket).map_err(End::out_of_turn)? {
+            Placed::Queued if ends_cycle => self.state.cycle_sent(),
             Placed::Queued => {}
             Placed::Skipped(ticket) | Placed::Silent(ticket) => {
                 self.end_ticket(ticket, Ending::Skipped, now);

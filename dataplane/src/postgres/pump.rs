@@ -20,7 +20,7 @@ use sluice_policy::identity::Method;
 use sluice_runtime::helpers::HelperError;
 use sluice_runtime::net::{Arrival, Received, Socket};
 use sluice_runtime::task::{self, Region, works_on};
-use sluice_runtime::time::{Moment, timeout};
+use sluice_runtime::time::{Moment, Timer, timeout};
 
 use super::cancel::Registration;
 use super::catalog::DatabaseCatalog;
@@ -28,6 +28,7 @@ use super::client::{ClientFlow, Pending};
 use super::deny::Nobody;
 use super::login::{self, LoggedIn, NoSession, Refused};
 use super::session::{End, Output, Session};
+use super::state::State;
 use super::upstream::{self, Upstream, UpstreamError};
 use crate::core::{Core, Seat};
 use crate::gate::{Errand, Finding};
@@ -147,12 +148,13 @@ async fn converse(core: Rc<Core>, logged_in: LoggedIn, mut seat: Seat, listener:
             accepts_any,
         )
         .await?;
+        let start = upstream::read_start(&connection, &mut upstream).await?;
         let catalog = DatabaseCatalog::open(&core, &connection, &logged_in.database).await?;
         let nobody = Nobody::new(scram::random().map_err(UpstreamError::from)?);
         let secret = u32::from_be_bytes(scram::random().map_err(UpstreamError::from)?);
-        Ok::<_, UpstreamError>((upstream, catalog, nobody, secret))
+        Ok::<_, UpstreamError>((upstream, State::new(&start), catalog, nobody, secret))
     });
-    let (upstream, catalog, nobody, secret) = match attempt.await {
+    let (upstream, state, catalog, nobody, secret) = match attempt.await {
         Ok(ready) => ready,
         Err(error) => {
             tracing::warn!(connection = connection.name, %error, "no session with the server");
@@ -211,7 +213,7 @@ async fn converse(core: Rc<Core>, logged_in: LoggedIn, mut seat: Seat, listener:
     encode::ready_for_query(&mut greeting, TransactionStatus::Idle);
     let greeted = stream.send(greeting);
 
-    let mut session = Session::new(Rc::clone(&core), id, context, classes, catalog, nobody);
+    let mut session = Session::new(Rc::clone(&core), id, context, state, classes, catalog, nobody);
     let Upstream {
         stream: server,
         messages: server_messages,
@@ -358,8 +360,11 @@ enum Waiting {
         pending: Option<Pending>,
         received: Moment,
     },
-    /// Answers, before more messages may be sent.
-    Room(Received),
+    /// Answers, before more messages may be sent. Those to the gateway's own query have a time limit.
+    Answers {
+        rest: Received,
+        timer: Option<Timer>,
+    },
 }
 
 struct Pump {
@@ -475,11 +480,17 @@ impl Pump {
                 self.follow(flow, received)?;
                 return Ok(true);
             }
-            Waiting::Room(_) => {
-                if !self.session.has_room() {
+            Waiting::Answers { timer, .. } => {
+                if !self.session.has_room() || self.session.is_held() {
+                    if let Some(timer) = timer
+                        && timer.poll_expired(context).is_ready()
+                    {
+                        return Err(Session::hidden_is_late());
+                    }
                     return Ok(false);
                 }
-                if let Waiting::Room(rest) = std::mem::replace(&mut self.waiting, Waiting::Nothing) {
+                if let Waiting::Answers { rest, .. } = std::mem::replace(&mut self.waiting, Waiting::Nothing)
+                {
                     self.take_client(rest)?;
                 }
                 return Ok(true);
@@ -531,10 +542,15 @@ impl Pump {
                     received,
                 };
             }
-            ClientFlow::Full(rest) => {
+            ClientFlow::Wait(rest) => {
                 let mut rest = rest;
                 rest.detach();
-                self.waiting = Waiting::Room(rest);
+                let timer = self.session.hidden_deadline().map(|deadline| {
+                    let mut timer = Timer::new();
+                    timer.set(deadline);
+                    timer
+                });
+                self.waiting = Waiting::Answers { rest, timer };
             }
             ClientFlow::Terminate => {
                 if self.session.is_idle() {

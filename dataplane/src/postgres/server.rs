@@ -59,7 +59,12 @@ impl Session {
         self.answered_since = received;
         let mut deframer = std::mem::take(&mut self.from_server);
         let mut starts = self.core.row_starts.take();
-        let done = self.cut_server(&mut deframer, chunk, &mut starts, out);
+        let chunk = if self.hidden.is_some() {
+            self.on_hidden(&mut deframer, chunk, out)
+        } else {
+            Ok(chunk)
+        };
+        let done = chunk.and_then(|chunk| self.cut_server(&mut deframer, chunk, &mut starts, out));
         self.core.row_starts.replace(starts);
         self.from_server = deframer;
         // Behind ReadyForQuery nothing is being answered that the time could be counted to.
@@ -197,11 +202,17 @@ impl Session {
                 self.mask_copy_data(&mut frame)?;
                 out.to_client.push(frame.into());
             }
-            _ => match self.reply(&mut frame)? {
-                Delivery::Forward => out.to_client.push(frame.into()),
-                Delivery::Replace(instead) => out.to_client.push(instead.into()),
-                Delivery::Hide => {}
-            },
+            _ => return self.deliver(frame, out),
+        }
+        Ok(())
+    }
+
+    /// A message that is neither a row nor COPY data.
+    pub(super) fn deliver(&mut self, mut frame: Received, out: &mut Output) -> Result<(), End> {
+        match self.reply(&mut frame)? {
+            Delivery::Forward => out.to_client.push(frame.into()),
+            Delivery::Replace(instead) => out.to_client.push(instead.into()),
+            Delivery::Hide => {}
         }
         Ok(())
     }
@@ -209,7 +220,7 @@ impl Session {
     /// A row belongs to what is answered now; the first of a run tells its plan.
     fn row(&mut self, frame_len: usize, is_first: bool) -> Result<(), End> {
         let reply = self.model.received(b'D', &[], |_| ()).map_err(End::server)?;
-        if let Owner::Open(Ticket::Refused(_)) = reply.owner {
+        if let Owner::Open(Ticket::Refused { .. }) = reply.owner {
             return Err(End::server("a message that cannot succeed gives rows"));
         }
         if is_first && self.masks.is_on() {

@@ -1,7 +1,8 @@
 //! The middle of a session: bytes of both sides in, bytes for both sides out. It has no socket.
 //!
 //! [`client`](super::client) takes what the client sends, [`server`](super::server) what the server answers. Both share
-//! what is here: the model of the server's states, the name tables, the masks, and the record of what runs.
+//! what is here: the model of the server's states, the session's own state, the name tables, the masks, and the record
+//! of what runs.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -16,18 +17,22 @@ use sluice_masking::{ClassSet, Counts};
 use sluice_parsers::postgres::backend::encode::Report;
 use sluice_parsers::postgres::{Deframer, Model, ModelError, ProtocolError, SqlState};
 use sluice_parsers::sql::effect::EffectMask;
+use sluice_parsers::sql::settings;
 use sluice_runtime::net::Outgoing;
 use sluice_runtime::time::Moment;
+use smallvec::SmallVec;
 
 use super::catalog::DatabaseCatalog;
 use super::columns::{Plan, Tags};
 use super::copy::CopyOut;
 use super::deny::Nobody;
+use super::hidden::Hidden;
 use super::large::{LargeRow, LargeText};
 use super::names::Names;
+use super::state::{State, Tracked, View};
 use super::statements::{Portal, Prepared, Run, Ticket};
 use crate::core::Core;
-use crate::gate::{Context, Outcome};
+use crate::gate::{Context, Database, Outcome};
 
 /// Bytes of statement texts that a session may have prepared.
 const PREPARED_TEXT_BYTES_MAX: usize = 64 << 20;
@@ -167,7 +172,16 @@ pub(super) struct Text<'a> {
 pub(crate) struct Session {
     pub(super) core: Rc<Core>,
     pub(crate) id: u64,
+    /// Who asks, with the state in which the next statement would run: see [`Session::follow_state`].
     pub(super) context: Context,
+    pub(super) state: State,
+    /// What is known of the session's database.
+    pub(super) database: Arc<Database>,
+    /// Settings that the server has reported since it was ready last.
+    pub(super) reported: SmallVec<[(Tracked, Rc<str>); 1]>,
+    /// The gateway's own query that is being answered.
+    pub(super) hidden: Option<Box<Hidden>>,
+    pub(super) hidden_failures: u8,
     pub(super) masks: Masks,
     /// What is known of its database.
     pub(super) catalog: DatabaseCatalog,
@@ -205,16 +219,22 @@ impl Session {
         core: Rc<Core>,
         id: u64,
         context: Context,
+        state: State,
         classes: ClassSet,
         catalog: DatabaseCatalog,
         nobody: Nobody,
     ) -> Self {
         let names_max = core.settings.limits.prepared_max;
         let tags = Arc::clone(catalog.snapshot().tags());
-        Self {
+        let mut session = Self {
             core,
             id,
             context,
+            state,
+            database: Arc::default(),
+            reported: SmallVec::new(),
+            hidden: None,
+            hidden_failures: 0,
             masks: Masks { classes, tags },
             catalog,
             has_changed_catalog: false,
@@ -236,7 +256,70 @@ impl Session {
             large_text: None,
             copy_out: None,
             told_fatal: false,
+        };
+        session.follow_state();
+        session
+    }
+
+    /// What is known of the session's database is another now.
+    #[expect(dead_code, reason = "catalogs are not read yet")]
+    pub(crate) fn set_database(&mut self, database: Arc<Database>) {
+        self.database = database;
+        self.state.catalog_was_read();
+        self.follow_state();
+    }
+
+    /// Makes the context that of the state in which a statement sent now would run.
+    pub(super) fn follow_state(&mut self) {
+        let names = self.state.names();
+        if !self.context.is_with(names, &self.database) {
+            let mut gate = self.core.gate.borrow_mut();
+            self.context = gate.context_in(&self.context, names, &self.database);
         }
+    }
+
+    /// Whether the client's next message waits for answers of the server, if it is one whose meaning depends on them.
+    pub(crate) fn is_held(&self) -> bool {
+        self.hidden.is_some()
+            || (self.state.view(self.model.is_idle()) == View::InDoubt && !self.model.in_copy_in())
+    }
+
+    /// Reported settings are what the model says, or something has happened that it has not seen.
+    pub(super) fn check_reported(&mut self) -> Result<(), End> {
+        for (setting, value) in std::mem::take(&mut self.reported) {
+            let Some(confirmed) = self.state.confirmed(setting) else {
+                continue;
+            };
+            if *confirmed == *value {
+                continue;
+            }
+            if setting.is_lexing() && !self.allows_all() {
+                let message = format!(
+                    "the server's {} became {value} unseen, under which statements cannot be judged",
+                    setting.name()
+                );
+                return Err(End::new(
+                    EndReason::ServerProtocol,
+                    SqlState::INVALID_PARAMETER_VALUE,
+                    message,
+                ));
+            }
+            self.state.forget(setting);
+        }
+        Ok(())
+    }
+
+    /// Text is read as the gate reads it, or the session ends, unless everything is allowed.
+    pub(super) fn check_lexing(&self) -> Result<(), End> {
+        for setting in Tracked::ALL.into_iter().filter(|setting| setting.is_lexing()) {
+            if let Some(value) = self.state.confirmed(setting)
+                && !settings::value_accepted(setting.name(), value)
+                && !self.allows_all()
+            {
+                return Err(unreadable_under(setting.name(), value));
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn core(&self) -> &Core {
@@ -408,11 +491,11 @@ impl Session {
                 }
                 query.ended < query.live
             }
-            Ticket::Parse { name, prepared } => {
+            Ticket::Parse { name, prepared, .. } => {
                 self.statements.failed(&name, &prepared);
                 false
             }
-            Ticket::Bind { name, portal } => {
+            Ticket::Bind { name, portal, .. } => {
                 self.portals.failed(&name, &portal);
                 self.end_portal(&portal, now);
                 false
@@ -422,7 +505,7 @@ impl Session {
                 self.end_empty(run, outcome, now);
                 true
             }
-            Ticket::FunctionCall { run: Some(run) } => {
+            Ticket::FunctionCall { run: Some(run), .. } => {
                 self.end_empty(run, outcome, now);
                 true
             }
@@ -430,8 +513,10 @@ impl Session {
             | Ticket::DescribePortal { .. }
             | Ticket::CloseStatement { .. }
             | Ticket::ClosePortal { .. }
-            | Ticket::FunctionCall { run: None }
-            | Ticket::Refused(_)
+            | Ticket::FunctionCall { run: None, .. }
+            | Ticket::Refused { .. }
+            | Ticket::Sync { .. }
+            | Ticket::Hidden
             | Ticket::Plain => false,
         }
     }
@@ -439,7 +524,8 @@ impl Session {
     /// A PREPARE that an Execute ran has named nothing.
     pub(super) fn make_failed(&mut self, made: Option<&Rc<Prepared>>) {
         if let Some(made) = made
-            && let Some(name) = prepared_name(&made.verdict, made.index)
+            && let judged = made.judged()
+            && let Some(name) = prepared_name(&judged.verdict, judged.index)
         {
             self.statements.failed(name.as_bytes(), made);
         }
@@ -474,6 +560,15 @@ impl Session {
             .append(now, self.id, 0, Body::SessionEnd(body));
         debug_assert!(recorded.is_ok(), "{recorded:?}");
     }
+}
+
+/// The end of a session in which the next statement would be read in another way than it was judged.
+pub(super) fn unreadable_under(name: &str, value: &str) -> End {
+    End::new(
+        EndReason::ServerProtocol,
+        SqlState::INVALID_PARAMETER_VALUE,
+        format!("the server's {name} became {value}, under which statements cannot be judged"),
+    )
 }
 
 /// Messages that the gateway may add to one of the client's.

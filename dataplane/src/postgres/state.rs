@@ -51,6 +51,17 @@ struct Sent {
     /// Its place in a Query; none of an Execute.
     statement: Option<u32>,
     change: Change,
+    /// And it may run unseen code that an earlier statement has left behind.
+    runs_unseen: bool,
+}
+
+impl Sent {
+    fn succeeded(&self, settings: &mut Settings) {
+        settings.succeeded(&self.change);
+        if self.runs_unseen {
+            settings.succeeded(&Change::UNSEEN);
+        }
+    }
 }
 
 /// The state of one session.
@@ -72,8 +83,12 @@ pub(crate) struct State {
     cycle_is_in_doubt: bool,
     /// What was sent has not all succeeded: what is foreseen has to be worked out again.
     has_diverged: bool,
+    /// Code that is not seen ran in this transaction: its cursors and deferred triggers may run more of it.
+    has_left_unseen: bool,
     temporary_schema: Oid,
     touched: Touched,
+    /// All values are known of what is foreseen.
+    is_known: bool,
     /// The values that `names` are of.
     named: Rc<Values>,
     names: Arc<SessionNames>,
@@ -95,8 +110,10 @@ impl State {
             in_doubt_up_to: 0,
             cycle_is_in_doubt: false,
             has_diverged: false,
+            has_left_unseen: false,
             temporary_schema: start.temporary_schema,
             touched: Touched::Nothing,
+            is_known: true,
             names: Arc::default(),
             login: start.login.clone(),
             named,
@@ -110,16 +127,22 @@ impl State {
     pub(crate) fn view(&self, is_idle: bool) -> View {
         if self.in_doubt_up_to > self.answered && !is_idle {
             View::InDoubt
-        } else if self.foreseen.values().are_known() {
+        } else if self.is_known {
             View::Certain
         } else {
             View::Unknown
         }
     }
 
+    /// Whether nothing is in doubt or unknown, as nearly always.
+    #[inline]
+    pub(crate) fn is_settled(&self) -> bool {
+        self.is_known && self.in_doubt_up_to <= self.answered
+    }
+
     /// Whether values are to be read again, which can be done when the server waits for a new cycle.
     pub(crate) fn wants_reading(&self) -> bool {
-        !self.confirmed.values().are_known() && !self.confirmed.has_failed() && self.sent.is_empty()
+        !self.is_known && !self.confirmed.has_failed() && self.sent.is_empty()
     }
 
     /// Whether how text is read is known.
@@ -139,19 +162,24 @@ impl State {
 
     /// A statement goes up; `statement` is its place in a Query. Says whether its success has to be told.
     pub(crate) fn sent(&mut self, change: &Change, statement: Option<u32>) -> bool {
-        if self.foreseen.ignores(change) {
+        let runs_unseen = self.has_left_unseen && change.runs_what_was_left();
+        if self.foreseen.ignores(change) && !runs_unseen {
             return false;
         }
-        let before = Rc::clone(self.foreseen.values());
-        self.cycle_is_in_doubt |= change.is_unforeseen() || self.foreseen.is_ended_by(change);
-        self.foreseen.succeeded(change);
-        let now = self.foreseen.values();
-        self.cycle_is_in_doubt |= !Rc::ptr_eq(&before, now) && before != *now;
-        self.sent.push_back(Sent {
+        let is_unforeseen = change.is_unforeseen() || runs_unseen;
+        self.has_left_unseen |= is_unforeseen;
+        let sent = Sent {
             cycle: self.cycle,
             statement,
             change: change.clone(),
-        });
+            runs_unseen,
+        };
+        let before = Rc::clone(self.foreseen.values());
+        self.cycle_is_in_doubt |= is_unforeseen || self.foreseen.is_ended_by(change);
+        sent.succeeded(&mut self.foreseen);
+        let now = self.foreseen.values();
+        self.cycle_is_in_doubt |= !Rc::ptr_eq(&before, now) && before != *now;
+        self.sent.push_back(sent);
         self.name();
         true
     }
@@ -196,7 +224,7 @@ impl State {
 
     fn front_succeeded(&mut self) {
         if let Some(sent) = self.sent.pop_front() {
-            self.confirmed.succeeded(&sent.change);
+            sent.succeeded(&mut self.confirmed);
         }
     }
 
@@ -217,7 +245,7 @@ impl State {
             }
         }
         for sent in &mut self.sent {
-            if sent.cycle <= cycle {
+            if sent.cycle == cycle {
                 sent.cycle = cycle + 1;
             }
         }
@@ -232,6 +260,7 @@ impl State {
         while self.sent.pop_front_if(|sent| sent.cycle <= cycle).is_some() {
             self.has_diverged = true;
         }
+        self.has_left_unseen &= status != TransactionStatus::Idle || !self.sent.is_empty();
         if self.has_diverged || self.sent.is_empty() && !self.confirmed.is_like(&self.foreseen) {
             self.foresee();
         }
@@ -286,7 +315,7 @@ impl State {
                 self.foreseen.cycle_ended();
                 cycle = sent.cycle;
             }
-            self.foreseen.succeeded(&sent.change);
+            sent.succeeded(&mut self.foreseen);
         }
         if cycle != self.cycle {
             self.foreseen.cycle_ended();
@@ -298,6 +327,7 @@ impl State {
     fn name(&mut self) {
         if !Rc::ptr_eq(&self.named, self.foreseen.values()) {
             self.named = Rc::clone(self.foreseen.values());
+            self.is_known = self.named.are_known();
             self.name_again();
         }
     }

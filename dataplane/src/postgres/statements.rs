@@ -11,21 +11,58 @@ use sluice_runtime::time::Moment;
 use smallvec::SmallVec;
 
 use super::columns::{Facts, Plan, Tags};
+use super::state::{Change, Touches};
 use crate::gate::{Outcome, Verdict};
 
 /// A statement under a name, of the protocol's Parse or of SQL's PREPARE.
 #[derive(Debug)]
 pub(crate) struct Prepared {
     pub(crate) text: Rc<[u8]>,
-    pub(crate) verdict: Rc<Verdict>,
-    /// Which of the verdict's statements it is.
-    pub(crate) index: usize,
+    /// The types that its Parse declared, as they lay on the wire.
+    pub(crate) types: Box<[u8]>,
+    /// As it was judged last; what kind of statement it is, every verdict says alike.
+    judged: RefCell<Judged>,
+    /// The context of that.
+    context: Cell<u64>,
     /// How it came by its name.
     made_by: MadeBy,
     keeps_columns: bool,
     /// Its result columns, once the server described them.
     columns: RefCell<Described>,
     budget: Rc<Cell<usize>>,
+}
+
+/// One statement of a verdict.
+#[derive(Clone, Debug)]
+pub(crate) struct Judged {
+    pub(crate) verdict: Rc<Verdict>,
+    /// Which of the verdict's statements it is.
+    pub(crate) index: usize,
+}
+
+impl Judged {
+    /// The statement; none of an empty text.
+    pub(crate) fn statement(&self) -> Option<&Statement> {
+        self.verdict.statements.get(self.index)
+    }
+
+    /// What it does.
+    pub(crate) fn effects(&self) -> &[Effect] {
+        self.statement().map_or(&[], |statement| &statement.effects)
+    }
+
+    /// What was decided of it.
+    pub(crate) fn outcome(&self) -> &Outcome {
+        self.verdict
+            .outcomes
+            .get(self.index)
+            .unwrap_or(&Outcome::Allow(None))
+    }
+
+    /// What its success changes in the session's state.
+    pub(crate) fn change(&self) -> &(Change, Touches) {
+        self.verdict.change(self.index)
+    }
 }
 
 /// How a prepared statement comes by its name.
@@ -50,71 +87,67 @@ impl Prepared {
     /// Takes its text's bytes out of the session's budget, and gives them back when it goes.
     pub(crate) fn new(
         text: Rc<[u8]>,
-        verdict: Rc<Verdict>,
-        index: usize,
+        types: &[u8],
+        judged: Judged,
+        context: u64,
         made_by: MadeBy,
         budget: &Rc<Cell<usize>>,
     ) -> Self {
         use StatementKind::{Delete, Insert, Merge, Prepare, Select, Update};
         budget.set(budget.get().saturating_sub(text.len()));
-        let kind = verdict.statements.get(index).map(|statement| &statement.kind);
+        let kind = judged.statement().map(|statement| &statement.kind);
         Self {
             keeps_columns: matches!(
                 kind,
                 Some(Select | Insert | Update | Delete | Merge | Prepare { .. })
             ),
             text,
-            verdict,
-            index,
+            types: types.into(),
+            judged: RefCell::new(judged),
+            context: Cell::new(context),
             made_by,
             columns: RefCell::default(),
             budget: Rc::clone(budget),
         }
     }
 
+    /// The verdict about it that was given last.
+    pub(crate) fn judged(&self) -> Judged {
+        self.judged.borrow().clone()
+    }
+
+    /// Whether that was given in this context.
+    pub(crate) fn is_judged_in(&self, context: u64) -> bool {
+        self.context.get() == context
+    }
+
+    /// It was judged again, by its own text.
+    pub(crate) fn judge(&self, verdict: Rc<Verdict>, context: u64) {
+        *self.judged.borrow_mut() = Judged { verdict, index: 0 };
+        self.context.set(context);
+    }
+
     /// The name that its execution gives to a statement, if it is a PREPARE.
-    pub(crate) fn makes(&self) -> Option<&str> {
-        if self.verdict.is_inert || self.made_by == MadeBy::Prepare {
+    pub(crate) fn makes(&self) -> Option<Box<str>> {
+        let judged = self.judged.borrow();
+        if judged.verdict.is_inert || self.made_by == MadeBy::Prepare {
             return None;
         }
-        match &self.verdict.statements.get(self.index)?.kind {
-            StatementKind::Prepare { name } => Some(name),
+        match &judged.statement()?.kind {
+            StatementKind::Prepare { name } => Some(name.clone()),
             _ => None,
         }
+    }
+
+    /// Whether it is a PREPARE's: its text is that of the PREPARE.
+    pub(crate) fn is_made_by_sql(&self) -> bool {
+        self.made_by == MadeBy::Prepare
     }
 
     /// Whether the server lets its result columns never change. Those of EXECUTE, FETCH and CALL are what stands under
     /// a name when they run.
     pub(crate) fn keeps_columns(&self) -> bool {
         self.keeps_columns
-    }
-
-    /// What it does; a text of several statements, which the server refuses, does what they do.
-    pub(crate) fn effects(&self) -> &[Effect] {
-        self.verdict
-            .statements
-            .get(self.index)
-            .map_or(&[], |statement| &statement.effects)
-    }
-
-    /// The statements of its text with what was decided of them; the server takes one only.
-    pub(crate) fn statements(&self) -> impl Iterator<Item = (&Statement, &Outcome)> {
-        let only = (self.made_by == MadeBy::Prepare).then_some(self.index);
-        self.verdict
-            .statements
-            .iter()
-            .zip(&self.verdict.outcomes)
-            .enumerate()
-            .filter(move |(index, _)| only.is_none_or(|only| only == *index))
-            .map(|(_, pair)| pair)
-    }
-
-    /// What was decided of it first.
-    pub(crate) fn outcome(&self) -> &Outcome {
-        self.verdict
-            .outcomes
-            .get(self.index)
-            .unwrap_or(&Outcome::Allow(None))
     }
 
     pub(crate) fn describe(&self, columns: Rc<[Facts]>) {
@@ -171,6 +204,8 @@ pub(crate) struct Portal {
     pub(crate) is_described: Cell<bool>,
     /// The run that its Bind began, until an Execute takes it.
     pub(crate) run: Cell<Option<Run>>,
+    /// How its statement was judged at the Bind, where names got their meaning, and in which context.
+    pub(crate) bound: Option<(Judged, u64)>,
 }
 
 impl Portal {
@@ -181,6 +216,9 @@ impl Portal {
         run: Run,
     ) -> Self {
         Self {
+            bound: statement
+                .as_ref()
+                .map(|statement| (statement.judged(), statement.context.get())),
             statement,
             formats,
             is_named: !name.is_empty(),
@@ -193,6 +231,7 @@ impl Portal {
     /// A portal that SQL's DECLARE made.
     pub(crate) fn of_cursor() -> Self {
         Self {
+            bound: None,
             statement: None,
             formats: None,
             is_named: true,
@@ -268,6 +307,8 @@ pub(crate) struct Refusal {
 #[derive(Debug)]
 pub(crate) struct QueryTicket {
     pub(crate) verdict: Rc<Verdict>,
+    /// The cycle that it ends.
+    pub(crate) cycle: u64,
     /// The run of its first statement; the others count on from it.
     pub(crate) first: Run,
     /// Statements that went up; the others were cut off.
@@ -289,17 +330,19 @@ impl QueryTicket {
     }
 }
 
-/// What a reply answers.
+/// What a reply answers. Where a success changes the session's state, `changes` says so.
 #[derive(Debug)]
 pub(crate) enum Ticket {
     Query(QueryTicket),
     Parse {
         name: Box<[u8]>,
         prepared: Rc<Prepared>,
+        changes: bool,
     },
     Bind {
         name: Box<[u8]>,
         portal: Rc<Portal>,
+        changes: bool,
     },
     DescribeStatement {
         prepared: Option<Rc<Prepared>>,
@@ -314,6 +357,7 @@ pub(crate) enum Ticket {
         run: Run,
         /// The statement that it names, if it runs a PREPARE.
         made: Option<Rc<Prepared>>,
+        changes: bool,
     },
     CloseStatement {
         name: Box<[u8]>,
@@ -324,9 +368,34 @@ pub(crate) enum Ticket {
     /// The run, until it has ended; ReadyForQuery follows.
     FunctionCall {
         run: Option<Run>,
+        cycle: u64,
+        changes: bool,
     },
     /// Stands for a message that was refused.
-    Refused(Box<Refusal>),
-    /// Sync, Flush, COPY data: nothing is kept of them.
+    Refused {
+        refusal: Box<Refusal>,
+        /// The cycle that it ends; zero if it ends none.
+        cycle: u64,
+    },
+    Sync {
+        /// The cycle that it ends.
+        cycle: u64,
+    },
+    /// The gateway's own Query: see [`hidden`](super::hidden).
+    Hidden,
+    /// Flush, COPY data: nothing is kept of them.
     Plain,
+}
+
+impl Ticket {
+    /// The cycle that its message ends, if it ends one.
+    pub(crate) fn cycle(&self) -> Option<u64> {
+        match self {
+            Self::Query(QueryTicket { cycle, .. })
+            | Self::FunctionCall { cycle, .. }
+            | Self::Sync { cycle } => Some(*cycle),
+            Self::Refused { cycle, .. } => Some(*cycle).filter(|&cycle| cycle > 0),
+            _ => None,
+        }
+    }
 }

@@ -18,6 +18,7 @@ use sluice_runtime::net::{IoError, connect, resolve};
 use sluice_runtime::time::Instant;
 
 use super::catalog::reading::CatalogError;
+use super::state::{READ_AT_START, Start};
 use super::wire::{Message, Messages, WireError};
 use crate::core::Core;
 use crate::settings::{Connection, UpstreamTls};
@@ -257,6 +258,36 @@ async fn authenticate(
                 });
             }
             tag => return Err(refused_or_unexpected(tag, message.body())),
+        }
+    }
+}
+
+/// Reads what a session begins with, before its client sends. The server gets `connect_timeout` for the answer.
+pub(crate) async fn read_start(
+    connection: &Connection,
+    upstream: &mut Upstream,
+) -> Result<Start, UpstreamError> {
+    let deadline = sluice_runtime::time::now() + connection.connect_timeout;
+    sluice_runtime::time::timeout(deadline, ask_start(connection, upstream))
+        .await
+        .map_err(|_| UpstreamError::TimedOut)?
+}
+
+async fn ask_start(connection: &Connection, upstream: &mut Upstream) -> Result<Start, UpstreamError> {
+    let mut query = Vec::new();
+    frontend::encode::query(&mut query, READ_AT_START.as_bytes());
+    upstream.stream.send(query)?;
+    let mut start = None;
+    loop {
+        let message = upstream
+            .messages
+            .next(&mut upstream.stream, MESSAGE_LEN_MAX)
+            .await?;
+        match message.tag() {
+            b'D' => start = Start::of_row(message.body(), &connection.user),
+            b'T' | b'C' | b'N' | b'S' => {}
+            b'Z' => return start.ok_or(UpstreamError::Unexpected { tag: b'D' }),
+            _ => return Err(refused_or_unexpected(&message)),
         }
     }
 }

@@ -9,4 +9,5 @@ mod masking;
 mod record;
 mod session;
 mod shared;
+mod state;
 mod token;

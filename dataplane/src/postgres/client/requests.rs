@@ -11,11 +11,12 @@ use sluice_runtime::time::Moment;
 use smallvec::SmallVec;
 
 use super::Act;
-use crate::gate::{Finding, Judgement, Outcome, Verdict, objects_of};
+use crate::gate::{Errand, Finding, Judgement, Outcome, Verdict, objects_of};
 use crate::postgres::deny::Kind;
 use crate::postgres::session::{End, Session, Text};
+use crate::postgres::state::{Change, View};
 use crate::postgres::statements::{
-    MadeBy, Portal, Prepared, QueryTicket, Refusal, ResultFormats, Run, Ticket,
+    Judged, MadeBy, Portal, Prepared, QueryTicket, Refusal, ResultFormats, Run, Ticket,
 };
 
 /// Large object functions that may be called by OID (`pg_proc.dat`); no other OID says what it does.
@@ -35,6 +36,9 @@ const LARGE_OBJECT_FUNCTIONS: [(u32, &str); 13] = [
     (3172, "lo_truncate64"),
 ];
 
+/// What is opaque where the session's state is not known.
+const UNKNOWN_STATE: &str = "statement in a session whose state is not known";
+
 /// What the record says of statements that stand behind a refused one.
 const CUT_OFF: &str = "cut off behind a refused statement";
 
@@ -42,21 +46,21 @@ const CUT_OFF: &str = "cut off behind a refused statement";
 #[derive(Clone, Copy)]
 struct Subject<'a> {
     protocol: Protocol,
-    /// Which of the verdict's statements.
-    index: usize,
+    /// Which of the message's statements.
+    part: usize,
     text: &'a [u8],
-    verdict: &'a Verdict,
+    judged: &'a Judged,
     /// What the record adds.
     note: &'a str,
 }
 
 impl<'a> Subject<'a> {
-    fn of(prepared: &'a Prepared, protocol: Protocol) -> Self {
+    fn of(prepared: &'a Prepared, judged: &'a Judged, protocol: Protocol) -> Self {
         Self {
             protocol,
-            index: prepared.index,
+            part: judged.index,
             text: &prepared.text,
-            verdict: &prepared.verdict,
+            judged,
             note: "",
         }
     }
@@ -64,6 +68,14 @@ impl<'a> Subject<'a> {
 
 /// A statement that is not sent: what the client is told, and what policy said.
 type Refused = (Refusal, Outcome);
+
+/// What becomes of a message that runs a prepared statement.
+enum Gated {
+    Allowed,
+    Refused(Refused),
+    /// The statement has to be analysed again first.
+    Away(Box<Errand>),
+}
 
 impl Session {
     /// Judges a whole message. A finding is the analysis that was asked for at the first try.
@@ -106,7 +118,11 @@ impl Session {
             b'S' | b'H' | b'c' | b'X' => {
                 frontend::empty(body).map_err(hostile)?;
                 match tag {
-                    b'S' => Sent::Sync,
+                    b'S' => {
+                        let cycle = self.state.cycle();
+                        self.sent(Sent::Sync, Ticket::Sync { cycle }, received)?;
+                        return Ok(Act::Forward);
+                    }
                     b'H' => Sent::Flush,
                     b'c' => Sent::CopyDone,
                     _ => return Ok(Act::Terminate),
@@ -123,10 +139,12 @@ impl Session {
         if sql.len() > self.core.settings.limits.max_statement_bytes {
             return self.refuse_long_text(Kind::Query, received).map(Act::Replace);
         }
+        self.follow_state();
         let verdict = match self.judge(sql, &[], finding) {
             Judgement::Known(verdict) => verdict,
-            Judgement::Away(errand) => return Ok(Act::Away(errand)),
+            Judgement::Away(errand) => return Ok(Act::Away(errand, None)),
         };
+        let (context, cycle) = (self.context.id(), self.state.cycle());
         let count = verdict.statements.len();
         let mut first = Run {
             id: self.take_runs(count),
@@ -146,11 +164,23 @@ impl Session {
                 0..sql.len()
             };
             let text = sql.get(range).unwrap_or_default();
+            // What names mean is another thing behind some statements.
+            let again = if self.context.id() == context {
+                Some((Rc::clone(&verdict), index))
+            } else {
+                self.judge_part(text).map(|verdict| (verdict, 0))
+            };
+            let is_unread = again.is_none();
+            let (verdict_now, index_now) = again.unwrap_or_else(|| (Rc::clone(&verdict), index));
+            let judged = Judged {
+                verdict: verdict_now,
+                index: index_now,
+            };
             let subject = Subject {
                 protocol: Protocol::Simple,
-                index,
+                part: index,
                 text,
-                verdict: &verdict,
+                judged: &judged,
                 note: "",
             };
             if refused.is_some() {
@@ -158,17 +188,19 @@ impl Session {
                     note: CUT_OFF,
                     ..subject
                 };
-                if let Recorded::No = self.record(run, subject, &verdict.outcomes[index]) {
+                if let Recorded::No = self.record(run, subject, judged.outcome()) {
                     continue;
                 }
                 self.end_empty(run, Ending::Skipped, received);
                 continue;
             }
-            let decided = &verdict.outcomes[index];
-            let gated = if verdict.is_plain {
+            let decided = judged.outcome();
+            let is_uncertain = is_unread || self.is_uncertain(&statement.kind);
+            let gated = if judged.verdict.is_plain && !is_uncertain {
                 None
             } else {
-                self.gate_statement(Kind::Query, statement, decided)
+                let statement = judged.statement().unwrap_or(statement);
+                self.gate_statement(Kind::Query, statement, decided, is_uncertain)
             };
             let outcome = gated.as_ref().map_or(decided, |(_, outcome)| outcome);
             let refusal = match self.record(run, subject, outcome) {
@@ -184,8 +216,12 @@ impl Session {
                 refused = Some((index, refusal));
                 continue;
             }
+            if !verdict.is_inert {
+                self.foresee(&judged, Some(index));
+            }
             if let StatementKind::Prepare { name } = &statement.kind {
-                let prepared = self.prepared(verdict.shared_text(text), &verdict, index, MadeBy::Prepare);
+                let text = verdict.shared_text(text);
+                let prepared = self.prepared(text, &[], judged, MadeBy::Prepare);
                 if self
                     .statements
                     .sent(name.as_bytes(), Rc::clone(&prepared))
@@ -210,6 +246,7 @@ impl Session {
         let live = refused.as_ref().map_or(count, |(index, _)| *index);
         let ticket = QueryTicket {
             verdict,
+            cycle,
             first,
             live: u32::try_from(live).unwrap_or(u32::MAX),
             ended: 0,
@@ -225,16 +262,21 @@ impl Session {
         if parse.sql.len() > self.core.settings.limits.max_statement_bytes {
             return self.refuse_long_text(Kind::Parse, received).map(Act::Replace);
         }
-        let verdict = match self.judge(parse.sql, parse.parameter_types.as_bytes(), finding) {
+        self.follow_state();
+        let types = parse.parameter_types.as_bytes();
+        let verdict = match self.judge(parse.sql, types, finding) {
             Judgement::Known(verdict) => verdict,
-            Judgement::Away(errand) => return Ok(Act::Away(errand)),
+            Judgement::Away(errand) => return Ok(Act::Away(errand, None)),
         };
         let mut refused: Option<Refused> = None;
-        if !verdict.is_plain {
+        if !verdict.is_plain || !self.state.is_settled() {
             let mut statements = verdict.statements.iter().zip(&verdict.outcomes);
-            refused = statements
-                .find_map(|(statement, outcome)| self.gate_statement(Kind::Parse, statement, outcome));
+            refused = statements.find_map(|(statement, outcome)| {
+                let is_uncertain = self.is_uncertain(&statement.kind);
+                self.gate_statement(Kind::Parse, statement, outcome, is_uncertain)
+            });
         }
+        let judged = Judged { verdict, index: 0 };
         if let Some((refusal, outcome)) = refused {
             let run = Run {
                 id: self.take_runs(1),
@@ -243,9 +285,9 @@ impl Session {
             };
             let subject = Subject {
                 protocol: Protocol::Parse,
-                index: 0,
+                part: 0,
                 text: parse.sql,
-                verdict: &verdict,
+                judged: &judged,
                 note: "",
             };
             if let Recorded::Yes = self.record(run, subject, &outcome) {
@@ -260,7 +302,9 @@ impl Session {
             );
             return self.replace(Kind::Parse, parse.name, refusal, received);
         }
-        let prepared = self.prepared(verdict.shared_text(parse.sql), &verdict, 0, MadeBy::Parse);
+        let changes = self.foresee_unseen(&judged);
+        let text = judged.verdict.shared_text(parse.sql);
+        let prepared = self.prepared(text, types, judged, MadeBy::Parse);
         if let Err(error) = self.statements.sent(parse.name, Rc::clone(&prepared)) {
             let refusal = Kind::Parse.refusal(SqlState::INSUFFICIENT_RESOURCES, &format!("sluice: {error}"));
             return self.replace(Kind::Parse, parse.name, refusal, received);
@@ -270,6 +314,7 @@ impl Session {
             Ticket::Parse {
                 name: parse.name.into(),
                 prepared,
+                changes,
             },
             received,
         )?;
@@ -284,15 +329,24 @@ impl Session {
         formats: Option<ResultFormats>,
         received: Moment,
     ) -> Result<Act, End> {
+        self.follow_state();
         let candidates = self.statements.candidates(statement_name);
+        let mut refused = None;
+        for prepared in &candidates {
+            match self.gate_prepared(Kind::Bind, prepared) {
+                Gated::Allowed => {}
+                Gated::Refused(refusal) => {
+                    refused = Some(refusal);
+                    break;
+                }
+                Gated::Away(errand) => return Ok(Act::Away(errand, Some(Rc::clone(prepared)))),
+            }
+        }
         let run = Run {
             id: self.take_runs(1),
             received,
             sent: received,
         };
-        let mut refused = candidates
-            .iter()
-            .find_map(|prepared| self.gate_prepared(Kind::Bind, prepared));
         if candidates.is_empty() && !self.allows_all() {
             // What the server has under a name that never passed here, nobody has judged.
             let name = String::from_utf8_lossy(statement_name);
@@ -303,15 +357,16 @@ impl Session {
         let prepared = candidates.first().cloned();
         let recorded = match &prepared {
             Some(prepared) => {
+                let judged = prepared.judged();
                 let outcome = refused
                     .as_ref()
-                    .map_or_else(|| prepared.outcome(), |(_, outcome)| outcome);
+                    .map_or_else(|| judged.outcome(), |(_, outcome)| outcome);
                 let protocol = if refused.is_some() {
                     Protocol::Bind
                 } else {
                     Protocol::Execute
                 };
-                self.record(run, Subject::of(prepared, protocol), outcome)
+                self.record(run, Subject::of(prepared, &judged, protocol), outcome)
             }
             None => self.record_unknown(run, Protocol::Execute, statement_name, &Outcome::Allow(None)),
         };
@@ -339,11 +394,16 @@ impl Session {
             let refusal = Kind::Bind.refusal(SqlState::INSUFFICIENT_RESOURCES, &format!("sluice: {error}"));
             return self.replace(Kind::Bind, portal_name, refusal, received);
         }
+        let mut changes = false;
+        for prepared in &candidates {
+            changes |= self.foresee_unseen(&prepared.judged());
+        }
         self.sent(
             Sent::Bind,
             Ticket::Bind {
                 name: portal_name.into(),
                 portal,
+                changes,
             },
             received,
         )?;
@@ -353,9 +413,22 @@ impl Session {
     /// An Execute: judged again under the present policy. Rows that would come undescribed are described first, unseen
     /// by the client.
     fn execute(&mut self, execute: &Execute<'_>, received: Moment) -> Result<Act, End> {
+        self.follow_state();
         let candidates = self.portals.candidates(execute.portal);
-        let statements = candidates.iter().filter_map(|portal| portal.statement.as_ref());
-        let mut refused = { statements }.find_map(|prepared| self.gate_prepared(Kind::Execute, prepared));
+        let mut refused = None;
+        for portal in &candidates {
+            let Some(prepared) = &portal.statement else {
+                continue;
+            };
+            match self.gate_prepared(Kind::Execute, prepared) {
+                Gated::Allowed => refused = self.gate_bound(portal),
+                Gated::Refused(refusal) => refused = Some(refusal),
+                Gated::Away(errand) => return Ok(Act::Away(errand, Some(Rc::clone(prepared)))),
+            }
+            if refused.is_some() {
+                break;
+            }
+        }
         let (portal, run) = match candidates.first() {
             Some(portal) => (Rc::clone(portal), portal.run.take()),
             // A cursor of SQL's DECLARE, which was judged then: its rows are the statement's that was allowed.
@@ -385,7 +458,14 @@ impl Session {
             }
         };
         let made = self.make(&portal);
-        self.sent(Sent::Execute, Ticket::Execute { portal, run, made }, received)?;
+        let changes = self.foresee_execution(&candidates);
+        let ticket = Ticket::Execute {
+            portal,
+            run,
+            made,
+            changes,
+        };
+        self.sent(Sent::Execute, ticket, received)?;
         Ok(hidden.map_or(Act::Forward, Act::ForwardBehind))
     }
 
@@ -393,12 +473,8 @@ impl Session {
     fn make(&mut self, portal: &Portal) -> Option<Rc<Prepared>> {
         let statement = portal.statement.as_ref()?;
         let name = statement.makes()?;
-        let made = self.prepared(
-            Rc::clone(&statement.text),
-            &statement.verdict,
-            statement.index,
-            MadeBy::Prepare,
-        );
+        let text = Rc::clone(&statement.text);
+        let made = self.prepared(text, &statement.types, statement.judged(), MadeBy::Prepare);
         self.statements.sent(name.as_bytes(), Rc::clone(&made)).ok()?;
         Some(made)
     }
@@ -418,10 +494,11 @@ impl Session {
             sent: received,
         };
         let recorded = if let Some(prepared) = &portal.statement {
+            let judged = prepared.judged();
             let outcome = refused
                 .as_ref()
-                .map_or_else(|| prepared.outcome(), |(_, outcome)| outcome);
-            self.record(run, Subject::of(prepared, Protocol::Execute), outcome)
+                .map_or_else(|| judged.outcome(), |(_, outcome)| outcome);
+            self.record(run, Subject::of(prepared, &judged, Protocol::Execute), outcome)
         } else {
             let outcome = self.cursor_outcome(name);
             let recorded = self.record_unknown(run, Protocol::Execute, name, &outcome);
@@ -513,6 +590,7 @@ impl Session {
                 Object::new(ObjectKind::Function, format!("with OID {function}")),
             ),
         };
+        self.follow_state();
         let outcome = self
             .core
             .gate
@@ -553,19 +631,31 @@ impl Session {
             sent: Moment::now(),
             ..run
         };
-        self.sent(
-            Sent::FunctionCall,
-            Ticket::FunctionCall { run: Some(run) },
-            received,
-        )?;
+        let is_unseen = effect.action == Action::Opaque && !self.model.skips();
+        let ticket = Ticket::FunctionCall {
+            run: Some(run),
+            cycle: self.state.cycle(),
+            changes: is_unseen && self.state.sent(&Change::UNSEEN, None),
+        };
+        self.sent(Sent::FunctionCall, ticket, received)?;
         Ok(Act::Forward)
     }
 
     /// Sends a message that fails in the place of a refused one.
-    fn replace(&mut self, kind: Kind, name: &[u8], refusal: Refusal, received: Moment) -> Result<Act, End> {
+    pub(super) fn replace(
+        &mut self,
+        kind: Kind,
+        name: &[u8],
+        refusal: Refusal,
+        received: Moment,
+    ) -> Result<Act, End> {
         let mut instead = Vec::new();
         self.nobody.substitute(kind, b"", name, &mut instead);
-        let ticket = Ticket::Refused(Box::new(refusal));
+        let ends_cycle = matches!(kind, Kind::Query | Kind::FunctionCall);
+        let ticket = Ticket::Refused {
+            refusal: Box::new(refusal),
+            cycle: if ends_cycle { self.state.cycle() } else { 0 },
+        };
         let what = match kind {
             Kind::Query => Sent::Query,
             Kind::Parse => Sent::Parse,
@@ -588,69 +678,206 @@ impl Session {
         }
     }
 
-    fn judge(&mut self, sql: &[u8], types: &[u8], finding: Option<Finding>) -> Judgement {
+    fn judge(&self, sql: &[u8], types: &[u8], finding: Option<Finding>) -> Judgement {
         let mut gate = self.core.gate.borrow_mut();
         match finding {
-            Some(finding) => Judgement::Known(gate.adopt(sql, types, &self.context, finding)),
-            None => gate.judge(sql, types, &self.context),
+            // The state may have become another one meanwhile.
+            Some(finding) if finding.is_of(&self.context) => {
+                Judgement::Known(gate.adopt(sql, types, &self.context, finding))
+            }
+            _ => gate.judge(sql, types, &self.context),
         }
     }
 
-    fn prepared(&self, text: Rc<[u8]>, verdict: &Rc<Verdict>, index: usize, made_by: MadeBy) -> Rc<Prepared> {
+    /// Judges a statement of a Query by itself; none if that takes a helper or it does not stand by itself.
+    fn judge_part(&self, text: &[u8]) -> Option<Rc<Verdict>> {
+        match self.judge(text, &[], None) {
+            Judgement::Known(verdict) if verdict.statements.len() == 1 => Some(verdict),
+            _ => None,
+        }
+    }
+
+    /// A prepared statement's analysis has come back.
+    pub(super) fn adopt(&self, prepared: &Prepared, finding: Finding) {
+        if finding.is_of(&self.context) {
+            let mut gate = self.core.gate.borrow_mut();
+            let verdict = gate.adopt(&prepared.text, &prepared.types, &self.context, finding);
+            prepared.judge(verdict, self.context.id());
+        }
+    }
+
+    fn prepared(&self, text: Rc<[u8]>, types: &[u8], judged: Judged, made_by: MadeBy) -> Rc<Prepared> {
+        let context = self.context.id();
         Rc::new(Prepared::new(
             text,
-            Rc::clone(verdict),
-            index,
+            types,
+            judged,
+            context,
             made_by,
             &self.text_budget,
         ))
     }
 
-    /// Judges a prepared statement again: by epochs where nothing changed.
-    fn gate_prepared(&self, kind: Kind, prepared: &Prepared) -> Option<Refused> {
-        let is_current = self.core.gate.borrow_mut().epoch() == prepared.verdict.epoch;
-        if is_current && prepared.verdict.is_plain {
-            return None;
-        }
-        prepared.statements().find_map(|(statement, outcome)| {
-            if is_current {
-                return self.gate_statement(kind, statement, outcome);
-            }
-            let outcome = self
-                .core
-                .gate
-                .borrow_mut()
-                .decide_effects(&statement.effects, &self.context);
-            self.gate_statement(kind, statement, &outcome)
-        })
+    /// Whether a statement sent now would run in a state that is not known and that its meaning depends on.
+    fn is_uncertain(&self, kind: &StatementKind) -> bool {
+        !self.state.is_settled()
+            && self.state.view(self.model.is_idle()) != View::Certain
+            && (has_names(kind) || !self.state.lexing_is_known())
     }
 
-    /// Adds to a statement's outcome what the session knows: the statements that names stand for, and what cannot be
-    /// masked.
-    fn gate_statement(&self, kind: Kind, statement: &Statement, outcome: &Outcome) -> Option<Refused> {
+    /// Notes what a statement's success changes; `place` is its place in a Query. Says whether it has to be told.
+    fn foresee(&mut self, judged: &Judged, place: Option<usize>) -> bool {
+        if self.model.skips() {
+            return false;
+        }
+        let (change, touches) = judged.change();
+        self.state.touches(touches);
+        let runs = judged
+            .statement()
+            .and_then(|statement| statement.runs_prepared.as_deref());
+        let runs_change = runs.is_some_and(|name| {
+            let candidates = self.statements.candidates(name.as_bytes());
+            candidates.is_empty()
+                || candidates
+                    .iter()
+                    .any(|prepared| prepared.judged().change().0 != Change::Nothing)
+        });
+        let change = if runs_change { &Change::UNSEEN } else { change };
+        let place = place.map(|place| u32::try_from(place).unwrap_or(u32::MAX));
+        let is_noted = self.state.sent(change, place);
+        self.follow_state();
+        is_noted
+    }
+
+    /// Parse and Bind run code already: types' functions, and what the planner takes for constant.
+    fn foresee_unseen(&mut self, judged: &Judged) -> bool {
+        let mask = judged.verdict.masks.get(judged.index);
+        let is_unseen = mask.is_some_and(|mask| mask.contains(Action::Opaque));
+        is_unseen && !self.model.skips() && self.state.sent(&Change::UNSEEN, None)
+    }
+
+    /// Notes what an Execute changes.
+    fn foresee_execution(&mut self, candidates: &[Rc<Portal>]) -> bool {
+        if self.model.skips() {
+            return false;
+        }
+        match candidates {
+            // A cursor of SQL's DECLARE.
+            [] => self.state.sent(&Change::Fetch, None),
+            [portal] => match &portal.statement {
+                Some(prepared) => {
+                    let judged = prepared.judged();
+                    !judged.verdict.is_inert && self.foresee(&judged, None)
+                }
+                None => self.state.sent(&Change::EndsUnknown, None),
+            },
+            // Which of them it is, its Bind's answer tells.
+            _ => {
+                let is_inert = |portal: &Rc<Portal>| {
+                    let prepared = portal.statement.as_ref();
+                    prepared.is_some_and(|prepared| prepared.judged().verdict.is_inert)
+                };
+                !candidates.iter().all(is_inert) && self.state.sent(&Change::EndsUnknown, None)
+            }
+        }
+    }
+
+    /// Judges a prepared statement again: by numbers where nothing changed.
+    fn gate_prepared(&self, kind: Kind, prepared: &Prepared) -> Gated {
+        if !prepared.is_judged_in(self.context.id()) {
+            match self.judge(&prepared.text, &prepared.types, None) {
+                Judgement::Known(verdict) => prepared.judge(verdict, self.context.id()),
+                Judgement::Away(errand) => return Gated::Away(errand),
+            }
+        }
+        let Judged { verdict, index } = prepared.judged();
+        let is_current = self.core.gate.borrow_mut().epoch() == verdict.epoch;
+        if is_current && verdict.is_plain && self.state.is_settled() {
+            return Gated::Allowed;
+        }
+        // The server takes one statement only of a Parse's text.
+        let only = prepared.is_made_by_sql().then_some(index);
+        let pairs = verdict.statements.iter().zip(&verdict.outcomes).enumerate();
+        let mut pairs = pairs.filter(|(index, _)| only.is_none_or(|only| only == *index));
+        let refused = pairs.find_map(|(_, (statement, outcome))| {
+            let is_uncertain = self.is_uncertain(&statement.kind);
+            if is_current {
+                return self.gate_statement(kind, statement, outcome, is_uncertain);
+            }
+            let outcome = self.decide(&statement.effects);
+            self.gate_statement(kind, statement, &outcome, is_uncertain)
+        });
+        refused.map_or(Gated::Allowed, Gated::Refused)
+    }
+
+    /// Judges what EXECUTE runs, unless that takes a helper.
+    fn is_judged_now(&self, prepared: &Prepared) -> bool {
+        if prepared.is_judged_in(self.context.id()) {
+            return true;
+        }
+        match self.judge(&prepared.text, &prepared.types, None) {
+            Judgement::Known(verdict) => {
+                prepared.judge(verdict, self.context.id());
+                true
+            }
+            Judgement::Away(_) => false,
+        }
+    }
+
+    /// What a portal reads was settled at its Bind: where the state is another since, policy is asked about that too.
+    fn gate_bound(&self, portal: &Portal) -> Option<Refused> {
+        let (judged, context) = portal.bound.as_ref()?;
+        if *context == self.context.id() || judged.verdict.epoch == self.core.gate.borrow_mut().epoch() {
+            return None;
+        }
+        match self.decide(judged.effects()) {
+            Outcome::Allow(_) => None,
+            Outcome::Deny(denial) => {
+                let refusal = Kind::Execute.denied(&denial);
+                Some((refusal, Outcome::Deny(denial)))
+            }
+        }
+    }
+
+    fn decide(&self, effects: &[Effect]) -> Outcome {
+        self.core.gate.borrow_mut().decide_effects(effects, &self.context)
+    }
+
+    /// Adds to a statement's outcome what the session knows: the statements that names stand for, a state that is not
+    /// known, and what cannot be masked.
+    fn gate_statement(
+        &self,
+        kind: Kind,
+        statement: &Statement,
+        outcome: &Outcome,
+        is_uncertain: bool,
+    ) -> Option<Refused> {
         if let Outcome::Deny(denial) = outcome {
             return Some((kind.denied(denial), outcome.clone()));
+        }
+        if is_uncertain {
+            let object = Object::new(ObjectKind::Nothing, UNKNOWN_STATE);
+            let outcome = self.decide(&[Effect::new(Action::Opaque, object)]);
+            if let Outcome::Deny(denial) = &outcome {
+                return Some((kind.denied(denial), outcome));
+            }
         }
         if let Some(name) = &statement.runs_prepared {
             // Names that the same message makes are in the table already.
             let candidates = self.statements.candidates(name.as_bytes());
             let mut effects: SmallVec<[Effect; 4]> = statement.effects.clone();
-            effects.extend(
-                candidates
-                    .iter()
-                    .flat_map(|prepared| prepared.effects().iter().cloned()),
-            );
-            if candidates.is_empty() {
+            let mut is_known = !candidates.is_empty();
+            for prepared in &candidates {
+                is_known &= self.is_judged_now(prepared);
+                effects.extend(prepared.judged().effects().iter().cloned());
+            }
+            if !is_known {
                 effects.push(Effect::new(
                     Action::Opaque,
                     Object::new(ObjectKind::Prepared, name.clone()),
                 ));
             }
-            let outcome = self
-                .core
-                .gate
-                .borrow_mut()
-                .decide_effects(&effects, &self.context);
+            let outcome = self.decide(&effects);
             if let Outcome::Deny(denial) = &outcome {
                 return Some((kind.denied(denial), outcome));
             }
@@ -671,34 +898,31 @@ impl Session {
     /// What policy says of reading a portal that no Bind made.
     fn cursor_outcome(&self, name: &[u8]) -> Outcome {
         let object = Object::new(ObjectKind::Cursor, String::from_utf8_lossy(name));
-        self.core
-            .gate
-            .borrow_mut()
-            .decide_effects(&[Effect::new(Action::Read, object)], &self.context)
+        self.decide(&[Effect::new(Action::Read, object)])
     }
 
     /// Commits a statement's begin.
     fn record(&mut self, run: Run, subject: Subject<'_>, outcome: &Outcome) -> Recorded {
         let Subject {
             protocol,
-            index,
+            part,
             text,
-            verdict,
+            judged: Judged { verdict, index },
             note,
         } = subject;
         let note = if note.is_empty() {
-            verdict.reason(index).unwrap_or_default()
+            verdict.reason(*index).unwrap_or_default()
         } else {
             note
         };
         let text = Text {
             protocol,
-            part: u16::try_from(index).unwrap_or(u16::MAX),
+            part: u16::try_from(part).unwrap_or(u16::MAX),
             bytes: text,
-            mask: verdict.masks.get(index).copied().unwrap_or(EffectMask::EMPTY),
+            mask: verdict.masks.get(*index).copied().unwrap_or(EffectMask::EMPTY),
             objects: verdict
                 .objects
-                .get(index)
+                .get(*index)
                 .map_or(List::EMPTY, ListBuffer::as_list),
         };
         self.begin(run, text, outcome, note).into()
@@ -716,6 +940,28 @@ impl Session {
         };
         self.begin(run, text, outcome, "").into()
     }
+}
+
+/// Whether what a statement does can depend on the search path or on whose rights hold.
+fn has_names(kind: &StatementKind) -> bool {
+    use StatementKind as Kind;
+    !matches!(
+        kind,
+        Kind::Begin
+            | Kind::Commit { .. }
+            | Kind::Rollback { .. }
+            | Kind::Savepoint { .. }
+            | Kind::Release { .. }
+            | Kind::RollbackTo { .. }
+            | Kind::Deallocate { .. }
+            | Kind::DiscardAll
+            | Kind::Discard
+            | Kind::Set { .. }
+            | Kind::Reset { .. }
+            | Kind::Show { .. }
+            | Kind::Close { .. }
+            | Kind::Unlisten
+    )
 }
 
 /// Whether a begin is in the record.

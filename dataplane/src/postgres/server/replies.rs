@@ -19,8 +19,9 @@ use super::{Delivery, words};
 use crate::gate::{Outcome, Verdict};
 use crate::postgres::columns::{Facts, Plan};
 use crate::postgres::copy::{CopyOut, HiddenColumns};
-use crate::postgres::session::{End, Session, prepared_name};
-use crate::postgres::statements::{Prepared, QueryTicket, Refusal, Run, Ticket};
+use crate::postgres::session::{End, Session, prepared_name, unreadable_under};
+use crate::postgres::state::Tracked;
+use crate::postgres::statements::{Judged, Prepared, QueryTicket, Refusal, Run, Ticket};
 use crate::settings::Masking;
 
 /// What a reply after which more is to come asks of the session, taken out of its ticket.
@@ -33,14 +34,15 @@ enum Reaction {
     Completed {
         run: Option<Run>,
         verdict: Rc<Verdict>,
+        cycle: u64,
         statement: u32,
         prepared: Option<Rc<Prepared>>,
     },
-    /// A Query has failed.
+    /// A Query or function call has failed.
     Failed(Box<FailedQuery>),
     /// COPY data follow; the statement, where it is known.
     CopyOut(Option<(Rc<Verdict>, usize)>),
-    FunctionEnded(Option<Run>),
+    FunctionEnded(Option<Run>, bool),
     Refused(Box<Refusal>),
 }
 
@@ -108,6 +110,9 @@ impl Session {
     /// Ends what the server discards behind a failure.
     fn skipped(&mut self, dropped: Vec<Ticket>) {
         for ticket in dropped {
+            if let Some(cycle) = ticket.cycle() {
+                self.state.cycle_goes_on(cycle);
+            }
             self.end_ticket(ticket, Ending::Skipped, self.answered_since);
         }
     }
@@ -125,10 +130,14 @@ impl Session {
             Reaction::Completed {
                 run,
                 verdict,
+                cycle,
                 statement,
                 prepared,
             } => {
                 self.copy_out = None;
+                if !verdict.is_inert {
+                    self.state.query_statement_succeeded(cycle, statement);
+                }
                 self.completed(&verdict, statement, prepared.as_ref());
                 if let Some(run) = run {
                     self.count_rows(body);
@@ -138,6 +147,7 @@ impl Session {
             }
             Reaction::Failed(query) => {
                 self.copy_out = None;
+                self.state.failed();
                 for id in query.skipped {
                     self.end_empty(Run { id, ..query.like }, Ending::Skipped, self.answered_since);
                 }
@@ -149,13 +159,19 @@ impl Session {
                 }
                 Ok(Delivery::Forward)
             }
-            Reaction::FunctionEnded(run) => {
+            Reaction::FunctionEnded(run, changes) => {
+                if changes {
+                    self.state.execution_succeeded();
+                }
                 if let Some(run) = run {
                     self.end_answered(run, Ending::Completed, None);
                 }
                 Ok(Delivery::Forward)
             }
-            Reaction::Refused(refusal) => Ok(self.failed(None, Some(&refusal), body)),
+            Reaction::Refused(refusal) => {
+                self.state.failed();
+                Ok(self.failed(None, Some(&refusal), body))
+            }
         }
     }
 
@@ -165,7 +181,7 @@ impl Session {
             return Ok(self.message_failed(ticket, body));
         }
         if let Role::ReadyForQuery(status) = role {
-            self.ready(status);
+            self.ready(status, ticket.cycle())?;
         }
         match ticket {
             Ticket::Query(query) => {
@@ -181,8 +197,20 @@ impl Session {
                     }
                 }
             }
-            Ticket::Parse { name, prepared } => drop(self.statements.succeeded(&name, &prepared)),
-            Ticket::Bind { name, portal } => {
+            Ticket::Parse {
+                name,
+                prepared,
+                changes,
+            } => {
+                self.changed(changes);
+                drop(self.statements.succeeded(&name, &prepared));
+            }
+            Ticket::Bind {
+                name,
+                portal,
+                changes,
+            } => {
+                self.changed(changes);
                 if let Some(before) = self.portals.succeeded(&name, &portal) {
                     self.end_portal(&before, self.answered_since);
                 }
@@ -215,8 +243,14 @@ impl Session {
                     return Ok(Delivery::Hide);
                 }
             }
-            Ticket::Execute { portal, run, made } => {
+            Ticket::Execute {
+                portal,
+                run,
+                made,
+                changes,
+            } => {
                 self.copy_out = None;
+                self.changed(changes);
                 let outcome = if role == Role::Suspended {
                     Ending::Suspended
                 } else {
@@ -225,7 +259,8 @@ impl Session {
                 if outcome == Ending::Completed
                     && let Some(prepared) = &portal.statement
                 {
-                    self.completed(&Rc::clone(&prepared.verdict), index_of(prepared), made.as_ref());
+                    let judged = prepared.judged();
+                    self.completed(&judged.verdict, index_of(&judged), made.as_ref());
                 }
                 self.count_rows(body);
                 self.end_answered(run, outcome, None);
@@ -236,33 +271,41 @@ impl Session {
                     self.end_portal(&portal, self.answered_since);
                 }
             }
-            Ticket::FunctionCall { run } => {
+            Ticket::FunctionCall { run, .. } => {
                 if let Some(run) = run {
                     self.end_answered(run, Ending::Completed, None);
                 }
             }
-            Ticket::Refused(_) => {
+            Ticket::Refused { .. } => {
                 if !matches!(role, Role::ReadyForQuery(_)) {
                     // What must fail did not: nothing is known of the server any more.
                     return Err(End::server("a message that cannot succeed has succeeded"));
                 }
             }
-            Ticket::Plain => {}
+            Ticket::Sync { .. } | Ticket::Hidden | Ticket::Plain => {}
         }
         Ok(Delivery::Forward)
     }
 
+    /// A message has succeeded that was to change the session's state.
+    fn changed(&mut self, changes: bool) {
+        if changes {
+            self.state.execution_succeeded();
+        }
+    }
+
     /// A message of the extended protocol has failed.
     fn message_failed(&mut self, ticket: Ticket, body: &mut [u8]) -> Delivery {
+        self.state.failed();
         match ticket {
-            Ticket::Parse { name, prepared } => {
+            Ticket::Parse { name, prepared, .. } => {
                 self.statements.failed(&name, &prepared);
                 self.record_failed_parse(&prepared, body);
                 // Nothing has run that could have read a value.
                 self.mask_text(body);
                 Delivery::Forward
             }
-            Ticket::Bind { name, portal } => {
+            Ticket::Bind { name, portal, .. } => {
                 self.portals.failed(&name, &portal);
                 let run = portal.run.take();
                 self.bound_runs -= usize::from(run.is_some());
@@ -273,13 +316,15 @@ impl Session {
                 self.make_failed(made.as_ref());
                 self.failed(Some(run), None, body)
             }
-            Ticket::Refused(refusal) => self.failed(None, Some(&refusal), body),
-            Ticket::FunctionCall { run } => self.failed(run, None, body),
+            Ticket::Refused { refusal, .. } => self.failed(None, Some(&refusal), body),
+            Ticket::FunctionCall { run, .. } => self.failed(run, None, body),
             Ticket::Query(_)
             | Ticket::DescribeStatement { .. }
             | Ticket::DescribePortal { .. }
             | Ticket::CloseStatement { .. }
             | Ticket::ClosePortal { .. }
+            | Ticket::Sync { .. }
+            | Ticket::Hidden
             | Ticket::Plain => self.failed(None, None, body),
         }
     }
@@ -372,21 +417,23 @@ impl Session {
                 self.told_fatal = true;
                 self.mask_text(body);
             }
-            Role::ReadyForQuery(status) => self.ready(status),
+            Role::ReadyForQuery(status) => self.ready(status, None)?,
+            Role::Error => {
+                self.state.failed();
+                self.mask_text(body);
+            }
             Role::ParameterStatus => {
                 let status = ParameterStatus::parse(body).map_err(End::server)?;
                 let name = String::from_utf8_lossy(status.name);
                 let value = String::from_utf8_lossy(status.value);
                 if !settings::value_accepted(&name, &value) && !self.allows_all() {
-                    // The next statement would be read in another way than it was judged.
-                    let message = format!(
-                        "the server's {name} became {value}, under which statements cannot be judged"
-                    );
-                    return Err(End::new(
-                        EndReason::ServerProtocol,
-                        SqlState::INVALID_PARAMETER_VALUE,
-                        message,
-                    ));
+                    return Err(unreadable_under(&name, &value));
+                }
+                if let Some(setting) = Tracked::named(&name)
+                    && let Some(value) = setting.parse(&value)
+                {
+                    self.reported.retain(|(reported, _)| *reported != setting);
+                    self.reported.push((setting, value));
                 }
                 self.mask_text(body);
             }
@@ -397,7 +444,11 @@ impl Session {
     }
 
     /// The server waits for the next message. Outside of a transaction all portals are gone.
-    fn ready(&mut self, status: TransactionStatus) {
+    fn ready(&mut self, status: TransactionStatus, cycle: Option<u64>) -> Result<(), End> {
+        self.state.ready(cycle, status);
+        if !self.reported.is_empty() {
+            self.check_reported()?;
+        }
         if status == TransactionStatus::Idle {
             // Only now does everybody see what a transaction changed.
             if std::mem::take(&mut self.has_changed_catalog) {
@@ -410,7 +461,12 @@ impl Session {
                     self.end_portal(&portal, self.answered_since);
                 }
             }
+            if self.database.epoch == 0 {
+                // There is no catalog that would have to be read again.
+                self.state.catalog_was_read();
+            }
         }
+        Ok(())
     }
 
     /// What a statement's success changes in the session.
@@ -432,8 +488,14 @@ impl Session {
                 }
             }
             StatementKind::Deallocate { name: Some(name) } => drop(self.statements.closed(name.as_bytes())),
-            StatementKind::Deallocate { name: None } | StatementKind::DiscardAll => {
+            StatementKind::Deallocate { name: None } => self.statements.closed_all(drop),
+            StatementKind::DiscardAll => {
                 self.statements.closed_all(drop);
+                let mut gone = Vec::new();
+                self.portals.closed_all(|portal| gone.push(portal));
+                for portal in gone {
+                    self.end_portal(&portal, self.answered_since);
+                }
             }
             _ => {}
         }
@@ -455,10 +517,11 @@ impl Session {
             received: self.answered_since,
             sent: self.answered_since,
         };
-        let mask = prepared
+        let judged = prepared.judged();
+        let mask = judged
             .verdict
             .masks
-            .get(prepared.index)
+            .get(judged.index)
             .copied()
             .unwrap_or_default();
         let text = crate::postgres::session::Text {
@@ -468,7 +531,7 @@ impl Session {
             mask,
             objects: StatementBegin::default().objects,
         };
-        let outcome: Outcome = prepared.outcome().clone();
+        let outcome: Outcome = judged.outcome().clone();
         if self.begin(run, text, &outcome, "").is_ok() {
             let sqlstate = Fields::parse(body).ok().and_then(|fields| fields.sqlstate());
             self.end_answered(run, Ending::Failed, sqlstate);
@@ -491,8 +554,8 @@ fn open(role: Role, statement: u32, ticket: &mut Ticket) -> Reaction {
             Reaction::CopyOut(Some((Rc::clone(&query.verdict), statement as usize)))
         }
         (Ticket::Execute { portal, .. }, Role::CopyOut) => {
-            let prepared = portal.statement.as_ref();
-            Reaction::CopyOut(prepared.map(|prepared| (Rc::clone(&prepared.verdict), prepared.index)))
+            let judged = portal.statement.as_ref().map(|prepared| prepared.judged());
+            Reaction::CopyOut(judged.map(|judged| (judged.verdict, judged.index)))
         }
         (Ticket::Query(query), Role::Complete | Role::EmptyQuery) => {
             let run = (statement < query.live && statement >= query.ended).then(|| query.run(statement));
@@ -501,6 +564,7 @@ fn open(role: Role, statement: u32, ticket: &mut Ticket) -> Reaction {
             Reaction::Completed {
                 run,
                 verdict: Rc::clone(&query.verdict),
+                cycle: query.cycle,
                 statement,
                 prepared: prepared.map(|(_, prepared)| Rc::clone(prepared)),
             }
@@ -508,8 +572,10 @@ fn open(role: Role, statement: u32, ticket: &mut Ticket) -> Reaction {
         (Ticket::Query(query), Role::Error) => {
             Reaction::Failed(Box::new(FailedQuery::take(query, statement)))
         }
-        (Ticket::FunctionCall { run }, Role::FunctionResult) => Reaction::FunctionEnded(run.take()),
-        (Ticket::FunctionCall { run }, Role::Error) => {
+        (Ticket::FunctionCall { run, changes, .. }, Role::FunctionResult) => {
+            Reaction::FunctionEnded(run.take(), *changes)
+        }
+        (Ticket::FunctionCall { run, .. }, Role::Error) => {
             let failed = run.take();
             let like = failed.unwrap_or_else(|| Run::at(sluice_runtime::time::Moment::now()));
             Reaction::Failed(Box::new(FailedQuery {
@@ -519,12 +585,12 @@ fn open(role: Role, statement: u32, ticket: &mut Ticket) -> Reaction {
                 refusal: None,
             }))
         }
-        (Ticket::Refused(refusal), Role::Error) => Reaction::Refused(refusal.clone()),
+        (Ticket::Refused { refusal, .. }, Role::Error) => Reaction::Refused(refusal.clone()),
         (Ticket::DescribePortal { is_hidden: true, .. }, _) => Reaction::Hide,
         _ => Reaction::Forward,
     }
 }
 
-fn index_of(prepared: &Prepared) -> u32 {
-    u32::try_from(prepared.index).unwrap_or(u32::MAX)
+fn index_of(judged: &Judged) -> u32 {
+    u32::try_from(judged.index).unwrap_or(u32::MAX)
 }

@@ -39,6 +39,8 @@ pub(crate) enum Change {
     /// Nothing but that it may commit what stood before it in its cycle: what the server runs outside of transactions
     /// only, as VACUUM. Newer servers refuse it behind another statement.
     MayCommit,
+    /// Runs more of a statement that began earlier.
+    Fetch,
     /// These settings are not known any more.
     Unknown(SettingSet),
     /// None is known, and the transaction may have ended.
@@ -46,6 +48,9 @@ pub(crate) enum Change {
 }
 
 impl Change {
+    /// What code does that is not seen.
+    pub(crate) const UNSEEN: Self = Self::Unknown(SettingSet::ALL);
+
     /// What a statement changes. What EXECUTE runs comes on top.
     pub(crate) fn of(statement: &Statement) -> Self {
         use StatementKind as Kind;
@@ -73,6 +78,10 @@ impl Change {
                     local: *local,
                 })
             }
+            Kind::Fetch { .. } => match Self::by_effects(statement) {
+                Self::Nothing => Self::Fetch,
+                change => change,
+            },
             Kind::FinishPrepared | Kind::Other => match Self::by_effects(statement) {
                 Self::Nothing => Self::MayCommit,
                 change => change,
@@ -112,8 +121,12 @@ impl Change {
         matches!(self, Self::Unknown(_) | Self::EndsUnknown)
     }
 
-    pub(crate) fn is_nothing(&self) -> bool {
-        *self == Self::Nothing
+    /// Whether code may run in it that an earlier statement has left behind: of a cursor, or deferred to the commit.
+    pub(super) fn runs_what_was_left(&self) -> bool {
+        matches!(
+            self,
+            Self::Fetch | Self::MayCommit | Self::Commit { .. } | Self::PrepareTransaction
+        )
     }
 }
 

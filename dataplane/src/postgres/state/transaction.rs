@@ -140,7 +140,7 @@ impl Settings {
     /// Whether a change is none here.
     pub(crate) fn ignores(&self, change: &Change) -> bool {
         match change {
-            Change::Nothing => true,
+            Change::Nothing | Change::Fetch => true,
             Change::MayCommit => self.block != Block::Implicit,
             _ => false,
         }
@@ -180,7 +180,7 @@ impl Settings {
             return;
         }
         match change {
-            Change::Nothing => {}
+            Change::Nothing | Change::Fetch => {}
             Change::Begin => match self.block {
                 Block::Idle => self.open(Block::Explicit),
                 Block::Implicit => self.block = Block::Explicit,
