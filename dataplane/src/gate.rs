@@ -21,7 +21,7 @@ use sluice_parsers::sql::shape::{self, Literal, Shape, hash_bytes};
 use sluice_parsers::sql::statement::{Analysis, Cause, Reason, Statement, StatementKind};
 use sluice_parsers::sql::template::{self, Template};
 use sluice_parsers::sql::weight;
-use sluice_parsers::sql::world::SessionNames;
+use sluice_parsers::sql::world::{SessionNames, World};
 use sluice_policy::{Decision, Denial, PolicySnapshot, Principal, Reader};
 
 use self::bytes::verdict_bytes;
@@ -173,6 +173,7 @@ pub enum Judgement {
 pub struct Errand {
     sql: Vec<u8>,
     limits: analyze::Limits,
+    world: World,
     policies: Arc<PolicySnapshot>,
     principal: Arc<Principal>,
     /// The number of the context in which it was asked for.
@@ -197,7 +198,7 @@ impl Finding {
 impl Errand {
     /// Analyses and decides; takes as long as it takes.
     pub fn run(&self) -> Finding {
-        let analysis = analyze_text(&self.sql, &self.limits);
+        let analysis = analyze::analyze_bytes(&self.sql, &self.limits, &self.world);
         let decisions = decide(&self.policies, &self.principal, &analysis.statements);
         Finding {
             analysis,
@@ -312,13 +313,15 @@ impl Gate {
             return Judgement::Away(Box::new(Errand {
                 sql: sql.to_vec(),
                 limits: self.limits.analysis,
+                world: context.world(parameter_types),
                 policies: Arc::clone(self.policies.current()),
                 principal: Arc::clone(&context.principal),
                 context: context.id,
             }));
         }
         self.counts.misses += 1;
-        let analysis = analyze_text(sql, &self.limits.analysis);
+        let world = context.world(parameter_types);
+        let analysis = analyze::analyze_bytes(sql, &self.limits.analysis, &world);
         let policies = self.policies.current();
         let decisions = decide(policies, &context.principal, &analysis.statements);
         let finding = Finding {
@@ -466,10 +469,6 @@ pub fn objects_of(effects: &[Effect]) -> ListBuffer {
     names.sort_unstable();
     names.dedup();
     ListBuffer::of(names)
-}
-
-fn analyze_text(sql: &[u8], limits: &analyze::Limits) -> Analysis {
-    analyze::analyze_bytes(sql, limits)
 }
 
 fn decide(policies: &PolicySnapshot, who: &Principal, statements: &[Statement]) -> Vec<Decision> {

@@ -6,7 +6,7 @@
 //! whoever compares epochs has nothing to do. A session compares one atomic number for each message and locks nothing.
 
 mod keeper;
-mod protected;
+pub(crate) mod protected;
 pub(crate) mod reading;
 
 use std::future::poll_fn;
@@ -17,24 +17,22 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashMap;
 use sluice_parsers::sql::catalog::Catalog;
 use sluice_parsers::sql::catalog::snapshot::{Bases, Fingerprint};
-use sluice_parsers::sql::lineage::BaseColumn;
 use sluice_runtime::time::Instant;
 
 use self::reading::CatalogError;
 use super::columns::Tags;
 use crate::core::Core;
-use crate::settings::Connection;
+use crate::gate;
+use crate::settings::{Connection, Masking};
 
 /// A database's objects at one moment.
 #[derive(Debug)]
 pub(crate) struct CatalogSnapshot {
-    catalog: Arc<Catalog>,
-    epoch: u64,
+    database: Arc<gate::Database>,
     fingerprint: Fingerprint,
-    protected: Arc<HashSet<BaseColumn>>,
     tags: Arc<Tags>,
     age_max: Duration,
     /// The moment that `read_at` counts from.
@@ -44,21 +42,14 @@ pub(crate) struct CatalogSnapshot {
 }
 
 impl CatalogSnapshot {
-    /// The objects.
-    #[expect(dead_code, reason = "the gate's use of it is not there yet")]
-    pub(crate) fn catalog(&self) -> &Arc<Catalog> {
-        &self.catalog
+    /// The objects, under an epoch of their own.
+    pub(crate) fn database(&self) -> &Arc<gate::Database> {
+        &self.database
     }
 
     /// Unique in this process. What was decided under another epoch was decided about other objects.
     pub(crate) fn epoch(&self) -> u64 {
-        self.epoch
-    }
-
-    /// The columns that the configuration masks, with those of tables that inherit them.
-    #[expect(dead_code, reason = "the gate's use of it is not there yet")]
-    pub(crate) fn protected(&self) -> &Arc<HashSet<BaseColumn>> {
-        &self.protected
+        self.database.epoch
     }
 
     /// The same columns with what they count as.
@@ -103,6 +94,28 @@ impl Catalogs {
             origin: Instant::now(),
             no_tags: Arc::default(),
         }
+    }
+
+    /// What a catalog means under a connection's configuration: for the gate, and for the rows.
+    pub(crate) fn describe(
+        &self,
+        catalog: Catalog,
+        masking: &Masking,
+        known: Option<&Arc<Tags>>,
+    ) -> (Arc<gate::Database>, Arc<Tags>) {
+        let tags = protected::tags(&catalog, masking);
+        let database = gate::Database {
+            epoch: self.next_epoch.fetch_add(1, Ordering::Relaxed),
+            protected: Arc::new(protected::columns(&tags)),
+            catalog: Arc::new(catalog),
+            listed: Arc::default(),
+        };
+        let tags = match known {
+            _ if tags.is_empty() => Arc::clone(&self.no_tags),
+            Some(known) if **known == tags => Arc::clone(known),
+            _ => Arc::new(tags),
+        };
+        (Arc::new(database), tags)
     }
 
     /// Takes part in what is known of a database. Its first session has it read.
@@ -259,7 +272,7 @@ impl DatabaseCatalog {
     /// Takes the snapshot in force; says whether it is another one than before.
     #[inline]
     pub(crate) fn follow(&mut self) -> bool {
-        if self.database.epoch.load(Ordering::Acquire) == self.snapshot.epoch {
+        if self.database.epoch.load(Ordering::Acquire) == self.snapshot.epoch() {
             return false;
         }
         let current = self.database.current.load_full();

@@ -140,7 +140,7 @@ async fn converse(core: Rc<Core>, logged_in: LoggedIn, mut seat: Seat, listener:
     let connection = Arc::clone(&logged_in.connection);
     let accepts_any = core.gate.borrow_mut().policies().is_allow_all();
     let attempt = Box::pin(async {
-        let upstream = upstream::log_in(
+        let mut upstream = upstream::log_in(
             &core,
             &connection,
             &logged_in.database,

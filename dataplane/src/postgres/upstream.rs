@@ -287,7 +287,7 @@ async fn ask_start(connection: &Connection, upstream: &mut Upstream) -> Result<S
             b'D' => start = Start::of_row(message.body(), &connection.user),
             b'T' | b'C' | b'N' | b'S' => {}
             b'Z' => return start.ok_or(UpstreamError::Unexpected { tag: b'D' }),
-            _ => return Err(refused_or_unexpected(&message)),
+            _ => return Err(refused_or_unexpected(message.tag(), message.body())),
         }
     }
 }
@@ -401,7 +401,7 @@ async fn exchange(
 
 fn authentication(message: &Message) -> Result<Authentication<'_>, UpstreamError> {
     if message.tag() != b'R' {
-        return Err(refused_or_unexpected(message));
+        return Err(refused_or_unexpected(message.tag(), message.body()));
     }
     Ok(Authentication::parse(message.body())?)
 }

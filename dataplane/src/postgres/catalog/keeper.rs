@@ -8,16 +8,13 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_lite::future::or;
-use hashbrown::HashSet;
 use sluice_parsers::postgres::frontend::encode;
-use sluice_parsers::sql::catalog::Oid;
 use sluice_parsers::sql::catalog::snapshot::Place;
-use sluice_parsers::sql::lineage::BaseColumn;
 use sluice_runtime::task;
 use sluice_runtime::time::{self, Instant, Timer, timeout};
 
 use super::reading::{self, CatalogError, Read};
-use super::{CatalogSnapshot, Database, lock, protected};
+use super::{CatalogSnapshot, Database, lock};
 use crate::core::Core;
 use crate::postgres::upstream::{self, Upstream, UpstreamError};
 
@@ -243,29 +240,19 @@ impl Keeper {
             (None, None) => {}
             (Some((catalog, fingerprint)), current) => {
                 let catalogs = &self.core.catalogs;
-                let tags = protected::tags(&catalog, &self.database.connection.masking);
-                let protected = tags.keys().map(|&(relation, number)| BaseColumn {
-                    relation: Oid(relation),
-                    number,
-                });
-                let protected: HashSet<BaseColumn> = protected.collect();
-                let tags = match current {
-                    _ if tags.is_empty() => Arc::clone(&catalogs.no_tags),
-                    Some(current) if *current.tags == tags => Arc::clone(&current.tags),
-                    _ => Arc::new(tags),
-                };
+                let known = current.as_ref().map(|current| &current.tags);
+                let (database, tags) =
+                    catalogs.describe(catalog, &self.database.connection.masking, known);
                 let snapshot = CatalogSnapshot {
-                    catalog: Arc::new(catalog),
-                    epoch: catalogs.next_epoch.fetch_add(1, Ordering::Relaxed),
+                    database,
                     fingerprint,
-                    protected: Arc::new(protected),
                     tags,
                     age_max: self.database.connection.catalog_max_age,
                     origin: catalogs.origin,
                     read_at: AtomicU64::new(0),
                 };
                 snapshot.was_read_at(begin);
-                let epoch = snapshot.epoch;
+                let epoch = snapshot.epoch();
                 self.database.current.store(Some(Arc::new(snapshot)));
                 // After the snapshot: who sees the new number finds the new snapshot.
                 self.database.epoch.store(epoch, Ordering::Release);

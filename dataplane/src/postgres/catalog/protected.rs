@@ -2,6 +2,7 @@
 
 use hashbrown::HashSet;
 use sluice_parsers::sql::catalog::{Catalog, Oid};
+use sluice_parsers::sql::lineage::BaseColumn;
 
 use crate::postgres::columns::Tags;
 use crate::settings::{MaskedColumn, Masking};
@@ -30,6 +31,20 @@ pub(super) fn tags(catalog: &Catalog, masking: &Masking) -> Tags {
         }
     }
     tags
+}
+
+/// The columns by themselves.
+pub(super) fn columns(tags: &Tags) -> HashSet<BaseColumn> {
+    let columns = tags.keys().map(|&(relation, number)| BaseColumn {
+        relation: Oid(relation),
+        number,
+    });
+    columns.collect()
+}
+
+/// The columns of a database that its connection's configuration masks.
+pub fn protected_columns(catalog: &Catalog, masking: &Masking) -> HashSet<BaseColumn> {
+    columns(&tags(catalog, masking))
 }
 
 /// A relation and all that inherits from it.

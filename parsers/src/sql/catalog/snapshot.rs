@@ -204,11 +204,3 @@ fn definition_hash<'a>(parts: impl Iterator<Item = Option<&'a str>>) -> u64 {
 fn printed(text: Option<&str>) -> Box<str> {
     text.unwrap_or(UNREADABLE).into()
 }
-
-/// The built-in objects of a version.
-fn base(major: u8) -> Arc<Catalog> {
-    Arc::new(Catalog {
-        server_major: major,
-        ..Catalog::default()
-    })
-}

@@ -57,7 +57,7 @@ impl Bases {
         if let Some(base) = found.and_then(|known| known.base.upgrade()) {
             return base;
         }
-        let base = numbered(super::base(major), built_in);
+        let base = numbered(crate::sql::catalog::base::of(major), built_in);
         known.push(Known {
             major,
             built_in: built_in.to_vec(),
