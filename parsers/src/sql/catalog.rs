@@ -5,6 +5,7 @@
 //! [`file`]. Expressions and bodies are kept as the server prints them under an empty `search_path`: every name in them that
 //! is not built in carries its schema.
 
+pub mod base;
 pub mod file;
 pub mod objects;
 pub mod snapshot;
