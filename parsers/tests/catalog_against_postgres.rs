@@ -1,7 +1,6 @@
 //! The catalog snapshot against real servers: every kind of object is made, read and compared.
 //!
-//! PostgreSQL of Debian is always there; servers of other versions are taken from `target/servers`, where the tests
-//! that need all of them put them.
+//! 15 is Debian's; servers of the other versions are taken from `target/servers`, where `make test` puts them.
 
 #[path = "model_against_postgres/server.rs"]
 mod server;
@@ -13,10 +12,11 @@ use std::time::Instant;
 use server::{Connection, Next, Server};
 use sluice_parsers::postgres::backend::row;
 use sluice_parsers::postgres::frontend::encode;
+use sluice_parsers::sql::catalog::file;
 use sluice_parsers::sql::catalog::snapshot::{self, Bases, Place, Rows, SnapshotError, UNREADABLE};
 use sluice_parsers::sql::catalog::{
     CastMethod, Catalog, Event, Function, FunctionKind, KeyAction, Language, Oid, Relation, RelationKind,
-    Type, TypeKind,
+    Type, TypeKind, base,
 };
 
 const SCHEMA: &str = "Shop \"1\"";
@@ -93,24 +93,25 @@ fn read(connection: &mut Connection, major: u8, place: Place) -> Catalog {
         .expect("the rows decode")
 }
 
-/// The folders with programs of a server: Debian's, and those of other versions where they are.
+/// The folders with programs of a server of each major version: Debian's and npm's.
 fn servers() -> Vec<PathBuf> {
-    let mut found = vec![PathBuf::from("/usr/lib/postgresql/15/bin")];
-    let others = std::env::var_os("SLUICE_SERVERS").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/servers"),
+    let npm = std::env::var_os("SLUICE_SERVERS").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/servers/node_modules"),
         PathBuf::from,
     );
-    let mut folders = vec![(others, 0)];
-    while let Some((folder, depth)) = folders.pop() {
-        if folder.join("bin/postgres").exists() {
-            found.push(folder.join("bin"));
-        } else if depth < 6 {
-            let inside = std::fs::read_dir(folder).into_iter().flatten().flatten();
-            let inside = inside.map(|entry| entry.path()).filter(|path| path.is_dir());
-            folders.extend(inside.map(|path| (path, depth + 1)));
-        }
-    }
-    found
+    let folders = base::MAJORS.map(|major| match major {
+        15 => PathBuf::from("/usr/lib/postgresql/15/bin"),
+        _ => npm.join(format!("postgres-{major}/native/bin")),
+    });
+    folders
+        .inspect(|folder| {
+            assert!(
+                folder.exists(),
+                "{} is missing: run `make test`, which installs it",
+                folder.display()
+            );
+        })
+        .collect()
 }
 
 struct Shop<'a>(&'a Catalog);
@@ -163,6 +164,13 @@ fn t08_everything_that_runs_without_a_call_is_read() {
         code(&Shop(&catalog), major);
         types(&Shop(&catalog), major);
         rights(&server, &catalog, major);
+        built_in(&mut connection, &Shop(&catalog));
+        // As a file it is the same.
+        let text = file::write(&catalog);
+        let again =
+            file::read(&text, &Bases::default()).unwrap_or_else(|error| panic!("version {major}: {error}"));
+        assert_eq!(file::write(&again), text);
+        assert_eq!(format!("{:?}", sorted(&again)), format!("{:?}", sorted(&catalog)));
     }
 }
 
@@ -370,6 +378,43 @@ fn types(shop: &Shop<'_>, major: u8) {
         );
     }
     assert_eq!(shop.relation("orders").row_type, shop.type_of("orders").oid);
+}
+
+fn sorted(catalog: &Catalog) -> Vec<&Function> {
+    let mut functions: Vec<&Function> = catalog.functions.values().collect();
+    functions.sort_unstable_by_key(|function| function.oid);
+    functions
+}
+
+/// What came with the server has this server's numbers, and is known.
+fn built_in(connection: &mut Connection, shop: &Shop<'_>) {
+    for (schema, name) in [
+        ("information_schema", "columns"),
+        ("pg_catalog", "pg_views"),
+        ("pg_catalog", "pg_class"),
+    ] {
+        let found = shop.0.schema_named(schema);
+        let found = found.and_then(|schema| shop.0.relation_in(schema, name));
+        let oid = ask(connection, &format!("SELECT '{schema}.{name}'::regclass::oid"));
+        assert_eq!(found.map(|oid| oid.to_string()), Some(oid), "{schema}.{name}");
+    }
+    let identifier = ask(
+        connection,
+        "SELECT 'information_schema.sql_identifier'::regtype::oid",
+    );
+    let facts = shop.relation("facts");
+    assert_eq!(facts.columns[0].type_oid.to_string(), identifier);
+    for column in &facts.columns {
+        assert!(shop.0.type_of(column.type_oid).is_some(), "{}", column.name);
+    }
+    // The constructor of a range type names code of the server, and the handler of the extension is listed nowhere.
+    let constructors = shop.0.functions_in(shop.schema(), "span");
+    assert!(!constructors.is_empty());
+    for oid in constructors {
+        let constructor = shop.0.function(oid).expect("a function");
+        assert_eq!(constructor.language, Language::Internal);
+        assert!(constructor.known.is_some(), "{constructor:?}");
+    }
 }
 
 fn rights(server: &Server, catalog: &Catalog, major: u8) {

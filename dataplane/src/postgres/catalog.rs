@@ -48,6 +48,7 @@ impl CatalogSnapshot {
     }
 
     /// Unique in this process. What was decided under another epoch was decided about other objects.
+    #[expect(dead_code, reason = "the gate's use of it is not there yet")]
     pub(crate) fn epoch(&self) -> u64 {
         self.database.epoch
     }
@@ -292,6 +293,7 @@ impl DatabaseCatalog {
     }
 
     /// Ready once a reading has ended that began after the request, with what is known then.
+    #[expect(dead_code, reason = "the gate's use of it is not there yet")]
     pub(crate) fn poll_refreshed(
         &mut self,
         core: &Rc<Core>,

@@ -1,5 +1,6 @@
 //! The gateway in front of a real PostgreSQL, with real clients.
 
+mod catalog;
 mod clients;
 mod crowd;
 mod denial;

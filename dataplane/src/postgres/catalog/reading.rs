@@ -3,9 +3,9 @@
 //! [`Answer`] knows no socket: a session that reads on its own connection hands it the messages that its model says
 //! are the reading's.
 
+use sluice_parsers::postgres::ProtocolError;
 use sluice_parsers::postgres::backend::row;
 use sluice_parsers::postgres::frontend::encode;
-use sluice_parsers::postgres::ProtocolError;
 use sluice_parsers::sql::catalog::snapshot::{self, Place, Rows, SnapshotError};
 
 use crate::postgres::upstream::{Upstream, UpstreamError, refused_or_unexpected};

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::snapshot::Bases;
 use super::{
     Cast, Catalog, EventTrigger, Extension, ForeignKey, ForeignServer, Function, Oid, Operator,
-    OperatorClass, Relation, Role, Schema, Type,
+    OperatorClass, Relation, Role, Schema, Type, base,
 };
 use crate::sql::catalog::snapshot::{BuiltIn, built_in_of};
 
@@ -145,7 +145,7 @@ pub fn read(text: &str, bases: &Bases) -> Result<Catalog, FileError> {
             found: file.sluice_schema,
         });
     }
-    if !(12..=18).contains(&file.server) {
+    if !base::MAJORS.contains(&file.server) {
         return Err(FileError::Server { found: file.server });
     }
     let mut catalog = Catalog {
@@ -167,7 +167,6 @@ pub fn read(text: &str, bases: &Bases) -> Result<Catalog, FileError> {
         ..Catalog::default()
     };
     check::all(&catalog)?;
-    super::snapshot::know_members(&mut catalog);
     catalog.index();
     Ok(catalog)
 }

@@ -295,7 +295,6 @@ pub struct Function {
     /// The extension that it belongs to.
     pub extension: Oid,
     /// What it is known to do: from the shipped tables. None is an unknown function.
-    #[serde(skip)]
     pub known: Option<Behavior>,
     /// Over everything that defines it, so that a listing dies with the definition.
     pub definition_hash: u64,
@@ -347,7 +346,8 @@ pub enum Language {
 }
 
 /// What a function of the shipped tables does, beside giving its result.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Behavior {
     /// Nothing: it computes, or reads what is no secret.
     Pure,

@@ -15,15 +15,12 @@ mod fields;
 mod functions;
 mod queries;
 
-use std::sync::Arc;
-
 use aws_lc_rs::digest;
 
 pub use self::built_in::Bases;
 pub(super) use self::built_in::{BuiltIn, built_in_of};
-pub(super) use self::functions::know_members;
 pub use self::queries::Place;
-use super::Catalog;
+use super::{Catalog, base};
 
 /// Stands for an expression that the server did not print. It parses as nothing.
 pub const UNREADABLE: &str = ") unreadable (";
@@ -67,7 +64,7 @@ pub fn major_of(server_version: &str) -> Result<u8, SnapshotError> {
         .next()
         .unwrap_or_default();
     match digits.parse() {
-        Ok(major @ 12..=18) => Ok(major),
+        Ok(major) if base::MAJORS.contains(&major) => Ok(major),
         _ => Err(SnapshotError::Version {
             version: server_version.into(),
         }),

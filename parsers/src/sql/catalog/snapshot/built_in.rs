@@ -1,6 +1,6 @@
 //! The built-in objects as one server numbers them.
 //!
-//! Most have the same OIDs everywhere. What `initdb` makes by running SQL (`information_schema`, system views) gets
+//! Most have the same OIDs everywhere. What `initdb` numbers (`information_schema`, system views, their types) gets
 //! whatever is free then, which depends on the machine: such objects are found by name and numbered anew.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 
-use crate::sql::catalog::{Catalog, Oid, TypeKind};
+use crate::sql::catalog::{Catalog, Oid, TypeKind, base};
 
 /// Objects below have the same OIDs on all servers of a version.
-const FIRST_OF_INITDB: Oid = Oid(12_000);
+const FIRST_OF_INITDB: Oid = Oid(base::FIRST_UNSTABLE);
 
 /// What a row about an object of `initdb` is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -57,7 +57,7 @@ impl Bases {
         if let Some(base) = found.and_then(|known| known.base.upgrade()) {
             return base;
         }
-        let base = numbered(crate::sql::catalog::base::of(major), built_in);
+        let base = numbered(base::of(major), built_in);
         known.push(Known {
             major,
             built_in: built_in.to_vec(),

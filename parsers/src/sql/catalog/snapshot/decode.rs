@@ -24,6 +24,8 @@ pub(super) struct Decoder {
     range_classes: Vec<(Oid, Oid)>,
     /// CHECK constraints of domains.
     domain_checks: HashMap<Oid, Vec<Box<str>>>,
+    /// The built-in code of functions in `internal`.
+    internal: HashMap<Oid, Box<str>>,
     has_header: bool,
 }
 
@@ -43,7 +45,8 @@ impl Decoder {
             b'x' => self.extension(row),
             b'r' => self.relation(row),
             b'F' => {
-                let function = functions::function(row, fields)?;
+                let (function, symbol) = functions::function(row, fields)?;
+                self.internal.extend(symbol.map(|symbol| (function.oid, symbol)));
                 self.catalog.functions.insert(function.oid, function);
                 Ok(())
             }
@@ -351,7 +354,7 @@ impl Decoder {
             }
         }
         self.catalog.below = Some(below);
-        functions::know_members(&mut self.catalog);
+        functions::know(&mut self.catalog, &self.internal);
         self.catalog.index();
         Ok(self.catalog)
     }

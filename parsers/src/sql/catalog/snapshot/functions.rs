@@ -1,16 +1,20 @@
 //! Rows of `pg_proc`.
 
+use hashbrown::HashMap;
 use smallvec::SmallVec;
 
 use super::fields::Row;
 use super::{SnapshotError, UNREADABLE, definition_hash};
-use crate::sql::catalog::{Catalog, Function, FunctionKind, Language, Oid, Volatility};
+use crate::sql::catalog::{Catalog, Function, FunctionKind, Language, Oid, Volatility, base};
 
 /// Fields before the name, which are no part of the definition: what row it is, and the OIDs of function and schema.
 const IDENTITY: usize = 3;
 
-/// A function. Its hash is over all that the row says of it.
-pub(super) fn function(row: &mut Row<'_>, fields: &[Option<&str>]) -> Result<Function, SnapshotError> {
+/// A function, and what code of the server it names if it is in `internal`. Its hash is over all that the row says of it.
+pub(super) fn function(
+    row: &mut Row<'_>,
+    fields: &[Option<&str>],
+) -> Result<(Function, Option<Box<str>>), SnapshotError> {
     let (oid, schema, name, owner) = (row.oid()?, row.oid()?, row.name()?, row.oid()?);
     let kind = match row.letter()? {
         b'p' => FunctionKind::Procedure,
@@ -41,10 +45,11 @@ pub(super) fn function(row: &mut Row<'_>, fields: &[Option<&str>]) -> Result<Fun
         _ => Language::Other,
     };
     let (_is_standard_body, body, _library) = (row.flag()?, row.optional()?, row.optional()?);
+    let symbol = body.filter(|_| language == Language::Internal).map(Into::into);
     let body = body.filter(|_| matches!(language, Language::Sql | Language::Plpgsql));
     let extension = row.oid()?;
     let parts: SmallVec<[Oid; 2]> = row.oids()?.into_iter().collect();
-    Ok(Function {
+    let function = Function {
         oid,
         schema,
         name,
@@ -68,7 +73,8 @@ pub(super) fn function(row: &mut Row<'_>, fields: &[Option<&str>]) -> Result<Fun
         extension,
         known: None,
         definition_hash: definition_hash(fields.iter().skip(IDENTITY).copied()),
-    })
+    };
+    Ok((function, symbol))
 }
 
 /// `name=value` of `proconfig`.
@@ -120,8 +126,26 @@ impl Signature {
     }
 }
 
-/// Gives members of extensions the behavior that the shipped lists name. Only a superuser can give a function code in
-/// C; whoever owns an extension can add others to it, so those are known by their bodies and parts alone.
-pub(in crate::sql::catalog) fn know_members(catalog: &mut Catalog) {
-    let _ = catalog;
+/// What is known of functions whose code only a superuser can give: members of extensions in C by the shipped lists,
+/// and those in `internal` that are not, by the built-in code that they name. An aggregate is known by its parts: whoever
+/// owns an extension can add one of any name to it.
+pub(super) fn know(catalog: &mut Catalog, internal: &HashMap<Oid, Box<str>>) {
+    let mut known = Vec::new();
+    for function in catalog.functions.values() {
+        let behavior = match catalog.extensions.get(&function.extension) {
+            _ if function.kind == FunctionKind::Aggregate => None,
+            Some(extension) => {
+                base::extension(&extension.name).and_then(|list| list.known(function, catalog))
+            }
+            None => internal
+                .get(&function.oid)
+                .and_then(|symbol| base::internal(catalog.server_major, symbol)),
+        };
+        known.extend(behavior.map(|behavior| (function.oid, behavior)));
+    }
+    for (oid, behavior) in known {
+        if let Some(function) = catalog.functions.get_mut(&oid) {
+            function.known = Some(behavior);
+        }
+    }
 }

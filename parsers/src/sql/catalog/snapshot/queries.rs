@@ -180,18 +180,18 @@ const SCHEMAS: &str = "SELECT 'n', n.oid, n.nspname, n.nspowner, \
     pg_catalog.has_schema_privilege(session_user, n.oid, 'USAGE') \
     FROM pg_catalog.pg_namespace n WHERE n.oid IN {own_schemas} ORDER BY 2";
 
-/// What `initdb` made by running SQL: its OIDs differ from machine to machine.
+/// What `initdb` gave numbers to: they differ from machine to machine.
 const BUILT_IN: &str = "SELECT 'b', 'n', n.oid, '', n.nspname, '' FROM pg_catalog.pg_namespace n \
-      WHERE n.oid BETWEEN 12000 AND 16383 \
+      WHERE n.oid BETWEEN 10000 AND 16383 \
     UNION ALL SELECT 'b', 'r', c.oid, n.nspname, c.relname, '' FROM pg_catalog.pg_class c \
       JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-      WHERE c.oid BETWEEN 12000 AND 16383 AND c.relkind IN ('r', 'v') \
+      WHERE c.oid BETWEEN 10000 AND 16383 AND c.relkind IN ('r', 'v') \
     UNION ALL SELECT 'b', 't', t.oid, n.nspname, t.typname, '' FROM pg_catalog.pg_type t \
       JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace \
-      WHERE t.oid BETWEEN 12000 AND 16383 AND NOT pg_catalog.starts_with(t.typname::pg_catalog.text, 'pg_toast') \
+      WHERE t.oid BETWEEN 10000 AND 16383 AND NOT pg_catalog.starts_with(t.typname::pg_catalog.text, 'pg_toast') \
     UNION ALL SELECT 'b', 'f', p.oid, n.nspname, p.proname, p.proargtypes::pg_catalog.text \
       FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace \
-      WHERE p.oid BETWEEN 12000 AND 16383 ORDER BY 2, 3";
+      WHERE p.oid BETWEEN 10000 AND 16383 ORDER BY 2, 3";
 
 const ROLES: &str =
     "SELECT 'l', r.oid, r.rolname, r.rolsuper, r.rolbypassrls FROM pg_catalog.pg_roles r ORDER BY 2";

@@ -1,0 +1,99 @@
+//! What the gateway knows of a database's objects, and when it learns of changes.
+
+use sluice_tests::raw::{Raw, query};
+use sluice_tests::{Gateway, Postgres, Settings, wait_until};
+
+/// The text of the rows that a statement of an open session gives.
+fn rows_of(session: &mut Raw, sql: &str) -> String {
+    session.send(&query(sql));
+    let messages = session.receive_until_ready(1);
+    let rows = messages.iter().filter(|(tag, _)| *tag == b'D');
+    rows.map(|(_, body)| String::from_utf8_lossy(body).into_owned())
+        .collect()
+}
+
+fn gateway(postgres: &Postgres, connection: &str) -> Gateway {
+    postgres.sql(
+        "shop",
+        "CREATE TABLE people (id int, name text); INSERT INTO people VALUES (1, 'Ada')",
+    );
+    Gateway::start(
+        postgres,
+        &Settings {
+            tls: "off",
+            columns: "\"public.people.name\" = \"other\"".to_owned(),
+            connection: connection.to_owned(),
+            ..Settings::default()
+        },
+    )
+}
+
+/// Puts another table in the place of one whose column is masked.
+const REPLACE: &str = "BEGIN; ALTER TABLE people RENAME TO former; CREATE TABLE people (id int, more int, name text); \
+     INSERT INTO people VALUES (1, 2, 'Grace'); COMMIT";
+
+#[test]
+fn t10_changes_through_the_gateway_are_known_at_once() {
+    let postgres = Postgres::start(&[]);
+    let gateway = gateway(&postgres, "catalog_max_age = \"10m\"");
+    let mut session = gateway.log_in();
+    assert!(rows_of(&mut session, "SELECT name FROM people").contains("***"));
+    session.send(&query(REPLACE));
+    session.receive_until_ready(1);
+    // A new session waits for what is known now.
+    let output = gateway.sql("SELECT name FROM people");
+    assert!(
+        output.stdout.contains("***") && !output.stdout.contains("Grace"),
+        "{output:?}"
+    );
+    // One that is open learns of it.
+    wait_until("the session that made the change masks by it", || {
+        rows_of(&mut session, "SELECT name FROM people").contains("***")
+    });
+}
+
+#[test]
+fn t10_changes_outside_of_the_gateway_are_known_when_the_database_tells_of_them() {
+    let postgres = Postgres::start(&[]);
+    postgres.sql(
+        "shop",
+        "CREATE FUNCTION sluice_ddl() RETURNS event_trigger LANGUAGE plpgsql
+           AS $$ BEGIN PERFORM pg_catalog.pg_notify('sluice_ddl', ''); END $$;
+         CREATE EVENT TRIGGER sluice_ddl ON ddl_command_end EXECUTE FUNCTION sluice_ddl()",
+    );
+    let gateway = gateway(&postgres, "catalog_max_age = \"10m\"");
+    let mut session = gateway.log_in();
+    assert!(rows_of(&mut session, "SELECT name FROM people").contains("***"));
+    postgres.sql("shop", REPLACE);
+    wait_until("the notification brings the change", || {
+        rows_of(&mut session, "SELECT name FROM people").contains("***")
+    });
+}
+
+#[test]
+fn t10_changes_outside_of_the_gateway_are_known_after_catalog_max_age() {
+    let postgres = Postgres::start(&[]);
+    let gateway = gateway(&postgres, "catalog_max_age = \"1s\"");
+    let mut session = gateway.log_in();
+    assert!(rows_of(&mut session, "SELECT name FROM people").contains("***"));
+    postgres.sql("shop", REPLACE);
+    wait_until("the next reading brings the change", || {
+        rows_of(&mut session, "SELECT name FROM people").contains("***")
+    });
+}
+
+#[test]
+fn all_sessions_of_a_database_share_one_reader() {
+    let postgres = Postgres::start(&[]);
+    let gateway = gateway(&postgres, "");
+    let sessions: Vec<_> = (0..8).map(|_| gateway.log_in()).collect();
+    let readers = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'sluice catalog'";
+    assert_eq!(postgres.sql("postgres", readers), "1");
+    // A server that comes back is read again.
+    postgres.sql(
+        "postgres",
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'sluice catalog'",
+    );
+    wait_until("it logs in again", || postgres.sql("postgres", readers) == "1");
+    drop(sessions);
+}
