@@ -10,6 +10,11 @@ use sluice_parsers::sql::neutral::Neutral;
 use sluice_parsers::sql::shape::Shape;
 use sluice_parsers::sql::world::World;
 
+use self::small::Small;
+
+#[path = "../tests/small/mod.rs"]
+mod small;
+
 /// 100 bytes each.
 const POINT: &str =
     "SELECT id, name, email, created_at FROM customers WHERE id = 4711 AND country = 'DE' ORDER BY id ASC";
@@ -76,18 +81,43 @@ fn insert(table: &mut HashTable<Entry>, shape: &Shape, neutral: Neutral) {
     table.insert_unique(shape.hash(), entry, |_| unreachable!("made large enough"));
 }
 
+/// Two tables and eight columns.
+const TWO_TABLES: &str = "SELECT o.id, o.total, o.note, o.created_at, c.id, c.name, c.country, c.email FROM orders o JOIN customers c ON c.id = o.customer_id WHERE o.id = 42 AND c.country = 'DE'";
+
+const STAR: &str = "SELECT * FROM wide WHERE id = 42";
+
+/// The columns of a table of 50.
+fn wide_columns() -> String {
+    let types = ["text", "int4", "timestamptz", "numeric"];
+    let columns = (1..50).map(|number| format!(", column_{number} {}", types[number % types.len()]));
+    format!("id int4{}", columns.collect::<String>())
+}
+
 fn miss(c: &mut Criterion) {
+    let mut small = Small::new(15);
+    small.table("wide", &wide_columns());
+    small.table(
+        "orders",
+        "id int4, customer_id int4, total numeric, note text, created_at timestamptz",
+    );
+    small.table(
+        "customers",
+        "id int4, name text, ssn text, email text, country text",
+    );
+    let world = small.world(&[("customers", "ssn"), ("customers", "email")]);
     let mut group = c.benchmark_group("miss");
     for (name, sql) in [
         ("point", POINT),
         ("prepared", PREPARED),
         ("join", JOIN),
         ("report", REPORT),
+        ("two-tables", TWO_TABLES),
+        ("star-of-50", STAR),
     ] {
         group.throughput(Throughput::Bytes(sql.len() as u64));
         group.bench_function(name, |b| {
             b.iter(|| {
-                let analysis = analyze(black_box(sql), &Limits::default(), &World::built_in(15));
+                let analysis = analyze(black_box(sql), &Limits::default(), &world);
                 assert!(analysis.readable);
                 analysis
             });

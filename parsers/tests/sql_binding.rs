@@ -485,3 +485,38 @@ fn t17_writing_to_protected_columns_names_them() {
         ],
     );
 }
+
+#[test]
+fn t03_a_text_changes_what_the_names_behind_mean() {
+    let world = world();
+    for (sql, want) in [
+        (
+            "SET search_path = elsewhere; SELECT id FROM orders; SELECT lower('x')",
+            "Set setting search_path; Read relation orders [uncertain]",
+        ),
+        (
+            "SET LOCAL search_path = elsewhere; SELECT id FROM orders",
+            "Set setting search_path; Read relation public.orders [uncertain]; Read relation orders [uncertain]",
+        ),
+        (
+            "SET ROLE other; SELECT id FROM orders",
+            "SetRole role other [other_user]; Read relation public.orders [uncertain]; Read relation orders \
+             [uncertain]",
+        ),
+        (
+            "ALTER TABLE orders RENAME TO gone; SELECT id FROM orders; SELECT id FROM plain",
+            "Alter relation public.orders; Read relation public.orders [uncertain]; Read relation orders \
+             [uncertain]; Read relation public.plain (id)",
+        ),
+        (
+            "BEGIN; SET search_path = elsewhere; ROLLBACK; SELECT id FROM orders",
+            "Set setting search_path; Read relation public.orders [uncertain]; Read relation orders [uncertain]",
+        ),
+        (
+            "SET statement_timeout = 5; SELECT id FROM orders",
+            "Set setting statement_timeout [harmless]; Read relation public.orders (id)",
+        ),
+    ] {
+        assert_eq!(effects(sql, &world), want, "{sql}");
+    }
+}

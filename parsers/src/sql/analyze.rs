@@ -21,6 +21,7 @@ mod maintenance;
 mod name;
 mod nested;
 mod operation;
+mod predicted;
 mod protect;
 mod query;
 mod relation;
@@ -38,6 +39,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use pg_query::protobuf::{ParseResult, RawStmt};
 use smallvec::{SmallVec, smallvec};
 
+use self::predicted::Predicted;
 use self::walk::Walker;
 use super::effect::{Action, Effect, Object, ObjectKind};
 use super::lexer::{Lexer, TokenKind};
@@ -151,7 +153,7 @@ fn walk(sql: &str, shape: &Shape, tree: &ParseResult, world: &World) -> Result<A
     let mut statements = Vec::with_capacity(tree.stmts.len());
     let mut neutral = Neutral::none();
     let mut start = 0;
-    let resolver = Resolver::new(world);
+    let mut session = Predicted::new(world);
     for (index, raw) in tree.stmts.iter().enumerate() {
         let last = index + 1 == tree.stmts.len();
         let end = statement_end(raw, sql, last)?;
@@ -165,7 +167,8 @@ fn walk(sql: &str, shape: &Shape, tree: &ParseResult, world: &World) -> Result<A
                 name: "statement end".into(),
             });
         }
-        let mut walker = Walker::new(world, resolver.clone());
+        let world = session.world();
+        let mut walker = Walker::new(&world, Resolver::new(&world));
         let kind = if let Some(kind) = raw.stmt.as_ref().and_then(|stmt| stmt.node.as_ref()) {
             walker.statement(kind)
         } else {
@@ -181,7 +184,7 @@ fn walk(sql: &str, shape: &Shape, tree: &ParseResult, world: &World) -> Result<A
             }
         }
         let behind = if last { sql.len() } else { end + 1 };
-        statements.push(Statement {
+        let statement = Statement {
             range: start..behind,
             semicolon,
             kind,
@@ -191,7 +194,9 @@ fn walk(sql: &str, shape: &Shape, tree: &ParseResult, world: &World) -> Result<A
             touches: walker.touches.finish(),
             columns: walker.output.into(),
             decided_at_bind: walker.decided_at_bind,
-        });
+        };
+        session.after(&statement);
+        statements.push(statement);
         start = behind;
     }
     Ok(Analysis {

@@ -83,13 +83,10 @@ impl Walker<'_> {
 
     /// A value is stored in a column.
     pub(super) fn stores_in(&mut self, target: &Target<'_>, place: Option<usize>, lineage: &Lineage) {
-        let relation = target.relations.one();
-        let relation = relation.and_then(|oid| self.world.catalog.relation(oid));
-        let column = relation.and_then(|relation| relation.columns.get(place?));
-        match (relation, column) {
-            (Some(relation), Some(column)) if relation.kind != RelationKind::View => {
-                self.stores(lineage, relation.oid, column.number);
-            }
+        let column = place.and_then(|place| target.item.columns.get(place));
+        // Of a view it is the column below, of a partition its parent's too.
+        match column.map(|column| &column.lineage) {
+            Some(Lineage::Exact(columns)) if self.is_any_protected(columns) => {}
             _ => self.leaks(lineage),
         }
     }

@@ -24,7 +24,7 @@ impl Walker<'_> {
     pub(super) fn is_protected(&self, lineage: &Lineage) -> bool {
         !self.is_unprotected()
             && match lineage.columns() {
-                Some(columns) => columns.iter().any(|column| self.world.protected.contains(column)),
+                Some(columns) => self.is_any_protected(columns),
                 None => true,
             }
     }
@@ -64,12 +64,9 @@ impl Walker<'_> {
         }
     }
 
-    /// A value is stored in a column. One protected column may hold what another does.
-    pub(super) fn stores(&mut self, value: &Lineage, relation: Oid, number: i16) {
-        let target = BaseColumn { relation, number };
-        if !self.is_unprotected() && !self.world.protected.contains(&target) {
-            self.leaks(value);
-        }
+    /// Whether one of some columns is protected: what is stored there stays guarded.
+    pub(super) fn is_any_protected(&self, columns: &[BaseColumn]) -> bool {
+        columns.iter().any(|column| self.world.protected.contains(column))
     }
 
     fn add_on_column(&mut self, action: Action, kind: Option<FilterKind>, column: BaseColumn) {

@@ -201,7 +201,15 @@ impl Walker<'_> {
                 self.uses_type_of(column.ty);
             }
         }
-        let is_open = has_unknown_columns(&left) || has_unknown_columns(&right);
+        if has_unknown_columns(&left) || has_unknown_columns(&right) {
+            let unknown = left.into_iter().map(|column| Column {
+                ty: Ty::Uncertain,
+                lineage: Lineage::Unknown,
+                row: None,
+                ..column
+            });
+            return unknown.collect();
+        }
         // EXCEPT gives rows of the left side only, but which ones the right side decides.
         let pairs = left.into_iter().zip(right);
         let merged = pairs.map(|(left, right)| {
@@ -216,7 +224,7 @@ impl Walker<'_> {
             Column {
                 name: left.name,
                 ty,
-                lineage: if is_open { Lineage::Unknown } else { lineage },
+                lineage,
                 row: None,
             }
         });
