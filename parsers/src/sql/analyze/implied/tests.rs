@@ -484,7 +484,23 @@ fn t08_operators_casts_and_types_run_functions() {
     made.operator("===", "int4", "text", compare);
     let input = made.c("odd_in(x cstring)", "text");
     made.base_type("odd", input);
+    let mood = made.domain("mood", "int4", "true");
+    let to_text = made.sql("mood_text(m mood)", "text", "DELETE FROM public.t; SELECT 'x'");
+    let text = made.type_named("text");
+    made.cast(mood, text, to_text);
+    made.plpgsql(
+        "assigns(m mood)",
+        "int4",
+        "DECLARE x text; BEGIN x := m; RETURN 1; END",
+    );
     let world = made.world();
+    check(
+        "cast",
+        &world,
+        "SELECT assigns(1)",
+        &["Delete relation public.t"],
+        &["Opaque"],
+    );
     check(
         "operator",
         &world,
@@ -806,4 +822,50 @@ fn t08_code_has_its_effects_when_it_is_attached() {
         &["Opaque"],
         &[],
     );
+}
+
+/// Pieces of statements over the database below.
+const PIECES: &[&str] = &[
+    "INSERT INTO t VALUES (1)",
+    "UPDATE t SET id = 2",
+    "DELETE FROM t",
+    "SELECT f(id) FROM v",
+    "TRUNCATE t CASCADE",
+    "COPY t (id) FROM STDIN",
+    "DO $$ BEGIN",
+    "PERFORM f(1);",
+    "END $$",
+    "EXECUTE 'DELETE FROM t';",
+    ";",
+    "EXPLAIN",
+    "CREATE TRIGGER g AFTER INSERT ON t EXECUTE FUNCTION g()",
+    "ALTER TABLE t",
+    "ADD COLUMN x int CHECK (f(x) > 0)",
+    "CREATE RULE r AS ON DELETE TO v DO INSTEAD",
+    "MERGE INTO t USING v ON true WHEN MATCHED THEN DELETE",
+    "WITH x AS (",
+    ")",
+    "DROP SCHEMA public CASCADE",
+    "LOCK v",
+    "CALL p()",
+    "VACUUM",
+    "REINDEX TABLE t",
+    "RETURNING *",
+    "NULL",
+];
+
+proptest::proptest! {
+    #[test]
+    fn no_statement_makes_it_panic(pieces in proptest::collection::vec(proptest::sample::select(PIECES), 1..6)) {
+        let mut made = Fixture::new();
+        let table = made.table("t", "id int4,v text");
+        made.view("v", "id int4", "SELECT t.id FROM public.t");
+        made.key(table, table, KeyAction::Cascade);
+        made.plpgsql("f(x int4)", "int4", "BEGIN DELETE FROM v; RETURN f(x); END");
+        made.trigger(table, &[Event::Insert, Event::Delete], "BEGIN UPDATE t SET id = f(NEW.id); RETURN NEW; END");
+        let analysis = analyze(&pieces.join(" "), &Limits::default(), &made.world());
+        for statement in &analysis.statements {
+            proptest::prop_assert!(statement.reasons.iter().all(|reason| &*reason.name != "panic"));
+        }
+    }
 }
