@@ -15,6 +15,8 @@ mod definition;
 mod expand;
 mod expression;
 mod filter;
+#[cfg(test)]
+mod fixture;
 mod implied;
 mod json;
 mod maintenance;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::sql::catalog::{
-    CastContext, CastMethod, Catalog, Cast, Column, Event, EventTrigger, ForeignKey, ForeignServer, Function,
+    Cast, CastContext, CastMethod, Catalog, Column, Event, EventTrigger, ForeignKey, ForeignServer, Function,
     FunctionKind, KeyAction, Language, Oid, Operator, Relation, RelationKind, Role, RowPolicy, Rule, Schema,
     Trigger, Type, TypeKind, Volatility, base,
 };
@@ -27,15 +27,13 @@ pub(super) const OTHER: Oid = Oid(16_385);
 impl Fixture {
     pub(super) fn new() -> Self {
         let mut fixture = Self {
-            catalog: Catalog {
-                below: Some(base::of(15)),
-                server_major: 15,
-                database: "test".into(),
-                ..Catalog::default()
-            },
+            catalog: Catalog::default(),
             schema: Oid::NONE,
             next: 16_400,
         };
+        fixture.catalog.below = Some(base::of(15));
+        fixture.catalog.server_major = 15;
+        fixture.catalog.database = "test".into();
         for (oid, name) in [(OWNER, "app"), (OTHER, "other")] {
             let role = Role {
                 oid,
@@ -73,7 +71,9 @@ impl Fixture {
         let own = self.catalog.types.values().find(|found| *found.name == *name);
         own.map(|found| found.oid).unwrap_or_else(|| {
             let below = self.catalog.below.as_ref().expect("there are built-in objects");
-            below.type_in(Oid::PG_CATALOG, name).unwrap_or_else(|| panic!("type {name}"))
+            below
+                .type_in(Oid::PG_CATALOG, name)
+                .unwrap_or_else(|| panic!("type {name}"))
         })
     }
 
@@ -184,7 +184,10 @@ impl Fixture {
 
     pub(super) fn column(&mut self, table: Oid, name: &str) -> &mut Column {
         let columns = self.get(table).columns.iter_mut();
-        columns.into_iter().find(|column| *column.name == *name).expect("it has the column")
+        columns
+            .into_iter()
+            .find(|column| *column.name == *name)
+            .expect("it has the column")
     }
 
     /// A function: `name(a int4, b text)`.

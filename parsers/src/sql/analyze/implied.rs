@@ -7,6 +7,8 @@
 
 mod functions;
 mod relations;
+#[cfg(test)]
+mod tests;
 mod writes;
 
 use hashbrown::HashSet;

@@ -22,8 +22,8 @@ impl Walker<'_> {
                     &create.schemaname
                 };
                 self.act(Action::Create, Object::new(ObjectKind::Schema, name));
-                // A schema that was missing in the search path is found from now on.
-                self.touches.everything();
+                // Of what is in the search path, only objects made in it later can mean something else.
+                self.touches.name(name);
                 self.nodes(&create.schema_elts);
             }
             NodeEnum::CreateDomainStmt(create) => {
@@ -77,6 +77,7 @@ impl Walker<'_> {
                     Action::Create,
                     Object::new(ObjectKind::Other, create.trigname.as_str()),
                 );
+                self.attaches(&create.funcname, &[]);
                 self.touches.everything();
             }
             NodeEnum::CreateExtensionStmt(create) => {

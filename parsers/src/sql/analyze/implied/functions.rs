@@ -16,6 +16,11 @@ impl<'w> Walker<'w> {
             let object = self.function_named(oid);
             return self.opaque(Cause::Function, object);
         };
+        if !oid.is_built_in() && self.resolver.is_touched(&function.name) {
+            // The session may have given it another body.
+            let object = self.function_named(oid);
+            return self.opaque(Cause::Function, object);
+        }
         if arguments.len() < function.arguments.len() {
             for default in &function.default_expressions {
                 self.expression_text(default, None);
@@ -116,8 +121,39 @@ impl<'w> Walker<'w> {
                 self.opaque(Cause::Code, object);
             }
             Behavior::Sleep => self.act(Action::Execute, object),
-            Behavior::RunsText => self.opaque(Cause::Code, object),
+            Behavior::RunsText => self.runs_text(&function.name, object, arguments),
             Behavior::Opaque => self.opaque(Cause::Function, object),
+        }
+    }
+
+    /// A function that reads what its first argument names, or runs it.
+    fn runs_text(&mut self, name: &str, object: Object, arguments: &[Value]) {
+        let Some(first) = arguments.first() else {
+            return self.opaque(Cause::Code, object);
+        };
+        let Some(text) = first.as_text() else {
+            return self.undecided(first, object);
+        };
+        match name {
+            "query_to_xml" | "query_to_xmlschema" | "query_to_xml_and_xmlschema" | "ts_stat" => {
+                self.with_runtime_names(|walker| walker.nested_statements(&object, text));
+            }
+            "table_to_xml" | "table_to_xmlschema" | "table_to_xml_and_xmlschema" => {
+                match self.implied.runtime.resolver.relation_of_text(text) {
+                    // A view's query is the binder's to read: as a statement.
+                    Named::One(oid)
+                        if self
+                            .catalog()
+                            .relation(oid)
+                            .is_some_and(|found| found.query.is_none()) =>
+                    {
+                        self.read_relation(oid, true);
+                    }
+                    Named::Missing => {}
+                    Named::One(_) | Named::Several(_) => self.opaque(Cause::Code, object),
+                }
+            }
+            _ => self.opaque(Cause::Code, object),
         }
     }
 

@@ -109,14 +109,11 @@ impl Reader<'_> {
                 self.at += 1;
                 self.expect_sign(";")
             }
-            ("commit" | "rollback", _) => {
-                self.found.ends_transactions = true;
-                self.only(|reader, at| {
-                    ["commit", "rollback", "and", "no", "chain"]
-                        .iter()
-                        .any(|word| reader.is_word(at, word))
-                })
-            }
+            ("commit" | "rollback", _) => self.only(|reader, at| {
+                ["commit", "rollback", "and", "no", "chain"]
+                    .iter()
+                    .any(|word| reader.is_word(at, word))
+            }),
             _ => self.sql(),
         }
     }
