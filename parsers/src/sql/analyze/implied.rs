@@ -48,6 +48,7 @@ enum Followed {
     Fires(Oid, Event),
     Recomputes(Oid),
     EventTriggers,
+    AnyType,
 }
 
 /// What is known of code that runs without being called, while a statement is walked.

@@ -169,6 +169,9 @@ impl<'w> Walker<'w> {
 
     /// A value of a type that is not known is shown or compared: it may be any that is not built in.
     fn uses_any_type(&mut self) {
+        if !self.follow(Followed::AnyType) {
+            return;
+        }
         let catalog = self.catalog();
         let mut types: Vec<Oid> = catalog.types.keys().copied().collect();
         types.sort_unstable();
