@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use sluice_parsers::sql::catalog::{
-    CastContext, CastMethod, Catalog, FunctionKind, Language, Oid, RelationKind, TypeKind, Volatility, base,
+    Cast, CastContext, CastMethod, Catalog, Function, FunctionKind, Language, Oid, Operator, Relation,
+    RelationKind, Type, TypeKind, Volatility, base,
 };
 use sluice_tests::Postgres;
 
@@ -15,7 +16,15 @@ SELECT concat_ws(' ', CASE WHEN p.oid < 10000 THEN p.oid ELSE 0 END, n.nspname |
   p.prokind, (SELECT typname FROM pg_type WHERE oid = p.prorettype),
   coalesce((SELECT typname FROM pg_type WHERE oid = p.provariadic), '-'),
   p.proretset, p.proisstrict, p.prosecdef, p.provolatile, p.pronargdefaults,
-  CASE WHEN l.lanname IN ('internal', 'c', 'sql') THEN l.lanname ELSE 'other' END)
+  CASE WHEN l.lanname IN ('internal', 'c', 'sql') THEN l.lanname ELSE 'other' END,
+  '[' || coalesce((SELECT string_agg(p.proargnames[i], ',' ORDER BY m IN ('o', 't'), i)
+    FROM unnest(coalesce(p.proargmodes, array_fill('i'::\"char\", ARRAY[p.pronargs::int]))) WITH ORDINALITY a(m, i)), '') || ']',
+  '[' || coalesce((SELECT string_agg(coalesce(p.proargnames[i], '') || ':' || t.typname, ',' ORDER BY i)
+    FROM unnest(p.proargmodes) WITH ORDINALITY a(m, i) JOIN pg_type t ON t.oid = p.proallargtypes[i]
+    WHERE m IN ('o', 'b', 't')), '') || ']',
+  (SELECT string_agg(DISTINCT q.proname, ',' ORDER BY q.proname) FROM pg_aggregate g JOIN pg_proc q
+    ON q.oid IN (aggtransfn, aggfinalfn, aggcombinefn, aggserialfn, aggdeserialfn, aggmtransfn, aggminvtransfn, aggmfinalfn)
+    WHERE g.aggfnoid = p.oid))
 FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang
 WHERE p.oid < 16384";
 
@@ -140,14 +149,21 @@ fn flag(value: bool) -> char {
 }
 
 fn functions(catalog: &Catalog) -> BTreeSet<String> {
-    let line = |function: &sluice_parsers::sql::catalog::Function| {
+    let line = |function: &Function| {
         let arguments: Vec<&str> = function
             .arguments
             .iter()
             .map(|oid| type_name(catalog, *oid))
             .collect();
+        let outputs = function.outputs.iter();
+        let outputs: Vec<String> = outputs
+            .map(|(name, oid)| format!("{name}:{}", type_name(catalog, *oid)))
+            .collect();
+        let parts = function.parts.iter();
+        let parts: BTreeSet<&str> = parts.map(|oid| function_name(catalog, *oid)).collect();
+        let parts: Vec<&str> = parts.into_iter().collect();
         format!(
-            "{} {}.{} ({}) {} {} {} {} {} {} {} {} {}",
+            "{} {}.{} ({}) {} {} {} {} {} {} {} {} {} [{}] [{}] {}",
             stable(function.oid),
             schema(catalog, function.schema),
             function.name,
@@ -175,13 +191,17 @@ fn functions(catalog: &Catalog) -> BTreeSet<String> {
                 Language::Sql => "sql",
                 Language::Plpgsql | Language::Other => "other",
             },
+            function.argument_names.join(","),
+            outputs.join(","),
+            parts.join(","),
         )
     };
-    catalog.functions.values().map(line).collect()
+    let lines = catalog.functions.values().map(line);
+    lines.map(|line| line.trim_end().to_owned()).collect()
 }
 
 fn types(catalog: &Catalog) -> BTreeSet<String> {
-    let line = |found: &sluice_parsers::sql::catalog::Type| {
+    let line = |found: &Type| {
         let kind = match found.kind {
             TypeKind::Base => 'b',
             TypeKind::Array => 'a',
@@ -207,7 +227,7 @@ fn types(catalog: &Catalog) -> BTreeSet<String> {
 }
 
 fn relations(catalog: &Catalog) -> BTreeSet<String> {
-    let line = |relation: &sluice_parsers::sql::catalog::Relation| {
+    let line = |relation: &Relation| {
         let kind = match relation.kind {
             RelationKind::View => 'v',
             RelationKind::Index => 'i',
@@ -230,7 +250,7 @@ fn relations(catalog: &Catalog) -> BTreeSet<String> {
 }
 
 fn operators(catalog: &Catalog) -> BTreeSet<String> {
-    let line = |operator: &sluice_parsers::sql::catalog::Operator| {
+    let line = |operator: &Operator| {
         format!(
             "{} {} {} {} {} {}",
             operator.oid,
@@ -245,7 +265,7 @@ fn operators(catalog: &Catalog) -> BTreeSet<String> {
 }
 
 fn casts(catalog: &Catalog) -> BTreeSet<String> {
-    let line = |cast: &sluice_parsers::sql::catalog::Cast| {
+    let line = |cast: &Cast| {
         format!(
             "{} {} {} {} {}",
             type_name(catalog, cast.source),

@@ -330,3 +330,6 @@ impl<'w> Resolver<'w> {
         is_procedure == (kind == CallKind::Procedure)
     }
 }
+
+#[cfg(test)]
+mod tests;

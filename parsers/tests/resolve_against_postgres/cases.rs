@@ -215,10 +215,12 @@ pub(crate) fn overload(random: &mut Random) -> String {
             arguments[index].push_str(" default null");
         }
     }
-    let result = match is_polymorphic {
-        true => *random.pick(POLYMORPHIC),
-        false => *random.pick(&["int4", "text", "record", "a.pair"]),
+    let results = if is_polymorphic {
+        POLYMORPHIC
+    } else {
+        &["int4", "text", "record", "a.pair"]
     };
+    let result = *random.pick(results);
     let arguments = arguments.join(", ");
     format!(
         "create function {schema}.{name}({arguments}) returns {result} language plpgsql as 'begin return null; end'"
@@ -399,14 +401,15 @@ impl<'a> Pool<'a> {
         let mut names: Vec<Option<String>> = vec![None; count];
         let is_named = function.argument_names.len() >= declared && declared >= count;
         if is_named && count > 0 && random.one_in(3) {
-            for index in random.below(count)..count {
+            let first = random.below(count);
+            for (index, written_name) in names.iter_mut().enumerate().skip(first) {
                 let other = if random.one_in(5) {
                     random.below(declared)
                 } else {
                     index
                 };
                 let name = function.argument_names[other].to_string();
-                names[index] = (!name.is_empty()).then_some(name);
+                *written_name = (!name.is_empty()).then_some(name);
             }
             // After a named argument all are named.
             let first = names.iter().position(Option::is_some).unwrap_or(count);

@@ -164,7 +164,7 @@ fn load_functions(session: &mut Session, catalog: &mut Catalog) {
                 .is_none_or(|mode| matches!(mode, b'i' | b'b' | b'v'))
         };
         let is_output = |index: usize| matches!(modes.get(index), Some(b'o' | b'b' | b't'));
-        let named = |wanted: bool| {
+        let names_of = |wanted: bool| {
             let names = names.iter().enumerate();
             let names = names.filter(move |(index, _)| is_input(*index) == wanted);
             names.map(|(_, name)| Box::from(*name))
@@ -182,7 +182,7 @@ fn load_functions(session: &mut Session, catalog: &mut Catalog) {
                 _ => FunctionKind::Plain,
             },
             arguments: oids(&row[4]).into(),
-            argument_names: named(true).chain(named(false)).collect(),
+            argument_names: names_of(true).chain(names_of(false)).collect(),
             outputs: outputs
                 .map(|(index, &oid)| (Box::from(*names.get(index).unwrap_or(&"")), oid))
                 .collect(),

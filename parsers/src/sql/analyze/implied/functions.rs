@@ -149,8 +149,7 @@ impl<'w> Walker<'w> {
                     {
                         self.read_relation(oid, true);
                     }
-                    Named::Missing => {}
-                    Named::One(_) | Named::Several(_) => self.opaque(Cause::Code, object),
+                    Named::One(_) | Named::Several(_) | Named::Missing => self.opaque(Cause::Code, object),
                 }
             }
             _ => self.opaque(Cause::Code, object),
