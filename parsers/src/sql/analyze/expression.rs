@@ -315,7 +315,7 @@ impl Walker<'_> {
                 if source.is_built_in()
                     && target.is_built_in()
                     && self.world.catalog.casts.get(&(source, target)).is_none() => {}
-            _ => self.converts(&from, target, context),
+            _ => self.converts(from, target, context),
         }
     }
 

@@ -69,12 +69,10 @@ impl Fixture {
     /// A built-in type by its name, or one that was made here.
     pub(super) fn type_named(&self, name: &str) -> Oid {
         let own = self.catalog.types.values().find(|found| *found.name == *name);
-        own.map(|found| found.oid).unwrap_or_else(|| {
-            let below = self.catalog.below.as_ref().expect("there are built-in objects");
-            below
-                .type_in(Oid::PG_CATALOG, name)
-                .unwrap_or_else(|| panic!("type {name}"))
-        })
+        let below = self.catalog.below.as_ref().expect("there are built-in objects");
+        own.map(|found| found.oid)
+            .or_else(|| below.type_in(Oid::PG_CATALOG, name))
+            .unwrap_or_else(|| panic!("type {name}"))
     }
 
     fn add_type(&mut self, name: &str, kind: TypeKind, category: u8) -> Oid {

@@ -289,7 +289,9 @@ impl Walker<'_> {
     /// All indexes of a relation are built anew, or those of every relation.
     pub(in super::super) fn reindexes(&mut self, relations: &[Oid]) {
         if !relations.is_empty() {
-            relations.iter().for_each(|&oid| self.recomputes(oid));
+            for &oid in relations {
+                self.recomputes(oid);
+            }
             return;
         }
         let mut all: Vec<Oid> = self.catalog().relations.keys().copied().collect();

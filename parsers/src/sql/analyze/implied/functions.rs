@@ -26,16 +26,15 @@ impl<'w> Walker<'w> {
                 self.expression_text(default, None);
             }
         }
-        match function.known {
-            Some(behavior) => self.behaves(function, behavior, arguments),
-            None => {
-                let lineages = match function.language {
-                    Language::Sql => arguments.iter().map(|value| value.lineage.clone()).collect(),
-                    _ => Vec::new(),
-                };
-                if self.follow(Followed::Function(oid, lineages)) {
-                    self.runs_unknown(function, arguments);
-                }
+        if let Some(behavior) = function.known {
+            self.behaves(function, behavior, arguments);
+        } else {
+            let lineages = match function.language {
+                Language::Sql => arguments.iter().map(|value| value.lineage.clone()).collect(),
+                _ => Vec::new(),
+            };
+            if self.follow(Followed::Function(oid, lineages)) {
+                self.runs_unknown(function, arguments);
             }
         }
         for &part in &function.parts {
@@ -80,7 +79,7 @@ impl<'w> Walker<'w> {
             Behavior::SequenceRead => self.on_sequence(Action::Read, arguments),
             Behavior::SetConfig => self.sets(object, arguments),
             Behavior::Notify => self.on_argument(Action::Notify, ObjectKind::Channel, arguments),
-            Behavior::LargeObjectUse => self.act(Action::Execute, object),
+            Behavior::LargeObjectUse | Behavior::Sleep => self.act(Action::Execute, object),
             Behavior::LargeObjectRead => {
                 self.act(Action::Execute, object);
                 self.on_argument(Action::Read, ObjectKind::LargeObject, arguments);
@@ -120,7 +119,6 @@ impl<'w> Walker<'w> {
                 self.add(Effect::new(Action::Execute, object.clone()).with(EffectFlags::FOREIGN));
                 self.opaque(Cause::Code, object);
             }
-            Behavior::Sleep => self.act(Action::Execute, object),
             Behavior::RunsText => self.runs_text(&function.name, object, arguments),
             Behavior::Opaque => self.opaque(Cause::Function, object),
         }
@@ -168,6 +166,9 @@ impl<'w> Walker<'w> {
 
     /// A value of a type that is not known is shown or compared: it may be any that is not built in.
     fn uses_any_type(&mut self) {
+        if !self.follow(Followed::AnyType) {
+            return;
+        }
         let catalog = self.catalog();
         let mut types: Vec<Oid> = catalog.types.keys().copied().collect();
         types.sort_unstable();

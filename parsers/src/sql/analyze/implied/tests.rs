@@ -554,7 +554,8 @@ fn t14_what_calls_itself_ends() {
         made.view(&format!("v{level}"), "id int4", &before);
         before = format!("SELECT v{level}.id FROM public.v{level}");
     }
-    let long = (0..400).map(|n| format!("PERFORM f{}();", n)).collect::<String>();
+    let long: Vec<String> = (0..400).map(|n| format!("PERFORM f{n}();")).collect();
+    let long = long.concat();
     for n in 0..400 {
         made.plpgsql(&format!("f{n}()"), "int4", &format!("BEGIN {long} RETURN 1; END"));
     }

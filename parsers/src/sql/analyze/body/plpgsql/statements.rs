@@ -120,8 +120,8 @@ impl Reader<'_> {
 
     /// A statement in which no code can be: only tokens that `fits`, up to its end.
     fn only(&mut self, fits: impl Fn(&Self, usize) -> bool) -> Result<(), Unreadable> {
-        let tokens = self.until_semicolon()?;
-        if tokens.clone().all(|at| fits(self, at)) {
+        let mut tokens = self.until_semicolon()?;
+        if tokens.all(|at| fits(self, at)) {
             Ok(())
         } else {
             Err(Unreadable)
@@ -170,10 +170,8 @@ impl Reader<'_> {
             }
             Some(Block::Exception) => {
                 // Conditions: names, and SQLSTATE with a constant.
-                let conditions = self.until_word("then")?;
-                let fit = conditions
-                    .clone()
-                    .all(|at| self.is_name(at) || self.kind(at) == Some(TokenKind::String));
+                let mut conditions = self.until_word("then")?;
+                let fit = conditions.all(|at| self.is_name(at) || self.kind(at) == Some(TokenKind::String));
                 if fit { Ok(()) } else { Err(Unreadable) }
             }
             _ => Err(Unreadable),
