@@ -181,6 +181,24 @@ fn t02_values_that_decide_are_told_apart_from_those_that_do_not() {
 }
 
 #[test]
+fn arguments_by_name_are_those_of_the_declaration() {
+    let world = world();
+    for (sql, want) in [
+        // Those of version 15 have no names, so that the server refuses it.
+        (
+            "SELECT set_config(new_value => 'x', setting_name => 'role', is_local => false)",
+            "Opaque function set_config",
+        ),
+        (
+            "SELECT make_interval(hours => 1, mins => 2), lo_get(1, \"offset\" => 1)",
+            "Opaque function lo_get",
+        ),
+    ] {
+        assert_eq!(effects(sql, &world), want, "{sql}");
+    }
+}
+
+#[test]
 fn t08_operators_casts_and_types_run_code() {
     let mut small = Small::new(15);
     small.domain("evil", "text", "(public.check_it(VALUE))");

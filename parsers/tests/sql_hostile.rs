@@ -1,5 +1,7 @@
 //! Texts made to exhaust the stack, the memory or the time of an analysis.
 
+mod small;
+
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
@@ -8,6 +10,8 @@ use sluice_parsers::sql::effect::Action;
 use sluice_parsers::sql::statement::StatementKind;
 use sluice_parsers::sql::weight::weigh;
 use sluice_parsers::sql::world::World;
+
+use self::small::Small;
 
 /// A text that nests or chains `count` times.
 type Chain = fn(usize) -> String;
@@ -444,5 +448,101 @@ proptest! {
             fuzz_analyze(&mutated);
             let _ = analyze_bytes(&mutated, &Limits::default(), &World::built_in(15));
         }
+    }
+}
+
+/// A database with a table of 1,600 columns, and texts that make much of it.
+#[test]
+fn t14_wide_tables_and_many_joins_end_in_bounded_time() {
+    let mut small = Small::new(15);
+    let columns = (0..1600).map(|number| format!("column_{number} text"));
+    small.table("wide", &columns.collect::<Vec<_>>().join(", "));
+    small.table("t", "id int4, a text");
+    for (name, below) in [("v1", "wide"), ("v2", "v1"), ("v3", "v2")] {
+        let query =
+            format!("SELECT x.column_0 AS a, x.column_1 AS b FROM public.{below} x, public.{below} y");
+        let query = if below == "wide" {
+            query
+        } else {
+            query.replace("column_0", "a").replace("column_1", "b")
+        };
+        small.view(name, "a text, b text", &query);
+    }
+    let world = small.world(&[("wide", "column_7"), ("t", "a")]);
+    let list = |item: &str, separator: &str, count: usize| vec![item; count].join(separator);
+    let nested = |count: usize| {
+        let mut sql = "SELECT column_0, column_1 FROM wide".to_owned();
+        for level in 0..count {
+            sql = format!(
+                "WITH RECURSIVE r{level}(a, b) AS (SELECT * FROM ({sql}) s UNION ALL SELECT b, a FROM r{level}) SELECT * FROM r{level}"
+            );
+        }
+        sql
+    };
+    for (name, sql) in [
+        ("stars", format!("SELECT {} FROM wide", list("*", ",", 40_000))),
+        (
+            "qualified stars",
+            format!("SELECT {} FROM wide w", list("w.*", ",", 20_000)),
+        ),
+        ("rows", format!("SELECT {} FROM wide w", list("w", ",", 40_000))),
+        (
+            "rows in a row",
+            format!("SELECT ROW({}) FROM wide w", list("w", ",", 40_000)),
+        ),
+        (
+            "fields of rows",
+            format!("SELECT {} FROM wide w", list("(w).column_7", ",", 15_000)),
+        ),
+        (
+            "sorted",
+            format!("SELECT * FROM wide ORDER BY {}", list("column_1599", ",", 40_000)),
+        ),
+        ("tables", format!("SELECT * FROM {}", list("wide", ",", 40_000))),
+        (
+            "tables and columns",
+            format!(
+                "SELECT {} FROM {}",
+                list("z.id", ",", 10_000),
+                list("t", ",", 30_000)
+            ),
+        ),
+        (
+            "joins",
+            format!("SELECT * FROM wide a{}", " JOIN wide b ON true".repeat(150)),
+        ),
+        (
+            "natural joins",
+            format!("SELECT * FROM wide a{}", " NATURAL JOIN wide b".repeat(200)),
+        ),
+        (
+            "functions of columns",
+            format!("SELECT 1 FROM wide, {}", list("lower(column_1599)", ",", 15_000)),
+        ),
+        ("unions", list("SELECT * FROM wide", " UNION ", 200)),
+        (
+            "concatenation",
+            format!("SELECT {} FROM wide", list("(column_1 || column_2)", ",", 12_000)),
+        ),
+        ("views", "SELECT * FROM v3 a, v3 b WHERE a.a = b.b".to_owned()),
+        ("recursion in recursion", nested(40)),
+        (
+            "in lists",
+            format!(
+                "SELECT 1 FROM wide WHERE column_7 IN ({})",
+                list("lower('x')", ",", 15_000)
+            ),
+        ),
+    ] {
+        let world = world.clone();
+        let began = Instant::now();
+        let analysis = on_analysis_stack(name, move || analyze(&sql, &Limits::default(), &world));
+        let took = began.elapsed();
+        assert!(took < Duration::from_secs(20), "{name}: {took:?}");
+        println!(
+            "{name}: {took:?} readable {} effects {}",
+            analysis.readable,
+            analysis.statements[0].effects.len()
+        );
     }
 }

@@ -9,6 +9,8 @@ mod assign;
 mod body;
 mod call;
 mod change;
+mod column;
+mod constant;
 mod definition;
 mod expand;
 mod expression;

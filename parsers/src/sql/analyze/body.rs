@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use hashbrown::HashMap;
 use pg_query::NodeEnum;
-use pg_query::protobuf::{DoStmt, Node, ParseResult, a_const};
+use pg_query::protobuf::{DoStmt, Node, ParseResult, TypeName, a_const};
 
 use self::plpgsql::Piece;
 use super::nested::text_of;
@@ -53,6 +53,8 @@ impl<'w> Walker<'w> {
         for used in function.arguments.iter().chain([&function.returns]) {
             self.uses_type(*used);
         }
+        // What a body computes becomes what the function returns.
+        self.converts_somehow(function.returns);
         let mut search_path = None;
         for (name, value) in &function.settings {
             if name.eq_ignore_ascii_case("search_path") {
@@ -86,6 +88,7 @@ impl<'w> Walker<'w> {
         if found.known.is_none()
             && found.language == Language::Plpgsql
             && !self.world.listed.contains(&function)
+            && !self.resolver.is_touched(&found.name)
         {
             if self.follows_trigger(function, relation) {
                 self.runs_body(found, &[], relation);
@@ -192,6 +195,9 @@ impl<'w> Walker<'w> {
     }
 
     fn plpgsql_body(&mut self, name: &str, body: &str, function: &Function) {
+        if !self.spend(body.len()) {
+            return;
+        }
         match plpgsql::read(body) {
             Ok(body) => self.pieces(&text_of(name), body),
             Err(plpgsql::Unreadable) => self.unreadable(function),
@@ -244,7 +250,17 @@ impl<'w> Walker<'w> {
         match piece {
             Piece::Statement(sql) => self.nested_statements(what, &sql),
             Piece::Expression(sql) => self.nested_statements(what, &format!("SELECT {sql}")),
-            Piece::Type(name) => self.nested_statements(what, &format!("SELECT NULL::{name}")),
+            Piece::Type(name) => {
+                self.nested(
+                    what,
+                    &format!("SELECT NULL::{name}"),
+                    |walker, parsed| match cast_of(parsed).map(|name| walker.type_name(name)) {
+                        Some(Ty::Known(oid)) => walker.converts_somehow(oid),
+                        Some(_) => {}
+                        None => walker.unknown("type"),
+                    },
+                );
+            }
             Piece::TypeOf(name) => self.type_of_relation(&name),
             Piece::Dynamic(sql) => {
                 let mut code = None;
@@ -316,8 +332,16 @@ fn parse_qualified_list(value: &str) -> Option<Box<[Box<str>]>> {
     Some(names.into())
 }
 
-/// The text that a SELECT of one expression gives, if it is a constant: strings and their concatenation.
-fn constant_of(parsed: &ParseResult) -> Option<String> {
+/// The type of `SELECT NULL::type`.
+fn cast_of(parsed: &ParseResult) -> Option<&TypeName> {
+    match &only_value(parsed)?.node {
+        Some(NodeEnum::TypeCast(cast)) => cast.type_name.as_ref(),
+        _ => None,
+    }
+}
+
+/// The expression of a SELECT of one and nothing else.
+fn only_value(parsed: &ParseResult) -> Option<&Node> {
     let [raw] = &parsed.stmts[..] else {
         return None;
     };
@@ -328,9 +352,14 @@ fn constant_of(parsed: &ParseResult) -> Option<String> {
         return None;
     };
     match &target.node {
-        Some(NodeEnum::ResTarget(target)) => constant_text(target.val.as_deref()?),
+        Some(NodeEnum::ResTarget(target)) if select.from_clause.is_empty() => target.val.as_deref(),
         _ => None,
     }
+}
+
+/// The text that a SELECT of one expression gives, if it is a constant: strings and their concatenation.
+fn constant_of(parsed: &ParseResult) -> Option<String> {
+    constant_text(only_value(parsed)?)
 }
 
 fn constant_text(node: &Node) -> Option<String> {

@@ -1,5 +1,7 @@
 //! Function calls: which function is meant, what it runs and where its result comes from.
 
+use std::borrow::Cow;
+
 use pg_query::NodeEnum;
 use pg_query::protobuf::{CoercionForm, FuncCall, Node};
 use smallvec::SmallVec;
@@ -86,7 +88,8 @@ impl Walker<'_> {
         match self.resolver.functions(call) {
             Resolution::One { oid, result } => {
                 self.converts_arguments(oid, call, values);
-                let lineage = self.applies(oid, values);
+                let ordered = self.as_declared(oid, call, values);
+                let lineage = self.applies(oid, &ordered);
                 let outputs = self.resolver.output_columns(oid, call.arguments);
                 (self.result(oid, result, lineage, values), outputs)
             }
@@ -98,7 +101,8 @@ impl Walker<'_> {
                 let mut lineage = Lineage::constant();
                 for &oid in &candidates {
                     self.converts_arguments(oid, call, values);
-                    let own = self.applies(oid, values);
+                    let ordered = self.as_declared(oid, call, values);
+                    let own = self.applies(oid, &ordered);
                     lineage = self.merge(lineage, &own);
                 }
                 let mut may_be_other = candidates.is_empty() || self.resolver.is_touched(call.name);
@@ -156,6 +160,34 @@ impl Walker<'_> {
                 .all(|value| value.is_reported || value.is_constant()),
             ..Value::constant(ty)
         }
+    }
+
+    /// The arguments in the order of the function's declaration. Where that is not known, none is a constant.
+    fn as_declared<'v>(&self, oid: Oid, call: &Call<'_>, values: &'v [Value]) -> Cow<'v, [Value]> {
+        if call.names.iter().all(Option::is_none) {
+            return Cow::Borrowed(values);
+        }
+        let declared = self.world.catalog.function(oid);
+        let names = declared.map_or(&[][..], |function| &function.argument_names);
+        let width = declared
+            .map_or(0, |function| function.arguments.len())
+            .max(values.len());
+        let mut ordered = vec![Value::constant(Ty::Literal); width];
+        for (index, value) in values.iter().enumerate() {
+            let place = match call.names.get(index).copied().flatten() {
+                Some(name) => names.iter().position(|declared| **declared == *name),
+                None => Some(index),
+            };
+            let Some(slot) = place.and_then(|place| ordered.get_mut(place)) else {
+                let unordered = values.iter().cloned().map(|value| Value {
+                    given: Given::Computed,
+                    ..value
+                });
+                return unordered.collect();
+            };
+            *slot = value.clone();
+        }
+        Cow::Owned(ordered)
     }
 
     /// What runs where arguments become what the function takes.

@@ -2,26 +2,21 @@
 //!
 //! Every kind of node has a method of its own: a level of nesting costs the stack of what it needs, not that of all.
 
-use std::rc::Rc;
-
 use pg_query::NodeEnum;
 use pg_query::protobuf::{
-    AArrayExpr, AConst, AIndices, AIndirection, BoolExpr, BooleanTest, CaseExpr, CaseWhen, CoalesceExpr,
-    CollateClause, ColumnRef, GroupingFunc, GroupingSet, List, MinMaxExpr, MultiAssignRef, NamedArgExpr,
-    Node, NullTest, ResTarget, RowExpr, SortBy, SqlValueFunction, SqlValueFunctionOp, SubLink, SubLinkType,
-    TypeCast, WindowDef, a_const,
+    AArrayExpr, BoolExpr, BooleanTest, CaseExpr, CaseWhen, CoalesceExpr, CollateClause, GroupingFunc,
+    GroupingSet, List, MinMaxExpr, MultiAssignRef, NamedArgExpr, Node, NullTest, ResTarget, RowExpr, SortBy,
+    SubLink, SubLinkType, TypeCast, WindowDef,
 };
 
-use super::scope::Hit;
-use super::types::{
-    BIT, BOOL, DATE, INT4, INT8, NAME, NUMERIC, RECORD, TEXT, TIME, TIMESTAMP, TIMESTAMPTZ, TIMETZ, is_plain,
-};
-use super::value::{Column, Given, Row, Value};
-use super::walk::{Walker, parts, string};
-use crate::sql::catalog::{CastContext, Oid, TypeKind};
+use super::constant::{const_value, names_text, sql_value};
+use super::types::{BOOL, INT4, RECORD, TEXT};
+use super::value::{Given, Value};
+use super::walk::Walker;
+use crate::sql::catalog::{CastContext, Oid};
 use crate::sql::effect::FilterKind;
 use crate::sql::lineage::Lineage;
-use crate::sql::resolve::{Resolution, Ty};
+use crate::sql::resolve::Ty;
 
 impl Walker<'_> {
     /// The value of an expression.
@@ -249,115 +244,6 @@ impl Walker<'_> {
         }
     }
 
-    fn column_ref(&mut self, column: &ColumnRef) -> Value {
-        let ColumnRef { fields, location: _ } = column;
-        match &fields[..] {
-            [only] => match string(only) {
-                Some(name) => self.lone_column(name),
-                None => Value::unknown(),
-            },
-            [qualifiers @ .., last] if matches!(last.node, Some(NodeEnum::AStar(_))) => {
-                // A whole row: `count(t.*)`, `ROW(t.*)`.
-                match parts(qualifiers).as_deref() {
-                    Some([name]) => self.whole_row(None, name),
-                    Some([.., schema, name]) => self.whole_row(Some(schema), name),
-                    _ => None,
-                }
-                .unwrap_or_else(Value::unknown)
-            }
-            _ => match parts(fields).as_deref() {
-                Some([item, name]) => self.qualified_column(None, item, name),
-                Some([.., schema, item, name]) => self.qualified_column(Some(schema), item, name),
-                _ => Value::unknown(),
-            },
-        }
-    }
-
-    fn lone_column(&mut self, name: &str) -> Value {
-        if let Some(Hit::Column { level, slot }) = self.find_column(name) {
-            return self.column_value(level, slot);
-        }
-        if let Some(value) = self.argument(name) {
-            return value;
-        }
-        if let Some(value) = self.whole_row(None, name) {
-            return value;
-        }
-        // A system column of the only relation that has such.
-        for level in (0..self.levels.len()).rev() {
-            let names = self.levels[level].names.clone();
-            for item in names {
-                let relation = self.levels[level].item(item).map(|item| item.relation);
-                if let Some(relation) = relation.filter(|relation| !relation.is_none())
-                    && let Some(column) = super::relation::system_column(relation, name)
-                {
-                    return Value::column(&column);
-                }
-            }
-        }
-        Value::unknown()
-    }
-
-    fn argument(&self, name: &str) -> Option<Value> {
-        self.arguments.as_ref()?.named.get(name).cloned()
-    }
-
-    fn whole_row(&mut self, schema: Option<&str>, name: &str) -> Option<Value> {
-        match self.find_item(schema, name)? {
-            Hit::Item { level, item } => Some(self.item_value(level, item)),
-            Hit::Column { .. } => None,
-        }
-    }
-
-    fn qualified_column(&mut self, schema: Option<&str>, item: &str, name: &str) -> Value {
-        if let Some(Hit::Item { level, item }) = self.find_item(schema, item) {
-            if let Some(value) = self.item_column(level, item, name) {
-                return value;
-            }
-            let row = self.item_value(level, item);
-            return self.attribute_call(row, name);
-        }
-        if let Some(arguments) = self.arguments.clone()
-            && schema.is_none()
-        {
-            if *arguments.function == *item
-                && let Some(value) = arguments.named.get(name)
-            {
-                return value.clone();
-            }
-            // A field of a composite variable.
-            if let Some(value) = arguments.named.get(item) {
-                return self.field(value.clone(), name);
-            }
-        }
-        Value::unknown()
-    }
-
-    /// `row.name` where the row has no such column: a function of that name.
-    fn attribute_call(&mut self, row: Value, name: &str) -> Value {
-        match self.resolver.attribute_function(row.ty, name) {
-            Resolution::One { oid, result } => {
-                let lineage = self.applies(oid, std::slice::from_ref(&row));
-                Value {
-                    lineage,
-                    is_single: false,
-                    ..Value::constant(result)
-                }
-            }
-            Resolution::Cast { to } => self.cast_value(row, Ty::Known(to)),
-            Resolution::Several { candidates, result } => {
-                for oid in candidates {
-                    self.applies(oid, std::slice::from_ref(&row));
-                }
-                Value {
-                    ty: result,
-                    ..Value::unknown()
-                }
-            }
-            Resolution::Missing => Value::unknown(),
-        }
-    }
-
     fn cast(&mut self, cast: &TypeCast) -> Value {
         let TypeCast {
             arg,
@@ -429,7 +315,7 @@ impl Walker<'_> {
                 if source.is_built_in()
                     && target.is_built_in()
                     && self.world.catalog.casts.get(&(source, target)).is_none() => {}
-            _ => self.converts(&from, target, context),
+            _ => self.converts(from, target, context),
         }
     }
 
@@ -647,128 +533,6 @@ impl Walker<'_> {
         }
     }
 
-    fn indirection(&mut self, indirection: &AIndirection) -> Value {
-        let AIndirection { arg, indirection } = indirection;
-        let value = self.optional_value(arg.as_deref());
-        self.indirect(value, indirection)
-    }
-
-    /// Fields and subscripts of a value.
-    pub(super) fn indirect(&mut self, mut value: Value, path: &[Node]) -> Value {
-        for step in path {
-            value = match &step.node {
-                Some(NodeEnum::String(name)) => self.field(value, &name.sval),
-                Some(NodeEnum::AStar(_)) => value,
-                Some(kind @ NodeEnum::AIndices(indices)) => {
-                    let lineage = self.subscript(kind);
-                    let ty = if indices.is_slice {
-                        value.ty
-                    } else {
-                        self.subscripted(value.ty)
-                    };
-                    Value {
-                        ty,
-                        row: None,
-                        lineage: self.merge(value.lineage, &lineage).derived(),
-                        given: Given::Computed,
-                        ..value
-                    }
-                }
-                _ => {
-                    self.unknown("indirection");
-                    Value::unknown()
-                }
-            };
-        }
-        value
-    }
-
-    fn subscripted(&mut self, ty: Ty) -> Ty {
-        let Ty::Known(oid) = ty else { return Ty::Uncertain };
-        self.uses(oid);
-        match self.resolver.element_type(oid) {
-            Some(element) => Ty::Known(element),
-            // `jsonb` gives `jsonb`; old fixed arrays (`point`, `name`) their element.
-            None => match self.world.catalog.type_of(oid) {
-                Some(found) if !found.element.is_none() => Ty::Known(found.element),
-                _ => ty,
-            },
-        }
-    }
-
-    /// A subscript or slice; gives what chooses the element.
-    fn subscript(&mut self, kind: &NodeEnum) -> Lineage {
-        let NodeEnum::AIndices(indices) = kind else {
-            return Lineage::Unknown;
-        };
-        let AIndices {
-            is_slice: _,
-            lidx,
-            uidx,
-        } = &**indices;
-        let mut lineage = Lineage::constant();
-        for node in [lidx, uidx].into_iter().flatten() {
-            let value = self.value(node);
-            self.decides(FilterKind::Other, &value);
-            lineage = self.merge(lineage, &value.lineage);
-        }
-        lineage
-    }
-
-    /// Subscripts in the target of an assignment.
-    pub(super) fn subscripts(&mut self, path: &[Node]) {
-        for step in path {
-            match &step.node {
-                Some(NodeEnum::String(_) | NodeEnum::AStar(_)) => {}
-                Some(kind) => {
-                    self.subscript(kind);
-                }
-                None => self.unknown("indirection"),
-            }
-        }
-    }
-
-    /// A field of a composite value.
-    fn field(&mut self, value: Value, name: &str) -> Value {
-        let Some(row) = self.row_of(&value) else {
-            return if matches!(value.ty, Ty::Known(RECORD)) {
-                Value {
-                    ty: Ty::Uncertain,
-                    lineage: value.lineage.derived(),
-                    ..Value::unknown()
-                }
-            } else {
-                self.attribute_call(value, name)
-            };
-        };
-        match row.iter().find(|column| *column.name == *name) {
-            Some(column) => Value::column(column),
-            None => self.attribute_call(value, name),
-        }
-    }
-
-    /// The columns of a composite value. What is not known of them one by one comes from the whole.
-    pub(super) fn row_of(&mut self, value: &Value) -> Option<Row> {
-        if let Some(row) = &value.row {
-            return Some(Rc::clone(row));
-        }
-        let Ty::Known(oid) = value.ty else { return None };
-        if oid.is_built_in() {
-            return None;
-        }
-        let relation = self.resolver.row_relation(oid)?;
-        let relation = self.world.catalog.relation(relation)?;
-        self.spend(relation.columns.len());
-        let lineage = value.lineage.clone().derived();
-        let columns = relation.columns.iter().map(|column| Column {
-            name: (*column.name).into(),
-            ty: Ty::Known(column.type_oid),
-            lineage: lineage.clone(),
-            row: None,
-        });
-        Some(columns.collect())
-    }
-
     pub(super) fn window(&mut self, window: &WindowDef) {
         let WindowDef {
             name: _,
@@ -790,93 +554,4 @@ impl Walker<'_> {
             self.filters(FilterKind::Limit, &value.lineage);
         }
     }
-
-    /// Marks a constant whose place makes it neutral.
-    pub(super) fn neutral(&mut self, node: &Node) {
-        if self.in_definition {
-            return;
-        }
-        match &node.node {
-            Some(NodeEnum::AConst(AConst {
-                isnull: false,
-                location,
-                val: Some(_),
-            })) => {
-                self.neutral_at.push(*location);
-            }
-            Some(NodeEnum::TypeCast(cast)) => {
-                let is_harmless = self.is_plain_cast(cast);
-                if let (true, Some(arg)) = (is_harmless, &cast.arg) {
-                    self.neutral(arg);
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// Whether a value is cast to a type whose values stand for nothing but themselves.
-    pub(super) fn is_plain_cast(&self, cast: &TypeCast) -> bool {
-        let Some(name) = &cast.type_name else { return false };
-        let named = match parts(&name.names).as_deref() {
-            Some([own]) => self.resolver.type_name(None, own),
-            Some([schema, own]) => self.resolver.type_name(Some(schema), own),
-            _ => return false,
-        };
-        matches!(named, crate::sql::resolve::Named::One(oid) if is_plain(Ty::Known(oid)) && self.is_plain_type(oid))
-    }
-
-    /// A base type of the server, or such as it counts as one.
-    fn is_plain_type(&self, oid: Oid) -> bool {
-        let found = self.world.catalog.type_of(oid);
-        found.is_some_and(|found| !matches!(found.kind, TypeKind::Domain { .. } | TypeKind::Composite(_)))
-    }
-}
-
-/// Whether a text that is cast to this type stays what it is: `text`, `varchar`, `oid` and what names an object.
-fn names_text(ty: Ty) -> bool {
-    matches!(ty, Ty::Known(oid) if matches!(oid.0, 24..=26 | 1043 | 2202..=2206 | 3734 | 3769 | 4089 | 4096 | 4191))
-}
-
-/// The value of a constant.
-fn const_value(constant: &AConst) -> Value {
-    let AConst {
-        isnull,
-        location: _,
-        val,
-    } = constant;
-    match val {
-        Some(a_const::Val::Ival(number)) if !isnull => Value::text(Ty::Known(INT4), &number.ival.to_string()),
-        Some(a_const::Val::Fval(number)) if !isnull => {
-            let ty = if number.fval.parse::<i64>().is_ok() {
-                INT8
-            } else {
-                NUMERIC
-            };
-            Value::text(Ty::Known(ty), &number.fval)
-        }
-        Some(a_const::Val::Boolval(boolean)) if !isnull => {
-            Value::text(Ty::Known(BOOL), if boolean.boolval { "true" } else { "false" })
-        }
-        Some(a_const::Val::Sval(text)) if !isnull => Value::text(Ty::Literal, &text.sval),
-        Some(a_const::Val::Bsval(bits)) if !isnull => Value::text(Ty::Known(BIT), &bits.bsval),
-        // A zero may be left out.
-        None if !isnull => Value::text(Ty::Known(INT4), "0"),
-        _ => Value {
-            given: Given::Null,
-            ..Value::constant(Ty::Literal)
-        },
-    }
-}
-
-fn sql_value(function: &SqlValueFunction) -> Value {
-    use SqlValueFunctionOp as Op;
-    let ty = match Op::try_from(function.op) {
-        Ok(Op::SvfopCurrentDate) => DATE,
-        Ok(Op::SvfopCurrentTime | Op::SvfopCurrentTimeN) => TIMETZ,
-        Ok(Op::SvfopCurrentTimestamp | Op::SvfopCurrentTimestampN) => TIMESTAMPTZ,
-        Ok(Op::SvfopLocaltime | Op::SvfopLocaltimeN) => TIME,
-        Ok(Op::SvfopLocaltimestamp | Op::SvfopLocaltimestampN) => TIMESTAMP,
-        _ => NAME,
-    };
-    Value::constant(Ty::Known(ty))
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::sql::catalog::{
-    CastContext, CastMethod, Catalog, Cast, Column, Event, EventTrigger, ForeignKey, ForeignServer, Function,
+    Cast, CastContext, CastMethod, Catalog, Column, Event, EventTrigger, ForeignKey, ForeignServer, Function,
     FunctionKind, KeyAction, Language, Oid, Operator, Relation, RelationKind, Role, RowPolicy, Rule, Schema,
     Trigger, Type, TypeKind, Volatility, base,
 };
@@ -69,10 +69,10 @@ impl Fixture {
     /// A built-in type by its name, or one that was made here.
     pub(super) fn type_named(&self, name: &str) -> Oid {
         let own = self.catalog.types.values().find(|found| *found.name == *name);
-        own.map(|found| found.oid).unwrap_or_else(|| {
-            let below = self.catalog.below.as_ref().expect("there are built-in objects");
-            below.type_in(Oid::PG_CATALOG, name).unwrap_or_else(|| panic!("type {name}"))
-        })
+        let below = self.catalog.below.as_ref().expect("there are built-in objects");
+        own.map(|found| found.oid)
+            .or_else(|| below.type_in(Oid::PG_CATALOG, name))
+            .unwrap_or_else(|| panic!("type {name}"))
     }
 
     fn add_type(&mut self, name: &str, kind: TypeKind, category: u8) -> Oid {
@@ -183,7 +183,10 @@ impl Fixture {
 
     pub(super) fn column(&mut self, table: Oid, name: &str) -> &mut Column {
         let columns = self.get(table).columns.iter_mut();
-        columns.into_iter().find(|column| *column.name == *name).expect("it has the column")
+        columns
+            .into_iter()
+            .find(|column| *column.name == *name)
+            .expect("it has the column")
     }
 
     /// A function: `name(a int4, b text)`.

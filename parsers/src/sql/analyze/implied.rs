@@ -21,13 +21,16 @@ use crate::sql::resolve::{Coercion, Resolver, Ty};
 use crate::sql::statement::Cause;
 use crate::sql::world::World;
 
+/// A search path as it is set.
+type SearchPath = Box<[Box<str>]>;
+
 /// Under which names and rights code runs.
 #[derive(Clone, Debug)]
 pub(super) struct Runtime<'w> {
     /// Finds names as a body's are found.
     pub(super) resolver: Resolver<'w>,
     /// Its search path.
-    search_path: Box<[Box<str>]>,
+    search_path: SearchPath,
     /// Whose rights hold.
     role: Box<str>,
     /// Those are not of the session's own role.
@@ -48,6 +51,7 @@ enum Followed {
     Fires(Oid, Event),
     Recomputes(Oid),
     EventTriggers,
+    AnyType,
 }
 
 /// What is known of code that runs without being called, while a statement is walked.
@@ -55,7 +59,7 @@ enum Followed {
 pub(super) struct Implied<'w> {
     pub(super) runtime: Runtime<'w>,
     /// Names and rights that code ran under, by number.
-    runtimes: Vec<(Box<[Box<str>]>, Box<str>)>,
+    runtimes: Vec<(SearchPath, Box<str>)>,
     followed: HashSet<(usize, Followed)>,
 }
 
@@ -96,7 +100,7 @@ impl<'w> Walker<'w> {
     /// Runs something under another search path or other rights.
     pub(super) fn under(
         &mut self,
-        search_path: Option<Box<[Box<str>]>>,
+        search_path: Option<SearchPath>,
         role: Option<&str>,
         run: impl FnOnce(&mut Self),
     ) {
@@ -189,8 +193,8 @@ impl<'w> Walker<'w> {
     }
 
     /// A value of one type becomes one of another: cast functions, input and output functions, domain checks.
-    pub(super) fn converts(&mut self, from: &Ty, to: Oid, context: CastContext) {
-        match self.resolver.coercion(*from, to, context) {
+    pub(super) fn converts(&mut self, from: Ty, to: Oid, context: CastContext) {
+        match self.resolver.coercion(from, to, context) {
             // The server refuses the statement, or the two are the same.
             Coercion::Free | Coercion::Impossible => {}
             Coercion::Runs { functions, types } => {

@@ -102,6 +102,15 @@ struct Index {
     columns: HashMap<Name, Slot>,
     /// How many columns it was built over.
     len: usize,
+    /// Those are no longer the same.
+    is_stale: bool,
+}
+
+impl Index {
+    /// How many columns are in it.
+    fn built(&self) -> usize {
+        if self.is_stale { 0 } else { self.len }
+    }
 }
 
 /// From this many columns on, names are looked up instead of searched.
@@ -143,32 +152,42 @@ impl Level {
         self.columns.get(self.from.1..).unwrap_or(&[])
     }
 
+    /// How many columns would have to be looked at to find one.
+    fn work(&self) -> usize {
+        if self.is_searched() {
+            self.visible().len()
+        } else {
+            self.columns.len().saturating_sub(self.index.built())
+        }
+    }
+
+    fn is_searched(&self) -> bool {
+        self.from.1 > 0 || self.columns.len() <= SEARCHED_MAX
+    }
+
     fn find_column(&mut self, name: &str) -> Option<Slot> {
-        if self.from.1 > 0 || self.columns.len() <= SEARCHED_MAX {
-            let found = self.visible().iter().copied();
-            return found
-                .into_iter()
-                .find(|&slot| self.column(slot).is_some_and(|column| *column.name == *name));
+        if self.is_searched() {
+            let mut slots = self.visible().iter().copied();
+            return slots.find(|&slot| self.column(slot).is_some_and(|column| *column.name == *name));
         }
-        if self.index.len != self.columns.len() {
-            self.index.columns.clear();
-            for &slot in self.columns.iter().rev() {
-                if let Some(column) = self
-                    .items
-                    .get(slot.item as usize)
-                    .and_then(|item| item.columns.get(slot.column as usize))
-                {
-                    self.index.columns.insert(Rc::clone(&column.name), slot);
-                }
+        let mut index = std::mem::take(&mut self.index);
+        if index.is_stale {
+            index = Index::default();
+        }
+        for &slot in self.columns.get(index.len..).unwrap_or(&[]) {
+            if let Some(column) = self.column(slot) {
+                // The first of a name; a second makes the name an error for the server.
+                index.columns.entry(Rc::clone(&column.name)).or_insert(slot);
             }
-            self.index.len = self.columns.len();
         }
+        index.len = self.columns.len();
+        self.index = index;
         self.index.columns.get(name).copied()
     }
 
     /// What was built for finding columns is out of date.
     pub(super) fn changed(&mut self) {
-        self.index.len = usize::MAX;
+        self.index.is_stale = true;
     }
 
     fn find_item(&self, schema: Option<&str>, name: &str) -> Option<u32> {
@@ -199,6 +218,16 @@ impl Walker<'_> {
         &mut self.levels[last]
     }
 
+    /// Lets an item and its columns be seen in the query that is being walked.
+    pub(super) fn show(&mut self, item: Item) {
+        let item = if self.spend(item.columns.len()) {
+            item
+        } else {
+            Item::open(item.name)
+        };
+        self.level().show(item);
+    }
+
     /// Walks something that sees what stands in a FROM of its own.
     pub(super) fn in_level<T>(&mut self, level: Level, walk: impl FnOnce(&mut Self) -> T) -> T {
         self.levels.push(level);
@@ -219,7 +248,7 @@ impl Walker<'_> {
     /// What an unqualified name means.
     pub(super) fn find_column(&mut self, name: &str) -> Option<Hit> {
         for level in self.seen_levels() {
-            self.spend(self.levels[level].visible().len().min(SEARCHED_MAX) / 8);
+            self.spend(self.levels[level].work() / 16);
             if let Some(slot) = self.levels[level].find_column(name) {
                 return Some(Hit::Column { level, slot });
             }
@@ -231,8 +260,9 @@ impl Walker<'_> {
     }
 
     /// What the name of something in FROM means.
-    pub(super) fn find_item(&self, schema: Option<&str>, name: &str) -> Option<Hit> {
+    pub(super) fn find_item(&mut self, schema: Option<&str>, name: &str) -> Option<Hit> {
         self.seen_levels().find_map(|level| {
+            self.spend(self.levels[level].names.len() / 16);
             let item = self.levels[level].find_item(schema, name)?;
             Some(Hit::Item { level, item })
         })
@@ -293,6 +323,9 @@ impl Walker<'_> {
             item.relation,
             item.is_open,
         );
+        if !self.spend(row.len()) {
+            return Value::unknown();
+        }
         if !relation.is_none() {
             for column in 0..row.len() {
                 self.uses_column(relation, column);

@@ -18,6 +18,9 @@ use crate::sql::resolve::Ty;
 /// What stands in the place of columns that are not known, because a relation's are not.
 const UNKNOWN_COLUMNS: &str = "*";
 
+/// The server refuses a query with more columns.
+const COLUMNS_MAX: usize = 1664;
+
 /// A column of the result, while its query is walked.
 struct Output {
     name: Name,
@@ -322,10 +325,12 @@ impl Walker<'_> {
                 &target.name
             };
             let value = self.value(value);
-            outputs.push(Output {
-                name: name.into(),
-                value,
-            });
+            if outputs.len() < COLUMNS_MAX {
+                outputs.push(Output {
+                    name: name.into(),
+                    value,
+                });
+            }
         }
         outputs
     }
@@ -378,8 +383,8 @@ impl Walker<'_> {
     }
 
     fn star_columns(&mut self, level: usize, slots: &[Slot], outputs: &mut Vec<Output>) {
-        if !self.spend(slots.len()) {
-            return;
+        if !self.spend(slots.len()) || outputs.len() + slots.len() > COLUMNS_MAX {
+            return outputs.push(unknown_columns());
         }
         for &slot in slots {
             let Some(column) = self.levels.get(level).and_then(|level| level.column(slot)) else {

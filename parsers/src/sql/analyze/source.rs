@@ -41,7 +41,7 @@ impl Walker<'_> {
                 } = &**range;
                 let columns = self.sibling(*lateral, |walker| walker.query(subquery.as_deref()));
                 let item = self.aliased(alias.as_ref(), None, Row::from(columns));
-                self.level().show(item);
+                self.show(item);
             }
             Some(NodeEnum::RangeFunction(range)) => self.range_function(range),
             Some(NodeEnum::RangeTableFunc(range)) => self.xml_table(range),
@@ -96,7 +96,7 @@ impl Walker<'_> {
             let (columns, is_open) = (Rc::clone(&cte.columns), cte.is_open);
             let mut item = self.aliased(alias.as_ref(), Some(relname), columns);
             item.is_open = is_open;
-            self.level().show(item);
+            self.show(item);
             return;
         }
         let relations = self.relations(relation);
@@ -127,7 +127,7 @@ impl Walker<'_> {
             }
             item
         };
-        self.level().show(item);
+        self.show(item);
     }
 
     fn schema_of(&self, oid: Oid) -> Option<Name> {
@@ -236,7 +236,7 @@ impl Walker<'_> {
         if let Some(ty) = row_type {
             item.row_type = ty;
         }
-        self.level().show(item);
+        self.show(item);
     }
 
     /// The columns that one of several arrays of `unnest` gives.
@@ -331,7 +331,7 @@ impl Walker<'_> {
             row: None,
         });
         let item = self.aliased(alias.as_ref(), Some("xmltable"), columns.collect());
-        self.level().show(item);
+        self.show(item);
     }
 
     fn json_table(&mut self, table: &JsonTable) {
@@ -356,7 +356,7 @@ impl Walker<'_> {
         let mut given = Vec::new();
         self.json_columns(columns, &lineage, &mut given);
         let item = self.aliased(alias.as_ref(), Some("json_table"), Row::from(given));
-        self.level().show(item);
+        self.show(item);
     }
 
     fn json_columns(&mut self, columns: &[Node], lineage: &Lineage, given: &mut Vec<Column>) {
@@ -523,7 +523,7 @@ impl Walker<'_> {
         let columns: Row = columns.collect();
         let mut item = self.aliased(Some(alias), None, columns);
         item.is_open = is_open;
-        self.level().show(item);
+        self.show(item);
     }
 
     /// Row locks on what stands in FROM: on all of it, or on what the clause names.

@@ -37,8 +37,6 @@ pub(super) struct Body {
     pub(super) pieces: Vec<Piece>,
     /// Names of variables, cursors and labels, as the server spells them.
     pub(super) variables: Vec<Box<str>>,
-    /// It has COMMIT or ROLLBACK.
-    pub(super) ends_transactions: bool,
 }
 
 /// A body that does not follow the grammar, or is too large.

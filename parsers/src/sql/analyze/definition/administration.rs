@@ -152,7 +152,7 @@ impl Walker<'_> {
                     if let Some(relation) = &table.relation {
                         let found = self.act_on(Action::Replicate, relation, EffectFlags::NONE);
                         self.over(&found.oids, |walker| {
-                            walker.optional(table.where_clause.as_deref())
+                            walker.optional(table.where_clause.as_deref());
                         });
                     }
                 }

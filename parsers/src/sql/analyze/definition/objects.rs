@@ -22,8 +22,8 @@ impl Walker<'_> {
                     &create.schemaname
                 };
                 self.act(Action::Create, Object::new(ObjectKind::Schema, name));
-                // A schema that was missing in the search path is found from now on.
-                self.touches.everything();
+                // Of what is in the search path, only objects made in it later can mean something else.
+                self.touches.name(name);
                 self.nodes(&create.schema_elts);
             }
             NodeEnum::CreateDomainStmt(create) => {
@@ -77,6 +77,7 @@ impl Walker<'_> {
                     Action::Create,
                     Object::new(ObjectKind::Other, create.trigname.as_str()),
                 );
+                self.attaches(&create.funcname, &[]);
                 self.touches.everything();
             }
             NodeEnum::CreateExtensionStmt(create) => {
@@ -147,7 +148,7 @@ impl Walker<'_> {
                 self.add(Effect::new(Action::Alter, object).with(EffectFlags::FILE));
             }
             NodeEnum::AlterTsconfigurationStmt(alter) => {
-                self.alters(named(ObjectKind::Other, &alter.cfgname))
+                self.alters(named(ObjectKind::Other, &alter.cfgname));
             }
             NodeEnum::RenameStmt(rename) => {
                 self.changes_object(
@@ -238,7 +239,10 @@ impl Walker<'_> {
         let object = named(kind_of(object_type), &define.defnames);
         match object_type {
             ObjectType::ObjectType => self.creates_type(&define.defnames),
-            ObjectType::ObjectAggregate | ObjectType::ObjectOperator | ObjectType::ObjectCollation => {
+            ObjectType::ObjectAggregate
+            | ObjectType::ObjectOperator
+            | ObjectType::ObjectCollation
+            | ObjectType::ObjectTsconfiguration => {
                 self.touches.name(&object.name);
                 self.act(Action::Create, object);
             }
@@ -246,10 +250,6 @@ impl Walker<'_> {
             ObjectType::ObjectTsdictionary => {
                 self.touches.name(&object.name);
                 self.add(Effect::new(Action::Create, object).with(EffectFlags::FILE));
-            }
-            ObjectType::ObjectTsconfiguration => {
-                self.touches.name(&object.name);
-                self.act(Action::Create, object);
             }
             // Text search parsers and templates: what runs them is not followed.
             _ => self.code(Action::Create, object),

@@ -5,8 +5,10 @@ use pg_query::protobuf::{CreatePolicyStmt, CreateTrigStmt, DropStmt, IndexStmt, 
 
 use super::super::walk::{Walker, named};
 use super::{cascade, object_kind, range_var, strings};
-use crate::sql::catalog::Oid;
+use crate::sql::catalog::{Found, Oid};
 use crate::sql::effect::{Action, Effect, EffectFlags, Object, ObjectKind};
+use crate::sql::resolve::{Call, CallKind, Resolution};
+use crate::sql::statement::Cause;
 
 impl Walker<'_> {
     /// Tables, indexes, views and what belongs to them.
@@ -110,11 +112,16 @@ impl Walker<'_> {
 
     /// The rows that are there are read, and the expressions computed for each.
     pub(super) fn create_index(&mut self, index: &IndexStmt) {
+        let name = index_name(index);
+        self.touches.name(&name);
+        let schema = index
+            .relation
+            .as_ref()
+            .map_or("", |relation| &relation.schemaname);
         self.act(
             Action::Create,
-            Object::new(ObjectKind::Relation, index.idxname.as_str()),
+            Object::in_schema(ObjectKind::Relation, schema, &name),
         );
-        self.touches.name(&index.idxname);
         self.changes(Action::Alter, index.relation.as_ref(), EffectFlags::NONE);
         let table = self.changes(Action::Read, index.relation.as_ref(), EffectFlags::NONE);
         self.over(&table, |walker| {
@@ -138,6 +145,34 @@ impl Walker<'_> {
             self.changes(Action::Alter, Some(other), EffectFlags::NONE);
         }
         self.with_rows_of(&table, |walker| walker.optional(trigger.when_clause.as_deref()));
+        self.attaches(&trigger.funcname, &table);
+    }
+
+    /// A function that will run without being called has its effects now: until the catalog is read again, nothing
+    /// shows where it runs.
+    pub(super) fn attaches(&mut self, names: &[Node], table: &[Oid]) {
+        let function = named(ObjectKind::Function, names);
+        let resolution = self.resolver.functions(&Call {
+            schema: function.schema.as_deref(),
+            name: &function.name,
+            arguments: &[],
+            names: &[],
+            variadic: false,
+            kind: CallKind::Function,
+        });
+        let candidates = match resolution {
+            Resolution::One { oid, .. } => Found::from_slice(&[oid]),
+            Resolution::Several { candidates, .. } if !self.resolver.is_touched(&function.name) => candidates,
+            // The server refuses it.
+            Resolution::Missing => return,
+            Resolution::Several { .. } | Resolution::Cast { .. } => {
+                return self.opaque(Cause::Definition, function);
+            }
+        };
+        let table = table.first().copied().unwrap_or(Oid::NONE);
+        for oid in candidates {
+            self.runs_trigger(oid, table);
+        }
     }
 
     fn create_rule(&mut self, rule: &RuleStmt) {
@@ -254,7 +289,9 @@ impl Walker<'_> {
     /// All indexes of a relation are built anew, or those of every relation.
     pub(in super::super) fn reindexes(&mut self, relations: &[Oid]) {
         if !relations.is_empty() {
-            relations.iter().for_each(|&oid| self.recomputes(oid));
+            for &oid in relations {
+                self.recomputes(oid);
+            }
             return;
         }
         let mut all: Vec<Oid> = self.catalog().relations.keys().copied().collect();
@@ -263,4 +300,27 @@ impl Walker<'_> {
             self.recomputes(oid);
         }
     }
+}
+
+/// The name of an index: the server's choice, unless another one has it.
+fn index_name(index: &IndexStmt) -> String {
+    if !index.idxname.is_empty() {
+        return index.idxname.clone();
+    }
+    let mut name = index
+        .relation
+        .as_ref()
+        .map_or("", |relation| &relation.relname)
+        .to_owned();
+    for node in &index.index_params {
+        if let Some(NodeEnum::IndexElem(element)) = &node.node {
+            name.push('_');
+            name.push_str(if element.expr.is_some() {
+                "expr"
+            } else {
+                &element.name
+            });
+        }
+    }
+    name + "_idx"
 }

@@ -6,11 +6,12 @@ use pg_query::protobuf::{
     PartitionBoundSpec, RangeVar,
 };
 
-use super::super::walk::{Walker, string};
+use super::super::walk::{Walker, relation_object, string};
 use super::{cascade, range_var};
 use crate::sql::catalog::{Found, Oid};
 use crate::sql::effect::{Action, EffectFlags, Object, ObjectKind};
 use crate::sql::resolve::Named;
+use crate::sql::statement::Cause;
 
 impl Walker<'_> {
     pub(super) fn create_table(&mut self, create: &CreateStmt) {
@@ -156,12 +157,26 @@ impl Walker<'_> {
                     self.uses_type(added);
                 }
             }
+            // What is disabled is not in the catalog.
+            AlterTableType::AtEnableTrig
+            | AlterTableType::AtEnableAlwaysTrig
+            | AlterTableType::AtEnableReplicaTrig
+            | AlterTableType::AtEnableTrigAll
+            | AlterTableType::AtEnableTrigUser
+            | AlterTableType::AtEnableRule
+            | AlterTableType::AtEnableAlwaysRule
+            | AlterTableType::AtEnableReplicaRule => {
+                self.opaque(Cause::Definition, relation_object(ObjectKind::Relation, relation));
+            }
             AlterTableType::AtChangeOwner
             | AlterTableType::AtEnableRowSecurity
             | AlterTableType::AtDisableRowSecurity
             | AlterTableType::AtForceRowSecurity
             | AlterTableType::AtNoForceRowSecurity => {
                 self.changes(Action::Grant, relation, none);
+                for &oid in found {
+                    self.checks_all_rows(oid);
+                }
             }
             _ => {}
         }
@@ -199,15 +214,32 @@ impl Walker<'_> {
                 if let Some(element) = command.def.as_deref() {
                     self.implied_objects(relation, element);
                 }
-                if let NodeEnum::Constraint(constraint) = other
-                    && let Some(parent) = &constraint.pktable
-                {
-                    for oid in self.changes(Action::Read, Some(parent), EffectFlags::NONE) {
-                        self.reads(oid);
-                    }
+                if let NodeEnum::Constraint(constraint) = other {
+                    self.adds_key(constraint, relation);
                 }
                 self.over(found, |walker| walker.kind(other));
             }
+        }
+    }
+
+    /// A foreign key is checked at once; what it will do to the rows of a table that is there counts from now on.
+    fn adds_key(&mut self, constraint: &Constraint, relation: Option<&RangeVar>) {
+        let Some(parent) = &constraint.pktable else {
+            return;
+        };
+        for oid in self.changes(Action::Read, Some(parent), EffectFlags::NONE) {
+            self.reads(oid);
+        }
+        for (action, does) in [
+            (Action::Delete, &constraint.fk_del_action),
+            (Action::Update, &constraint.fk_upd_action),
+        ] {
+            let action = match does.as_str() {
+                "c" => action,
+                "n" | "d" => Action::Update,
+                _ => continue,
+            };
+            self.changes(action, relation, EffectFlags::CASCADE);
         }
     }
 

@@ -16,21 +16,25 @@ impl<'w> Walker<'w> {
             let object = self.function_named(oid);
             return self.opaque(Cause::Function, object);
         };
+        if !oid.is_built_in() && self.resolver.is_touched(&function.name) {
+            // The session may have given it another body.
+            let object = self.function_named(oid);
+            return self.opaque(Cause::Function, object);
+        }
         if arguments.len() < function.arguments.len() {
             for default in &function.default_expressions {
                 self.expression_text(default, None);
             }
         }
-        match function.known {
-            Some(behavior) => self.behaves(function, behavior, arguments),
-            None => {
-                let lineages = match function.language {
-                    Language::Sql => arguments.iter().map(|value| value.lineage.clone()).collect(),
-                    _ => Vec::new(),
-                };
-                if self.follow(Followed::Function(oid, lineages)) {
-                    self.runs_unknown(function, arguments);
-                }
+        if let Some(behavior) = function.known {
+            self.behaves(function, behavior, arguments);
+        } else {
+            let lineages = match function.language {
+                Language::Sql => arguments.iter().map(|value| value.lineage.clone()).collect(),
+                _ => Vec::new(),
+            };
+            if self.follow(Followed::Function(oid, lineages)) {
+                self.runs_unknown(function, arguments);
             }
         }
         for &part in &function.parts {
@@ -83,7 +87,7 @@ impl<'w> Walker<'w> {
             Behavior::SequenceRead => self.on_sequence(Action::Read, arguments),
             Behavior::SetConfig => self.sets(object, arguments),
             Behavior::Notify => self.on_argument(Action::Notify, ObjectKind::Channel, arguments),
-            Behavior::LargeObjectUse => self.act(Action::Execute, object),
+            Behavior::LargeObjectUse | Behavior::Sleep => self.act(Action::Execute, object),
             Behavior::LargeObjectRead => {
                 self.act(Action::Execute, object);
                 self.on_argument(Action::Read, ObjectKind::LargeObject, arguments);
@@ -123,9 +127,38 @@ impl<'w> Walker<'w> {
                 self.add(Effect::new(Action::Execute, object.clone()).with(EffectFlags::FOREIGN));
                 self.opaque(Cause::Code, object);
             }
-            Behavior::Sleep => self.act(Action::Execute, object),
-            Behavior::RunsText => self.opaque(Cause::Code, object),
+            Behavior::RunsText => self.runs_text(&function.name, object, arguments),
             Behavior::Opaque => self.opaque(Cause::Function, object),
+        }
+    }
+
+    /// A function that reads what its first argument names, or runs it.
+    fn runs_text(&mut self, name: &str, object: Object, arguments: &[Value]) {
+        let Some(first) = arguments.first() else {
+            return self.opaque(Cause::Code, object);
+        };
+        let Some(text) = first.as_text() else {
+            return self.undecided(first, object);
+        };
+        match name {
+            "query_to_xml" | "query_to_xmlschema" | "query_to_xml_and_xmlschema" | "ts_stat" => {
+                self.with_runtime_names(|walker| walker.nested_statements(&object, text));
+            }
+            "table_to_xml" | "table_to_xmlschema" | "table_to_xml_and_xmlschema" => {
+                match self.implied.runtime.resolver.relation_of_text(text) {
+                    // A view's query is the binder's to read: as a statement.
+                    Named::One(oid)
+                        if self
+                            .catalog()
+                            .relation(oid)
+                            .is_some_and(|found| found.query.is_none()) =>
+                    {
+                        self.read_relation(oid, true);
+                    }
+                    Named::One(_) | Named::Several(_) | Named::Missing => self.opaque(Cause::Code, object),
+                }
+            }
+            _ => self.opaque(Cause::Code, object),
         }
     }
 
@@ -141,6 +174,9 @@ impl<'w> Walker<'w> {
 
     /// A value of a type that is not known is shown or compared: it may be any that is not built in.
     fn uses_any_type(&mut self) {
+        if !self.follow(Followed::AnyType) {
+            return;
+        }
         let catalog = self.catalog();
         let mut types: Vec<Oid> = catalog.types.keys().copied().collect();
         types.sort_unstable();

@@ -55,6 +55,17 @@ impl<'w> Walker<'w> {
         }
     }
 
+    /// The expressions of all policies of a relation, whether they hold or not.
+    pub(in super::super) fn checks_all_rows(&mut self, oid: Oid) {
+        let policies = self
+            .catalog()
+            .relation(oid)
+            .map_or(&[][..], |found| &found.policies);
+        for expression in policies.iter().flat_map(|policy| &policy.expressions) {
+            self.expression_text(expression, Some(oid));
+        }
+    }
+
     /// The same effect once more for a foreign table: it happens on another server, in a file or by a program.
     pub(super) fn reaches_out(&mut self, action: Action, relation: &'w Relation) {
         if relation.kind != RelationKind::Foreign {

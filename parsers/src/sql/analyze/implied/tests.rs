@@ -8,7 +8,10 @@ use crate::sql::world::{Touched, World};
 /// The effects of a text, one line each.
 fn effects(world: &World, sql: &str) -> Vec<String> {
     let analysis = analyze(sql, &Limits::default(), world);
-    let all = analysis.statements.iter().flat_map(|statement| &statement.effects);
+    let all = analysis
+        .statements
+        .iter()
+        .flat_map(|statement| &statement.effects);
     all.map(ToString::to_string).collect()
 }
 
@@ -17,10 +20,16 @@ fn effects(world: &World, sql: &str) -> Vec<String> {
 fn check(name: &str, world: &World, sql: &str, want: &[&str], never: &[&str]) {
     let found = effects(world, sql);
     for line in want {
-        assert!(found.iter().any(|known| known.starts_with(line)), "{name}: no `{line}` in {found:#?}");
+        assert!(
+            found.iter().any(|known| known.starts_with(line)),
+            "{name}: no `{line}` in {found:#?}"
+        );
     }
     for line in never {
-        assert!(!found.iter().any(|known| known.contains(line)), "{name}: `{line}` in {found:#?}");
+        assert!(
+            !found.iter().any(|known| known.contains(line)),
+            "{name}: `{line}` in {found:#?}"
+        );
     }
 }
 
@@ -35,8 +44,16 @@ fn t08_triggers_run_their_functions() {
         &[Event::Insert, Event::Update],
         "BEGIN INSERT INTO log VALUES (NEW.note); RETURN NEW; END",
     );
-    let on_delete = made.trigger(table, &[Event::Delete], "BEGIN DELETE FROM audit; RETURN OLD; END");
-    let when = made.sql("spy(x int4)", "bool", "INSERT INTO audit VALUES ('x'); SELECT true");
+    let on_delete = made.trigger(
+        table,
+        &[Event::Delete],
+        "BEGIN DELETE FROM audit; RETURN OLD; END",
+    );
+    let when = made.sql(
+        "spy(x int4)",
+        "bool",
+        "INSERT INTO audit VALUES ('x'); SELECT true",
+    );
     let _ = (on_delete, when);
     made.get(table).triggers[0].when = Some("public.spy(new.id)".into());
     made.get(table).triggers[0].columns = [2].into();
@@ -45,19 +62,43 @@ fn t08_triggers_run_their_functions() {
         (
             "insert",
             "INSERT INTO orders VALUES (1, 'a')",
-            &["Insert relation public.orders", "Insert relation public.log", "Insert relation public.audit"][..],
+            &[
+                "Insert relation public.orders",
+                "Insert relation public.log",
+                "Insert relation public.audit",
+            ][..],
             &["Opaque", "Delete"][..],
         ),
-        ("delete", "DELETE FROM orders WHERE id = 1", &["Delete relation public.audit"], &["log", "Opaque"]),
-        ("other columns", "UPDATE orders SET id = 2 WHERE id = 1", &[], &["log", "Opaque"]),
+        (
+            "delete",
+            "DELETE FROM orders WHERE id = 1",
+            &["Delete relation public.audit"],
+            &["log", "Opaque"],
+        ),
+        (
+            "other columns",
+            "UPDATE orders SET id = 2 WHERE id = 1",
+            &[],
+            &["log", "Opaque"],
+        ),
         (
             "its column",
             "UPDATE orders SET note = 'b' WHERE id = 1",
             &["Insert relation public.log"],
             &["Opaque"],
         ),
-        ("copy", "COPY orders FROM STDIN", &["Insert relation public.log"], &["Opaque"]),
-        ("no trigger", "SELECT * FROM orders", &["Read relation public.orders"], &["log", "audit", "Opaque"]),
+        (
+            "copy",
+            "COPY orders FROM STDIN",
+            &["Insert relation public.log"],
+            &["Opaque"],
+        ),
+        (
+            "no trigger",
+            "SELECT * FROM orders",
+            &["Read relation public.orders"],
+            &["log", "audit", "Opaque"],
+        ),
     ] {
         check(name, &world, sql, want, never);
     }
@@ -76,7 +117,11 @@ fn t08_keys_take_rows_along() {
     made.key(other, parent, KeyAction::SetNull);
     made.key(watched, parent, KeyAction::Nothing);
     made.table("log", "line text");
-    made.trigger(grandchild, &[Event::Delete], "BEGIN INSERT INTO log VALUES ('gone'); RETURN OLD; END");
+    made.trigger(
+        grandchild,
+        &[Event::Delete],
+        "BEGIN INSERT INTO log VALUES ('gone'); RETURN OLD; END",
+    );
     let world = made.world();
     for (name, sql, want, never) in [
         (
@@ -106,10 +151,18 @@ fn t08_keys_take_rows_along() {
         (
             "truncate",
             "TRUNCATE parent CASCADE",
-            &["Truncate relation public.child [cascade]", "Truncate relation public.grandchild [cascade]"],
+            &[
+                "Truncate relation public.child [cascade]",
+                "Truncate relation public.grandchild [cascade]",
+            ],
             &["Opaque"],
         ),
-        ("truncate alone", "TRUNCATE log", &["Truncate relation public.log"], &["child"]),
+        (
+            "truncate alone",
+            "TRUNCATE log",
+            &["Truncate relation public.log"],
+            &["child"],
+        ),
     ] {
         check(name, &world, sql, want, never);
     }
@@ -136,22 +189,45 @@ fn t08_rules_views_and_policies_are_followed() {
         "CREATE RULE r AS ON DELETE TO public.instead DO INSTEAD DELETE FROM public.hidden",
     );
     let trigger_view = made.view("by_trigger", "id int4", "SELECT 1 AS id");
-    made.trigger(trigger_view, &[Event::Insert], "BEGIN DELETE FROM hidden; RETURN NEW; END");
+    made.trigger(
+        trigger_view,
+        &[Event::Insert],
+        "BEGIN DELETE FROM hidden; RETURN NEW; END",
+    );
     let secret = made.table("secret", "id int4,owner text");
     made.policy(secret, "public.may_see(owner)");
-    made.sql("may_see(who text)", "bool", "INSERT INTO public.log VALUES (who); SELECT true");
+    made.sql(
+        "may_see(who text)",
+        "bool",
+        "INSERT INTO public.log VALUES (who); SELECT true",
+    );
     let _ = hidden;
     let world = made.world();
     for (name, sql, want, never) in [
-        ("rule", "INSERT INTO t VALUES (1, 'x')", &["Insert relation public.log"][..], &["Opaque"][..]),
+        (
+            "rule",
+            "INSERT INTO t VALUES (1, 'x')",
+            &["Insert relation public.log"][..],
+            &["Opaque"][..],
+        ),
         (
             "through a view",
             "INSERT INTO simple VALUES (1, 'x')",
             &["Insert relation public.t", "Insert relation public.log"],
             &["Opaque"],
         ),
-        ("rule on a view", "DELETE FROM instead", &["Delete relation public.hidden"], &["Opaque"]),
-        ("trigger on a view", "INSERT INTO by_trigger VALUES (1)", &["Delete relation public.hidden"], &["Opaque"]),
+        (
+            "rule on a view",
+            "DELETE FROM instead",
+            &["Delete relation public.hidden"],
+            &["Opaque"],
+        ),
+        (
+            "trigger on a view",
+            "INSERT INTO by_trigger VALUES (1)",
+            &["Delete relation public.hidden"],
+            &["Opaque"],
+        ),
         (
             "policy",
             "SELECT id FROM secret",
@@ -197,9 +273,27 @@ fn t08_rows_bring_expressions_sequences_and_types() {
     check("insert", &world, "INSERT INTO t VALUES (1)", &all, &[]);
     check("copy", &world, "COPY t FROM STDIN", &all, &[]);
     check("read", &world, "SELECT id FROM t", &[], &["Opaque", "Update"]);
-    check("cast", &world, "SELECT 'x'::mail", &["Opaque function public.is_mail"], &[]);
-    check("check added", &world, "ALTER TABLE t ADD CHECK (id > 0)", &["Opaque function public.fine"], &[]);
-    check("reindex", &world, "REINDEX TABLE t", &["Opaque function public.indexed"], &[]);
+    check(
+        "cast",
+        &world,
+        "SELECT 'x'::mail",
+        &["Opaque function public.is_mail"],
+        &[],
+    );
+    check(
+        "check added",
+        &world,
+        "ALTER TABLE t ADD CHECK (id > 0)",
+        &["Opaque function public.fine"],
+        &[],
+    );
+    check(
+        "reindex",
+        &world,
+        "REINDEX TABLE t",
+        &["Opaque function public.indexed"],
+        &[],
+    );
 }
 
 #[test]
@@ -209,7 +303,11 @@ fn t08_children_and_foreign_tables_are_reached() {
     let part = made.table("part", "id int4");
     made.get(part).parents.push(parent);
     made.table("log", "line text");
-    made.trigger(part, &[Event::Insert], "BEGIN INSERT INTO log VALUES ('x'); RETURN NEW; END");
+    made.trigger(
+        part,
+        &[Event::Insert],
+        "BEGIN INSERT INTO log VALUES ('x'); RETURN NEW; END",
+    );
     let server = made.foreign_server("file_fdw", true);
     let file = made.relation("file", RelationKind::Foreign, "line text");
     made.get(file).foreign_server = server;
@@ -218,7 +316,12 @@ fn t08_children_and_foreign_tables_are_reached() {
     made.get(remote).foreign_server = far;
     let world = made.world();
     for (name, sql, want, never) in [
-        ("read", "SELECT * FROM parted", &["Read relation public.part"][..], &["Opaque"][..]),
+        (
+            "read",
+            "SELECT * FROM parted",
+            &["Read relation public.part"][..],
+            &["Opaque"][..],
+        ),
         (
             "insert",
             "INSERT INTO parted VALUES (1)",
@@ -231,8 +334,18 @@ fn t08_children_and_foreign_tables_are_reached() {
             &["Update relation public.part", "Insert relation public.log"],
             &["Opaque"],
         ),
-        ("program", "SELECT * FROM file", &["Read relation public.file [program,file,foreign]"], &["Opaque"]),
-        ("another server", "DELETE FROM remote", &["Delete relation public.remote [foreign]"], &["Opaque"]),
+        (
+            "program",
+            "SELECT * FROM file",
+            &["Read relation public.file [program,file,foreign]"],
+            &["Opaque"],
+        ),
+        (
+            "another server",
+            "DELETE FROM remote",
+            &["Delete relation public.remote [foreign]"],
+            &["Opaque"],
+        ),
     ] {
         check(name, &world, sql, want, never);
     }
@@ -265,11 +378,26 @@ fn t07_bodies_are_read_and_volatility_is_no_evidence() {
         made.get_function(oid).schema = schema;
     }
     for (signature, body) in [
-        ("branches()", "BEGIN IF random() > 0.5 THEN PERFORM public.volatile(); END IF; RETURN 1; END"),
-        ("constant()", "BEGIN EXECUTE 'DELETE FROM ' || 'public.t'; RETURN 1; END"),
-        ("dynamic(x text)", "BEGIN EXECUTE format('DELETE FROM %I', x); RETURN 1; END"),
-        ("default_value()", "DECLARE x int := public.volatile(); BEGIN RETURN x; END"),
-        ("harmless(x int4)", "DECLARE y int; BEGIN y := x + 1; IF y > 3 THEN y := 0; END IF; RETURN y; END"),
+        (
+            "branches()",
+            "BEGIN IF random() > 0.5 THEN PERFORM public.volatile(); END IF; RETURN 1; END",
+        ),
+        (
+            "constant()",
+            "BEGIN EXECUTE 'DELETE FROM ' || 'public.t'; RETURN 1; END",
+        ),
+        (
+            "dynamic(x text)",
+            "BEGIN EXECUTE format('DELETE FROM %I', x); RETURN 1; END",
+        ),
+        (
+            "default_value()",
+            "DECLARE x int := public.volatile(); BEGIN RETURN x; END",
+        ),
+        (
+            "harmless(x int4)",
+            "DECLARE y int; BEGIN y := x + 1; IF y > 3 THEN y := 0; END IF; RETURN y; END",
+        ),
         ("unreadable()", "BEGIN this is no PL/pgSQL"),
     ] {
         let oid = made.plpgsql(signature, "int4", body);
@@ -284,24 +412,53 @@ fn t07_bodies_are_read_and_volatility_is_no_evidence() {
         ("explained", "EXPLAIN SELECT immutable()", &[deletes], &["Opaque"]),
         ("standard body", "SELECT standard()", &[deletes], &["Opaque"]),
         ("standard return", "SELECT returned()", &[deletes], &["Opaque"]),
-        ("own path", "SELECT pinned()", &["Delete relation hidden.other"], &["public.other", "Opaque"]),
-        ("owner's rights", "SELECT definer()", &["Delete relation public.t [unfiltered,other_user]"], &["Opaque"]),
+        (
+            "own path",
+            "SELECT pinned()",
+            &["Delete relation hidden.other"],
+            &["public.other", "Opaque"],
+        ),
+        (
+            "owner's rights",
+            "SELECT definer()",
+            &["Delete relation public.t [unfiltered,other_user]"],
+            &["Opaque"],
+        ),
         ("branch", "SELECT branches()", &[deletes], &["Opaque"]),
         ("constant text", "SELECT constant()", &[deletes], &["Opaque"]),
         ("computed text", "SELECT dynamic('x')", &["Opaque EXECUTE"], &[]),
         ("initial value", "SELECT default_value()", &[deletes], &["Opaque"]),
         ("harmless", "SELECT harmless(1)", &[], &["Opaque", "Delete"]),
-        ("unreadable", "SELECT unreadable()", &["Opaque function public.unreadable"], &[]),
-        ("native", "SELECT native()", &["Opaque function public.native"], &[]),
+        (
+            "unreadable",
+            "SELECT unreadable()",
+            &["Opaque function public.unreadable"],
+            &[],
+        ),
+        (
+            "native",
+            "SELECT native()",
+            &["Opaque function public.native"],
+            &[],
+        ),
         ("DO", "DO $$ BEGIN DELETE FROM t; END $$", &[deletes], &["Opaque"]),
-        ("DO in another language", "DO LANGUAGE plperl 'x'", &["Opaque"], &[]),
+        (
+            "DO in another language",
+            "DO LANGUAGE plperl 'x'",
+            &["Opaque"],
+            &[],
+        ),
     ] {
         check(name, &world, sql, want, never);
     }
 }
 
 fn public(made: &Fixture) -> Oid {
-    let found = made.catalog.schemas.values().find(|schema| &*schema.name == "public");
+    let found = made
+        .catalog
+        .schemas
+        .values()
+        .find(|schema| &*schema.name == "public");
     found.expect("it is there").oid
 }
 
@@ -319,13 +476,45 @@ fn t07_listed_functions_are_taken_for_harmless() {
 fn t08_operators_casts_and_types_run_functions() {
     let mut made = Fixture::new();
     made.table("t", "id int4");
-    let compare = made.sql("compare(a int4, b text)", "bool", "DELETE FROM public.t; SELECT true");
+    let compare = made.sql(
+        "compare(a int4, b text)",
+        "bool",
+        "DELETE FROM public.t; SELECT true",
+    );
     made.operator("===", "int4", "text", compare);
     let input = made.c("odd_in(x cstring)", "text");
     made.base_type("odd", input);
+    let row = made.type_named("t");
+    let to_text = made.sql("row_text(m t)", "text", "DELETE FROM public.t; SELECT 'x'");
+    let text = made.type_named("text");
+    made.cast(row, text, to_text);
+    made.plpgsql(
+        "assigns(m t)",
+        "int4",
+        "DECLARE x text; BEGIN x := m; RETURN 1; END",
+    );
     let world = made.world();
-    check("operator", &world, "SELECT 1 === 'a'::text", &["Delete relation public.t"], &["Opaque"]);
-    check("input", &world, "SELECT 'a'::odd", &["Opaque function public.odd_in"], &[]);
+    check(
+        "cast",
+        &world,
+        "SELECT assigns(NULL)",
+        &["Delete relation public.t"],
+        &["Opaque"],
+    );
+    check(
+        "operator",
+        &world,
+        "SELECT 1 === 'a'::text",
+        &["Delete relation public.t"],
+        &["Opaque"],
+    );
+    check(
+        "input",
+        &world,
+        "SELECT 'a'::odd",
+        &["Opaque function public.odd_in"],
+        &[],
+    );
 }
 
 #[test]
@@ -334,7 +523,12 @@ fn t08_ddl_fires_event_triggers() {
     made.table("log", "line text");
     made.event_trigger("BEGIN INSERT INTO log VALUES (tg_tag); END");
     let world = made.world();
-    for sql in ["CREATE TABLE x (a int)", "DROP TABLE log", "CREATE TABLE x AS SELECT 1", "COMMENT ON TABLE log IS 'x'"] {
+    for sql in [
+        "CREATE TABLE x (a int)",
+        "DROP TABLE log",
+        "CREATE TABLE x AS SELECT 1",
+        "COMMENT ON TABLE log IS 'x'",
+    ] {
         check(sql, &world, sql, &["Insert relation public.log"], &["Opaque"]);
     }
     check("no DDL", &world, "SELECT 1", &[], &["log"]);
@@ -348,7 +542,11 @@ fn t14_what_calls_itself_ends() {
     made.key(one, two, KeyAction::Cascade);
     made.key(two, one, KeyAction::Cascade);
     made.trigger(one, &[Event::Delete], "BEGIN DELETE FROM two; RETURN OLD; END");
-    made.trigger(two, &[Event::Delete], "BEGIN DELETE FROM one; PERFORM ping(); RETURN OLD; END");
+    made.trigger(
+        two,
+        &[Event::Delete],
+        "BEGIN DELETE FROM one; PERFORM ping(); RETURN OLD; END",
+    );
     made.sql("ping()", "int4", "SELECT pong()");
     made.sql("pong()", "int4", "SELECT ping()");
     let mut before = "SELECT 1 AS id".to_owned();
@@ -356,12 +554,19 @@ fn t14_what_calls_itself_ends() {
         made.view(&format!("v{level}"), "id int4", &before);
         before = format!("SELECT v{level}.id FROM public.v{level}");
     }
-    let long = (0..400).map(|n| format!("PERFORM f{}();", n)).collect::<String>();
+    let long: Vec<String> = (0..400).map(|n| format!("PERFORM f{n}();")).collect();
+    let long = long.concat();
     for n in 0..400 {
         made.plpgsql(&format!("f{n}()"), "int4", &format!("BEGIN {long} RETURN 1; END"));
     }
     let world = made.world();
-    check("cycle", &world, "DELETE FROM one", &["Delete relation public.two"], &["Opaque"]);
+    check(
+        "cycle",
+        &world,
+        "DELETE FROM one",
+        &["Delete relation public.two"],
+        &["Opaque"],
+    );
     check("deep views", &world, "SELECT * FROM v59", &["Opaque"], &[]);
     check("many bodies", &world, "SELECT f0()", &["Opaque"], &[]);
 }
@@ -380,8 +585,14 @@ fn t10_statements_tell_which_names_they_touch() {
         ("CREATE TABLE x AS SELECT 1", names(&["_x", "x"])),
         ("ALTER TABLE t RENAME TO u", names(&["_u", "t", "u"])),
         ("DROP TABLE t", names(&["t"])),
-        ("CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'", names(&["f"])),
-        ("CREATE TRIGGER g BEFORE INSERT ON t EXECUTE FUNCTION f()", names(&["t"])),
+        (
+            "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+            names(&["f"]),
+        ),
+        (
+            "CREATE TRIGGER g BEFORE INSERT ON t EXECUTE FUNCTION f()",
+            names(&["t"]),
+        ),
         ("DROP SCHEMA public CASCADE", Touched::Everything),
         ("CREATE EXTENSION x", Touched::Everything),
         ("DO $$ BEGIN CREATE TABLE y (a int); END $$", names(&["_y", "y"])),
@@ -403,24 +614,263 @@ fn t09_definitions_are_what_they_are_and_code_is_opaque() {
             "Create function lower",
             "Opaque",
         ),
-        ("CREATE OPERATOR + (LEFTARG = int, RIGHTARG = text, FUNCTION = f)", "Create operator +", "Opaque"),
-        ("CREATE CAST (text AS int) WITHOUT FUNCTION", "Create type pg_catalog.int4", "Opaque"),
-        ("CREATE TRIGGER g AFTER INSERT ON t EXECUTE FUNCTION f()", "Alter relation public.t", "Opaque"),
-        ("CREATE RULE r AS ON INSERT TO t DO NOTHING", "Create object r", "Opaque"),
+        (
+            "CREATE OPERATOR + (LEFTARG = int, RIGHTARG = text, FUNCTION = f)",
+            "Create operator +",
+            "Opaque",
+        ),
+        (
+            "CREATE CAST (text AS int) WITHOUT FUNCTION",
+            "Create type pg_catalog.int4",
+            "Opaque",
+        ),
+        (
+            "CREATE TRIGGER g AFTER INSERT ON t EXECUTE FUNCTION f()",
+            "Alter relation public.t",
+            "Opaque",
+        ),
+        (
+            "CREATE RULE r AS ON INSERT TO t DO NOTHING",
+            "Create object r",
+            "Opaque",
+        ),
         ("CREATE INDEX i ON t (id)", "Read relation public.t", "Opaque"),
-        ("CREATE TABLE s (id serial PRIMARY KEY)", "Create sequence s_id_seq", "Opaque"),
-        ("CREATE TABLE s (id int PRIMARY KEY)", "Create relation s_pkey", "Opaque"),
+        (
+            "CREATE TABLE s (id serial PRIMARY KEY)",
+            "Create sequence s_id_seq",
+            "Opaque",
+        ),
+        (
+            "CREATE TABLE s (id int PRIMARY KEY)",
+            "Create relation s_pkey",
+            "Opaque",
+        ),
         ("GRANT SELECT ON t TO x", "Grant relation public.t", "Opaque"),
-        ("COMMENT ON COLUMN t.id IS 'x'", "Alter relation public.t", "Opaque"),
-        ("DROP TABLE t CASCADE", "Drop relation public.t [cascade]", "Opaque"),
+        (
+            "COMMENT ON COLUMN t.id IS 'x'",
+            "Alter relation public.t",
+            "Opaque",
+        ),
+        (
+            "DROP TABLE t CASCADE",
+            "Drop relation public.t [cascade]",
+            "Opaque",
+        ),
         ("VACUUM", "Admin", "Opaque"),
         ("ANALYZE t", "Read relation public.t", "Opaque"),
         ("LOCK TABLE t", "Lock relation public.t", "Opaque"),
-        ("CREATE FUNCTION f() RETURNS int LANGUAGE c AS 'x'", "Opaque function f", "never"),
+        (
+            "CREATE FUNCTION f() RETURNS int LANGUAGE c AS 'x'",
+            "Opaque function f",
+            "never",
+        ),
         ("CREATE EXTENSION x", "Opaque extension x", "never"),
         ("LOAD 'x'", "Opaque library x", "never"),
         ("CREATE LANGUAGE l HANDLER f", "Opaque", "never"),
     ] {
         check(sql, &world, sql, &[want], &[never]);
+    }
+}
+
+#[test]
+fn t07_functions_that_run_text_run_what_is_constant() {
+    let mut made = Fixture::new();
+    made.table("t", "id int4");
+    made.sql("kills()", "int4", "DELETE FROM public.t; SELECT 1");
+    let world = made.world();
+    for (sql, want, never) in [
+        (
+            "SELECT query_to_xml('SELECT kills()', true, true, '')",
+            "Delete relation public.t",
+            "Opaque",
+        ),
+        (
+            "SELECT table_to_xml('t', true, true, '')",
+            "Read relation public.t",
+            "Opaque",
+        ),
+        (
+            "SELECT query_to_xml('SELECT ' || 'kills()', true, true, '')",
+            "Opaque",
+            "never",
+        ),
+        ("SELECT query_to_xml($1, true, true, '')", "Opaque", "never"),
+        (
+            "SELECT schema_to_xml('public', true, true, '')",
+            "Opaque",
+            "never",
+        ),
+        ("SELECT nextval($1)", "Update sequence [uncertain]", "Opaque"),
+        ("SELECT set_config($1, 'x', true)", "Opaque", "never"),
+        (
+            "SELECT pg_read_file('/etc/passwd')",
+            "Copy path /etc/passwd [file]",
+            "never",
+        ),
+        (
+            "SELECT lo_import('/etc/passwd')",
+            "Opaque function lo_import",
+            "never",
+        ),
+        ("SELECT pg_sleep(1)", "Execute function pg_sleep", "Opaque"),
+        (
+            "SELECT pg_terminate_backend(1)",
+            "Admin function pg_terminate_backend [other_user]",
+            "Opaque",
+        ),
+    ] {
+        check(sql, &world, sql, &[want], &[never]);
+    }
+}
+
+#[test]
+fn t05_what_is_prepared_has_the_effects_of_what_it_runs() {
+    let mut made = Fixture::new();
+    made.table("t", "id int4");
+    made.sql("kills(x int4)", "int4", "DELETE FROM public.t; SELECT 1");
+    let world = made.world();
+    let deletes = &["Delete relation public.t"][..];
+    check(
+        "prepare",
+        &world,
+        "PREPARE p(int) AS SELECT kills($1)",
+        deletes,
+        &["Opaque"],
+    );
+    check(
+        "cursor",
+        &world,
+        "DECLARE c CURSOR FOR SELECT kills(1)",
+        deletes,
+        &["Opaque"],
+    );
+    check("argument", &world, "EXECUTE p(kills(1))", deletes, &["Opaque"]);
+    let analysis = analyze("EXECUTE p", &Limits::default(), &world);
+    assert_eq!(analysis.statements[0].runs_prepared.as_deref(), Some("p"));
+}
+
+#[test]
+fn t13_roles_change_in_bodies_too() {
+    let mut made = Fixture::new();
+    let sets = made.sql("sets()", "int4", "SELECT 1");
+    made.get_function(sets).settings = [("role".into(), "other".into())].into();
+    made.plpgsql("becomes()", "int4", "BEGIN SET LOCAL ROLE other; RETURN 1; END");
+    let world = made.world();
+    for sql in [
+        "SELECT sets()",
+        "SELECT becomes()",
+        "DO $$ BEGIN SET ROLE other; END $$",
+    ] {
+        check(
+            sql,
+            &world,
+            sql,
+            &["SetRole role other [other_user]"],
+            &["Opaque"],
+        );
+    }
+}
+
+#[test]
+fn t08_code_has_its_effects_when_it_is_attached() {
+    let mut made = Fixture::new();
+    let table = made.table("t", "id int4");
+    made.table("victim", "id int4,t int4");
+    made.plpgsql(
+        "on_write()",
+        "trigger",
+        "BEGIN DELETE FROM public.victim; RETURN NEW; END",
+    );
+    made.trigger(table, &[Event::Update], "BEGIN RETURN NEW; END");
+    let mut world = made.world();
+    let deletes = &["Delete relation public.victim"][..];
+    for (name, sql) in [
+        (
+            "trigger",
+            "CREATE TRIGGER g AFTER INSERT ON t EXECUTE FUNCTION on_write()",
+        ),
+        (
+            "event trigger",
+            "CREATE EVENT TRIGGER g ON ddl_command_end EXECUTE FUNCTION on_write()",
+        ),
+        ("rule", "CREATE RULE r AS ON INSERT TO t DO DELETE FROM victim"),
+        (
+            "key",
+            "ALTER TABLE victim ADD FOREIGN KEY (t) REFERENCES t ON DELETE CASCADE",
+        ),
+        ("view", "CREATE VIEW v AS WITH x AS (SELECT 1) SELECT * FROM x"),
+    ] {
+        let want = if name == "view" { &[] } else { deletes };
+        check(name, &world, sql, want, &["Opaque"]);
+    }
+    check(
+        "enabled",
+        &world,
+        "ALTER TABLE t ENABLE TRIGGER ALL",
+        &["Opaque"],
+        &[],
+    );
+    check("known trigger", &world, "UPDATE t SET id = 1", &[], &["Opaque"]);
+    // Its function may have another body now.
+    let mut names = world
+        .catalog
+        .functions
+        .values()
+        .map(|function| function.name.clone());
+    let name = names.find(|name| name.starts_with("trigger_"));
+    let session = std::sync::Arc::make_mut(&mut world.session);
+    session.touched = Touched::Names(name.into_iter().collect());
+    check(
+        "touched function",
+        &world,
+        "UPDATE t SET id = 1",
+        &["Opaque"],
+        &[],
+    );
+}
+
+/// Pieces of statements over the database below.
+const PIECES: &[&str] = &[
+    "INSERT INTO t VALUES (1)",
+    "UPDATE t SET id = 2",
+    "DELETE FROM t",
+    "SELECT f(id) FROM v",
+    "TRUNCATE t CASCADE",
+    "COPY t (id) FROM STDIN",
+    "DO $$ BEGIN",
+    "PERFORM f(1);",
+    "END $$",
+    "EXECUTE 'DELETE FROM t';",
+    ";",
+    "EXPLAIN",
+    "CREATE TRIGGER g AFTER INSERT ON t EXECUTE FUNCTION g()",
+    "ALTER TABLE t",
+    "ADD COLUMN x int CHECK (f(x) > 0)",
+    "CREATE RULE r AS ON DELETE TO v DO INSTEAD",
+    "MERGE INTO t USING v ON true WHEN MATCHED THEN DELETE",
+    "WITH x AS (",
+    ")",
+    "DROP SCHEMA public CASCADE",
+    "LOCK v",
+    "CALL p()",
+    "VACUUM",
+    "REINDEX TABLE t",
+    "RETURNING *",
+    "NULL",
+];
+
+proptest::proptest! {
+    #[test]
+    fn no_statement_makes_it_panic(pieces in proptest::collection::vec(proptest::sample::select(PIECES), 1..6)) {
+        let mut made = Fixture::new();
+        let table = made.table("t", "id int4,v text");
+        made.view("v", "id int4", "SELECT t.id FROM public.t");
+        made.key(table, table, KeyAction::Cascade);
+        made.plpgsql("f(x int4)", "int4", "BEGIN DELETE FROM v; RETURN f(x); END");
+        made.trigger(table, &[Event::Insert, Event::Delete], "BEGIN UPDATE t SET id = f(NEW.id); RETURN NEW; END");
+        let analysis = analyze(&pieces.join(" "), &Limits::default(), &made.world());
+        for statement in &analysis.statements {
+            proptest::prop_assert!(statement.reasons.iter().all(|reason| &*reason.name != "panic"));
+        }
     }
 }

@@ -109,22 +109,19 @@ impl Reader<'_> {
                 self.at += 1;
                 self.expect_sign(";")
             }
-            ("commit" | "rollback", _) => {
-                self.found.ends_transactions = true;
-                self.only(|reader, at| {
-                    ["commit", "rollback", "and", "no", "chain"]
-                        .iter()
-                        .any(|word| reader.is_word(at, word))
-                })
-            }
+            ("commit" | "rollback", _) => self.only(|reader, at| {
+                ["commit", "rollback", "and", "no", "chain"]
+                    .iter()
+                    .any(|word| reader.is_word(at, word))
+            }),
             _ => self.sql(),
         }
     }
 
     /// A statement in which no code can be: only tokens that `fits`, up to its end.
     fn only(&mut self, fits: impl Fn(&Self, usize) -> bool) -> Result<(), Unreadable> {
-        let tokens = self.until_semicolon()?;
-        if tokens.clone().all(|at| fits(self, at)) {
+        let mut tokens = self.until_semicolon()?;
+        if tokens.all(|at| fits(self, at)) {
             Ok(())
         } else {
             Err(Unreadable)
@@ -173,10 +170,8 @@ impl Reader<'_> {
             }
             Some(Block::Exception) => {
                 // Conditions: names, and SQLSTATE with a constant.
-                let conditions = self.until_word("then")?;
-                let fit = conditions
-                    .clone()
-                    .all(|at| self.is_name(at) || self.kind(at) == Some(TokenKind::String));
+                let mut conditions = self.until_word("then")?;
+                let fit = conditions.all(|at| self.is_name(at) || self.kind(at) == Some(TokenKind::String));
                 if fit { Ok(()) } else { Err(Unreadable) }
             }
             _ => Err(Unreadable),
