@@ -14,14 +14,14 @@ use smallvec::SmallVec;
 const PUBLIC: Oid = Oid(2200);
 
 /// A catalog in the making.
-pub struct Small {
+pub(crate) struct Small {
     catalog: Catalog,
     next: u32,
 }
 
 impl Small {
     /// The built-in objects of a major version and an empty schema `public`.
-    pub fn new(server_major: u8) -> Self {
+    pub(crate) fn new(server_major: u8) -> Self {
         let below = base::of(server_major);
         let mut catalog = Catalog::default();
         catalog.server_major = server_major;
@@ -48,7 +48,7 @@ impl Small {
     }
 
     /// A type by the name that `pg_type` has.
-    pub fn type_oid(&self, name: &str) -> Oid {
+    pub(crate) fn type_oid(&self, name: &str) -> Oid {
         let own = self.catalog.types.values().find(|found| *found.name == *name);
         if let Some(found) = own {
             return found.oid;
@@ -118,19 +118,19 @@ impl Small {
     }
 
     /// A table: `("t", "id int4, name text")`.
-    pub fn table(&mut self, name: &str, columns: &str) -> Oid {
+    pub(crate) fn table(&mut self, name: &str, columns: &str) -> Oid {
         self.relation(name, RelationKind::Table, columns, None)
     }
 
     /// A view with its columns and its query as the server prints it.
     #[allow(dead_code, reason = "not every test has views")]
-    pub fn view(&mut self, name: &str, columns: &str, query: &str) -> Oid {
+    pub(crate) fn view(&mut self, name: &str, columns: &str, query: &str) -> Oid {
         self.relation(name, RelationKind::View, columns, Some(query))
     }
 
     /// A function that nothing is known of.
     #[allow(dead_code, reason = "not every test has functions")]
-    pub fn function(&mut self, name: &str, arguments: &[&str], returns: &str) -> Oid {
+    pub(crate) fn function(&mut self, name: &str, arguments: &[&str], returns: &str) -> Oid {
         let oid = self.oid();
         let arguments = arguments.iter().map(|name| self.type_oid(name)).collect();
         let function = Function {
@@ -164,7 +164,7 @@ impl Small {
 
     /// A domain with a CHECK as the server prints it.
     #[allow(dead_code, reason = "not every test has domains")]
-    pub fn domain(&mut self, name: &str, base: &str, check: &str) -> Oid {
+    pub(crate) fn domain(&mut self, name: &str, base: &str, check: &str) -> Oid {
         let oid = self.oid();
         let base = self.type_oid(base);
         self.catalog.types.insert(
@@ -192,7 +192,14 @@ impl Small {
 
     /// An operator and its function.
     #[allow(dead_code, reason = "not every test has operators")]
-    pub fn operator(&mut self, name: &str, left: &str, right: &str, result: &str, function: &str) -> Oid {
+    pub(crate) fn operator(
+        &mut self,
+        name: &str,
+        left: &str,
+        right: &str,
+        result: &str,
+        function: &str,
+    ) -> Oid {
         let function = self.function(function, &[left, right], result);
         let oid = self.oid();
         let operator = Operator {
@@ -211,7 +218,7 @@ impl Small {
 
     /// A function in SQL.
     #[allow(dead_code, reason = "not every test has functions")]
-    pub fn sql_function(&mut self, name: &str, arguments: &[&str], returns: &str, body: &str) -> Oid {
+    pub(crate) fn sql_function(&mut self, name: &str, arguments: &[&str], returns: &str, body: &str) -> Oid {
         let oid = self.function(name, arguments, returns);
         if let Some(function) = self.catalog.functions.get_mut(&oid) {
             function.language = Language::Sql;
@@ -222,14 +229,14 @@ impl Small {
 
     /// Makes a table a partition of another.
     #[allow(dead_code, reason = "not every test has partitions")]
-    pub fn attach(&mut self, child: Oid, parent: Oid) {
+    pub(crate) fn attach(&mut self, child: Oid, parent: Oid) {
         if let Some(relation) = self.catalog.relations.get_mut(&child) {
             relation.parents.push(parent);
         }
     }
 
     /// A session in the database, where these columns are protected.
-    pub fn world(mut self, protected: &[(&str, &str)]) -> World {
+    pub(crate) fn world(mut self, protected: &[(&str, &str)]) -> World {
         self.catalog.index();
         let columns: HashSet<BaseColumn> = protected
             .iter()
