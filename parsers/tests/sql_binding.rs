@@ -77,13 +77,10 @@ fn lineage(lineage: &Lineage, world: &World) -> String {
         Lineage::Unknown => "unknown",
     };
     let columns = lineage.columns().unwrap_or_default().iter().map(|column| {
-        let relation = world.catalog.relation(column.relation).expect("relation");
-        let name = relation
-            .columns
-            .iter()
-            .find(|found| found.number == column.number);
+        let table = world.catalog.relation(column.relation).expect("relation");
+        let name = table.columns.iter().find(|found| found.number == column.number);
         let name = name.map_or_else(|| column.number.to_string(), |found| found.name.to_string());
-        format!(" {}.{name}", relation.name)
+        format!(" {}.{name}", table.name)
     });
     format!("{word}{}", columns.collect::<String>())
 }

@@ -301,7 +301,6 @@ fn texts_over_the_limits_are_opaque() {
         bytes_max: 20,
         tokens_max: 5,
         depth_max: 3,
-        ..Limits::default()
     };
     for (name, sql) in [
         ("bytes", "SELECT 1 /* a long comment */"),

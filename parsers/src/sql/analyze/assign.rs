@@ -3,7 +3,7 @@
 use pg_query::NodeEnum;
 use pg_query::protobuf::{Node, RangeVar, SubLinkType};
 
-use super::relation::Relations;
+use super::relation::{Relations, effect_on_new};
 use super::scope::Item;
 use super::select::has_unknown_columns;
 use super::value::{Name, Value};
@@ -58,12 +58,12 @@ impl Walker<'_> {
     pub(super) fn named_columns(&mut self, target: &Target<'_>, names: &[Node]) -> Vec<Option<usize>> {
         let mut places = Vec::with_capacity(names.len());
         for node in names {
-            let Some(NodeEnum::ResTarget(named)) = &node.node else {
+            let Some(NodeEnum::ResTarget(column)) = &node.node else {
                 self.unknown("target");
                 continue;
             };
-            self.subscripts(&named.indirection);
-            places.push(self.place_of(target, &named.name));
+            self.subscripts(&column.indirection);
+            places.push(self.place_of(target, &column.name));
         }
         places
     }
@@ -154,7 +154,7 @@ impl Walker<'_> {
             self.read_relation(oid, is_certain);
         }
         if target.relations.may_be_new {
-            let effect = self.effect_on_new(Action::Read, target.written);
+            let effect = effect_on_new(Action::Read, target.written);
             self.add(effect);
         }
     }
@@ -181,7 +181,7 @@ impl Walker<'_> {
             self.changes_relation(action, oid, flags | uncertain, &numbers, 0);
         }
         if target.relations.may_be_new {
-            let effect = self.effect_on_new(action, target.written);
+            let effect = effect_on_new(action, target.written);
             self.add(effect.with(flags));
         }
     }

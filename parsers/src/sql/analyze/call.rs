@@ -15,7 +15,7 @@ use crate::sql::resolve::{Call, CallKind, Named, Resolution, Ty};
 use crate::sql::statement::Cause;
 
 /// The columns that a function declares.
-type Outputs = Option<Vec<(Box<str>, Ty)>>;
+pub(super) type Outputs = Option<Vec<(Box<str>, Ty)>>;
 
 impl Walker<'_> {
     pub(super) fn call(&mut self, call: &FuncCall) -> Value {

@@ -24,18 +24,15 @@ impl Walker<'_> {
         if !self.spend(1) {
             return Value::unknown();
         }
-        match &node.node {
-            Some(kind) => {
-                if let Some(value) = self.expression(kind) {
-                    return value;
-                }
-                self.kind(kind);
-                Value::unknown()
+        if let Some(kind) = &node.node {
+            if let Some(value) = self.expression(kind) {
+                return value;
             }
-            None => {
-                self.unknown("node");
-                Value::unknown()
-            }
+            self.kind(kind);
+            Value::unknown()
+        } else {
+            self.unknown("node");
+            Value::unknown()
         }
     }
 
@@ -59,10 +56,10 @@ impl Walker<'_> {
             NodeEnum::ParamRef(parameter) => self.parameter(parameter.number),
             NodeEnum::ColumnRef(column) => self.column_ref(column),
             NodeEnum::SqlvalueFunction(function) => sql_value(function),
-            NodeEnum::SetToDefault(_) => Value::constant(Ty::Literal),
             NodeEnum::CurrentOfExpr(_) => Value::constant(Ty::Known(BOOL)),
             NodeEnum::AStar(_) => Value::unknown(),
-            NodeEnum::String(_)
+            NodeEnum::SetToDefault(_)
+            | NodeEnum::String(_)
             | NodeEnum::Integer(_)
             | NodeEnum::Float(_)
             | NodeEnum::Boolean(_)
@@ -251,22 +248,19 @@ impl Walker<'_> {
             location: _,
         } = cast;
         let value = self.optional_value(arg.as_deref());
-        match type_name {
-            Some(name) => {
-                let ty = self.type_name(name);
-                let keeps = name.typmods.is_empty() && names_text(ty);
-                let value = self.cast_value(value, ty);
-                let mut value = if keeps { value } else { value.computed_from() };
-                if !name.typmods.is_empty() {
-                    // It may be cut.
-                    value.lineage = value.lineage.derived();
-                }
-                value
+        if let Some(name) = type_name {
+            let ty = self.type_name(name);
+            let keeps = name.typmods.is_empty() && names_text(ty);
+            let value = self.cast_value(value, ty);
+            let mut value = if keeps { value } else { value.computed_from() };
+            if !name.typmods.is_empty() {
+                // It may be cut.
+                value.lineage = value.lineage.derived();
             }
-            None => {
-                self.unknown("cast");
-                value
-            }
+            value
+        } else {
+            self.unknown("cast");
+            value
         }
     }
 

@@ -194,12 +194,11 @@ impl Walker<'_> {
 
     fn in_list(&mut self, name: &[Node], left: Option<&Node>, right: Option<&Node>) -> Value {
         // NOT IN is written with `<>`.
-        let items = match right.and_then(|node| node.node.as_ref()) {
-            Some(NodeEnum::List(list)) => &list.items[..],
-            _ => {
-                self.unknown("IN");
-                return Value::unknown();
-            }
+        let items = if let Some(NodeEnum::List(list)) = right.and_then(|node| node.node.as_ref()) {
+            &list.items[..]
+        } else {
+            self.unknown("IN");
+            return Value::unknown();
         };
         let tested = left.map(|node| self.row_values(node)).unwrap_or_default();
         let is_row_list = tested.len() > 1;

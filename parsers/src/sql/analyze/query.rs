@@ -21,12 +21,11 @@ const ROUNDS_MAX: usize = 3;
 impl Walker<'_> {
     /// A query in a sub-query, WITH or the like; gives its columns.
     pub(super) fn query(&mut self, node: Option<&Node>) -> Vec<Column> {
-        match node.and_then(|node| node.node.as_ref()) {
-            Some(kind) => self.query_kind(kind),
-            None => {
-                self.unknown("query");
-                Vec::new()
-            }
+        if let Some(kind) = node.and_then(|node| node.node.as_ref()) {
+            self.query_kind(kind)
+        } else {
+            self.unknown("query");
+            Vec::new()
         }
     }
 
@@ -125,12 +124,11 @@ impl Walker<'_> {
             _ => None,
         };
         // A WITH item sees the outer queries, as any sub-query; not the FROM of its own statement, which is not there yet.
-        let mut columns = match recursive {
-            Some((place, select)) => self.recursive_query(select, place, aliascolnames, cte),
-            None => {
-                let columns = self.query(ctequery.as_deref());
-                renamed(columns, aliascolnames)
-            }
+        let mut columns = if let Some((place, select)) = recursive {
+            self.recursive_query(select, place, aliascolnames, cte)
+        } else {
+            let columns = self.query(ctequery.as_deref());
+            renamed(columns, aliascolnames)
         };
         if let Some(search) = search_clause {
             columns.push(added_column(search));

@@ -95,6 +95,12 @@ pub(super) fn system_column(relation: Oid, name: &str) -> Option<Column> {
     })
 }
 
+/// An effect on a relation that the catalog does not have, named as it is written.
+pub(super) fn effect_on_new(action: Action, relation: &RangeVar) -> Effect {
+    let flags = catalog_flag(&relation.schemaname) | EffectFlags::UNCERTAIN;
+    Effect::new(action, relation_object(ObjectKind::Relation, Some(relation))).with(flags)
+}
+
 impl Walker<'_> {
     /// What the name of a relation means; never a common table expression.
     pub(super) fn relations(&self, relation: &RangeVar) -> Relations {
@@ -132,22 +138,13 @@ impl Walker<'_> {
 
     /// An effect on a relation of the catalog.
     pub(super) fn effect_on(&self, action: Action, oid: Oid) -> Effect {
-        match self.world.catalog.relation(oid) {
-            Some(relation) => {
-                let (object, flags) = object(&self.world.catalog, relation);
-                Effect::new(action, object).with(flags)
-            }
-            None => {
-                let object = Object::new(ObjectKind::Relation, oid.to_string());
-                Effect::new(action, object).with(EffectFlags::UNCERTAIN)
-            }
+        if let Some(relation) = self.world.catalog.relation(oid) {
+            let (object, flags) = object(&self.world.catalog, relation);
+            Effect::new(action, object).with(flags)
+        } else {
+            let object = Object::new(ObjectKind::Relation, oid.to_string());
+            Effect::new(action, object).with(EffectFlags::UNCERTAIN)
         }
-    }
-
-    /// An effect on a relation that the catalog does not have, named as it is written.
-    pub(super) fn effect_on_new(&self, action: Action, relation: &RangeVar) -> Effect {
-        let flags = catalog_flag(&relation.schemaname) | EffectFlags::UNCERTAIN;
-        Effect::new(action, relation_object(ObjectKind::Relation, Some(relation))).with(flags)
     }
 
     /// Effects on all that the name of a relation may mean; gives what it means.
@@ -163,7 +160,7 @@ impl Walker<'_> {
             self.add(effect.with(flags | uncertain));
         }
         if relations.may_be_new {
-            let effect = self.effect_on_new(action, relation);
+            let effect = effect_on_new(action, relation);
             self.add(effect.with(flags));
         }
         relations

@@ -316,7 +316,7 @@ impl Walker<'_> {
                 continue;
             };
             if let Some(star) = star_of(value) {
-                self.star(star, &mut outputs);
+                self.star(&star, &mut outputs);
                 continue;
             }
             let name = if target.name.is_empty() {
@@ -336,7 +336,7 @@ impl Walker<'_> {
     }
 
     /// `*`, `t.*` and `(row).*`.
-    fn star(&mut self, star: Star<'_>, outputs: &mut Vec<Output>) {
+    fn star(&mut self, star: &Star<'_>, outputs: &mut Vec<Output>) {
         match star {
             Star::All => {
                 let depth = self.levels.len().saturating_sub(1);

@@ -9,6 +9,8 @@ use pg_query::protobuf::{
     RangeTableFuncCol, RangeTableSample, RangeVar,
 };
 
+use super::call::Outputs;
+use super::relation::effect_on_new;
 use super::scope::{Item, Slot};
 use super::types::{BOOL, INT4, INT8};
 use super::value::{Column, Name, Row, Value};
@@ -117,7 +119,7 @@ impl Walker<'_> {
                 let _its_effects_count = self.relation_row(oid);
             }
             if relations.may_be_new {
-                let effect = self.effect_on_new(Action::Read, relation);
+                let effect = effect_on_new(Action::Read, relation);
                 self.add(effect);
             }
             let name = alias.as_ref().map_or(relname, |alias| &alias.aliasname);
@@ -256,7 +258,7 @@ impl Walker<'_> {
     }
 
     /// A call in FROM, and the columns that the function declares.
-    fn source_call(&mut self, node: &Node) -> (Value, Option<Vec<(Box<str>, Ty)>>) {
+    fn source_call(&mut self, node: &Node) -> (Value, Outputs) {
         match &node.node {
             Some(NodeEnum::FuncCall(call)) => self.call_with_columns(call),
             _ => (self.value(node), None),

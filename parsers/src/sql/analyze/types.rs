@@ -16,6 +16,7 @@ pub(super) const INT4: Oid = Oid(23);
 pub(super) const TEXT: Oid = Oid(25);
 pub(super) const JSON: Oid = Oid(114);
 pub(super) const XML: Oid = Oid(142);
+pub(super) const UNKNOWN: Oid = Oid(705);
 pub(super) const DATE: Oid = Oid(1082);
 pub(super) const TIME: Oid = Oid(1083);
 pub(super) const TIMESTAMP: Oid = Oid(1114);
@@ -153,9 +154,8 @@ impl Walker<'_> {
             .ok()
             .and_then(|number| number.checked_sub(1));
         match index.and_then(|index| types.get(index)) {
-            Some(&oid) if oid == Oid(705) => Ty::Parameter,
-            Some(&oid) if !oid.is_none() => Ty::Known(oid),
-            _ => Ty::Parameter,
+            None | Some(&(Oid::NONE | UNKNOWN)) => Ty::Parameter,
+            Some(&oid) => Ty::Known(oid),
         }
     }
 

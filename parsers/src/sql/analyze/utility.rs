@@ -424,12 +424,13 @@ impl Walker<'_> {
             argtypes,
             query,
         } = prepare;
-        let types = argtypes.iter().map(|node| match &node.node {
-            Some(NodeEnum::TypeName(name)) => match self.type_name(name) {
-                Ty::Known(oid) => oid,
-                Ty::Literal | Ty::Parameter | Ty::Uncertain => Oid::NONE,
-            },
-            _ => {
+        let types = argtypes.iter().map(|node| {
+            if let Some(NodeEnum::TypeName(name)) = &node.node {
+                match self.type_name(name) {
+                    Ty::Known(oid) => oid,
+                    Ty::Literal | Ty::Parameter | Ty::Uncertain => Oid::NONE,
+                }
+            } else {
                 self.unknown("type of a parameter");
                 Oid::NONE
             }
