@@ -9,6 +9,7 @@ mod deny;
 mod hidden;
 mod large;
 mod login;
+mod look;
 mod names;
 mod nested;
 mod pump;

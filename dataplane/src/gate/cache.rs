@@ -344,11 +344,20 @@ impl Decisions {
             .cloned()
     }
 
-    /// The shape of those tokens; one that is known keeps its neutral literals.
+    /// The shape of those tokens. What is neutral depends on what names mean, so a shape that is known keeps what was
+    /// neutral so far: if that is less now, it is another shape, and no decision under the former one is found again.
     pub(super) fn shape(&mut self, hash: u64, normalized: &[u8], neutral: Neutral) -> Rc<KnownShape> {
-        if let Some(known) = self.find_shape(hash, normalized) {
-            return known;
-        }
+        let neutral = match self.find_shape(hash, normalized) {
+            None => neutral,
+            Some(known) if known.neutral == neutral => return known,
+            Some(known) => {
+                let both = known.neutral.intersection(&neutral);
+                if both.count() == known.neutral.count() {
+                    return known;
+                }
+                both
+            }
+        };
         let shape = Rc::new(KnownShape {
             hash,
             normalized: normalized.into(),
@@ -541,6 +550,24 @@ mod tests {
             "{}",
             decisions.len()
         );
+    }
+
+    #[test]
+    fn t01_what_is_not_neutral_in_one_world_is_neutral_in_none() {
+        let set = |ordinals: &[usize]| {
+            let mut neutral = Neutral::none();
+            ordinals.iter().for_each(|&ordinal| neutral.insert(ordinal));
+            neutral
+        };
+        let mut decisions = Decisions::new(16);
+        let first = decisions.shape(7, b"select $ $ $", set(&[0, 1, 70]));
+        let same = decisions.shape(7, b"select $ $ $", set(&[0, 1, 2, 70]));
+        assert!(Rc::ptr_eq(&first, &same), "more is no reason");
+        let less = decisions.shape(7, b"select $ $ $", set(&[1, 2]));
+        assert_eq!(less.neutral, set(&[1]).intersection(&set(&[1, 5])));
+        assert!(!Rc::ptr_eq(&first, &less));
+        let still = decisions.shape(7, b"select $ $ $", set(&[0, 1, 70]));
+        assert!(Rc::ptr_eq(&still, &less), "and never again");
     }
 
     #[test]

@@ -19,7 +19,7 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use hashbrown::HashMap;
 use sluice_parsers::sql::catalog::Catalog;
-use sluice_parsers::sql::catalog::snapshot::{Bases, Fingerprint};
+use sluice_parsers::sql::catalog::snapshot::{Bases, Fingerprint, Rows, SnapshotError};
 use sluice_runtime::time::Instant;
 
 use self::reading::CatalogError;
@@ -48,7 +48,6 @@ impl CatalogSnapshot {
     }
 
     /// Unique in this process. What was decided under another epoch was decided about other objects.
-    #[expect(dead_code, reason = "the gate's use of it is not there yet")]
     pub(crate) fn epoch(&self) -> u64 {
         self.database.epoch
     }
@@ -117,6 +116,11 @@ impl Catalogs {
             _ => Arc::new(tags),
         };
         (Arc::new(database), tags)
+    }
+
+    /// The catalog that rows tell of; takes too long for a core.
+    pub(crate) fn decode(&self, rows: &Rows) -> Result<Catalog, SnapshotError> {
+        rows.decode(&self.bases)
     }
 
     /// Takes part in what is known of a database. Its first session has it read.
@@ -293,7 +297,6 @@ impl DatabaseCatalog {
     }
 
     /// Ready once a reading has ended that began after the request, with what is known then.
-    #[expect(dead_code, reason = "the gate's use of it is not there yet")]
     pub(crate) fn poll_refreshed(
         &mut self,
         core: &Rc<Core>,

@@ -37,6 +37,8 @@ pub(crate) enum ClientFlow {
     Done,
     /// A statement has to be analysed away from the core; then [`Session::resume`].
     Away(Box<Errand>, Pending),
+    /// The catalog has to be looked at again; then [`Session::resume_looked`].
+    Look(Pending),
     /// The rest is to be given again when [`Session::has_room`] and not [`Session::is_held`].
     Wait(Received),
     /// The client said goodbye.
@@ -73,6 +75,8 @@ enum Act {
     Replace(Vec<u8>),
     /// It, or a prepared statement that it runs, has to be analysed away from the core.
     Away(Box<Errand>, Option<Rc<Prepared>>),
+    /// The catalog has to be looked at again before it is judged.
+    Look,
     Terminate,
 }
 
@@ -108,6 +112,23 @@ impl Session {
         };
         let act = self.request(&frame, finding, received)?;
         match self.act(act, Received::from(frame), &mut rest, out) {
+            Some(flow) => Ok(flow),
+            None => self.on_client(rest, received, out),
+        }
+    }
+
+    /// Goes on with a message for which the catalog was looked at again, and with what came behind it.
+    pub(crate) fn resume_looked(
+        &mut self,
+        pending: Pending,
+        received: Moment,
+        out: &mut Output,
+    ) -> Result<ClientFlow, End> {
+        let Pending { frame, mut rest, .. } = pending;
+        self.has_looked = true;
+        let act = self.request(&frame, None, received);
+        self.has_looked = false;
+        match self.act(act?, Received::from(frame), &mut rest, out) {
             Some(flow) => Ok(flow),
             None => self.on_client(rest, received, out),
         }
@@ -220,22 +241,23 @@ impl Session {
             Act::ForwardBehind(before) => out.to_server.extend([before.into(), frame.into()]),
             Act::Replace(instead) => out.to_server.push(instead.into()),
             Act::Terminate => return Some(ClientFlow::Terminate),
-            Act::Away(errand, of) => {
-                self.count_copied(frame.len());
-                let mut rest = rest.split_off(0);
-                // It waits, and ring buffers are few.
-                rest.detach();
-                return Some(ClientFlow::Away(
-                    errand,
-                    Pending {
-                        frame: frame.to_vec(),
-                        rest,
-                        of,
-                    },
-                ));
-            }
+            Act::Away(errand, of) => return Some(ClientFlow::Away(errand, self.pending(&frame, rest, of))),
+            Act::Look => return Some(ClientFlow::Look(self.pending(&frame, rest, None))),
         }
         None
+    }
+
+    /// A message that waits, and what came behind it.
+    fn pending(&self, frame: &Received, rest: &mut Received, of: Option<Rc<Prepared>>) -> Pending {
+        self.count_copied(frame.len());
+        let mut rest = rest.split_off(0);
+        // It waits, and ring buffers are few.
+        rest.detach();
+        Pending {
+            frame: frame.to_vec(),
+            rest,
+            of,
+        }
     }
 
     /// A message in parts begins.
@@ -297,7 +319,7 @@ impl Session {
                 Passing::Swallow
             }
             // What follows in parts cannot wait for an analysis.
-            Some(Act::Away(..)) => {
+            Some(Act::Away(..) | Act::Look) => {
                 let refusal = Kind::Bind.refusal(SqlState::FEATURE_NOT_SUPPORTED, PREPARE_AGAIN);
                 if let Act::Replace(instead) = self.replace(Kind::Bind, b"", refusal, received)? {
                     out.to_server.push(instead.into());
@@ -339,6 +361,7 @@ impl Session {
     /// Enters a message into the model before it goes up.
     fn sent(&mut self, what: Sent, ticket: Ticket, now: Moment) -> Result<(), End> {
         let ends_cycle = matches!(what, Sent::Query | Sent::Sync | Sent::FunctionCall);
+        self.is_in_cycle = !ends_cycle;
         match self.model.sent(what, ticket).map_err(End::out_of_turn)? {
             Placed::Queued if ends_cycle => self.state.cycle_sent(),
             Placed::Queued => {}

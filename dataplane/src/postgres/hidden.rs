@@ -36,6 +36,10 @@ const FAILURES_MAX: u8 = 3;
 pub(crate) enum Purpose {
     /// The session's settings, which became unknown.
     State,
+    /// The catalog as the session sees it in its transaction.
+    Catalog,
+    /// The session's schema of temporary objects.
+    TemporarySchema,
 }
 
 /// A query that is being answered.
@@ -154,11 +158,24 @@ impl Session {
         Ok(())
     }
 
+    /// Takes back a reading that failed inside of the client's transaction.
+    fn undo_reading(&mut self) -> Result<(), End> {
+        Err(End::new(
+            EndReason::ServerProtocol,
+            SqlState::CONNECTION_FAILURE,
+            "the database's catalog could not be read within the transaction",
+        ))
+    }
+
     fn hidden_answered(&mut self, status: TransactionStatus) -> Result<(), End> {
         let Some(hidden) = self.hidden.take() else {
             return Ok(());
         };
         if let Some(sqlstate) = hidden.failed {
+            if hidden.purpose == Purpose::Catalog && status == TransactionStatus::Failed {
+                // The savepoint of the reading is still there, and the transaction is as before it.
+                return self.undo_reading();
+            }
             self.hidden_failures += 1;
             if status == TransactionStatus::Idle && self.hidden_failures < FAILURES_MAX {
                 return Ok(());
@@ -177,6 +194,14 @@ impl Session {
                     .ok_or_else(|| End::server("the session's state cannot be read"))?;
                 self.state.was_read(&readings);
                 self.check_lexing()
+            }
+            Purpose::Catalog => {
+                self.keep_catalog_rows(&hidden.rows);
+                Ok(())
+            }
+            Purpose::TemporarySchema => {
+                self.temporary_schema_is(&hidden.rows);
+                Ok(())
             }
         }
     }

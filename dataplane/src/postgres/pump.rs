@@ -10,12 +10,13 @@ use sluice_audit::metrics::Counter;
 use sluice_audit::record::{
     Body, EndReason, Event, EventKind, ListBuffer, Method as RecordedMethod, SessionStart,
 };
-use sluice_masking::ClassSet;
 use sluice_parsers::postgres::backend::TransactionStatus;
 use sluice_parsers::postgres::backend::encode;
 use sluice_parsers::postgres::frontend;
 use sluice_parsers::postgres::startup::CancelKey;
 use sluice_parsers::postgres::{SqlState, scram};
+use sluice_parsers::sql::catalog::Catalog;
+use sluice_parsers::sql::catalog::snapshot::SnapshotError;
 use sluice_policy::identity::Method;
 use sluice_runtime::helpers::HelperError;
 use sluice_runtime::net::{Arrival, Received, Socket};
@@ -26,13 +27,14 @@ use super::cancel::Registration;
 use super::catalog::DatabaseCatalog;
 use super::client::{ClientFlow, Pending};
 use super::deny::Nobody;
+use super::look::Look;
 use super::login::{self, LoggedIn, NoSession, Refused};
 use super::session::{End, Output, Session};
 use super::state::State;
 use super::upstream::{self, Upstream, UpstreamError};
 use crate::core::{Core, Seat};
 use crate::gate::{Errand, Finding};
-use crate::settings::{Listener, Masking};
+use crate::settings::Listener;
 use crate::stream::{Stream, StreamError};
 
 /// Chunks taken in one turn of a session, so that none holds its core.
@@ -177,10 +179,6 @@ async fn converse(core: Rc<Core>, logged_in: LoggedIn, mut seat: Seat, listener:
             .await;
         }
     };
-    let classes = match &connection.masking {
-        Masking::On { classes, .. } => *classes,
-        Masking::Off => ClassSet::EMPTY,
-    };
     let id = core.take_session_id();
     if record_start(&core, id, &logged_in, listener, client).is_err() {
         let end = End::new(
@@ -213,7 +211,7 @@ async fn converse(core: Rc<Core>, logged_in: LoggedIn, mut seat: Seat, listener:
     encode::ready_for_query(&mut greeting, TransactionStatus::Idle);
     let greeted = stream.send(greeting);
 
-    let mut session = Session::new(Rc::clone(&core), id, context, state, classes, catalog, nobody);
+    let mut session = Session::new(Rc::clone(&core), id, context, state, connection, catalog, nobody);
     let Upstream {
         stream: server,
         messages: server_messages,
@@ -360,12 +358,23 @@ enum Waiting {
         pending: Option<Pending>,
         received: Moment,
     },
+    /// The catalog is looked at again.
+    Look {
+        look: Look,
+        decoding: Option<Decoding>,
+        pending: Option<Pending>,
+        received: Moment,
+        timer: Timer,
+    },
     /// Answers, before more messages may be sent. Those to the gateway's own query have a time limit.
     Answers {
         rest: Received,
         timer: Option<Timer>,
     },
 }
+
+/// A catalog that is decoded on a helper thread.
+type Decoding = Pin<Box<dyn Future<Output = Result<Result<Catalog, SnapshotError>, HelperError>>>>;
 
 struct Pump {
     session: Session,
@@ -480,6 +489,7 @@ impl Pump {
                 self.follow(flow, received)?;
                 return Ok(true);
             }
+            Waiting::Look { .. } => return self.poll_look(context),
             Waiting::Answers { timer, .. } => {
                 if !self.session.has_room() || self.session.is_held() {
                     if let Some(timer) = timer
@@ -515,6 +525,68 @@ impl Pump {
         }
     }
 
+    /// Goes on with a look at the catalog, and at its end with the message that it was for.
+    fn poll_look(&mut self, context: &mut TaskContext<'_>) -> Result<bool, End> {
+        let Waiting::Look { look, decoding, .. } = &mut self.waiting else {
+            return Ok(false);
+        };
+        if let Some(future) = decoding {
+            let Poll::Ready(decoded) = future.as_mut().poll(context) else {
+                return Ok(false);
+            };
+            if let Ok(Ok(catalog)) = decoded {
+                self.session.take_own_catalog(catalog);
+            }
+        } else {
+            let polled = self.session.poll_look(look, context, &mut self.output);
+            let sent = self.server.send_all(&mut self.output.to_server);
+            sent.map_err(|error| self.server_end(&format!("the server's connection broke: {error}")))?;
+            let Waiting::Look {
+                look,
+                decoding,
+                timer,
+                ..
+            } = &mut self.waiting
+            else {
+                return Ok(false);
+            };
+            match polled {
+                Poll::Pending => {
+                    if let Some(deadline) = self.session.hidden_deadline() {
+                        timer.set(deadline);
+                        if timer.poll_expired(context).is_ready() {
+                            return Err(Session::hidden_is_late());
+                        }
+                    }
+                    return Ok(false);
+                }
+                Poll::Ready(Err(end)) => return Err(end),
+                Poll::Ready(Ok(())) => {}
+            }
+            if let Look::Decode(rows) = std::mem::take(look) {
+                let (helpers, catalogs) = {
+                    let core = self.session.core();
+                    (core.helpers.clone(), Arc::clone(&core.catalogs))
+                };
+                *decoding = Some(Box::pin(async move {
+                    helpers.run(move || catalogs.decode(&rows)).await
+                }));
+                return self.poll_look(context);
+            }
+        }
+        let waiting = std::mem::replace(&mut self.waiting, Waiting::Nothing);
+        if let Waiting::Look {
+            pending: Some(pending),
+            received,
+            ..
+        } = waiting
+        {
+            let flow = self.session.resume_looked(pending, received, &mut self.output);
+            self.follow(flow, received)?;
+        }
+        Ok(true)
+    }
+
     fn take_client(&mut self, chunk: Received) -> Result<(), End> {
         let received = Moment::now();
         let len = chunk.len() as u64;
@@ -540,6 +612,15 @@ impl Pump {
                     finding,
                     pending: Some(pending),
                     received,
+                };
+            }
+            ClientFlow::Look(pending) => {
+                self.waiting = Waiting::Look {
+                    look: Look::default(),
+                    decoding: None,
+                    pending: Some(pending),
+                    received,
+                    timer: Timer::new(),
                 };
             }
             ClientFlow::Wait(rest) => {

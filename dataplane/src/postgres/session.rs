@@ -17,6 +17,7 @@ use sluice_masking::{ClassSet, Counts};
 use sluice_parsers::postgres::backend::encode::Report;
 use sluice_parsers::postgres::{Deframer, Model, ModelError, ProtocolError, SqlState};
 use sluice_parsers::sql::effect::EffectMask;
+use sluice_parsers::sql::catalog::snapshot::Rows;
 use sluice_parsers::sql::settings;
 use sluice_runtime::net::Outgoing;
 use sluice_runtime::time::Moment;
@@ -31,6 +32,7 @@ use super::large::{LargeRow, LargeText};
 use super::names::Names;
 use super::state::{State, Tracked, View};
 use super::statements::{Portal, Prepared, Run, Ticket};
+use crate::settings::{Connection, Masking};
 use crate::core::Core;
 use crate::gate::{Context, Database, Outcome};
 
@@ -185,6 +187,18 @@ pub(crate) struct Session {
     pub(super) masks: Masks,
     /// What is known of its database.
     pub(super) catalog: DatabaseCatalog,
+    /// The configured target.
+    pub(super) connection: Arc<Connection>,
+    /// `database` is as this session sees it in its transaction.
+    pub(super) has_own_catalog: bool,
+    /// The rows of a reading of its own.
+    pub(super) catalog_rows: Option<Box<Rows>>,
+    /// The catalog was read for the message that is judged.
+    pub(super) has_looked: bool,
+    /// Messages were sent that a Sync has yet to end.
+    pub(super) is_in_cycle: bool,
+    /// When the snapshot's age was last looked at.
+    pub(super) age_seen: Moment,
     /// A statement that may change the catalog succeeded in the transaction that is open.
     pub(super) has_changed_catalog: bool,
     pub(super) nobody: Nobody,
@@ -220,23 +234,34 @@ impl Session {
         id: u64,
         context: Context,
         state: State,
-        classes: ClassSet,
+        connection: Arc<Connection>,
         catalog: DatabaseCatalog,
         nobody: Nobody,
     ) -> Self {
         let names_max = core.settings.limits.prepared_max;
         let tags = Arc::clone(catalog.snapshot().tags());
+        let database = Arc::clone(catalog.snapshot().database());
+        let classes = match &connection.masking {
+            Masking::On { classes, .. } => *classes,
+            Masking::Off => ClassSet::EMPTY,
+        };
         let mut session = Self {
             core,
             id,
             context,
             state,
-            database: Arc::default(),
+            database,
             reported: SmallVec::new(),
             hidden: None,
             hidden_failures: 0,
             masks: Masks { classes, tags },
             catalog,
+            connection,
+            has_own_catalog: false,
+            catalog_rows: None,
+            has_looked: false,
+            is_in_cycle: false,
+            age_seen: Moment::now(),
             has_changed_catalog: false,
             nobody,
             model: Model::new(),
@@ -259,14 +284,6 @@ impl Session {
         };
         session.follow_state();
         session
-    }
-
-    /// What is known of the session's database is another now.
-    #[expect(dead_code, reason = "catalogs are not read yet")]
-    pub(crate) fn set_database(&mut self, database: Arc<Database>) {
-        self.database = database;
-        self.state.catalog_was_read();
-        self.follow_state();
     }
 
     /// Makes the context that of the state in which a statement sent now would run.
@@ -329,8 +346,8 @@ impl Session {
     /// Takes what is known of the database now.
     #[inline]
     pub(super) fn follow_catalog(&mut self) {
-        if self.catalog.follow() {
-            self.masks.tags = Arc::clone(self.catalog.snapshot().tags());
+        if self.catalog.follow() && !self.has_own_catalog {
+            self.take_snapshot();
         }
     }
 

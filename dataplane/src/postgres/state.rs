@@ -87,6 +87,8 @@ pub(crate) struct State {
     has_left_unseen: bool,
     temporary_schema: Oid,
     touched: Touched,
+    /// What a reading in the transaction that is open has shown.
+    shown: Touched,
     /// All values are known of what is foreseen.
     is_known: bool,
     /// The values that `names` are of.
@@ -113,6 +115,7 @@ impl State {
             has_left_unseen: false,
             temporary_schema: start.temporary_schema,
             touched: Touched::Nothing,
+            shown: Touched::Nothing,
             is_known: true,
             names: Arc::default(),
             login: start.login.clone(),
@@ -274,10 +277,23 @@ impl State {
 
     /// The catalog was read after everything that this session has done.
     pub(crate) fn catalog_was_read(&mut self) {
+        self.shown = Touched::Nothing;
         if self.touched != Touched::Nothing {
             self.touched = Touched::Nothing;
             self.name_again();
         }
+    }
+
+    /// The catalog was read as this session sees it in its transaction.
+    pub(crate) fn catalog_was_read_here(&mut self) {
+        self.shown.extend(&std::mem::take(&mut self.touched));
+        self.name_again();
+    }
+
+    /// That reading holds no more: what it had shown is uncertain again.
+    pub(crate) fn catalog_is_gone(&mut self) {
+        self.touched.extend(&std::mem::take(&mut self.shown));
+        self.name_again();
     }
 
     /// Whether the catalog does not show yet what this session has done.
@@ -286,7 +302,6 @@ impl State {
     }
 
     /// The session's own schema of temporary objects.
-    #[expect(dead_code, reason = "the reader of catalogs tells it")]
     pub(crate) fn set_temporary_schema(&mut self, schema: Oid) {
         if self.temporary_schema != schema {
             self.temporary_schema = schema;

@@ -47,6 +47,15 @@ impl Neutral {
             .is_some_and(|word| word & (1 << (ordinal % 64)) != 0)
     }
 
+    /// Those that are in both sets: neutral in two worlds.
+    #[must_use]
+    pub fn intersection(&self, other: &Self) -> Self {
+        let words = self.words.iter().zip(&other.words);
+        let words: SmallVec<[u64; 2]> = words.map(|(left, right)| left & right).collect();
+        let count = words.iter().map(|word| word.count_ones() as usize).sum();
+        Self { words, count }
+    }
+
     /// How many literals are neutral.
     pub fn count(&self) -> usize {
         self.count

@@ -73,6 +73,20 @@ pub enum Touched {
 }
 
 impl Touched {
+    /// Adds what another one has.
+    pub fn extend(&mut self, other: &Self) {
+        match (&mut *self, other) {
+            (_, Self::Nothing) | (Self::Everything, _) => {}
+            (_, Self::Everything) | (Self::Nothing, _) => *self = other.clone(),
+            (Self::Names(known), Self::Names(more)) => {
+                let mut names: Vec<_> = known.iter().chain(more).cloned().collect();
+                names.sort_unstable();
+                names.dedup();
+                *known = names.into();
+            }
+        }
+    }
+
     /// Whether what this name means is uncertain.
     pub fn contains(&self, name: &str) -> bool {
         match self {

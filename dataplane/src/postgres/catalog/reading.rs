@@ -80,7 +80,7 @@ impl Answer {
 }
 
 /// Adds the fields of a DataRow.
-fn push(rows: &mut Rows, body: &[u8]) -> Result<(), CatalogError> {
+pub(crate) fn push(rows: &mut Rows, body: &[u8]) -> Result<(), CatalogError> {
     let mut fields = row::Fields::parse(body)?;
     let mut values = Vec::new();
     while let Some(place) = fields.next_field()? {

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use sluice_audit::record::{List, ListBuffer, Outcome as Ending, Protocol};
+use sluice_audit::record::{EndReason, List, ListBuffer, Outcome as Ending, Protocol};
 use sluice_parsers::postgres::frontend::{self, Bind, Execute, FunctionCall, Parse, Target};
 use sluice_parsers::postgres::{Frame, ProtocolError, Sent, SqlState};
 use sluice_parsers::sql::effect::{Action, Effect, EffectMask, Object, ObjectKind};
@@ -77,6 +77,9 @@ enum Gated {
     Away(Box<Errand>),
 }
 
+/// How long the snapshot's age is taken for granted.
+const AGE_SEEN_NS: u64 = 1_000_000_000;
+
 impl Session {
     /// Judges a whole message. A finding is the analysis that was asked for at the first try.
     pub(super) fn request(
@@ -86,6 +89,12 @@ impl Session {
         received: Moment,
     ) -> Result<Act, End> {
         self.follow_catalog();
+        if received.nanoseconds_since(self.age_seen) > AGE_SEEN_NS {
+            if self.is_catalog_expired(sluice_runtime::time::now()) {
+                return self.outlive_catalog();
+            }
+            self.age_seen = received;
+        }
         let hostile = |error: ProtocolError| End::hostile(&error);
         let Frame { tag, body } = Frame::from_bytes(frame).map_err(hostile)?;
         let plain = match tag {
@@ -134,6 +143,18 @@ impl Session {
         Ok(Act::Forward)
     }
 
+    /// The snapshot has expired: the message waits for another one, once.
+    fn outlive_catalog(&self) -> Result<Act, End> {
+        if self.has_looked {
+            return Err(End::new(
+                EndReason::ServerGone,
+                SqlState::CONNECTION_FAILURE,
+                "the database's catalog could not be read for catalog_max_age; no statement can be judged",
+            ));
+        }
+        Ok(Act::Look)
+    }
+
     /// A Query: each of its statements is judged; the first that is refused is cut off with all behind it.
     fn query(&mut self, sql: &[u8], finding: Option<Finding>, received: Moment) -> Result<Act, End> {
         if sql.len() > self.core.settings.limits.max_statement_bytes {
@@ -144,6 +165,9 @@ impl Session {
             Judgement::Known(verdict) => verdict,
             Judgement::Away(errand) => return Ok(Act::Away(errand, None)),
         };
+        if self.should_look(&verdict) {
+            return Ok(Act::Look);
+        }
         let (context, cycle) = (self.context.id(), self.state.cycle());
         let count = verdict.statements.len();
         let mut first = Run {
@@ -268,6 +292,9 @@ impl Session {
             Judgement::Known(verdict) => verdict,
             Judgement::Away(errand) => return Ok(Act::Away(errand, None)),
         };
+        if self.should_look(&verdict) {
+            return Ok(Act::Look);
+        }
         let mut refused: Option<Refused> = None;
         if !verdict.is_plain || !self.state.is_settled() {
             let mut statements = verdict.statements.iter().zip(&verdict.outcomes);
@@ -333,7 +360,11 @@ impl Session {
         let candidates = self.statements.candidates(statement_name);
         let mut refused = None;
         for prepared in &candidates {
-            match self.gate_prepared(Kind::Bind, prepared) {
+            let gated = self.gate_prepared(Kind::Bind, prepared);
+            if formats.is_some() && self.should_look_for(prepared) {
+                return Ok(Act::Look);
+            }
+            match gated {
                 Gated::Allowed => {}
                 Gated::Refused(refusal) => {
                     refused = Some(refusal);
@@ -729,6 +760,14 @@ impl Session {
     fn foresee(&mut self, judged: &Judged, place: Option<usize>) -> bool {
         if self.model.skips() {
             return false;
+        }
+        if let Some(Statement {
+            kind: StatementKind::RollbackTo { .. },
+            ..
+        }) = judged.statement()
+        {
+            // What was read since the savepoint may be gone.
+            self.leave_own_catalog();
         }
         let (change, touches) = judged.change();
         self.state.touches(touches);

@@ -461,10 +461,7 @@ impl Session {
                     self.end_portal(&portal, self.answered_since);
                 }
             }
-            if self.database.epoch == 0 {
-                // There is no catalog that would have to be read again.
-                self.state.catalog_was_read();
-            }
+            self.leave_own_catalog();
         }
         Ok(())
     }
