@@ -58,8 +58,8 @@ SELECT lo_from_bytea(4242, 'a secret in a large object');
 -- The harm ----------------------------------------------------------------------------------------------------------
 
 CREATE FUNCTION wipe() RETURNS int LANGUAGE sql AS $$
-    INSERT INTO log VALUES ('wiped');
-    DELETE FROM victims;
+    INSERT INTO public.log VALUES ('wiped');
+    DELETE FROM public.victims;
     SELECT 1;
 $$;
 CREATE FUNCTION wipe_row(customers) RETURNS int LANGUAGE sql AS 'SELECT wipe()';
@@ -166,7 +166,7 @@ CREATE FUNCTION g(numeric) RETURNS text LANGUAGE sql AS 'SELECT wipe()::text';
 CREATE FUNCTION g(bytea) RETURNS text LANGUAGE sql AS 'SELECT wipe()::text';
 CREATE FUNCTION big(bigint) RETURNS text IMMUTABLE LANGUAGE sql AS $$ SELECT 'int8' $$;
 CREATE FUNCTION big(numeric) RETURNS text LANGUAGE sql AS 'SELECT wipe()::text';
-CREATE FUNCTION span(int, int DEFAULT wipe()) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1';
+CREATE FUNCTION span(int, int DEFAULT wipe()) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1 + $2';
 CREATE FUNCTION list(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1';
 CREATE FUNCTION list(VARIADIC int[]) RETURNS int LANGUAGE sql AS 'SELECT wipe()';
 CREATE FUNCTION poly(anyelement) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT 0';

@@ -36,7 +36,8 @@ COPY (SELECT ssn FROM customers) TO '{scratch}/out'
 -- transaction: no
 SELECT dblink_exec('self', format('INSERT INTO log VALUES (%L)', ssn)) FROM customers
 
--- name: t16 a value into a cursor's name by a function
+-- name: t16 a value into a channel's name by a function
+-- transaction: no
 SELECT run(format('LISTEN %I', ssn)) FROM customers
 
 -- name: t16 a value into a prepared statement's text

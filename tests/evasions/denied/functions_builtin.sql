@@ -28,9 +28,6 @@ SELECT set_config('ro' || 'le', 'other', false)
 -- name: t07 set_config with a name from a table
 SELECT set_config(x.name, 'mine', false) FROM (VALUES ('search_path')) x(name)
 
--- name: t07 set_config with named arguments
-SELECT set_config(new_value => 'other', is_local => false, setting_name => 'role')
-
 -- name: t07 set_config of a custom setting
 SELECT set_config('app.tenant', '7', false)
 
@@ -131,6 +128,7 @@ SELECT schema_to_xml('mine', true, true, '')
 SELECT schema_to_xml_and_xmlschema('mine', true, true, '')
 
 -- name: t07 database_to_xml
+-- shows: nothing: a view that locks fails first
 SELECT database_to_xml(true, true, '')
 
 -- name: t07 cursor_to_xml
@@ -141,7 +139,7 @@ DECLARE c CURSOR FOR SELECT * FROM v_wipe; SELECT cursor_to_xml('c', 10, true, t
 SELECT * FROM ts_stat('SELECT to_tsvector(wipe()::text)')
 
 -- name: t07 ts_stat of a computed text
-SELECT ndoc FROM ts_stat(concat('SELECT to_tsvector(wipe()', '::text)'))
+SELECT ndoc FROM ts_stat('SELECT to_tsvector(wipe()' || '::text)')
 
 -- name: t07 ts_stat with weights
 SELECT * FROM ts_stat('SELECT to_tsvector(wipe_text(body)) FROM docs', 'ab')
@@ -348,6 +346,7 @@ SELECT brin_summarize_new_values('customers_pkey')
 SELECT gin_clean_pending_list('customers_pkey')
 
 -- name: t07 pg_export_snapshot
+-- shows: rows -
 SELECT pg_export_snapshot()
 
 -- name: t07 pg_extension_config_dump

@@ -55,9 +55,6 @@ SELECT * FROM documents, xmltable('/a' PASSING body COLUMNS b trapped PATH 'b')
 -- name: t08 a domain in a comparison
 SELECT 1 FROM customers WHERE name = 'x'::trapped
 
--- name: t08 a domain that folds while it is planned
-SELECT 1 WHERE false AND 'x'::text::trapped = 'x'
-
 -- name: t08 a domain in a CASE
 SELECT CASE WHEN id > 0 THEN name::trapped END FROM customers
 
@@ -94,9 +91,6 @@ SELECT 1 === ANY (ARRAY[1, 2])
 -- name: t08 an operator of ALL over a sub-query
 SELECT 1 OPERATOR(public.===) ALL (SELECT id FROM customers)
 
--- name: t08 an operator of a row comparison
-SELECT (1, 1) OPERATOR(public.===) (1, 1)
-
 -- name: t08 an operator of another schema
 SELECT 1 OPERATOR(mine.+) 1
 
@@ -109,32 +103,20 @@ SELECT id FROM people WHERE nick < 'M'
 -- name: t08 an exact match that hides LIKE
 SELECT id FROM people WHERE nick LIKE 'A%'
 
--- name: t08 an exact match that hides a row's comparison
-SELECT id FROM people WHERE (nick, id) < ('M', 1)
-
 -- name: t08 an exact match in BETWEEN SYMMETRIC
 SELECT id FROM people WHERE nick ~~ ANY (ARRAY['A%'::varchar])
 
 -- name: t08 a cast of a row to text
 SELECT customers::text FROM customers
 
--- name: t08 a cast of a row to text by function notation
-SELECT text(c) FROM customers c
-
 -- name: t08 a cast of a row to text by CAST
 SELECT CAST(c AS text) FROM customers c
-
--- name: t08 a cast of a row in attribute notation
-SELECT c.text FROM customers c
 
 -- name: t08 an implicit cast
 SELECT abs(home) FROM customers
 
 -- name: t08 an implicit cast in an operator
 SELECT home + 1 FROM customers
-
--- name: t08 an implicit cast in a set operation
-SELECT 1 UNION ALL SELECT home FROM customers
 
 -- name: t08 an implicit cast in a CASE
 SELECT CASE WHEN id > 0 THEN home ELSE NULL END + 1 FROM customers
@@ -200,7 +182,7 @@ SELECT ARRAY[feels] < ARRAY['ok'::mood] FROM moods
 SELECT 1 FROM moods WHERE ROW(feels, id) < ROW('ok'::mood, 1)
 
 -- name: t08 an enum's own order in a record's order
-SELECT m FROM moods m ORDER BY m
+SELECT id FROM moods m ORDER BY ROW(feels, id)
 
 -- name: t08 an enum's own equality in a record's DISTINCT
 SELECT DISTINCT ROW(feels) FROM moods
@@ -227,7 +209,7 @@ SELECT ARRAY['sad'::mood] @> ARRAY['sad'::mood]
 WITH RECURSIVE r AS (SELECT feels FROM moods UNION SELECT feels FROM r) SELECT * FROM r
 
 -- name: t08 an enum's own equality in CYCLE
-WITH RECURSIVE r AS (SELECT id, feels FROM moods UNION ALL SELECT id, feels FROM r WHERE id < 0) CYCLE feels SET c USING p SELECT count(*) FROM r
+WITH RECURSIVE r AS (SELECT id, feels FROM moods UNION ALL SELECT id, feels FROM r) CYCLE feels SET c USING p SELECT count(*) FROM r
 
 -- name: t08 an enum's own equality in a sub-query's IN
 SELECT 1 FROM moods WHERE feels IN (SELECT feels FROM moods OFFSET 0)

@@ -279,10 +279,13 @@ SELECT * FROM guarded WHERE id = 1
 @passes
 @query PREPARE t AS DELETE FROM victims
 @denied
+@query EXECUTE t
 
 -- name: t05 a portal of a text that is denied
 @parse s SELECT id FROM customers
 @bind p s
+@execute p
+@close P p
 @parse t DELETE FROM victims
 @bind p t
 @execute p

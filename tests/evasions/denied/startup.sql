@@ -85,7 +85,7 @@ options=-P
 
 -- name: t04 options with the switch for statistics
 -- protocol: startup
-options=-ts
+options=-tpa
 
 -- name: t04 options with the switch for dates
 -- protocol: startup

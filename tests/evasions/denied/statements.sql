@@ -156,10 +156,10 @@ CREATE TYPE t AS (a int)
 CREATE DOMAIN d AS int
 
 -- name: t00 CREATE CAST
-CREATE CAST (customers AS int) WITHOUT FUNCTION
+CREATE CAST (customers AS int) WITH FUNCTION wipe_row(customers)
 
 -- name: t00 CREATE OPERATOR
-CREATE OPERATOR public.= (LEFTARG = int, RIGHTARG = text, FUNCTION = pg_catalog.int4eq)
+CREATE OPERATOR public.==== (LEFTARG = int, RIGHTARG = int, FUNCTION = pg_catalog.int4eq)
 
 -- name: t00 CREATE AGGREGATE
 CREATE AGGREGATE a (int) (SFUNC = int4pl, STYPE = int)
@@ -174,7 +174,7 @@ CREATE CONVERSION c FOR 'UTF8' TO 'LATIN1' FROM utf8_to_iso8859_1
 CREATE EXTENSION IF NOT EXISTS unaccent
 
 -- name: t00 CREATE LANGUAGE
-CREATE OR REPLACE TRUSTED LANGUAGE plpgsql
+CREATE LANGUAGE mine HANDLER plpgsql_call_handler
 
 -- name: t00 CREATE SERVER
 CREATE SERVER s FOREIGN DATA WRAPPER postgres_fdw
@@ -217,7 +217,7 @@ ALTER TABLE guarded DISABLE ROW LEVEL SECURITY
 ALTER TABLE customers RENAME TO clients
 
 -- name: t00 ALTER TABLE SET SCHEMA
-ALTER TABLE customers SET SCHEMA mine
+ALTER TABLE people SET SCHEMA mine
 
 -- name: t00 ALTER TABLE OWNER
 ALTER TABLE customers OWNER TO other
@@ -484,6 +484,7 @@ BEGIN; PREPARE TRANSACTION 'x'
 @direct ROLLBACK PREPARED 'y'
 
 -- name: t00 ROLLBACK PREPARED
+-- shows: nothing: it takes back what another session did
 @direct BEGIN; INSERT INTO log VALUES ('x'); PREPARE TRANSACTION 'z'
 @query ROLLBACK PREPARED 'z'
 @denied
@@ -494,7 +495,7 @@ BEGIN; PREPARE TRANSACTION 'x'
 LOAD '$libdir/plpgsql'
 
 -- name: t00 IMPORT FOREIGN SCHEMA
-IMPORT FOREIGN SCHEMA public LIMIT TO (orders) FROM SERVER self INTO mine
+IMPORT FOREIGN SCHEMA public LIMIT TO (people) FROM SERVER self INTO mine
 
 -- name: t00 a cursor over FOR UPDATE
 DECLARE c CURSOR FOR SELECT * FROM customers FOR UPDATE

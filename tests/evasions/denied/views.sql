@@ -184,15 +184,15 @@ SELECT * FROM pg_hba_file_rules
 
 -- name: t08 dblink
 -- transaction: no
-SELECT * FROM dblink('host=127.0.0.1 user=postgres dbname=shop port=' || current_setting('port'), 'DELETE FROM victims RETURNING id') AS x(id int)
+SELECT * FROM dblink('host=127.0.0.1 user=postgres dbname=shop port=' || current_setting('port'), 'INSERT INTO log VALUES (3) RETURNING line') AS x(line text)
 
 -- name: t08 dblink_exec
 -- transaction: no
-SELECT dblink_exec('host=127.0.0.1 user=postgres dbname=shop port=' || current_setting('port'), 'DELETE FROM victims')
+SELECT dblink_exec('host=127.0.0.1 user=postgres dbname=shop port=' || current_setting('port'), 'INSERT INTO log VALUES (1)')
 
 -- name: t08 dblink by a foreign server's name
 -- transaction: no
-SELECT dblink_exec('self', 'DELETE FROM victims')
+SELECT dblink_exec('self', 'INSERT INTO log VALUES (2)')
 
 -- name: t08 dblink_connect
 -- shows: rows OK

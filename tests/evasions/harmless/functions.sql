@@ -132,3 +132,6 @@ SELECT encode(digest('x', 'sha256'), 'hex'), encode(hmac('a', 'b', 'sha256'), 'h
 
 -- name: t26 uuid-ossp
 SELECT uuid_generate_v4() IS NOT NULL, uuid_nil()
+
+-- name: t01 the least int4 is an int4
+SELECT f(-2147483648)

@@ -265,10 +265,7 @@ fn steps(line: &str) -> Vec<Step> {
             let types = types.strip_suffix(']').unwrap_or(types).split(',');
             vec![Step::Queue(Message::Parse {
                 name: name(statement),
-                types: types
-                    .filter(|name| !name.is_empty())
-                    .map(str::to_owned)
-                    .collect(),
+                types: types.filter(|name| !name.is_empty()).map(str::to_owned).collect(),
                 sql: sql.to_owned(),
             })]
         }

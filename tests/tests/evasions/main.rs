@@ -28,7 +28,12 @@ fn all(cases: Vec<Case>, mut run: impl FnMut(&Case) -> Vec<String>) {
     for case in cases {
         failures.extend(run(&case).into_iter().map(|why| format!("{case}: {why}")));
     }
-    assert!(failures.is_empty(), "{} failures of {total} cases:\n{}", failures.len(), failures.join("\n"));
+    assert!(
+        failures.is_empty(),
+        "{} failures of {total} cases:\n{}",
+        failures.len(),
+        failures.join("\n")
+    );
 }
 
 fn every_evasion_is_denied(item: u8) {
@@ -124,7 +129,9 @@ fn t32_every_evasion_is_one() {
     let bench = bench();
     let bench = lock(&bench);
     let mut trial = Trial::new(&bench);
-    all(evasions().collect(), |case| trial.is_real(case).into_iter().collect());
+    all(evasions().collect(), |case| {
+        trial.is_real(case).into_iter().collect()
+    });
 }
 
 #[test]
@@ -132,7 +139,9 @@ fn t32_every_look_alike_is_one() {
     let bench = bench();
     let bench = lock(&bench);
     let mut trial = Trial::new(&bench);
-    all(cases::list("harmless"), |case| trial.is_harmless(case).into_iter().collect());
+    all(cases::list("harmless"), |case| {
+        trial.is_harmless(case).into_iter().collect()
+    });
 }
 
 #[test]
@@ -146,13 +155,20 @@ fn the_lists_are_whole() {
     assert!(pairs.len() >= PAIRS_MIN, "{} pairs", pairs.len());
     let evasions = denied.len() + pairs.len();
     assert!(evasions >= EVASIONS_MIN, "{evasions} evasions");
-    assert!(harmless.len() >= LOOK_ALIKES_MIN, "{} look-alikes", harmless.len());
+    assert!(
+        harmless.len() >= LOOK_ALIKES_MIN,
+        "{} look-alikes",
+        harmless.len()
+    );
     let mut names = BTreeSet::new();
     let mut bodies = BTreeSet::new();
     for case in denied.iter().chain(&pairs).chain(&harmless) {
         assert!(names.insert(case.to_string()), "twice: {case}");
         if let Body::Text(sql) = &case.body {
-            assert!(bodies.insert((sql.clone(), case.login == Login::Reader)), "a text twice: {case}");
+            assert!(
+                bodies.insert((sql.clone(), case.login == Login::Reader)),
+                "a text twice: {case}"
+            );
         }
     }
     let tested = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 13, 16];
