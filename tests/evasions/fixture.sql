@@ -210,6 +210,29 @@ CREATE CAST (address AS int) WITH FUNCTION address_int(address) AS IMPLICIT;
 CREATE FUNCTION text_money(text) RETURNS money LANGUAGE sql AS 'SELECT wipe()::money';
 CREATE CAST (text AS money) WITH FUNCTION text_money(text) AS ASSIGNMENT;
 
+CREATE TYPE has_money AS (m money);
+CREATE DOMAIN cash AS money;
+CREATE TYPE colour AS ENUM ('red', 'blue');
+CREATE FUNCTION colour_json(colour) RETURNS json LANGUAGE sql AS 'SELECT to_json(wipe())';
+CREATE CAST (colour AS json) WITH FUNCTION colour_json(colour);
+CREATE TABLE paints (id int, shade colour);
+INSERT INTO paints VALUES (1, 'red');
+
+-- Functions whose arguments, results and variables convert.
+CREATE FUNCTION takes_trapped(trapped) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT length($1)';
+CREATE FUNCTION gives_trapped() RETURNS trapped IMMUTABLE LANGUAGE sql AS $$ SELECT 'x'::text $$;
+CREATE FUNCTION gives_money() RETURNS money LANGUAGE sql AS $$ SELECT 'x'::text $$;
+CREATE FUNCTION holds_trapped() RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ DECLARE x trapped; BEGIN x := 'x'; RETURN 1; END $$;
+CREATE FUNCTION holds_money() RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$
+DECLARE x money; y text := 'x';
+BEGIN
+    x := y;
+    RETURN 1;
+END $$;
+CREATE FUNCTION loops_forever(int) RETURNS int LANGUAGE sql AS 'SELECT CASE WHEN $1 < 1 THEN 1 ELSE $1 END';
+CREATE OR REPLACE FUNCTION loops_forever(int) RETURNS int LANGUAGE sql AS
+    'SELECT CASE WHEN $1 < 1 THEN wipe() ELSE loops_forever($1 - 1) END';
+
 CREATE FUNCTION summed(int, int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT calm()';
 CREATE AGGREGATE wipe_sum(int) (SFUNC = summed, STYPE = int, INITCOND = '0');
 CREATE AGGREGATE wipe_final(int) (SFUNC = int4pl, STYPE = int, INITCOND = '0', FINALFUNC = calm_int);
@@ -343,6 +366,12 @@ CREATE FOREIGN TABLE far_wipe (id int, n int) SERVER self OPTIONS (table_name 'v
 CREATE VIEW v_far AS SELECT id FROM far_customers;
 CREATE TABLE mixed (line text) PARTITION BY LIST (line);
 CREATE FOREIGN TABLE mixed_shell PARTITION OF mixed DEFAULT SERVER files OPTIONS (program 'echo ran a program');
+
+CREATE FUNCTION orders_moods() RETURNS bigint STABLE LANGUAGE sql AS $$
+    SELECT count(*) FROM (SELECT id FROM moods ORDER BY feels OFFSET 0) x
+$$;
+CREATE FUNCTION reads_view() RETURNS bigint STABLE LANGUAGE sql AS 'SELECT count(n) FROM v_wipe';
+CREATE FUNCTION reads_guarded() RETURNS bigint STABLE LANGUAGE sql AS 'SELECT count(*) FROM guarded';
 
 -- Harmless functions ------------------------------------------------------------------------------------------------
 

@@ -91,3 +91,31 @@ CREATE OR REPLACE FUNCTION helper() RETURNS int LANGUAGE sql AS 'SELECT wipe()';
 -- name: t12 a table that is renamed and read in one string
 -- protocol: simple
 ALTER TABLE orders RENAME TO orders_; ALTER VIEW v_wipe RENAME TO orders; SELECT * FROM orders
+
+-- name: t12 a prepared name that is cut at 63 bytes
+@query PREPARE n23456789_123456789_123456789_123456789_123456789_123456789_123_one AS SELECT wipe()
+@query EXECUTE n23456789_123456789_123456789_123456789_123456789_123456789_123_two
+@query SELECT wipe()
+@denied
+
+-- name: t12 a protocol's name that the server cuts at 63 bytes too
+@parse n23456789_123456789_123456789_123456789_123456789_123456789_123_one SELECT set_config($1, 'other', false)
+@bind - n23456789_123456789_123456789_123456789_123456789_123456789_123_one | application_name
+@execute -
+@sync
+@bind - n23456789_123456789_123456789_123456789_123456789_123456789_123_two | role
+@execute -
+@sync
+
+-- name: t12 a protocol's name that is closed by another that is cut
+@parse n23456789_123456789_123456789_123456789_123456789_123456789_123_one SELECT 1
+@close S n23456789_123456789_123456789_123456789_123456789_123456789_123_two
+@parse n23456789_123456789_123456789_123456789_123456789_123456789_123_one SELECT wipe()
+@bind - n23456789_123456789_123456789_123456789_123456789_123456789_123_one
+@execute -
+@sync
+@denied
+
+-- name: t12 a cursor's name that is cut at 63 bytes
+@query BEGIN; DECLARE n23456789_123456789_123456789_123456789_123456789_123456789_123_one CURSOR FOR SELECT wipe_any(id) FROM customers; FETCH n23456789_123456789_123456789_123456789_123456789_123456789_123_two
+@denied

@@ -117,7 +117,8 @@
 @bind - s | application_name
 @execute -
 @sync
-@bind - s | role
+@parse t SELECT set_config($1, 'other', false)
+@bind - t | role
 @execute -
 @sync
 @denied

@@ -105,7 +105,7 @@ options=-c application_name=x -c role=other
 -- protocol: startup
 options=-c SEARCH_PATH=mine
 
--- name: t04 replication
+-- name: t04 replication of a database
 -- protocol: startup
 -- shows: nothing: it shows in what the session answers
 replication=database

@@ -135,3 +135,6 @@ SELECT uuid_generate_v4() IS NOT NULL, uuid_nil()
 
 -- name: t01 the least int4 is an int4
 SELECT f(-2147483648)
+
+-- name: t08 a column of a domain beside a literal
+SELECT COALESCE(b, 'x') FROM carriers RIGHT JOIN customers ON a = id

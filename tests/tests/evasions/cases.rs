@@ -200,11 +200,8 @@ fn entry_of(kind: &str, entry: &str) -> Case {
         }
         rest = after;
     }
-    let text = if escapes {
-        unescape(rest.trim())
-    } else {
-        rest.trim().to_owned()
-    };
+    let text = repeat(rest.trim());
+    let text = if escapes { unescape(&text) } else { text };
     case.body = if startup {
         Body::Startup(text.lines().filter_map(parameter).collect())
     } else if text.starts_with('@') {
@@ -223,6 +220,20 @@ fn entry_of(kind: &str, entry: &str) -> Case {
 fn parameter(line: &str) -> Option<(String, String)> {
     let (name, value) = line.split_once('=')?;
     Some((name.to_owned(), value.to_owned()))
+}
+
+/// `{many 600 (1), }` is `(1), ` six hundred times.
+fn repeat(text: &str) -> String {
+    let mut pieces = text.split("{many ");
+    let mut out = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let (count, piece) = piece.split_once(' ').expect("a count");
+        let (repeated, rest) = piece.split_once('}').expect("a repetition has an end");
+        let count = count.parse().expect("a count is a number");
+        out.push_str(&repeated.repeat(count));
+        out.push_str(rest);
+    }
+    out
 }
 
 /// `\u{feff}` in a text whose white space would not be seen.

@@ -180,10 +180,19 @@ impl<'a> Runner<'a> {
         let mut failures = Vec::new();
         match self.bench.through(case.login, &[]) {
             Ok(mut raw) => {
+                let own = session_state(&mut raw).rows;
                 let mut script = Script::new(self.bench, BEHIND);
                 failures.extend(script.run(&mut raw, steps));
                 if script.last.status.is_some() {
                     end_transaction(&mut raw);
+                    let state = session_state(&mut raw);
+                    if state.rows != own {
+                        failures.push(format!(
+                            "the session changed: {:?} {}",
+                            state.rows,
+                            state.summary()
+                        ));
+                    }
                 }
             }
             Err(refusal) => failures.push(refusal),
@@ -469,8 +478,9 @@ fn watch(bench: &Bench, database: &str) -> Raw {
         .expect("a second session")
 }
 
+/// What a case may leave behind for the next one.
 fn end_transaction(raw: &mut Raw) {
-    exchange(raw, &query("ROLLBACK"), 1);
+    exchange(raw, &query("ROLLBACK; DEALLOCATE ALL"), 1);
 }
 
 fn text(sql: &str, extended: bool) -> Vec<u8> {
