@@ -226,7 +226,8 @@ impl StateProbe {
         let connect = |database: &str| {
             let dsn = format!(
                 "host=127.0.0.1 port={} user=postgres dbname={database} application_name=probe \
-                 options='-c search_path= -c lock_timeout=100ms -c row_security=off -c jit=off'",
+                 options='-c search_path= -c lock_timeout=100ms -c row_security=off -c jit=off \
+                 -c default_transaction_read_only=on'",
                 postgres.port()
             );
             let (client, connection) = runtime
@@ -372,9 +373,15 @@ impl StateProbe {
     }
 }
 
-/// The relation is locked, or was dropped a moment ago.
+/// The relation is locked, was dropped a moment ago, or runs code when it is read: a function that does not find its
+/// names without a search path, or that would write.
 fn is_expected(error: &tokio_postgres::Error) -> bool {
-    let codes = [SqlState::LOCK_NOT_AVAILABLE, SqlState::UNDEFINED_TABLE];
+    let codes = [
+        SqlState::LOCK_NOT_AVAILABLE,
+        SqlState::UNDEFINED_TABLE,
+        SqlState::UNDEFINED_FUNCTION,
+        SqlState::READ_ONLY_SQL_TRANSACTION,
+    ];
     error.code().is_some_and(|code| codes.contains(code))
 }
 

@@ -4,6 +4,7 @@ use std::net::TcpListener;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::{env, fs, process};
 
+use sluice_tests::probe::SERVER_SETTINGS;
 use sluice_tests::raw::{Raw, query};
 use sluice_tests::{Gateway, Postgres, Settings};
 
@@ -52,12 +53,7 @@ pub(crate) fn lock(bench: &Mutex<Bench>) -> MutexGuard<'_, Bench> {
 
 impl Bench {
     fn start() -> Self {
-        let postgres = Postgres::start(&[
-            // Nothing but the tests changes anything.
-            "autovacuum=off",
-            "max_prepared_transactions=5",
-            "wal_level=logical",
-        ]);
+        let postgres = Postgres::start(SERVER_SETTINGS);
         for sql in [
             "CREATE ROLE reader LOGIN",
             "CREATE ROLE other",
@@ -125,12 +121,14 @@ impl Bench {
     }
 
     /// Makes a database what it was at first: by putting back the rows that most evasions change, or else from the
-    /// fixture, which takes longer and ends its sessions.
-    pub(crate) fn restore(&self, database: &str) {
+    /// fixture, which takes longer and ends its sessions. Says whether it had to be made anew.
+    pub(crate) fn restore(&self, database: &str) -> bool {
         let put_back = put_back(&self.postgres, database);
-        if put_back.is_err() || whole_state(&self.postgres, database) != self.pristine {
+        let is_lost = put_back.is_err() || whole_state(&self.postgres, database) != self.pristine;
+        if is_lost {
             reset(&self.postgres, database);
         }
+        is_lost
     }
 }
 

@@ -4,13 +4,17 @@
 mod bench;
 mod cases;
 mod run;
+mod script;
 mod talk;
+mod trial;
+mod watch;
 
 use std::collections::BTreeSet;
 
 use crate::bench::{bench, lock};
 use crate::cases::{Body, Case, Login};
-use crate::run::{Runner, Trial};
+use crate::run::Runner;
+use crate::trial::Trial;
 
 /// Evasions, pairs that differ in a literal only, and look-alikes: as many as there have to be.
 const EVASIONS_MIN: usize = 320;
@@ -43,6 +47,11 @@ fn every_evasion_is_denied(item: u8) {
     let cases: Vec<Case> = evasions().filter(|case| case.item() == item).collect();
     assert!(!cases.is_empty(), "no evasion is about item {item}");
     all(cases, |case| runner.denied(case));
+    assert_eq!(
+        runner.finish(),
+        Vec::<String>::new(),
+        "changed by one of item {item}"
+    );
 }
 
 #[test]
@@ -127,6 +136,7 @@ fn t25_look_alikes_pass() {
     let bench = lock(&bench);
     let mut runner = Runner::new(&bench);
     all(cases::list("harmless"), |case| runner.passes(case));
+    assert_eq!(runner.finish(), Vec::<String>::new(), "changed by a look-alike");
 }
 
 #[test]
