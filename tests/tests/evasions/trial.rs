@@ -46,14 +46,11 @@ impl<'a> Trial<'a> {
 
     /// Why a look-alike is none; nothing if it is one.
     pub(crate) fn is_harmless(&mut self, case: &Case) -> Option<String> {
-        match &case.body {
-            Body::Text(sql) => self.does_nothing(case, sql).err(),
-            _ => {
-                let (changed, answer) = self.attempt(case);
-                (changed || answer.status.is_none())
-                    .then(|| format!("it does something: {}", answer.summary()))
-            }
+        if let Body::Text(sql) = &case.body {
+            return self.does_nothing(case, sql).err();
         }
+        let (changed, answer) = self.attempt(case);
+        (changed || answer.status.is_none()).then(|| format!("it does something: {}", answer.summary()))
     }
 
     fn does_nothing(&mut self, case: &Case, sql: &str) -> Result<(), String> {
