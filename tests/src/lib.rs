@@ -5,6 +5,7 @@
 mod gateway;
 mod issuer;
 mod postgres;
+pub mod probe;
 mod process;
 pub mod raw;
 

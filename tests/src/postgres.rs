@@ -88,6 +88,11 @@ impl Postgres {
         self.port
     }
 
+    /// Its data folder.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
     /// Its log, where `log_statement` and the like write.
     pub fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()

@@ -207,23 +207,74 @@ pub fn execute_some(portal: &str, rows: u32) -> Vec<u8> {
     message(b'E', &[portal.as_bytes(), b"\0", &rows.to_be_bytes()].concat())
 }
 
+/// A Describe of a statement (`b'S'`) or portal (`b'P'`).
+pub fn describe(kind: u8, name: &str) -> Vec<u8> {
+    message(b'D', &[&[kind], name.as_bytes(), b"\0"].concat())
+}
+
+/// A Close of a statement (`b'S'`) or portal (`b'P'`).
+pub fn close(kind: u8, name: &str) -> Vec<u8> {
+    message(b'C', &[&[kind], name.as_bytes(), b"\0"].concat())
+}
+
+/// A Parse with declared parameter types.
+pub fn parse_with(name: &str, sql: &str, types: &[u32]) -> Vec<u8> {
+    let mut body = format!("{name}\0{sql}\0").into_bytes();
+    let count = u16::try_from(types.len()).expect("few types");
+    body.extend_from_slice(&count.to_be_bytes());
+    body.extend(types.iter().flat_map(|oid| oid.to_be_bytes()));
+    message(b'P', &body)
+}
+
+/// A Bind with parameters as text, for results as text.
+pub fn bind_with(portal: &str, statement: &str, values: &[&str]) -> Vec<u8> {
+    let mut body = format!("{portal}\0{statement}\0").into_bytes();
+    body.extend_from_slice(&0u16.to_be_bytes());
+    body.extend(texts(values));
+    body.extend_from_slice(&0u16.to_be_bytes());
+    message(b'B', &body)
+}
+
+/// A FunctionCall with arguments as text, for a result as text.
+pub fn call(function: u32, arguments: &[&str]) -> Vec<u8> {
+    let mut body = function.to_be_bytes().to_vec();
+    body.extend_from_slice(&0u16.to_be_bytes());
+    body.extend(texts(arguments));
+    body.extend_from_slice(&0u16.to_be_bytes());
+    message(b'F', &body)
+}
+
+/// Values as Bind and FunctionCall count them.
+fn texts(values: &[&str]) -> Vec<u8> {
+    let mut body = u16::try_from(values.len())
+        .expect("few values")
+        .to_be_bytes()
+        .to_vec();
+    for value in values {
+        let len = u32::try_from(value.len()).expect("a short value");
+        body.extend_from_slice(&len.to_be_bytes());
+        body.extend_from_slice(value.as_bytes());
+    }
+    body
+}
+
 /// A Sync.
 pub fn sync() -> Vec<u8> {
     message(b'S', b"")
 }
 
+/// A field of an ErrorResponse or notice: `b'M'` is its message, `b'C'` its SQLSTATE.
+pub fn field(body: &[u8], code: u8) -> Option<String> {
+    let field = body
+        .split(|byte| *byte == 0)
+        .find(|field| field.first() == Some(&code))?;
+    Some(String::from_utf8_lossy(field.get(1..)?).into_owned())
+}
+
 /// The type bytes of messages, with the SQLSTATE of each error: `1 2 C Z` or `E42501 Z`.
 pub fn outline(messages: &[Message]) -> String {
     let word = |(tag, body): &Message| match tag {
-        b'E' => {
-            let fields = body
-                .split(|byte| *byte == 0)
-                .find(|field| field.first() == Some(&b'C'));
-            format!(
-                "E{}",
-                String::from_utf8_lossy(fields.and_then(|field| field.get(1..)).unwrap_or_default())
-            )
-        }
+        b'E' => format!("E{}", field(body, b'C').unwrap_or_default()),
         b'Z' => format!("Z{}", String::from_utf8_lossy(body)),
         tag => char::from(*tag).to_string(),
     };

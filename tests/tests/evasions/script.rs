@@ -1,0 +1,137 @@
+//! Steps and texts of a case, turned into messages.
+
+use sluice_tests::raw::{self, Raw, bind, execute, parse, query, sync};
+
+use crate::bench::{Bench, scratch};
+use crate::cases::{Login, Message, Step};
+use crate::talk::{Answer, exchange};
+
+/// A script on its way.
+pub(crate) struct Script<'a> {
+    bench: &'a Bench,
+    other: Raw,
+    waiting: Vec<u8>,
+    ready: usize,
+    pub(crate) last: Answer,
+}
+
+impl<'a> Script<'a> {
+    pub(crate) fn new(bench: &'a Bench, database: &str) -> Self {
+        Self {
+            bench,
+            other: second_session(bench, database),
+            waiting: Vec::new(),
+            ready: 0,
+            last: Answer {
+                status: Some(b'I'),
+                ..Answer::default()
+            },
+        }
+    }
+
+    /// Runs all steps; gives what was not as it was to be.
+    pub(crate) fn run(&mut self, raw: &mut Raw, steps: &[Step]) -> Vec<String> {
+        let mut failures = Vec::new();
+        for step in steps {
+            let holds = match step {
+                Step::Queue(message) => {
+                    self.ready += usize::from(message.is_answered());
+                    let bytes = self.encode(message);
+                    self.waiting.extend(bytes);
+                    true
+                }
+                Step::Send => {
+                    self.last = exchange(raw, &std::mem::take(&mut self.waiting), self.ready);
+                    self.ready = 0;
+                    true
+                }
+                Step::Direct(sql) => {
+                    let answer = exchange(&mut self.other, &query(sql), 1);
+                    if !answer.is_fine() {
+                        failures.push(format!("{sql}: {}", answer.summary()));
+                    }
+                    true
+                }
+                Step::Denied => self.last.is_denied(),
+                Step::Passes => self.last.is_fine(),
+                Step::Fails(code) => self.last.errors.iter().any(|(state, _)| state == code),
+            };
+            if !holds {
+                failures.push(format!("{step:?}: {}", self.last.summary()));
+            }
+            if self.last.status.is_none() {
+                break;
+            }
+        }
+        failures
+    }
+
+    fn encode(&mut self, message: &Message) -> Vec<u8> {
+        fn texts(values: &[String]) -> Vec<&str> {
+            values.iter().map(String::as_str).collect()
+        }
+        match message {
+            Message::Query(sql) => query(sql),
+            Message::Parse { name, types, sql } => {
+                let types: Vec<u32> = types.iter().map(|name| self.oid("regtype", name)).collect();
+                raw::parse_with(name, sql, &types)
+            }
+            Message::Bind {
+                portal,
+                statement,
+                values,
+            } => raw::bind_with(portal, statement, &texts(values)),
+            Message::Describe { kind, name } => raw::describe(*kind, name),
+            Message::Execute(portal) => execute(portal),
+            Message::Close { kind, name } => raw::close(*kind, name),
+            Message::Sync => sync(),
+            Message::Call { function, arguments } => {
+                raw::call(self.oid("regprocedure", function), &texts(arguments))
+            }
+        }
+    }
+
+    fn oid(&mut self, kind: &str, name: &str) -> u32 {
+        let sql = format!("SELECT '{name}'::{kind}::oid");
+        let answer = exchange(&mut self.other, &query(&sql), 1);
+        let oid = answer.rows.first().and_then(|row| row.parse().ok());
+        oid.unwrap_or_else(|| panic!("{sql}: {} ({})", answer.summary(), self.bench.postgres.port()))
+    }
+}
+
+impl Message {
+    /// Whether ReadyForQuery follows it.
+    fn is_answered(&self) -> bool {
+        matches!(self, Self::Query(_) | Self::Sync | Self::Call { .. })
+    }
+}
+
+/// A second session, past the gateway.
+pub(crate) fn second_session(bench: &Bench, database: &str) -> Raw {
+    bench
+        .direct(Login::Superuser, database, &[])
+        .expect("a second session")
+}
+
+/// What a case may leave behind for the next one.
+pub(crate) fn end_transaction(raw: &mut Raw) {
+    exchange(raw, &query("ROLLBACK; DEALLOCATE ALL"), 1);
+}
+
+/// A text as it is sent by the simple or the extended protocol.
+pub(crate) fn text(sql: &str, extended: bool) -> Vec<u8> {
+    let sql = sql.replace("{scratch}", &scratch().to_string_lossy());
+    if extended {
+        [parse("", &sql), bind("", ""), execute(""), sync()].concat()
+    } else {
+        query(&sql)
+    }
+}
+
+/// Parameters as a startup packet takes them.
+pub(crate) fn pairs(parameters: &[(String, String)]) -> Vec<(&str, &str)> {
+    let pairs = parameters.iter();
+    pairs
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect()
+}
