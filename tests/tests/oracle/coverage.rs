@@ -1,0 +1,249 @@
+//! Whether the recorded effects cover a line of pgaudit.
+//!
+//! `Opaque` covers what stems from it: lines of statements that run inside, and of functions. It covers nothing of the
+//! statement itself, so that a gateway that calls everything opaque does not pass.
+
+use sluice_parsers::sql::effect::Action;
+
+use crate::audit_log::AuditLine;
+use crate::effect_line::EffectLine;
+use crate::join::Run;
+
+/// Parts of a relation or type, which come and go with it, and are covered by what is done to it.
+const PARTS: &[&str] = &[
+    "INDEX",
+    "SEQUENCE",
+    "TABLE CONSTRAINT",
+    "TABLE COLUMN",
+    "FOREIGN TABLE COLUMN",
+    "COMPOSITE TYPE COLUMN",
+    "VIEW COLUMN",
+    "MATERIALIZED VIEW COLUMN",
+    "DOMAIN CONSTRAINT",
+    "DEFAULT VALUE",
+    "TRIGGER",
+    "POLICY",
+    "RULE",
+    "STATISTICS OBJECT",
+    "TOAST TABLE",
+    "COMPOSITE TYPE",
+    "PUBLICATION RELATION",
+    "PUBLICATION NAMESPACE",
+    "FUNCTION OF ACCESS METHOD",
+    "OPERATOR OF ACCESS METHOD",
+];
+
+/// Whether the effects of a statement cover one of its lines.
+pub(crate) fn covers(run: &Run, line: &AuditLine) -> bool {
+    let is_inner = run.is_inner(line);
+    let is_opaque = run.effects.iter().any(EffectLine::is_opaque);
+    if is_opaque && (is_inner || line.class == "FUNCTION") {
+        return true;
+    }
+    // Deferred triggers run when a transaction ends, a cursor's functions when it is read.
+    let brings_earlier = run.lines.iter().any(|line| {
+        let commands = [
+            "COMMIT",
+            "PREPARE TRANSACTION",
+            "SET CONSTRAINTS",
+            "FETCH",
+            "MOVE",
+            "CLOSE CURSOR",
+        ];
+        commands.contains(&line.command.as_str())
+    });
+    let wanted = Line { line, is_opaque };
+    wanted.is_covered(&run.effects)
+        || (brings_earlier
+            && (wanted.is_covered(&run.earlier)
+                || (is_inner && run.earlier.iter().any(EffectLine::is_opaque))))
+}
+
+struct Line<'a> {
+    line: &'a AuditLine,
+    is_opaque: bool,
+}
+
+impl Line<'_> {
+    fn is_covered(&self, effects: &[EffectLine]) -> bool {
+        let line = self.line;
+        match line.class.as_str() {
+            "READ" | "WRITE" => self.data(effects),
+            "MISC" => self.other(effects),
+            "FUNCTION" => self.function(effects),
+            "ROLE" => self.role(effects),
+            "DDL" => self.definition(effects),
+            _ => false,
+        }
+    }
+
+    fn has_object(&self) -> bool {
+        !self.line.object_name.is_empty()
+    }
+
+    /// Whether one of the actions is done to the line's object, or, if it names none, to anything.
+    fn has(&self, effects: &[EffectLine], actions: &[Action]) -> bool {
+        let name = object_name(&self.line.object_name);
+        effects
+            .iter()
+            .any(|effect| actions.contains(&effect.action) && (!self.has_object() || effect.is_on(&name)))
+    }
+
+    fn has_any(effects: &[EffectLine], actions: &[Action]) -> bool {
+        effects.iter().any(|effect| actions.contains(&effect.action))
+    }
+
+    fn data(&self, effects: &[EffectLine]) -> bool {
+        let (class, command) = (self.line.class.as_str(), self.line.command.as_str());
+        let actions: &[Action] = match (class, command) {
+            ("READ", "COPY") => &[Action::Read, Action::Copy],
+            ("WRITE", "COPY") => &[Action::Insert, Action::Copy],
+            // Without an object it reads nothing but what its functions read.
+            ("READ", _) if !self.has_object() => return true,
+            ("READ", _) => &[Action::Read],
+            ("WRITE", "INSERT") => &[Action::Insert],
+            // A row lock needs the same right.
+            ("WRITE", "UPDATE") => &[Action::Update, Action::Lock],
+            ("WRITE", "DELETE") => &[Action::Delete],
+            ("WRITE", "TRUNCATE TABLE") => &[Action::Truncate],
+            // EXPLAIN and PREPARE have lines of their own for what they plan.
+            ("WRITE", "EXPLAIN" | "PREPARE" | "DECLARE CURSOR" | "EXECUTE") if !self.has_object() => {
+                return true;
+            }
+            _ => return false,
+        };
+        self.has(effects, actions)
+    }
+
+    fn other(&self, effects: &[EffectLine]) -> bool {
+        let actions: &[Action] = match self.line.command.as_str() {
+            // A relation in the plan that needs no right of its own: a child, or what stands below a view.
+            "???" => &[
+                Action::Read,
+                Action::Insert,
+                Action::Update,
+                Action::Delete,
+                Action::Lock,
+                Action::Truncate,
+            ],
+            "SET" | "RESET" => &[Action::Set, Action::SetRole],
+            "LOCK TABLE" => &[Action::Lock],
+            "LISTEN" | "NOTIFY" => &[Action::Notify],
+            "ANALYZE" | "VACUUM" | "CLUSTER" | "REINDEX" | "CHECKPOINT" | "COMMIT PREPARED"
+            | "ROLLBACK PREPARED" | "LOAD" => &[Action::Admin],
+            "PREPARE TRANSACTION" => &[Action::Admin, Action::Lock],
+            // What they do has lines of its own, or is the session's own affair.
+            "BEGIN" | "START TRANSACTION" | "COMMIT" | "ROLLBACK" | "SAVEPOINT" | "RELEASE" | "FETCH"
+            | "MOVE" | "DECLARE CURSOR" | "CLOSE CURSOR" | "CLOSE CURSOR ALL" | "SHOW" | "EXPLAIN"
+            | "PREPARE" | "EXECUTE" | "DEALLOCATE" | "DEALLOCATE ALL" | "CALL" | "UNLISTEN"
+            | "SET CONSTRAINTS" | "DISCARD" | "DISCARD ALL" | "DISCARD PLANS" | "DISCARD SEQUENCES"
+            | "DISCARD TEMP" => return true,
+            _ => return false,
+        };
+        self.has(effects, actions)
+    }
+
+    fn function(&self, effects: &[EffectLine]) -> bool {
+        // The body of a DO block has lines of its own.
+        self.line.command == "DO" || self.is_opaque || self.has(effects, &[Action::Execute])
+    }
+
+    fn role(&self, effects: &[EffectLine]) -> bool {
+        let first = self.line.command.split(' ').next().unwrap_or_default();
+        let actions: &[Action] = match first {
+            "GRANT" | "REVOKE" | "REASSIGN" => &[Action::Grant],
+            "CREATE" => &[Action::Create],
+            "ALTER" => &[Action::Alter, Action::Grant],
+            "DROP" => &[Action::Drop],
+            _ => return false,
+        };
+        Self::has_any(effects, actions)
+    }
+
+    fn definition(&self, effects: &[EffectLine]) -> bool {
+        let command = self.line.command.as_str();
+        let first = command.split(' ').next().unwrap_or_default();
+        let is_part = PARTS.contains(&self.line.object_type.as_str());
+        match first {
+            // In a CREATE TABLE, a sequence is altered to be owned, and an index is made.
+            "CREATE" | "ALTER" if is_part => {
+                Self::has_any(effects, &[Action::Create, Action::Alter, Action::Replicate])
+            }
+            "CREATE" | "SELECT" | "IMPORT" => self.has_named(effects, &[Action::Create]),
+            "ALTER" => self.has_named(effects, &[Action::Alter, Action::Grant]),
+            "COMMENT" | "SECURITY" => Self::has_any(effects, &[Action::Alter]),
+            "DROP" => {
+                let cascades = effects
+                    .iter()
+                    .any(|effect| effect.action == Action::Drop && (is_part || effect.has_flag("cascade")));
+                cascades || self.has_named(effects, &[Action::Drop])
+            }
+            "REFRESH" => self.has(effects, &[Action::Update]),
+            "CLUSTER" | "REINDEX" => Self::has_any(effects, &[Action::Admin]),
+            "TRUNCATE" => self.has(effects, &[Action::Truncate]),
+            "EXPLAIN" => true,
+            _ => false,
+        }
+    }
+
+    /// As [`Self::has`]; of objects whose identity is more than a name, only the action is compared.
+    fn has_named(&self, effects: &[EffectLine], actions: &[Action]) -> bool {
+        let has_name = matches!(
+            self.line.object_type.as_str(),
+            "TABLE"
+                | "VIEW"
+                | "MATERIALIZED VIEW"
+                | "FOREIGN TABLE"
+                | "INDEX"
+                | "SEQUENCE"
+                | "SCHEMA"
+                | "TYPE"
+                | "FUNCTION"
+                | "PROCEDURE"
+                | "AGGREGATE"
+        );
+        if has_name {
+            self.has(effects, actions)
+        } else {
+            Self::has_any(effects, actions)
+        }
+    }
+}
+
+/// pgaudit's name of an object as effects write it: without quotes and arguments.
+fn object_name(identity: &str) -> String {
+    let mut name = String::new();
+    let mut is_quoted = false;
+    let mut chars = identity.chars().peekable();
+    while let Some(char) = chars.next() {
+        match char {
+            '"' if is_quoted && chars.peek() == Some(&'"') => {
+                name.push('"');
+                chars.next();
+            }
+            '"' => is_quoted = !is_quoted,
+            '(' if !is_quoted => break,
+            char => name.push(char),
+        }
+    }
+    match name
+        .strip_prefix("pg_temp_")
+        .and_then(|rest| rest.split_once('.'))
+    {
+        Some((number, rest)) if number.bytes().all(|byte| byte.is_ascii_digit()) => format!("pg_temp.{rest}"),
+        _ => name,
+    }
+}
+
+#[test]
+fn names_are_those_of_effects() {
+    for (identity, name) in [
+        ("public.t", "public.t"),
+        ("public.\"My \"\"T\"", "public.My \"T"),
+        ("public.f(integer,\"char\")", "public.f"),
+        ("pg_temp_3.t", "pg_temp.t"),
+        ("pg_temp.t", "pg_temp.t"),
+    ] {
+        assert_eq!(object_name(identity), name);
+    }
+}

@@ -1,0 +1,239 @@
+//! Which lines of the server's log belong to which statement of the record.
+//!
+//! A client's sessions carry a name that both sides know, and run one after the other; the server logs each when it
+//! begins. Within a session both sides keep the order, and a text is on both.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::audit_log::{AuditLine, Entry, What};
+use crate::effect_line::{self, EffectLine};
+
+/// How many recorded messages may stand between one that the server logged and the next: those that failed to parse.
+const UNLOGGED_MAX: usize = 500;
+
+/// A message of a client: one statement, or several of one Query.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Run {
+    /// The client's name.
+    pub(crate) application: String,
+    pub(crate) text: String,
+    pub(crate) effects: Vec<EffectLine>,
+    /// No effect was left out of the record.
+    pub(crate) is_whole: bool,
+    /// Why it is opaque, if it is.
+    pub(crate) reason: String,
+    /// What pgaudit saw of it.
+    pub(crate) lines: Vec<AuditLine>,
+    /// Effects of earlier statements that can come true in this one: of its transaction, and of open cursors.
+    pub(crate) earlier: Vec<EffectLine>,
+}
+
+impl Run {
+    /// Whether a line tells of something that runs inside of the statement.
+    pub(crate) fn is_inner(&self, line: &AuditLine) -> bool {
+        trimmed(&line.text) != trimmed(&self.text)
+    }
+}
+
+/// The record and the log together.
+#[derive(Debug, Default)]
+pub(crate) struct Joined {
+    pub(crate) runs: Vec<Run>,
+    /// Lines of no recorded statement, with the client's name.
+    pub(crate) strays: Vec<(String, AuditLine)>,
+}
+
+pub(crate) fn join(records: &[Value], log: &[Entry]) -> Joined {
+    let mut recorded = recorded(records);
+    let mut joined = Joined::default();
+    for (application, sessions) in logged(log) {
+        let runs = recorded.remove(application).unwrap_or_default();
+        let mut runs = runs.into_iter();
+        for entries in sessions {
+            let mut session = Session::new(runs.next().unwrap_or_default());
+            for what in entries {
+                session.take(what);
+            }
+            let strays = session
+                .strays
+                .into_iter()
+                .map(|line| (application.to_owned(), line));
+            joined.strays.extend(strays);
+            joined.runs.extend(session.runs);
+        }
+    }
+    joined
+}
+
+/// The messages of each client's sessions, in order.
+fn recorded(records: &[Value]) -> BTreeMap<String, Vec<Vec<Run>>> {
+    let mut applications: BTreeMap<String, Vec<Vec<Run>>> = BTreeMap::new();
+    let mut places: BTreeMap<&str, (String, usize)> = BTreeMap::new();
+    for record in records {
+        let field = |name: &str| record[name].as_str().unwrap_or_default();
+        let session = field("session");
+        match field("kind") {
+            "session_start" => {
+                let application = field("application_name").to_owned();
+                let sessions = applications.entry(application.clone()).or_default();
+                places.insert(session, (application, sessions.len()));
+                sessions.push(Vec::new());
+            }
+            "statement" => {
+                let Some((application, index)) = places.get(session) else {
+                    continue;
+                };
+                let runs = applications
+                    .get_mut(application)
+                    .and_then(|sessions| sessions.get_mut(*index));
+                let runs = runs.expect("the session began");
+                let lines = record["effects"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .filter_map(Value::as_str);
+                let (effects, is_whole) = effect_line::read(lines);
+                let part = record["part"].as_u64().unwrap_or_default();
+                if part == 0 || runs.is_empty() {
+                    runs.push(Run {
+                        application: application.clone(),
+                        is_whole: true,
+                        ..Run::default()
+                    });
+                }
+                let run = runs.last_mut().expect("there is one");
+                run.text.push_str(field("text"));
+                run.is_whole &= is_whole;
+                if effects.iter().any(EffectLine::is_opaque) && run.reason.is_empty() {
+                    field("message").clone_into(&mut run.reason);
+                }
+                run.effects.extend(effects);
+            }
+            _ => {}
+        }
+    }
+    applications
+}
+
+/// The entries of each named client's sessions, in order.
+fn logged(log: &[Entry]) -> BTreeMap<&str, Vec<Vec<&What>>> {
+    let mut applications: BTreeMap<&str, Vec<Vec<&What>>> = BTreeMap::new();
+    let mut places: BTreeMap<&str, (&str, usize)> = BTreeMap::new();
+    for entry in log {
+        if let What::Connected(application) = &entry.what {
+            let sessions = applications.entry(application).or_default();
+            places.insert(&entry.session, (application, sessions.len()));
+            sessions.push(Vec::new());
+        } else if let Some((application, index)) = places.get(entry.session.as_str()) {
+            let sessions = applications.get_mut(application).expect("it is connected");
+            sessions[*index].push(&entry.what);
+        }
+    }
+    applications
+}
+
+/// A session while its log is read.
+struct Session {
+    runs: Vec<Run>,
+    /// The run that the last entry belongs to.
+    current: Option<usize>,
+    /// Runs before this one have been logged.
+    next: usize,
+    /// pgaudit's count of the last line.
+    statement: u64,
+    /// Runs of the transaction that is open.
+    transaction: Vec<usize>,
+    strays: Vec<AuditLine>,
+}
+
+impl Session {
+    fn new(runs: Vec<Run>) -> Self {
+        Self {
+            runs,
+            current: None,
+            next: 0,
+            statement: 0,
+            transaction: Vec::new(),
+            strays: Vec::new(),
+        }
+    }
+
+    fn take(&mut self, what: &What) {
+        match what {
+            What::Connected(_) => {}
+            What::Statement(text) => self.begin(self.find(text)),
+            What::Audit(line) => {
+                // An extended query's lines come at Bind, before the server logs its Execute.
+                let is_next = line.statement != self.statement && line.substatement == 1;
+                self.statement = line.statement;
+                if is_next && self.current.is_none_or(|index| self.runs[index].is_inner(line)) {
+                    let found = self.find(&line.text);
+                    if found.is_some() {
+                        self.begin(found);
+                    }
+                }
+                self.add(line);
+            }
+        }
+    }
+
+    fn find(&self, text: &str) -> Option<usize> {
+        let upcoming = self.runs.iter().enumerate().skip(self.next).take(UNLOGGED_MAX);
+        // The one that is current may be logged again: at Bind and at Execute.
+        let again = self
+            .current
+            .filter(|&index| trimmed(&self.runs[index].text) == trimmed(text));
+        upcoming
+            .filter(|(_, run)| trimmed(&run.text) == trimmed(text))
+            .map(|(index, _)| index)
+            .next()
+            .or(again)
+    }
+
+    fn begin(&mut self, found: Option<usize>) {
+        self.current = found;
+        let Some(index) = found else { return };
+        self.next = self.next.max(index + 1);
+        if self.transaction.last() != Some(&index) {
+            self.runs[index].earlier = self.earlier();
+            self.transaction.push(index);
+        }
+    }
+
+    fn earlier(&self) -> Vec<EffectLine> {
+        let mut effects: Vec<EffectLine> = Vec::new();
+        for effect in self
+            .transaction
+            .iter()
+            .flat_map(|&index| &self.runs[index].effects)
+        {
+            if !effects.contains(effect) {
+                effects.push(effect.clone());
+            }
+        }
+        effects
+    }
+
+    fn add(&mut self, line: &AuditLine) {
+        let Some(index) = self.current else {
+            self.strays.push(line.clone());
+            return;
+        };
+        let run = &mut self.runs[index];
+        let is_end = matches!(
+            line.command.as_str(),
+            "COMMIT" | "ROLLBACK" | "PREPARE TRANSACTION"
+        );
+        if is_end && !run.is_inner(line) {
+            self.transaction.clear();
+        }
+        run.lines.push(line.clone());
+    }
+}
+
+/// A text without what stands around its statements.
+fn trimmed(text: &str) -> &str {
+    text.trim_matches(|char: char| char.is_whitespace() || char == ';')
+}

@@ -1,0 +1,180 @@
+//! What the oracle says: how much is not covered, and how much is opaque that should not be.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::audit_log::AuditLine;
+use crate::coverage;
+use crate::effect_line::EffectLine;
+use crate::join::{Joined, Run};
+
+/// So many uncovered lines are shown.
+const SHOWN_MAX: usize = 50;
+/// Kinds and reasons are shown up to this many.
+const KINDS_MAX: usize = 60;
+/// Examples of each.
+const EXAMPLES_MAX: usize = 3;
+/// Long texts are cut in what is shown.
+const TEXT_MAX: usize = 300;
+
+/// How often something was found, and the first examples.
+#[derive(Debug, Default)]
+struct Found {
+    count: usize,
+    examples: Vec<String>,
+}
+
+/// Counts of one run of the oracle.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    pub(crate) statements: usize,
+    pub(crate) lines: usize,
+    /// Lines that no effect covers, and lines of statements that are not in the record.
+    pub(crate) uncovered: usize,
+    /// Statements whose effects do not all fit the record.
+    pub(crate) cut: usize,
+    /// Statements of which only reading, writing and the like is logged, and no function and nothing inside.
+    pub(crate) plain: usize,
+    pub(crate) plain_opaque: usize,
+    kinds: BTreeMap<String, Found>,
+    reasons: BTreeMap<String, Found>,
+    shown: Vec<String>,
+}
+
+impl Report {
+    pub(crate) fn of(joined: &Joined) -> Self {
+        let mut report = Self::default();
+        for run in &joined.runs {
+            report.add(run);
+        }
+        for (application, line) in &joined.strays {
+            report.lines += 1;
+            report.miss("not in the record", application, line, &line.text, "");
+        }
+        report
+    }
+
+    /// The share of plain statements that are opaque, in percent.
+    pub(crate) fn opaque_share(&self) -> f64 {
+        let whole = self.plain.max(1);
+        f64::from(u32::try_from(self.plain_opaque).unwrap_or(u32::MAX)) * 100.0
+            / f64::from(u32::try_from(whole).unwrap_or(u32::MAX))
+    }
+
+    fn add(&mut self, run: &Run) {
+        if run.lines.is_empty() {
+            return;
+        }
+        self.statements += 1;
+        self.cut += usize::from(!run.is_whole);
+        self.lines += run.lines.len();
+        for line in &run.lines {
+            // Of a list that was cut nothing can be said.
+            if run.is_whole && !coverage::covers(run, line) {
+                let effects: Vec<String> = run.effects.iter().map(ToString::to_string).collect();
+                self.miss("", &run.application, line, &run.text, &effects.join("; "));
+            }
+        }
+        let is_plain = run
+            .lines
+            .iter()
+            .all(|line| ["READ", "WRITE", "MISC"].contains(&line.class.as_str()) && !run.is_inner(line));
+        if is_plain {
+            self.plain += 1;
+            if run.effects.iter().any(EffectLine::is_opaque) {
+                self.plain_opaque += 1;
+                let found = self.reasons.entry(run.reason.clone()).or_default();
+                found.note(|| format!("{}: {}", run.application, short(&run.text)));
+            }
+        }
+    }
+
+    fn miss(&mut self, why: &str, application: &str, line: &AuditLine, text: &str, effects: &str) {
+        self.uncovered += 1;
+        let AuditLine {
+            class,
+            command,
+            object_type,
+            object_name,
+            ..
+        } = line;
+        let inner = if line.text == text { "" } else { "inside: " };
+        let kind = format!("{why}{inner}{class} {command} {object_type}");
+        let found = format!(
+            "{application}: {}\n      line: {class},{command},{object_type},{object_name} {}\n      effects: {}",
+            short(text),
+            if line.text == text {
+                String::new()
+            } else {
+                short(&line.text)
+            },
+            short(effects)
+        );
+        self.kinds.entry(kind).or_default().note(|| found.clone());
+        if self.shown.len() < SHOWN_MAX {
+            self.shown.push(found);
+        }
+    }
+}
+
+impl Found {
+    fn note(&mut self, example: impl FnOnce() -> String) {
+        self.count += 1;
+        // Spread over the run, not all of one file.
+        if self.examples.len() < EXAMPLES_MAX && self.count.is_power_of_two() {
+            self.examples.push(example());
+        }
+    }
+}
+
+fn short(text: &str) -> String {
+    let mut short: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if short.len() > TEXT_MAX {
+        short.truncate(short.floor_char_boundary(TEXT_MAX));
+        short.push_str("...");
+    }
+    short
+}
+
+fn most_first(found: &BTreeMap<String, Found>) -> Vec<(&String, &Found)> {
+    let mut sorted: Vec<_> = found.iter().collect();
+    sorted.sort_by_key(|(_, found)| std::cmp::Reverse(found.count));
+    sorted
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "-- uncovered, by kind")?;
+        for (kind, found) in most_first(&self.kinds).into_iter().take(KINDS_MAX) {
+            writeln!(f, "{:6} {kind}", found.count)?;
+            for example in &found.examples {
+                writeln!(f, "       {example}")?;
+            }
+        }
+        writeln!(f, "-- plain statements that are opaque, by reason")?;
+        for (reason, found) in most_first(&self.reasons).into_iter().take(KINDS_MAX) {
+            writeln!(f, "{:6} {reason}", found.count)?;
+            for example in &found.examples {
+                writeln!(f, "       {example}")?;
+            }
+        }
+        writeln!(f, "-- the first that are uncovered")?;
+        for found in &self.shown {
+            writeln!(f, "{found}")?;
+        }
+        writeln!(
+            f,
+            "statements: {}, lines of pgaudit: {}",
+            self.statements, self.lines
+        )?;
+        writeln!(f, "records that are cut: {}", self.cut)?;
+        writeln!(
+            f,
+            "plain statements: {}, opaque: {} ({:.2} %)",
+            self.plain,
+            self.plain_opaque,
+            self.opaque_share()
+        )?;
+        write!(f, "uncovered: {}", self.uncovered)
+    }
+}
