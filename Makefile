@@ -5,6 +5,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 VENV := target/venv
 PROVIDER := target/oidc-provider
+REGRESSION_SQL := target/regression-sql
 
 .PHONY: help
 help: ## list the targets
@@ -16,9 +17,14 @@ demo: install-test $(VENV)/ready $(PROVIDER)/ready ## the main job, on a real se
 	$(VENV)/bin/python demo/demo.py
 
 .PHONY: test
-test: install-test $(VENV)/ready $(PROVIDER)/ready ## unit, property and end-to-end tests on real servers with real clients
+test: install-test $(VENV)/ready $(PROVIDER)/ready $(REGRESSION_SQL)/ready ## unit, property and end-to-end tests on real servers with real clients
 	$(CARGO) build --locked -p sluice
 	$(CARGO) test --locked --workspace
+
+.PHONY: test-oracle
+test-oracle: install-test $(REGRESSION_SQL)/ready ## all that pgaudit sees of PostgreSQL's regression suite, sqlsmith and the evasions, against the recorded effects
+	$(CARGO) build --locked -p sluice
+	$(CARGO) test --locked -p sluice-tests --test oracle -- --include-ignored --nocapture
 
 .PHONY: lint
 lint: install-build ## rustfmt and clippy, as a change has to pass them
@@ -61,6 +67,10 @@ $(PROVIDER)/ready: demo/oidc-provider/package.json demo/oidc-provider/package-lo
 	mkdir -p $(PROVIDER)
 	cp demo/oidc-provider/* $(PROVIDER)/
 	cd $(PROVIDER) && npm ci --no-audit --no-fund --loglevel=error
+	touch $@
+
+$(REGRESSION_SQL)/ready: scripts/regression-sql.sh
+	scripts/regression-sql.sh $(abspath $(REGRESSION_SQL))
 	touch $@
 
 FUZZ_SECONDS ?= 600

@@ -40,23 +40,28 @@ pub(crate) fn covers(run: &Run, line: &AuditLine) -> bool {
     if is_opaque && (is_inner || line.class == "FUNCTION") {
         return true;
     }
-    // Deferred triggers run when a transaction ends, a cursor's functions when it is read.
-    let brings_earlier = run.lines.iter().any(|line| {
-        let commands = [
-            "COMMIT",
-            "PREPARE TRANSACTION",
-            "SET CONSTRAINTS",
-            "FETCH",
-            "MOVE",
-            "CLOSE CURSOR",
-        ];
-        commands.contains(&line.command.as_str())
-    });
+    if is_inner && is_refresh(run, line) {
+        return true;
+    }
     let wanted = Line { line, is_opaque };
-    wanted.is_covered(&run.effects)
-        || (brings_earlier
-            && (wanted.is_covered(&run.earlier)
-                || (is_inner && run.earlier.iter().any(EffectLine::is_opaque))))
+    let is_earlier_opaque = is_inner && run.earlier.iter().any(EffectLine::is_opaque);
+    wanted.is_covered(&run.effects) || wanted.is_covered(&run.earlier) || is_earlier_opaque
+}
+
+/// REFRESH MATERIALIZED VIEW CONCURRENTLY compares by SQL over tables of its own, `pg_temp_2.pg_temp_1234`: its `Update`
+/// says it all.
+fn is_refresh(run: &Run, line: &AuditLine) -> bool {
+    let updated = run
+        .effects
+        .iter()
+        .filter(|effect| effect.action == Action::Update);
+    let is_own = line.text.contains(".pg_temp_");
+    is_own
+        && updated.count() == 1
+        && run
+            .text
+            .to_ascii_uppercase()
+            .contains("REFRESH MATERIALIZED VIEW")
 }
 
 struct Line<'a> {
@@ -163,27 +168,38 @@ impl Line<'_> {
     fn definition(&self, effects: &[EffectLine]) -> bool {
         let command = self.line.command.as_str();
         let first = command.split(' ').next().unwrap_or_default();
-        let is_part = PARTS.contains(&self.line.object_type.as_str());
+        // A range type comes and goes with its constructors.
+        let is_part = PARTS.contains(&self.line.object_type.as_str())
+            || (command.ends_with(" TYPE") && self.line.object_type == "FUNCTION");
         match first {
             // In a CREATE TABLE, a sequence is altered to be owned, and an index is made.
             "CREATE" | "ALTER" if is_part => {
                 Self::has_any(effects, &[Action::Create, Action::Alter, Action::Replicate])
             }
             "CREATE" | "SELECT" | "IMPORT" => self.has_named(effects, &[Action::Create]),
-            "ALTER" => self.has_named(effects, &[Action::Alter, Action::Grant]),
-            "COMMENT" | "SECURITY" => Self::has_any(effects, &[Action::Alter]),
+            // The line has the name that it has now.
+            "ALTER" if self.is_renamed() => Self::has_any(effects, &[Action::Alter, Action::Create]),
+            "ALTER" => self.has_named(effects, &[Action::Alter, Action::Grant, Action::Create]),
+            "COMMENT" | "SECURITY" => Self::has_any(effects, &[Action::Alter, Action::Create]),
+            "DROP" if command == "DROP OWNED" => Self::has_any(effects, &[Action::Drop]),
             "DROP" => {
                 let cascades = effects
                     .iter()
                     .any(|effect| effect.action == Action::Drop && (is_part || effect.has_flag("cascade")));
                 cascades || self.has_named(effects, &[Action::Drop])
             }
+            "REASSIGN" => Self::has_any(effects, &[Action::Alter, Action::Grant]),
             "REFRESH" => self.has(effects, &[Action::Update]),
             "CLUSTER" | "REINDEX" => Self::has_any(effects, &[Action::Admin]),
             "TRUNCATE" => self.has(effects, &[Action::Truncate]),
             "EXPLAIN" => true,
             _ => false,
         }
+    }
+
+    fn is_renamed(&self) -> bool {
+        let text = self.line.text.to_ascii_uppercase();
+        text.contains("RENAME") || text.contains("SET SCHEMA")
     }
 
     /// As [`Self::has`]; of objects whose identity is more than a name, only the action is compared.
@@ -211,7 +227,7 @@ impl Line<'_> {
 }
 
 /// pgaudit's name of an object as effects write it: without quotes and arguments.
-fn object_name(identity: &str) -> String {
+pub(crate) fn object_name(identity: &str) -> String {
     let mut name = String::new();
     let mut is_quoted = false;
     let mut chars = identity.chars().peekable();

@@ -9,9 +9,20 @@ use serde_json::Value;
 
 use crate::audit_log::{AuditLine, Entry, What};
 use crate::effect_line::{self, EffectLine};
+use crate::setup::CLIENT;
 
 /// How many recorded messages may stand between one that the server logged and the next: those that failed to parse.
 const UNLOGGED_MAX: usize = 500;
+
+/// Deferred triggers run when a transaction ends, a cursor's functions when it is read.
+const BRINGS_EARLIER: &[&str] = &[
+    "COMMIT",
+    "PREPARE TRANSACTION",
+    "SET CONSTRAINTS",
+    "FETCH",
+    "MOVE",
+    "CLOSE CURSOR",
+];
 
 /// A message of a client: one statement, or several of one Query.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +30,8 @@ pub(crate) struct Run {
     /// The client's name.
     pub(crate) application: String,
     pub(crate) text: String,
+    /// It came in a Query.
+    is_simple: bool,
     pub(crate) effects: Vec<EffectLine>,
     /// No effect was left out of the record.
     pub(crate) is_whole: bool,
@@ -26,7 +39,7 @@ pub(crate) struct Run {
     pub(crate) reason: String,
     /// What pgaudit saw of it.
     pub(crate) lines: Vec<AuditLine>,
-    /// Effects of earlier statements that can come true in this one: of its transaction, and of open cursors.
+    /// Effects of the transaction's earlier statements, if they can come true in this one.
     pub(crate) earlier: Vec<EffectLine>,
 }
 
@@ -69,52 +82,51 @@ pub(crate) fn join(records: &[Value], log: &[Entry]) -> Joined {
 
 /// The messages of each client's sessions, in order.
 fn recorded(records: &[Value]) -> BTreeMap<String, Vec<Vec<Run>>> {
+    let of_kind = |kind: &'static str| records.iter().filter(move |record| record["kind"] == kind);
+    let mut statements: BTreeMap<&str, Vec<&Value>> = BTreeMap::new();
+    for record in of_kind("statement") {
+        let session = record["session"].as_str().unwrap_or_default();
+        statements.entry(session).or_default().push(record);
+    }
     let mut applications: BTreeMap<String, Vec<Vec<Run>>> = BTreeMap::new();
-    let mut places: BTreeMap<&str, (String, usize)> = BTreeMap::new();
-    for record in records {
-        let field = |name: &str| record[name].as_str().unwrap_or_default();
-        let session = field("session");
-        match field("kind") {
-            "session_start" => {
-                let application = field("application_name").to_owned();
-                let sessions = applications.entry(application.clone()).or_default();
-                places.insert(session, (application, sessions.len()));
-                sessions.push(Vec::new());
-            }
-            "statement" => {
-                let Some((application, index)) = places.get(session) else {
-                    continue;
-                };
-                let runs = applications
-                    .get_mut(application)
-                    .and_then(|sessions| sessions.get_mut(*index));
-                let runs = runs.expect("the session began");
-                let lines = record["effects"]
-                    .as_array()
-                    .into_iter()
-                    .flatten()
-                    .filter_map(Value::as_str);
-                let (effects, is_whole) = effect_line::read(lines);
-                let part = record["part"].as_u64().unwrap_or_default();
-                if part == 0 || runs.is_empty() {
-                    runs.push(Run {
-                        application: application.clone(),
-                        is_whole: true,
-                        ..Run::default()
-                    });
-                }
-                let run = runs.last_mut().expect("there is one");
-                run.text.push_str(field("text"));
-                run.is_whole &= is_whole;
-                if effects.iter().any(EffectLine::is_opaque) && run.reason.is_empty() {
-                    field("message").clone_into(&mut run.reason);
-                }
-                run.effects.extend(effects);
-            }
-            _ => {}
-        }
+    for start in of_kind("session_start") {
+        let text = |name: &str| start[name].as_str().unwrap_or_default();
+        let Some(application) = text("application_name").strip_prefix(CLIENT) else {
+            continue;
+        };
+        let mut statements = statements.remove(text("session")).unwrap_or_default();
+        // The record's own order is that of ends.
+        statements.sort_by_key(|statement| statement["statement"].as_u64());
+        let runs = runs(application, &statements);
+        applications.entry(application.to_owned()).or_default().push(runs);
     }
     applications
+}
+
+/// A session's statements, those of one message together.
+fn runs(application: &str, statements: &[&Value]) -> Vec<Run> {
+    let mut runs: Vec<Run> = Vec::new();
+    for statement in statements {
+        let text = |name: &str| statement[name].as_str().unwrap_or_default();
+        if statement["part"].as_u64().is_none_or(|part| part == 0) || runs.is_empty() {
+            runs.push(Run {
+                application: application.to_owned(),
+                is_simple: text("protocol") == "simple",
+                is_whole: true,
+                ..Run::default()
+            });
+        }
+        let run = runs.last_mut().expect("there is one");
+        run.text.push_str(text("text"));
+        let lines = statement["effects"].as_array().into_iter().flatten();
+        let (effects, is_whole) = effect_line::read(lines.filter_map(Value::as_str));
+        run.is_whole &= is_whole;
+        if run.reason.is_empty() && effects.iter().any(EffectLine::is_opaque) {
+            text("message").clone_into(&mut run.reason);
+        }
+        run.effects.extend(effects);
+    }
+    runs
 }
 
 /// The entries of each named client's sessions, in order.
@@ -123,6 +135,10 @@ fn logged(log: &[Entry]) -> BTreeMap<&str, Vec<Vec<&What>>> {
     let mut places: BTreeMap<&str, (&str, usize)> = BTreeMap::new();
     for entry in log {
         if let What::Connected(application) = &entry.what {
+            // Others are the tests' own, or the gateway's.
+            let Some(application) = application.strip_prefix(CLIENT) else {
+                continue;
+            };
             let sessions = applications.entry(application).or_default();
             places.insert(&entry.session, (application, sessions.len()));
             sessions.push(Vec::new());
@@ -170,7 +186,7 @@ impl Session {
                 self.statement = line.statement;
                 if is_next && self.current.is_none_or(|index| self.runs[index].is_inner(line)) {
                     let found = self.find(&line.text);
-                    if found.is_some() {
+                    if found.is_some_and(|index| !self.runs[index].is_simple) {
                         self.begin(found);
                     }
                 }
@@ -197,7 +213,6 @@ impl Session {
         let Some(index) = found else { return };
         self.next = self.next.max(index + 1);
         if self.transaction.last() != Some(&index) {
-            self.runs[index].earlier = self.earlier();
             self.transaction.push(index);
         }
     }
@@ -221,15 +236,18 @@ impl Session {
             self.strays.push(line.clone());
             return;
         };
-        let run = &mut self.runs[index];
-        let is_end = matches!(
-            line.command.as_str(),
-            "COMMIT" | "ROLLBACK" | "PREPARE TRANSACTION"
-        );
-        if is_end && !run.is_inner(line) {
-            self.transaction.clear();
+        let command = line.command.as_str();
+        if !self.runs[index].is_inner(line) {
+            if BRINGS_EARLIER.contains(&command) {
+                self.runs[index].earlier = self.earlier();
+            }
+            match command {
+                "BEGIN" | "START TRANSACTION" => self.transaction = vec![index],
+                "COMMIT" | "ROLLBACK" | "PREPARE TRANSACTION" => self.transaction.clear(),
+                _ => {}
+            }
         }
-        run.lines.push(line.clone());
+        self.runs[index].lines.push(line.clone());
     }
 }
 

@@ -53,11 +53,12 @@ const SUBSET: &[&str] = &[
 const RANDOM_STATEMENTS: u32 = 5_000;
 
 fn compare(files: Option<&[&str]>, random: u32) -> Report {
-    let setup = Setup::start();
-    regression::run_files(&setup, files);
-    sqlsmith::run(&setup, random);
-    let records = setup.records();
-    let log = setup.log();
+    let (records, log) = setup::replayed().unwrap_or_else(|| {
+        let setup = Setup::start();
+        regression::run_files(&setup, files);
+        sqlsmith::run(&setup, random);
+        (setup.records(), setup.log())
+    });
     let report = Report::of(&join::join(&records, &log));
     println!("{report}");
     report

@@ -72,7 +72,13 @@ impl Report {
             // Of a list that was cut nothing can be said.
             if run.is_whole && !coverage::covers(run, line) {
                 let effects: Vec<String> = run.effects.iter().map(ToString::to_string).collect();
-                self.miss("", &run.application, line, &run.text, &effects.join("; "));
+                self.miss(
+                    "uncovered",
+                    &run.application,
+                    line,
+                    &run.text,
+                    &effects.join("; "),
+                );
             }
         }
         let is_plain = run
@@ -99,7 +105,7 @@ impl Report {
             ..
         } = line;
         let inner = if line.text == text { "" } else { "inside: " };
-        let kind = format!("{why}{inner}{class} {command} {object_type}");
+        let kind = format!("{why}: {inner}{class} {command} {object_type}");
         let found = format!(
             "{application}: {}\n      line: {class},{command},{object_type},{object_name} {}\n      effects: {}",
             short(text),

@@ -12,6 +12,9 @@ use crate::audit_log::{self, Entry};
 /// The database that everything runs in, named as the suite wants it.
 pub(crate) const DATABASE: &str = "regression";
 
+/// How the names of the oracle's clients begin.
+pub(crate) const CLIENT: &str = "oracle ";
+
 const SERVER_SETTINGS: &[&str] = &[
     "shared_preload_libraries=pgaudit",
     "pgaudit.log=all",
@@ -83,7 +86,7 @@ impl Setup {
         command
             .envs(self.gateway.environment())
             .env("PGDATABASE", DATABASE)
-            .env("PGAPPNAME", name);
+            .env("PGAPPNAME", format!("{CLIENT}{name}"));
         command
     }
 
@@ -111,4 +114,15 @@ impl Setup {
 /// Where both are kept for a look by hand, if `SLUICE_ORACLE_KEEP` names a folder.
 fn kept() -> Option<PathBuf> {
     std::env::var_os("SLUICE_ORACLE_KEEP").map(PathBuf::from)
+}
+
+/// The record and the log of an earlier run, if `SLUICE_ORACLE_REPLAY` names the folder where they were kept.
+pub(crate) fn replayed() -> Option<(Vec<Value>, Vec<Entry>)> {
+    let folder = PathBuf::from(std::env::var_os("SLUICE_ORACLE_REPLAY")?);
+    let read = |name: &str| fs::read(folder.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let record = String::from_utf8(read("record.json")).expect("text");
+    let rows = record
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"));
+    Some((rows.collect(), audit_log::read(&read("server.json"))))
 }
