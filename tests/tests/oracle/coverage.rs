@@ -3,6 +3,8 @@
 //! `Opaque` covers what stems from it: lines of statements that run inside, and of functions. It covers nothing of the
 //! statement itself, so that a gateway that calls everything opaque does not pass.
 
+use std::collections::BTreeSet;
+
 use sluice_parsers::sql::effect::Action;
 
 use crate::audit_log::AuditLine;
@@ -33,8 +35,32 @@ const PARTS: &[&str] = &[
     "OPERATOR OF ACCESS METHOD",
 ];
 
+/// Functions that were made in C: what they do can only be listed. Those in SQL have lines for what they do.
+#[derive(Debug, Default)]
+pub(crate) struct Natives(BTreeSet<String>);
+
+impl Natives {
+    /// Those that the lines tell of.
+    pub(crate) fn of<'a>(lines: impl Iterator<Item = &'a AuditLine>) -> Self {
+        let made = lines.filter(|line| line.command.starts_with("CREATE") && is_native(&line.text));
+        let functions = made.filter(|line| ["FUNCTION", "PROCEDURE"].contains(&line.object_type.as_str()));
+        Self(functions.map(|line| object_name(&line.object_name)).collect())
+    }
+}
+
+/// `... LANGUAGE C ...`
+fn is_native(text: &str) -> bool {
+    text.split_whitespace()
+        .zip(text.split_whitespace().skip(1))
+        .any(|(word, next)| {
+            let next = next.trim_matches([';', '\'']);
+            word.eq_ignore_ascii_case("language")
+                && ["c", "internal"].contains(&next.to_ascii_lowercase().as_str())
+        })
+}
+
 /// Whether the effects of a statement cover one of its lines.
-pub(crate) fn covers(run: &Run, line: &AuditLine) -> bool {
+pub(crate) fn covers(run: &Run, line: &AuditLine, natives: &Natives) -> bool {
     let is_inner = run.is_inner(line);
     let is_opaque = run.effects.iter().any(EffectLine::is_opaque);
     if is_opaque && (is_inner || line.class == "FUNCTION") {
@@ -43,7 +69,7 @@ pub(crate) fn covers(run: &Run, line: &AuditLine) -> bool {
     if is_inner && is_refresh(run, line) {
         return true;
     }
-    let wanted = Line { line, is_opaque };
+    let wanted = Line { line, natives };
     let is_earlier_opaque = is_inner && run.earlier.iter().any(EffectLine::is_opaque);
     wanted.is_covered(&run.effects) || wanted.is_covered(&run.earlier) || is_earlier_opaque
 }
@@ -66,7 +92,7 @@ fn is_refresh(run: &Run, line: &AuditLine) -> bool {
 
 struct Line<'a> {
     line: &'a AuditLine,
-    is_opaque: bool,
+    natives: &'a Natives,
 }
 
 impl Line<'_> {
@@ -149,8 +175,9 @@ impl Line<'_> {
     }
 
     fn function(&self, effects: &[EffectLine]) -> bool {
-        // The body of a DO block has lines of its own.
-        self.line.command == "DO" || self.is_opaque || self.has(effects, &[Action::Execute])
+        self.line.command == "DO"
+            || !self.natives.0.contains(&object_name(&self.line.object_name))
+            || self.has(effects, &[Action::Execute])
     }
 
     fn role(&self, effects: &[EffectLine]) -> bool {

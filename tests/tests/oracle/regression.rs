@@ -1,7 +1,7 @@
 //! PostgreSQL's regression suite of version 15 by psql, file after file.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -64,7 +64,6 @@ impl Suite {
         fs::create_dir(&results).expect("a folder for results");
         // The server writes there too.
         let server = fs::metadata(setup.postgres.data()).expect("the data folder");
-        use std::os::unix::fs::MetadataExt as _;
         let _ = chown(&results, Some(server.uid()), Some(server.gid()));
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("a readable folder");
         fs::set_permissions(&results, fs::Permissions::from_mode(0o777)).expect("a folder for everybody");

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::audit_log::AuditLine;
-use crate::coverage;
+use crate::coverage::{self, Natives};
 use crate::effect_line::EffectLine;
+use crate::evasions::Changed;
 use crate::join::{Joined, Run};
+use crate::state;
 
 /// So many uncovered lines are shown.
 const SHOWN_MAX: usize = 50;
@@ -36,22 +38,57 @@ pub(crate) struct Report {
     /// Statements of which only reading, writing and the like is logged, and no function and nothing inside.
     pub(crate) plain: usize,
     pub(crate) plain_opaque: usize,
+    /// What evasions left behind, and how much of it no effect covers.
+    pub(crate) changes: usize,
+    pub(crate) changes_uncovered: usize,
+    states: BTreeMap<String, Found>,
     kinds: BTreeMap<String, Found>,
     reasons: BTreeMap<String, Found>,
     shown: Vec<String>,
 }
 
 impl Report {
-    pub(crate) fn of(joined: &Joined) -> Self {
+    pub(crate) fn of(joined: &Joined, changed: &[Changed]) -> Self {
         let mut report = Self::default();
+        let natives = Natives::of(joined.runs.iter().flat_map(|run| &run.lines));
         for run in &joined.runs {
-            report.add(run);
+            report.add(run, &natives);
         }
         for (application, line) in &joined.strays {
             report.lines += 1;
             report.miss("not in the record", application, line, &line.text, "");
         }
+        for changed in changed {
+            report.compare_state(joined, changed);
+        }
         report
+    }
+
+    fn compare_state(&mut self, joined: &Joined, changed: &Changed) {
+        let runs: Vec<&Run> = joined
+            .runs
+            .iter()
+            .filter(|run| run.application == changed.application)
+            .collect();
+        let effects: Vec<EffectLine> = runs.iter().flat_map(|run| run.effects.clone()).collect();
+        self.changes += changed.differences.len();
+        for difference in &changed.differences {
+            if !state::covers(&effects, difference) {
+                self.changes_uncovered += 1;
+                let text: Vec<&str> = runs.iter().map(|run| run.text.as_str()).collect();
+                let effects: Vec<String> = effects.iter().map(ToString::to_string).collect();
+                let found = self.states.entry(difference.area.to_string()).or_default();
+                found.note(|| {
+                    format!(
+                        "{}: {}\n      {}\n      effects: {}",
+                        changed.application,
+                        short(&text.join(" | ")),
+                        short(&difference.to_string()),
+                        short(&effects.join("; "))
+                    )
+                });
+            }
+        }
     }
 
     /// The share of plain statements that are opaque, in percent.
@@ -61,7 +98,7 @@ impl Report {
             / f64::from(u32::try_from(whole).unwrap_or(u32::MAX))
     }
 
-    fn add(&mut self, run: &Run) {
+    fn add(&mut self, run: &Run, natives: &Natives) {
         if run.lines.is_empty() {
             return;
         }
@@ -70,7 +107,7 @@ impl Report {
         self.lines += run.lines.len();
         for line in &run.lines {
             // Of a list that was cut nothing can be said.
-            if run.is_whole && !coverage::covers(run, line) {
+            if run.is_whole && !coverage::covers(run, line, natives) {
                 let effects: Vec<String> = run.effects.iter().map(ToString::to_string).collect();
                 self.miss(
                     "uncovered",
@@ -164,6 +201,13 @@ impl fmt::Display for Report {
                 writeln!(f, "       {example}")?;
             }
         }
+        writeln!(f, "-- changes that no effect covers, by area")?;
+        for (area, found) in most_first(&self.states) {
+            writeln!(f, "{:6} {area}", found.count)?;
+            for example in &found.examples {
+                writeln!(f, "       {example}")?;
+            }
+        }
         writeln!(f, "-- the first that are uncovered")?;
         for found in &self.shown {
             writeln!(f, "{found}")?;
@@ -180,6 +224,11 @@ impl fmt::Display for Report {
             self.plain,
             self.plain_opaque,
             self.opaque_share()
+        )?;
+        writeln!(
+            f,
+            "changes of state: {}, uncovered: {}",
+            self.changes, self.changes_uncovered
         )?;
         write!(f, "uncovered: {}", self.uncovered)
     }

@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::Value;
+use sluice_tests::probe;
 use sluice_tests::{Gateway, Postgres, Settings};
 
 use crate::audit_log::{self, Entry};
+use crate::evasions::Changed;
 
 /// The database that everything runs in, named as the suite wants it.
 pub(crate) const DATABASE: &str = "regression";
@@ -29,15 +31,11 @@ const SERVER_SETTINGS: &[&str] = &[
     "log_min_error_statement=panic",
     "log_destination=jsonlog",
     "logging_collector=on",
-    "log_directory=log",
+    "log_directory=../audit",
     "log_filename=server",
     "log_rotation_age=0",
     "log_rotation_size=0",
     "log_truncate_on_rotation=off",
-    // As pg_regress has them.
-    "max_prepared_transactions=10",
-    "autovacuum=off",
-    "synchronous_commit=off",
     "statement_timeout=60s",
 ];
 
@@ -48,7 +46,7 @@ pub(crate) struct Setup {
 
 impl Setup {
     pub(crate) fn start() -> Self {
-        let postgres = Postgres::start(SERVER_SETTINGS);
+        let postgres = Postgres::start(&[SERVER_SETTINGS, probe::SERVER_SETTINGS].concat());
         postgres.sql(
             "postgres",
             &format!("CREATE DATABASE {DATABASE} TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'"),
@@ -102,7 +100,7 @@ impl Setup {
 
     /// What the server logged.
     pub(crate) fn log(&self) -> Vec<Entry> {
-        let path = self.postgres.data().join("log/server.json");
+        let path = self.postgres.data().join("../audit/server.json");
         let text = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         if let Some(folder) = kept() {
             fs::copy(&path, folder.join("server.json")).expect("a copy of the log");
@@ -117,12 +115,12 @@ fn kept() -> Option<PathBuf> {
 }
 
 /// The record and the log of an earlier run, if `SLUICE_ORACLE_REPLAY` names the folder where they were kept.
-pub(crate) fn replayed() -> Option<(Vec<Value>, Vec<Entry>)> {
+pub(crate) fn replayed() -> Option<(Vec<Value>, Vec<Entry>, Vec<Changed>)> {
     let folder = PathBuf::from(std::env::var_os("SLUICE_ORACLE_REPLAY")?);
     let read = |name: &str| fs::read(folder.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
     let record = String::from_utf8(read("record.json")).expect("text");
     let rows = record
         .lines()
         .map(|line| serde_json::from_str(line).expect("JSON"));
-    Some((rows.collect(), audit_log::read(&read("server.json"))))
+    Some((rows.collect(), audit_log::read(&read("server.json")), Vec::new()))
 }

@@ -35,7 +35,9 @@ pub(crate) fn covers(effects: &[EffectLine], difference: &Difference) -> bool {
                 // What is dropped with a schema, or with what it depends on, has no name in the effects.
                 effect.is_on(&name) || (effect.action == Action::Drop && effect.has_flag("cascade"))
             };
-            effects.iter().any(|effect| WRITES.contains(&effect.action) && is_on(effect))
+            effects
+                .iter()
+                .any(|effect| WRITES.contains(&effect.action) && is_on(effect))
         }
         Area::Temporary => has(WRITES),
         Area::Catalog => has(&[
@@ -50,7 +52,13 @@ pub(crate) fn covers(effects: &[EffectLine], difference: &Difference) -> bool {
         ]),
         Area::Role => has(&[Action::Create, Action::Alter, Action::Drop, Action::Grant]),
         Area::Setting => has(&[Action::Alter, Action::Admin]),
-        Area::LargeObject => has(&[Action::Execute, Action::Update, Action::Grant, Action::Drop, Action::Alter]),
+        Area::LargeObject => has(&[
+            Action::Execute,
+            Action::Update,
+            Action::Grant,
+            Action::Drop,
+            Action::Alter,
+        ]),
         Area::Statistics => has(&[Action::Admin, Action::Alter, Action::Drop]),
         Area::Lock => has(&[Action::Lock]),
         Area::Session => has(&[Action::Admin, Action::Execute, Action::Replicate]),
@@ -64,7 +72,10 @@ pub(crate) fn covers(effects: &[EffectLine], difference: &Difference) -> bool {
         }),
         // Whatever is more than reading is written down, row locks too.
         Area::Log => effects.iter().any(|effect| {
-            !matches!(effect.action, Action::Read | Action::Filter | Action::Set | Action::SetRole | Action::Leak)
+            !matches!(
+                effect.action,
+                Action::Read | Action::Filter | Action::Set | Action::SetRole | Action::Leak
+            )
         }),
     }
 }
