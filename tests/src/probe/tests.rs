@@ -2,7 +2,7 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::{Area, SERVER_SETTINGS, StateProbe};
 use crate::{Postgres, wait_until};
@@ -84,5 +84,4 @@ fn t32_every_change_is_seen_and_nothing_else() {
     }
     let each = began.elapsed() / TIMES;
     println!("a look at a quiet server: {each:?}");
-    assert!(each < Duration::from_millis(200), "{each:?}");
 }

@@ -16,6 +16,10 @@ pub(crate) enum What {
     Connected(String),
     /// A text of the client begins to run.
     Statement(String),
+    /// It has run.
+    End,
+    /// A text of the client has been parsed or bound, or has failed at that or later.
+    Past(String),
     /// Something that pgaudit saw.
     Audit(AuditLine),
 }
@@ -34,6 +38,9 @@ pub(crate) struct AuditLine {
     pub(crate) text: String,
 }
 
+/// How the server logs a function that is called by its OID.
+pub(crate) const FUNCTION_CALL: &str = "fastpath function call: ";
+
 /// Entries in the log's order. Sessions other than those of named clients do not matter.
 pub(crate) fn read(log: &[u8]) -> Vec<Entry> {
     let lines = log.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
@@ -48,6 +55,17 @@ fn entry(line: &[u8]) -> Option<Entry> {
         What::Audit(audit_line(audit).unwrap_or_else(|| panic!("pgaudit's line: {audit}")))
     } else if let Some(connected) = message.strip_prefix("connection authorized: ") {
         What::Connected(connected.split_once("application_name=")?.1.to_owned())
+    } else if field("error_severity") == "ERROR" {
+        What::Past(field("statement").to_owned())
+    } else if let Some(duration) = message.strip_prefix("duration: ") {
+        // `0.1 ms  bind <unnamed>: SELECT 1`, or the time alone for what was logged when it began.
+        match duration
+            .split_once("  ")
+            .and_then(|(_, step)| step.split_once(": "))
+        {
+            Some((_, text)) => What::Past(text.to_owned()),
+            None => What::End,
+        }
     } else {
         What::Statement(statement(message)?.to_owned())
     };
@@ -57,10 +75,13 @@ fn entry(line: &[u8]) -> Option<Entry> {
     })
 }
 
-/// `statement: ...` of a Query, `execute NAME: ...` of an Execute.
+/// `statement: ...` of a Query, `execute NAME: ...` of an Execute, or the whole line of a function call.
 fn statement(message: &str) -> Option<&str> {
     if let Some(text) = message.strip_prefix("statement: ") {
         return Some(text);
+    }
+    if message.starts_with(FUNCTION_CALL) {
+        return Some(message);
     }
     let rest = message.strip_prefix("execute ")?;
     Some(rest.split_once(": ")?.1)

@@ -3,9 +3,9 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use sluice_tests::Postgres;
 use sluice_tests::probe::{Difference, State, StateProbe};
 use sluice_tests::raw::{self, Raw, bind, execute, parse, query, sync};
+use sluice_tests::{Postgres, wait_until};
 use tempfile::TempDir;
 
 use crate::cases::{self, Body, Case, Message, Protocol, Step};
@@ -15,6 +15,12 @@ use crate::talk::exchange;
 /// How the names of databases begin in which the cases run, and what they are copied from.
 const DATABASE: &str = "evasions";
 const FIXTURE: &str = "fixture";
+
+/// How the names of clients begin.
+pub(crate) const NAME: &str = "evasion ";
+
+/// After so many cases that changed something, there may be nothing left to change: the database is made anew.
+const CHANGES_MAX: u32 = 25;
 
 /// What a client left behind, under the name that the record has of it.
 #[derive(Debug)]
@@ -29,7 +35,7 @@ pub(crate) fn run(setup: &Setup, step: usize) -> Vec<Changed> {
     let lists = ["denied", "pairs", "harmless"].into_iter().flat_map(cases::list);
     for (index, case) in lists.enumerate().step_by(step) {
         for (name, sent) in runner.sent(&case) {
-            let application = format!("evasion {index} {name}");
+            let application = format!("{NAME}{index} {name}");
             runner.run(&application, &sent);
         }
     }
@@ -50,7 +56,11 @@ struct Runner<'a> {
     scratch: TempDir,
     /// Of the database.
     number: u32,
-    /// The state, while nobody has run since.
+    /// A session past the gateway, in another database.
+    other: Raw,
+    /// Cases that changed the database.
+    changes: u32,
+    /// The state before the next case.
     before: State,
     changed: Vec<Changed>,
 }
@@ -80,6 +90,8 @@ impl<'a> Runner<'a> {
             probe,
             scratch,
             number: 0,
+            other: Raw::log_in(postgres.port(), "postgres", "", "postgres"),
+            changes: 0,
             changed: Vec::new(),
         }
     }
@@ -205,17 +217,28 @@ impl<'a> Runner<'a> {
         let after = self.probe.take();
         drop(session);
         let differences = self.before.differences(&after);
-        if differences.iter().all(Difference::is_session) {
-            return;
-        }
-        if is_alone {
+        let is_changed = differences.iter().any(|difference| !difference.is_session());
+        if is_changed && is_alone {
             self.changed.push(Changed {
                 application: application.to_owned(),
                 differences,
             });
         }
-        self.number += 1;
-        self.probe = make_database(&self.setup.postgres, &self.scratch, self.number);
+        self.go_on(&name, is_changed || !is_alone);
+    }
+
+    /// Waits for the session's end and looks again: its temporary tables go with it.
+    fn go_on(&mut self, name: &str, is_changed: bool) {
+        let sessions = format!("SELECT 1 FROM pg_stat_activity WHERE application_name = '{name}'");
+        wait_until("the session's end", || {
+            exchange(&mut self.other, &query(&sessions), 1).rows.is_empty()
+        });
+        self.changes += u32::from(is_changed);
+        if self.changes >= CHANGES_MAX {
+            self.changes = 0;
+            self.number += 1;
+            self.probe = make_database(&self.setup.postgres, &self.scratch, self.number);
+        }
         self.before = self.probe.take();
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::audit_log::{AuditLine, Entry, What};
+use crate::audit_log::{AuditLine, Entry, FUNCTION_CALL, What};
 use crate::effect_line::{self, EffectLine};
 use crate::setup::CLIENT;
 
@@ -69,6 +69,7 @@ pub(crate) fn join(records: &[Value], log: &[Entry]) -> Joined {
             for what in entries {
                 session.take(what);
             }
+            session.release();
             let strays = session
                 .strays
                 .into_iter()
@@ -153,12 +154,12 @@ fn logged(log: &[Entry]) -> BTreeMap<&str, Vec<Vec<&What>>> {
 /// A session while its log is read.
 struct Session {
     runs: Vec<Run>,
-    /// The run that the last entry belongs to.
+    /// The run that is under way.
     current: Option<usize>,
     /// Runs before this one have been logged.
     next: usize,
-    /// pgaudit's count of the last line.
-    statement: u64,
+    /// Lines of a Parse or Bind whose text is not known yet.
+    held: Vec<AuditLine>,
     /// Runs of the transaction that is open.
     transaction: Vec<usize>,
     strays: Vec<AuditLine>,
@@ -170,7 +171,7 @@ impl Session {
             runs,
             current: None,
             next: 0,
-            statement: 0,
+            held: Vec::new(),
             transaction: Vec::new(),
             strays: Vec::new(),
         }
@@ -179,38 +180,60 @@ impl Session {
     fn take(&mut self, what: &What) {
         match what {
             What::Connected(_) => {}
-            What::Statement(text) => self.begin(self.find(text)),
-            What::Audit(line) => {
-                // An extended query's lines come at Bind, before the server logs its Execute.
-                let is_next = line.statement != self.statement && line.substatement == 1;
-                self.statement = line.statement;
-                if is_next && self.current.is_none_or(|index| self.runs[index].is_inner(line)) {
-                    let found = self.find(&line.text);
-                    if found.is_some_and(|index| !self.runs[index].is_simple) {
-                        self.begin(found);
-                    }
-                }
-                self.add(line);
+            What::Statement(text) => {
+                self.release();
+                self.begin(text);
             }
+            What::End => self.current = None,
+            What::Past(text) if self.current.is_none() => {
+                // Its run is the Execute that is still to come, or the last one's once more.
+                self.current = self.find(text);
+                for line in std::mem::take(&mut self.held) {
+                    self.add(&line);
+                }
+                self.current = None;
+            }
+            What::Past(_) => self.current = None,
+            What::Audit(line) if self.current.is_none() => self.held.push(line.clone()),
+            What::Audit(line) => self.add(line),
         }
     }
 
-    fn find(&self, text: &str) -> Option<usize> {
-        let upcoming = self.runs.iter().enumerate().skip(self.next).take(UNLOGGED_MAX);
-        // The one that is current may be logged again: at Bind and at Execute.
-        let again = self
-            .current
-            .filter(|&index| trimmed(&self.runs[index].text) == trimmed(text));
-        upcoming
-            .filter(|(_, run)| trimmed(&run.text) == trimmed(text))
-            .map(|(index, _)| index)
-            .next()
-            .or(again)
+    /// Lines that no Parse or Bind came after are those of the commit behind the last run.
+    fn release(&mut self) {
+        let held = std::mem::take(&mut self.held);
+        self.current = self.next.checked_sub(1);
+        for line in held {
+            self.add(&line);
+        }
+        self.current = None;
     }
 
-    fn begin(&mut self, found: Option<usize>) {
-        self.current = found;
-        let Some(index) = found else { return };
+    fn find(&self, text: &str) -> Option<usize> {
+        let is_it = |run: &Run| {
+            if text.starts_with(FUNCTION_CALL) {
+                run.text.starts_with("function call ")
+            } else {
+                trimmed(&run.text) == trimmed(text)
+            }
+        };
+        // Parse, Bind and Execute are logged one by one, and recorded as one.
+        let last = self.next.checked_sub(1).filter(|&last| {
+            let run = &self.runs[last];
+            !run.is_simple && is_it(run)
+        });
+        let upcoming = self.runs.iter().enumerate().skip(self.next).take(UNLOGGED_MAX);
+        last.or_else(|| {
+            upcoming
+                .filter(|(_, run)| is_it(run))
+                .map(|(index, _)| index)
+                .next()
+        })
+    }
+
+    fn begin(&mut self, text: &str) {
+        self.current = self.find(text);
+        let Some(index) = self.current else { return };
         self.next = self.next.max(index + 1);
         if self.transaction.last() != Some(&index) {
             self.transaction.push(index);

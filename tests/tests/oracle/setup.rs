@@ -24,11 +24,12 @@ const SERVER_SETTINGS: &[&str] = &[
     "pgaudit.log_catalog=on",
     "pgaudit.log_parameter=off",
     "pgaudit.log_statement_once=off",
-    // Each client statement is a line before the lines of pgaudit that it causes.
+    // A line before the lines of pgaudit that a Query or Execute causes, and one after those of a Parse or Bind.
     "log_statement=all",
+    "log_min_duration_statement=0",
     "log_connections=on",
-    "log_min_messages=log",
-    "log_min_error_statement=panic",
+    "log_min_messages=error",
+    "log_min_error_statement=error",
     "log_destination=jsonlog",
     "logging_collector=on",
     "log_directory=../audit",

@@ -23,7 +23,7 @@ const WRITES: &[Action] = &[
 ];
 
 /// Whether one of the effects accounts for a difference.
-pub(crate) fn covers(effects: &[EffectLine], difference: &Difference) -> bool {
+pub(crate) fn covers(effects: &[EffectLine], is_refresh: bool, difference: &Difference) -> bool {
     let has = |actions: &[Action]| effects.iter().any(|effect| actions.contains(&effect.action));
     if difference.is_release() || has(&[Action::Opaque]) {
         return true;
@@ -40,6 +40,8 @@ pub(crate) fn covers(effects: &[EffectLine], difference: &Difference) -> bool {
                 .any(|effect| WRITES.contains(&effect.action) && is_on(effect))
         }
         Area::Temporary => has(WRITES),
+        // A new file takes the place of the old one.
+        Area::Catalog if is_refresh => has(&[Action::Update]),
         Area::Catalog => has(&[
             Action::Create,
             Action::Alter,
@@ -51,7 +53,7 @@ pub(crate) fn covers(effects: &[EffectLine], difference: &Difference) -> bool {
             Action::Execute,
         ]),
         Area::Role => has(&[Action::Create, Action::Alter, Action::Drop, Action::Grant]),
-        Area::Setting => has(&[Action::Alter, Action::Admin]),
+        Area::Setting => has(&[Action::Alter, Action::Admin, Action::Grant]),
         Area::LargeObject => has(&[
             Action::Execute,
             Action::Update,
@@ -61,9 +63,11 @@ pub(crate) fn covers(effects: &[EffectLine], difference: &Difference) -> bool {
         ]),
         Area::Statistics => has(&[Action::Admin, Action::Alter, Action::Drop]),
         Area::Lock => has(&[Action::Lock]),
-        Area::Session => has(&[Action::Admin, Action::Execute, Action::Replicate]),
+        // The client's own, and what its statement connects to.
+        Area::Session => true,
         Area::Slot => has(&[Action::Replicate]),
-        Area::PreparedTransaction | Area::Server => has(&[Action::Admin]),
+        Area::PreparedTransaction => has(&[Action::Admin, Action::Lock]),
+        Area::Server => has(&[Action::Admin, Action::Create, Action::Drop]),
         Area::Notification => has(&[Action::Notify]),
         Area::File => effects.iter().any(|effect| {
             effect.has_flag("file")
