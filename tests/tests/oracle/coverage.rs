@@ -204,6 +204,7 @@ impl Line<'_> {
                 Self::has_any(effects, &[Action::Create, Action::Alter, Action::Replicate])
             }
             "CREATE" | "SELECT" | "IMPORT" => self.has_named(effects, &[Action::Create]),
+            "ALTER" if command == "ALTER SYSTEM" => Self::has_any(effects, &[Action::Admin]),
             // The line has the name that it has now.
             "ALTER" if self.is_renamed() => Self::has_any(effects, &[Action::Alter, Action::Create]),
             "ALTER" => self.has_named(effects, &[Action::Alter, Action::Grant, Action::Create]),
