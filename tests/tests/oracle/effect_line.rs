@@ -48,6 +48,11 @@ impl EffectLine {
         self.name == object || object.rsplit_once('.').is_some_and(|(_, name)| self.name == name)
     }
 
+    /// Whether it is on something that has a schema, and does not say which.
+    pub(crate) fn lacks_schema(&self) -> bool {
+        ["relation", "sequence", "function", "type"].contains(&self.kind) && !self.name.contains('.')
+    }
+
     pub(crate) fn is_opaque(&self) -> bool {
         self.action == Action::Opaque
     }

@@ -33,6 +33,8 @@ pub(crate) struct Report {
     pub(crate) lines: usize,
     /// Lines that no effect covers, and lines of statements that are not in the record.
     pub(crate) uncovered: usize,
+    /// Lines that are covered only because effects without a schema match any.
+    by_name_alone: usize,
     /// Statements whose effects do not all fit the record.
     pub(crate) cut: usize,
     /// Statements of which only reading, writing and the like is logged, and no function and nothing inside.
@@ -58,18 +60,18 @@ impl Report {
             report.lines += 1;
             report.miss("not in the record", application, line, &line.text, "");
         }
+        let mut clients: BTreeMap<&str, Vec<&Run>> = BTreeMap::new();
+        for run in &joined.runs {
+            clients.entry(&run.application).or_default().push(run);
+        }
         for changed in changed {
-            report.compare_state(joined, changed);
+            let runs = clients.get(changed.application.as_str());
+            report.compare_state(runs.map_or(&[], Vec::as_slice), changed);
         }
         report
     }
 
-    fn compare_state(&mut self, joined: &Joined, changed: &Changed) {
-        let runs: Vec<&Run> = joined
-            .runs
-            .iter()
-            .filter(|run| run.application == changed.application)
-            .collect();
+    fn compare_state(&mut self, runs: &[&Run], changed: &Changed) {
         let effects: Vec<EffectLine> = runs.iter().flat_map(|run| run.effects.clone()).collect();
         let is_refresh = runs.iter().any(|run| {
             run.text
@@ -110,9 +112,16 @@ impl Report {
         self.statements += 1;
         self.cut += usize::from(!run.is_whole);
         self.lines += run.lines.len();
+        let mut qualified = run.clone();
+        qualified.effects.retain(|effect| !effect.lacks_schema());
         for line in &run.lines {
             // Of a list that was cut nothing can be said.
-            if run.is_whole && !coverage::covers(run, line, natives) {
+            if !run.is_whole {
+                continue;
+            }
+            if coverage::covers(run, line, natives) {
+                self.by_name_alone += usize::from(!coverage::covers(&qualified, line, natives));
+            } else {
                 let effects: Vec<String> = run.effects.iter().map(ToString::to_string).collect();
                 self.miss(
                     "uncovered",
@@ -223,6 +232,7 @@ impl fmt::Display for Report {
             "statements: {}, lines of pgaudit: {}",
             self.statements, self.lines
         )?;
+        writeln!(f, "covered by a name without schema: {}", self.by_name_alone)?;
         writeln!(f, "records that are cut: {}", self.cut)?;
         writeln!(
             f,
