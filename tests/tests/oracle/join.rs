@@ -184,7 +184,6 @@ impl Session {
                 self.release();
                 self.begin(text);
             }
-            What::End => self.current = None,
             What::Past(text) if self.current.is_none() => {
                 // Its run is the Execute that is still to come, or the last one's once more.
                 self.current = self.find(text);
@@ -193,7 +192,7 @@ impl Session {
                 }
                 self.current = None;
             }
-            What::Past(_) => self.current = None,
+            What::End | What::Past(_) => self.current = None,
             What::Audit(line) if self.current.is_none() => self.held.push(line.clone()),
             What::Audit(line) => self.add(line),
         }
