@@ -32,7 +32,7 @@ use crate::postgres::Postgres;
 pub const SERVER_SETTINGS: &[&str] = &[
     "autovacuum=off",
     "checkpoint_timeout=1d",
-    "max_wal_size=16GB",
+    "max_wal_size=4GB",
     // What was written since the last look is read again.
     "wal_keep_size=1GB",
     "wal_writer_delay=10ms",
@@ -238,7 +238,8 @@ impl StateProbe {
             let dsn = format!(
                 "host=127.0.0.1 port={} user=postgres dbname={database} application_name=probe \
                  options='-c search_path= -c lock_timeout=100ms -c row_security=off -c jit=off \
-                 -c default_transaction_read_only=on'",
+                 -c default_transaction_read_only=on -c log_statement=none \
+                 -c log_min_duration_statement=-1 -c pgaudit.log=none'",
                 postgres.port()
             );
             let (client, connection) = runtime
