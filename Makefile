@@ -6,6 +6,7 @@ CARGO ?= cargo
 VENV := target/venv
 PROVIDER := target/oidc-provider
 SERVERS := target/servers
+REGRESSION_SQL := target/regression-sql
 
 .PHONY: help
 help: ## list the targets
@@ -17,9 +18,14 @@ demo: install-test $(VENV)/ready $(PROVIDER)/ready ## the main job, on a real se
 	$(VENV)/bin/python demo/demo.py
 
 .PHONY: test
-test: install-test install-servers $(VENV)/ready $(PROVIDER)/ready $(SERVERS)/ready ## unit, property and end-to-end tests on real servers with real clients
+test: install-test install-servers $(VENV)/ready $(PROVIDER)/ready $(SERVERS)/ready $(REGRESSION_SQL)/ready ## unit, property and end-to-end tests on real servers with real clients
 	$(CARGO) build --locked -p sluice
 	$(CARGO) test --locked --workspace
+
+.PHONY: test-oracle
+test-oracle: install-test $(REGRESSION_SQL)/ready ## all that pgaudit sees of PostgreSQL's regression suite, sqlsmith and the evasions, against the recorded effects
+	$(CARGO) build --locked -p sluice
+	$(CARGO) test --locked -p sluice-tests --test oracle -- --include-ignored --nocapture
 
 .PHONY: lint
 lint: install-build ## rustfmt and clippy, as a change has to pass them
@@ -78,6 +84,10 @@ $(SERVERS)/ready: tests/servers/package.json tests/servers/package-lock.json
 builtins: install-test install-servers $(VENV)/ready $(SERVERS)/ready ## write parsers/data anew from servers of each version
 	scripts/builtins.py
 	scripts/extensions.py
+
+$(REGRESSION_SQL)/ready: scripts/regression-sql.sh
+	scripts/regression-sql.sh $(abspath $(REGRESSION_SQL))
+	touch $@
 
 FUZZ_SECONDS ?= 600
 FUZZ_TARGETS := $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))

@@ -7,8 +7,8 @@ groups=(build "$@")
 declare -A packages=(
     # pg_query's build runs bindgen and a C compiler; glommio's build script wants git.
     [build]="build-essential git libclang-dev clang pkg-config"
-    # psql and the servers of the tests and the demo; Node runs the OIDC provider.
-    [test]="postgresql-15 postgresql-client-15 python3-venv nodejs npm openssl curl"
+    # psql and the servers of the tests and the demo, what the oracle runs and asks; Node runs the OIDC provider.
+    [test]="postgresql-15 postgresql-client-15 postgresql-15-pgaudit sqlsmith python3-venv nodejs npm openssl curl"
     # What tests against real catalogs need beside.
     [servers]="postgresql-15-postgis-3"
     [bench]="haproxy pgbouncer postgresql-15 util-linux"

@@ -27,12 +27,12 @@ fn ring(capacity: usize) -> Ring<HeapMemory> {
     Ring::create(HeapMemory::zeroed(file_len(capacity)), owner, 16 << 10).expect("a ring")
 }
 
-fn records(text: &[u8], objects: &ListBuffer) -> (Record<'static>, Record<'static>) {
+fn records(text: &[u8], effects: &ListBuffer) -> (Record<'static>, Record<'static>) {
     let begin = StatementBegin {
         protocol: Protocol::Simple,
         text: text.to_vec().leak(),
-        effects: 1,
-        objects: Box::leak(Box::new(objects.clone())).as_list(),
+        actions: 1,
+        effects: Box::leak(Box::new(effects.clone())).as_list(),
         decision: Decision::Allow,
         policy: "readers",
         ..StatementBegin::default()

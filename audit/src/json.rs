@@ -165,11 +165,11 @@ struct StatementJson<'a> {
     cut: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     text_blake3: Option<String>,
-    effects: Vec<&'static str>,
+    actions: Vec<&'static str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     flags: Vec<&'static str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    objects: Vec<String>,
+    effects: Vec<String>,
     decision: &'static str,
     #[serde(skip_serializing_if = "str::is_empty")]
     policy: &'a str,
@@ -225,9 +225,9 @@ impl<'a> StatementJson<'a> {
             text_bytes: row.text_len,
             cut: row.text_len > row.text.len() as u64,
             text_blake3: row.text_hash().map(|hash| hex(&hash)),
-            effects: row.effect_names().collect(),
+            actions: row.action_names().collect(),
             flags: row.flag_names().collect(),
-            objects: row.objects.iter().map(|object| text(object)).collect(),
+            effects: row.effects.iter().map(|effect| text(effect)).collect(),
             decision: row.decision.name(),
             policy: &row.policy,
             message: &row.message,

@@ -40,7 +40,7 @@ pub const RECORD_LEN_MAX: usize = 128 << 10;
 pub const TEXT_LEN_MAX: usize = 64 << 10;
 /// The most of an identity's claims that is recorded.
 pub const CLAIMS_LEN_MAX: usize = 24 << 10;
-/// The most of a list (groups, startup parameters, objects) that is recorded.
+/// The most of a list (groups, startup parameters, effects) that is recorded.
 pub const LIST_LEN_MAX: usize = 8 << 10;
 /// The most of any other value.
 pub const VALUE_LEN_MAX: usize = 1 << 10;
@@ -60,7 +60,7 @@ pub const CLASS_NAMES: [&str; 8] = [
     "github_token",
     "jwt",
 ];
-/// The actions of an effect mask, in the order of their bits.
+/// The actions of a statement's mask, in the order of their bits.
 pub const ACTION_NAMES: [&str; 20] = [
     "Read",
     "Filter",
@@ -83,8 +83,8 @@ pub const ACTION_NAMES: [&str; 20] = [
     "Leak",
     "Opaque",
 ];
-/// The flags beside an effect mask, in the order of their bits.
-pub const FLAG_NAMES: [&str; 9] = [
+/// The flags of a statement's mask, in the order of their bits.
+pub const FLAG_NAMES: [&str; 11] = [
     "unfiltered",
     "program",
     "file",
@@ -94,7 +94,12 @@ pub const FLAG_NAMES: [&str; 9] = [
     "harmless",
     "lexing",
     "catalog",
+    "uncertain",
+    "sensitive",
 ];
+
+/// How a line begins that stands for effects that are left out.
+pub const LEFT_OUT: &str = "... ";
 
 /// Zeroes that the encoder writes behind every record.
 const PADDING_LEN: usize = 8;
@@ -218,12 +223,13 @@ pub struct StatementBegin<'a> {
     /// BLAKE3 of the whole text. The encoder computes it for a text that it cuts, unless it is given (a long text is
     /// hashed off the core); for a text that is not cut it is not recorded, see [`StatementBegin::whole_text_hash`].
     pub text_hash: Option<[u8; 32]>,
-    /// One bit for each action, see [`ACTION_NAMES`].
-    pub effects: u32,
-    /// One bit for each flag, see [`FLAG_NAMES`].
+    /// One bit for each action of its effects, see [`ACTION_NAMES`].
+    pub actions: u32,
+    /// One bit for each flag of its effects, see [`FLAG_NAMES`].
     pub flags: u32,
-    /// The objects as written, a bounded number of them.
-    pub objects: List<'a>,
+    /// Each effect as a line: `Delete relation public.orders [unfiltered]`. A bounded number of them: the last line
+    /// then tells how many are left out, and begins with [`LEFT_OUT`].
+    pub effects: List<'a>,
     /// What was decided.
     pub decision: Decision,
     /// Ids of the policies that decided, separated by commas.
@@ -290,12 +296,13 @@ mod tag {
     pub(super) const TEXT_HASH: u8 = 3;
     pub(super) const PROTOCOL: u8 = 4;
     pub(super) const PART: u8 = 5;
-    pub(super) const EFFECTS: u8 = 6;
+    pub(super) const ACTIONS: u8 = 6;
     pub(super) const FLAGS: u8 = 7;
-    pub(super) const OBJECTS: u8 = 8;
+    // 8 was a list of objects, before effects were recorded one by one.
     pub(super) const DECISION: u8 = 9;
     pub(super) const POLICY: u8 = 10;
     pub(super) const MESSAGE: u8 = 11;
+    pub(super) const EFFECTS: u8 = 12;
 
     pub(super) const OUTCOME: u8 = 20;
     pub(super) const SQLSTATE: u8 = 21;

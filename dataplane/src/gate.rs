@@ -14,9 +14,9 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use sluice_audit::record::ListBuffer;
+use sluice_audit::record::{LEFT_OUT, LIST_LEN_MAX, List, ListBuffer};
 use sluice_parsers::sql::analyze;
-use sluice_parsers::sql::effect::{Action, Effect, EffectMask, ObjectKind};
+use sluice_parsers::sql::effect::{Action, Effect, EffectMask};
 use sluice_parsers::sql::shape::{self, Literal, Shape, hash_bytes};
 use sluice_parsers::sql::statement::{Analysis, Cause, Reason, Statement, StatementKind};
 use sluice_parsers::sql::template::{self, Template};
@@ -32,6 +32,12 @@ use crate::postgres::state::{Change, Touches};
 
 /// Texts over this are not looked up: walking them takes longer than a core may be held.
 const CACHED_TEXT_BYTES_MAX: usize = 16 * 1024;
+
+/// More effects of one statement than these are counted in its record, not named.
+const EFFECT_LINES_MAX: usize = 256;
+
+/// Room for the lengths of two lines and for the line that counts the others.
+const LEFT_OUT_BYTES_MAX: usize = 36;
 
 /// What policy said of one statement.
 #[derive(Clone, Debug)]
@@ -55,8 +61,8 @@ pub struct Verdict {
     pub statements: Vec<Statement>,
     /// What each statement does.
     pub masks: Box<[EffectMask]>,
-    /// What each statement touches, as the record keeps it.
-    pub objects: Box<[ListBuffer]>,
+    /// The effects of each statement, as the record keeps them.
+    pub effects: Box<[ListBuffer]>,
     /// What was decided of each statement.
     pub outcomes: Box<[Outcome]>,
     /// The epoch of the policy that was asked.
@@ -113,9 +119,9 @@ impl Verdict {
                 && !statements.iter().any(|statement| {
                     matches!(statement.kind, Prepare { .. } | Deallocate { .. } | DiscardAll)
                 }),
-            objects: statements
+            effects: statements
                 .iter()
-                .map(|statement| objects_of(&statement.effects))
+                .map(|statement| effect_lines(&statement.effects))
                 .collect(),
             reasons: reasons.into(),
             changes: changes.into(),
@@ -138,6 +144,13 @@ impl Verdict {
         self.changes
             .get(statement)
             .unwrap_or(&(Change::Nothing, Touches::Nothing))
+    }
+
+    /// A statement's effects as lines.
+    pub fn lines(&self, statement: usize) -> List<'_> {
+        self.effects
+            .get(statement)
+            .map_or(List::EMPTY, ListBuffer::as_list)
     }
 
     /// Why a statement is `Opaque`, if it is.
@@ -459,16 +472,19 @@ fn is_excessive(reason: &Reason) -> bool {
     )
 }
 
-/// What effects touch, each once, for the record.
-pub fn objects_of(effects: &[Effect]) -> ListBuffer {
-    let mut names: Vec<String> = effects
-        .iter()
-        .filter(|effect| effect.object.kind != ObjectKind::Nothing)
-        .map(|effect| effect.object.to_string())
-        .collect();
-    names.sort_unstable();
-    names.dedup();
-    ListBuffer::of(names)
+/// Effects as lines for the record, as many as it keeps; the last line then tells of the others.
+pub fn effect_lines(effects: &[Effect]) -> ListBuffer {
+    let mut list = ListBuffer::new();
+    for (index, effect) in effects.iter().enumerate() {
+        let line = effect.to_string();
+        let has_room = list.as_list().as_bytes().len() + line.len() + LEFT_OUT_BYTES_MAX <= LIST_LEN_MAX;
+        if index == EFFECT_LINES_MAX || !has_room {
+            list.push(format!("{LEFT_OUT}{} more", effects.len() - index).as_bytes());
+            break;
+        }
+        list.push(line.as_bytes());
+    }
+    list
 }
 
 fn decide(policies: &PolicySnapshot, who: &Principal, statements: &[Statement]) -> Vec<Decision> {
@@ -480,6 +496,7 @@ fn decide(policies: &PolicySnapshot, who: &Principal, statements: &[Statement]) 
 
 #[cfg(test)]
 mod tests {
+    use sluice_parsers::sql::effect::{Object, ObjectKind};
     use sluice_policy::identity::{Identity, Method};
     use sluice_policy::{PolicySet, Snapshot, Target};
 
@@ -567,6 +584,37 @@ mod tests {
             let (want_masks, want_allowed, _) = judged(&mut fresh, other, &who);
             assert_eq!((masks, allowed), (want_masks, want_allowed), "{name}");
             assert_eq!(is_hit, shares, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_record_has_a_line_for_each_effect_or_the_number_of_the_others() {
+        let effect = |index: usize, len: usize| {
+            let name = format!("{index}{}", "x".repeat(len));
+            Effect::new(Action::Read, Object::new(ObjectKind::Relation, name))
+        };
+        for (name, count, len, left_out) in [
+            ("none", 0, 1, None),
+            ("one", 1, 1, None),
+            ("as many as are named", EFFECT_LINES_MAX, 3, None),
+            ("one more", EFFECT_LINES_MAX + 1, 3, Some(1)),
+            ("long ones", 100, 2000, Some(96)),
+            ("one that has no room", 1, LIST_LEN_MAX, Some(1)),
+        ] {
+            let effects: Vec<_> = (0..count).map(|index| effect(index, len)).collect();
+            let list = effect_lines(&effects);
+            let lines: Vec<_> = list.as_list().iter().collect();
+            let told = lines
+                .last()
+                .and_then(|line| str::from_utf8(line).ok()?.strip_prefix(LEFT_OUT));
+            assert_eq!(
+                told,
+                left_out.map(|count| format!("{count} more")).as_deref(),
+                "{name}"
+            );
+            let named = lines.len() - usize::from(told.is_some());
+            assert_eq!(named, count - left_out.unwrap_or(0), "{name}");
+            assert!(!list.is_cut(), "{name}");
         }
     }
 

@@ -16,8 +16,10 @@ mod files;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::hash::{DefaultHasher, Hasher as _};
 use std::path::{Path, PathBuf};
 
+use futures_util::TryStreamExt as _;
 use futures_util::future::join_all;
 use tokio::runtime::Runtime;
 use tokio_postgres::error::SqlState;
@@ -30,7 +32,9 @@ use crate::postgres::Postgres;
 pub const SERVER_SETTINGS: &[&str] = &[
     "autovacuum=off",
     "checkpoint_timeout=1d",
-    "max_wal_size=16GB",
+    "max_wal_size=4GB",
+    // What was written since the last look is read again.
+    "wal_keep_size=1GB",
     "wal_writer_delay=10ms",
     "wal_level=logical",
     "max_prepared_transactions=10",
@@ -139,9 +143,12 @@ pub struct StateProbe {
     log: BTreeMap<String, u64>,
 }
 
-/// Relations with rows of their own: quoted name, schema, name, kind, persistence.
+/// Relations with rows of their own: quoted name, schema, name, kind, persistence, whether planning a SELECT on it runs
+/// expressions of indexes or statistics.
 const RELATIONS: &str = "
-SELECT c.oid::regclass::text, n.nspname::text, c.relname::text, c.relkind::text, c.relpersistence::text
+SELECT c.oid::regclass::text, n.nspname::text, c.relname::text, c.relkind::text, c.relpersistence::text,
+       EXISTS (SELECT FROM pg_index WHERE indrelid = c.oid AND (indexprs IS NOT NULL OR indpred IS NOT NULL))
+         OR EXISTS (SELECT FROM pg_statistic_ext WHERE stxrelid = c.oid AND stxexprs IS NOT NULL)
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'm', 'S')";
 
 /// What is not rows: area, name, value. The parameter is the probe's own processes.
@@ -179,6 +186,7 @@ struct Relation {
     name: String,
     kind: String,
     persistence: String,
+    has_expressions: bool,
 }
 
 impl Relation {
@@ -194,15 +202,18 @@ impl Relation {
         }
     }
 
-    /// What it holds as one row: the number of rows, a hash of their contents, a hash of their versions. Casts are not
-    /// used: they may be anybody's functions.
+    /// What it holds as one row: the number of rows, a hash of their contents, a hash of their versions; or all of it.
+    /// Nothing of it may run anybody's functions: neither a cast, nor an index that is planned with.
     fn query(&self) -> String {
         let quoted = &self.quoted;
-        if self.persistence == "t" {
+        if self.persistence == "t" || (self.has_expressions && self.kind == "m") {
             return format!("SELECT pg_table_size('{}')", quoted.replace('\'', "''"));
         }
         if self.kind == "S" {
             return format!("SELECT last_value, is_called FROM {quoted}");
+        }
+        if self.has_expressions {
+            return format!("COPY {quoted} TO STDOUT");
         }
         format!(
             "SELECT count(*), sum(hashtextextended(textin(record_out(\"$row\")), 0)::numeric),
@@ -227,7 +238,8 @@ impl StateProbe {
             let dsn = format!(
                 "host=127.0.0.1 port={} user=postgres dbname={database} application_name=probe \
                  options='-c search_path= -c lock_timeout=100ms -c row_security=off -c jit=off \
-                 -c default_transaction_read_only=on'",
+                 -c default_transaction_read_only=on -c log_statement=none \
+                 -c log_min_duration_statement=-1 -c pgaudit.log=none'",
                 postgres.port()
             );
             let (client, connection) = runtime
@@ -300,32 +312,46 @@ impl StateProbe {
             name: row.get(2),
             kind: row.get(3),
             persistence: row.get(4),
+            has_expressions: row.get(5),
         })
         .collect()
     }
 
     /// Contents of relations. One that is locked is left out: the lock is a fact of its own.
     fn contents(&self, relations: &[&Relation]) -> Facts {
-        let queries: Vec<String> = relations.iter().map(|relation| relation.query()).collect();
-        let sent = queries.iter().map(|query| self.client.simple_query(query));
+        let sent = relations.iter().map(|relation| self.content(relation));
         let answers = self.runtime.block_on(join_all(sent));
         let mut facts = Facts::new();
         for (relation, answer) in relations.iter().zip(answers) {
-            let messages = match answer {
-                Ok(messages) => messages,
+            match answer {
+                Ok(content) => facts.insert((relation.area(), relation.quoted.clone()), content),
                 Err(error) if is_expected(&error) => continue,
                 Err(error) => panic!("{}: {error:?}", relation.quoted),
             };
-            let Some(SimpleQueryMessage::Row(row)) = messages
-                .into_iter()
-                .find(|message| matches!(message, SimpleQueryMessage::Row(_)))
-            else {
-                continue;
-            };
-            let values: Vec<&str> = (0..row.len()).filter_map(|index| row.get(index)).collect();
-            facts.insert((relation.area(), relation.quoted.clone()), values.join(" "));
         }
         facts
+    }
+
+    async fn content(&self, relation: &Relation) -> Result<String, tokio_postgres::Error> {
+        let query = relation.query();
+        if query.starts_with("COPY") {
+            let mut rows = std::pin::pin!(self.client.copy_out(&query).await?);
+            let mut hasher = DefaultHasher::new();
+            let mut bytes = 0;
+            while let Some(row) = rows.try_next().await? {
+                bytes += row.len();
+                hasher.write(&row);
+            }
+            return Ok(format!("{bytes} bytes {:x}", hasher.finish()));
+        }
+        let messages = self.client.simple_query(&query).await?;
+        let row = messages.into_iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => Some(row),
+            _ => None,
+        });
+        let row = row.expect("one row");
+        let values: Vec<&str> = (0..row.len()).filter_map(|index| row.get(index)).collect();
+        Ok(values.join(" "))
     }
 
     fn facts(&self) -> Facts {

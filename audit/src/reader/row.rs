@@ -190,12 +190,12 @@ pub struct StatementRow {
     pub text_len: u64,
     /// The whole text's hash, if the text was cut.
     pub recorded_hash: Option<[u8; 32]>,
-    /// One bit for each action.
-    pub effects: u32,
-    /// One bit for each flag.
+    /// One bit for each action of its effects.
+    pub actions: u32,
+    /// One bit for each flag of its effects.
     pub flags: u32,
-    /// Objects as written.
-    pub objects: Vec<Vec<u8>>,
+    /// Its effects as lines; the last may tell of what was left out.
+    pub effects: Vec<Vec<u8>>,
     /// What was decided.
     pub decision: Decision,
     /// By which policies.
@@ -250,9 +250,9 @@ impl StatementRow {
         }
     }
 
-    /// The names of its effects.
-    pub fn effect_names(&self) -> impl Iterator<Item = &'static str> {
-        names(self.effects, &ACTION_NAMES)
+    /// The names of its effects' actions.
+    pub fn action_names(&self) -> impl Iterator<Item = &'static str> {
+        names(self.actions, &ACTION_NAMES)
     }
 
     /// The names of its effects' flags.
@@ -415,10 +415,10 @@ impl fmt::Display for StatementRow {
                 write_masked(f, &end.masked)?;
             }
         }
-        for (index, name) in self.effect_names().chain(self.flag_names()).enumerate() {
+        for (index, name) in self.action_names().chain(self.flag_names()).enumerate() {
             write!(f, "{}{name}", if index == 0 { " [" } else { "," })?;
         }
-        if self.effects | self.flags != 0 {
+        if self.actions | self.flags != 0 {
             f.write_str("]")?;
         }
         write!(f, " {}", Visible(&self.text))?;

@@ -88,13 +88,13 @@ fn statement_begin(fields: &mut Fields<'_>, body: &StatementBegin<'_>, text_len_
     fields.code(tag::PROTOCOL, body.protocol.code());
     fields.code(tag::DECISION, body.decision.code());
     fields.number(tag::PART, u64::from(body.part));
-    if body.effects != 0 {
-        fields.bytes(tag::EFFECTS, &body.effects.to_le_bytes(), 4);
+    if body.actions != 0 {
+        fields.bytes(tag::ACTIONS, &body.actions.to_le_bytes(), 4);
     }
     if body.flags != 0 {
         fields.bytes(tag::FLAGS, &body.flags.to_le_bytes(), 4);
     }
-    fields.list(tag::OBJECTS, body.objects);
+    fields.list(tag::EFFECTS, body.effects);
     fields.text(tag::POLICY, body.policy);
     fields.text(tag::MESSAGE, body.message);
     fields.bytes(tag::TEXT, body.text, text_len_max);

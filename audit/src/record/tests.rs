@@ -40,7 +40,7 @@ fn field(tag: u8, value: &[u8]) -> Vec<u8> {
 fn every_body_comes_back() {
     let groups = ListBuffer::of(["crew", "pii-readers", ""]);
     let startup = ListBuffer::of(["user", "token", "database", "orders"]);
-    let objects = ListBuffer::of(["public.customers"]);
+    let effects = ListBuffer::of(["Delete relation public.customers [unfiltered]"]);
     for (name, body) in [
         ("empty session start", Body::SessionStart(SessionStart::default())),
         (
@@ -80,9 +80,9 @@ fn every_body_comes_back() {
                 protocol: Protocol::Execute,
                 part: 2,
                 text: b"DELETE FROM customers",
-                effects: 1 << 4,
+                actions: 1 << 4,
                 flags: 1,
-                objects: objects.as_list(),
+                effects: effects.as_list(),
                 decision: Decision::Deny,
                 policy: "no-delete",
                 message: "ask first",
@@ -191,9 +191,9 @@ fn the_longest_records_fit() {
         protocol: Protocol::Simple,
         part: 9,
         text: &text,
-        effects: u32::MAX,
+        actions: u32::MAX,
         flags: u32::MAX,
-        objects: list.as_list(),
+        effects: list.as_list(),
         decision: Decision::Deny,
         policy: &long,
         message: &long,
@@ -374,16 +374,16 @@ proptest! {
     fn any_begin_comes_back(
         text in vec(any::<u8>(), 0..300),
         text_len_max in 0_usize..400,
-        objects in vec("\\PC{0,10}", 0..4),
+        lines in vec("\\PC{0,10}", 0..4),
         policy in "\\PC{0,40}",
-        effects in any::<u32>(),
+        actions in any::<u32>(),
         ids in any::<(u64, u64, u64, u64)>(),
     ) {
-        let objects = ListBuffer::of(&objects);
+        let effects = ListBuffer::of(&lines);
         let begin = StatementBegin {
             text: &text,
-            effects,
-            objects: objects.as_list(),
+            actions,
+            effects: effects.as_list(),
             policy: &policy,
             decision: Decision::Allow,
             ..StatementBegin::default()

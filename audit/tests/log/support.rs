@@ -151,7 +151,7 @@ impl Core {
             protocol: Protocol::Simple,
             text,
             decision,
-            effects: 1,
+            actions: 1,
             ..StatementBegin::default()
         };
         self.append(session, statement, Body::StatementBegin(begin))

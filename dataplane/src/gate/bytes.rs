@@ -15,11 +15,11 @@ const ALLOCATION_BYTES: usize = 32;
 pub(super) fn verdict_bytes(verdict: &Verdict) -> usize {
     let statements: usize = verdict.statements.iter().map(statement_bytes).sum();
     let outcomes: usize = verdict.outcomes.iter().map(outcome_bytes).sum();
-    let objects = verdict
-        .objects
+    let effects = verdict
+        .effects
         .iter()
-        .map(|objects| objects.as_list().as_bytes().len());
-    let objects: usize = objects
+        .map(|effects| effects.as_list().as_bytes().len());
+    let effects: usize = effects
         .map(|len| size_of::<ListBuffer>() + ALLOCATION_BYTES + len)
         .sum();
     let reasons = verdict.reasons.iter().flatten();
@@ -27,7 +27,7 @@ pub(super) fn verdict_bytes(verdict: &Verdict) -> usize {
     // Names and values are those of the statements again.
     let changes =
         verdict.changes.len() * (size_of::<(Change, Touches)>() + 2 * ALLOCATION_BYTES) + statements;
-    size_of::<Verdict>() + statements + changes + outcomes + objects + reasons + verdict.text_bytes_max
+    size_of::<Verdict>() + statements + changes + outcomes + effects + reasons + verdict.text_bytes_max
 }
 
 fn statement_bytes(statement: &Statement) -> usize {

@@ -167,7 +167,7 @@ pub(super) struct Text<'a> {
     pub(super) part: u16,
     pub(super) bytes: &'a [u8],
     pub(super) mask: EffectMask,
-    pub(super) objects: List<'a>,
+    pub(super) effects: List<'a>,
 }
 
 /// One session between a client and a server, both logged in.
@@ -393,9 +393,9 @@ impl Session {
             protocol: text.protocol,
             part: text.part,
             text: text.bytes,
-            effects: text.mask.action_bits(),
+            actions: text.mask.action_bits(),
             flags: u32::from(text.mask.flags().bits()),
-            objects: text.objects,
+            effects: text.effects,
             decision,
             policy: policy.unwrap_or_default(),
             message,

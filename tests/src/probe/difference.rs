@@ -18,6 +18,11 @@ pub struct Difference {
 }
 
 impl Difference {
+    /// Whether it is a session that came or went.
+    pub fn is_session(&self) -> bool {
+        self.area == Area::Session
+    }
+
     /// Whether a transaction that ended, or a session that is gone, explains it: a lock or a session less.
     pub fn is_release(&self) -> bool {
         matches!(self.area, Area::Lock | Area::Session) && self.after.is_none()

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use sluice_audit::record::{EndReason, List, ListBuffer, Outcome as Ending, Protocol};
+use sluice_audit::record::{EndReason, List, Outcome as Ending, Protocol};
 use sluice_parsers::postgres::frontend::{self, Bind, Execute, FunctionCall, Parse, Target};
 use sluice_parsers::postgres::{Frame, ProtocolError, Sent, SqlState};
 use sluice_parsers::sql::effect::{Action, Effect, EffectMask, Object, ObjectKind};
@@ -11,7 +11,7 @@ use sluice_runtime::time::Moment;
 use smallvec::SmallVec;
 
 use super::Act;
-use crate::gate::{Errand, Finding, Judgement, Outcome, Verdict, objects_of};
+use crate::gate::{Errand, Finding, Judgement, Outcome, Verdict, effect_lines};
 use crate::postgres::deny::Kind;
 use crate::postgres::session::{End, Session, Text};
 use crate::postgres::state::{Change, View};
@@ -632,14 +632,14 @@ impl Session {
             received,
             sent: received,
         };
-        let objects = objects_of(std::slice::from_ref(&effect));
+        let effects = effect_lines(std::slice::from_ref(&effect));
         let text = format!("function call {}", effect.object);
         let text = Text {
             protocol: Protocol::FunctionCall,
             part: 0,
             bytes: text.as_bytes(),
             mask: [&effect].into_iter().collect(),
-            objects: objects.as_list(),
+            effects: effects.as_list(),
         };
         if self.begin(run, text, &outcome, "").is_err() {
             return self.replace(
@@ -959,10 +959,7 @@ impl Session {
             part: u16::try_from(part).unwrap_or(u16::MAX),
             bytes: text,
             mask: verdict.masks.get(*index).copied().unwrap_or(EffectMask::EMPTY),
-            objects: verdict
-                .objects
-                .get(*index)
-                .map_or(List::EMPTY, ListBuffer::as_list),
+            effects: verdict.lines(*index),
         };
         self.begin(run, text, outcome, note).into()
     }
@@ -975,7 +972,7 @@ impl Session {
             part: 0,
             bytes: text.as_bytes(),
             mask: EffectMask::EMPTY,
-            objects: List::EMPTY,
+            effects: List::EMPTY,
         };
         self.begin(run, text, outcome, "").into()
     }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::rc::Rc;
 
-use sluice_audit::record::{EndReason, Outcome as Ending, Protocol, StatementBegin};
+use sluice_audit::record::{EndReason, Outcome as Ending, Protocol};
 use sluice_parsers::postgres::backend::encode::Report;
 use sluice_parsers::postgres::backend::{
     CommandComplete, CopyResponse, Fields, Format, ParameterStatus, TransactionStatus,
@@ -526,7 +526,7 @@ impl Session {
             part: 0,
             bytes: &prepared.text,
             mask,
-            objects: StatementBegin::default().objects,
+            effects: judged.verdict.lines(judged.index),
         };
         let outcome: Outcome = judged.outcome().clone();
         if self.begin(run, text, &outcome, "").is_ok() {

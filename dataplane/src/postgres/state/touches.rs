@@ -1,6 +1,5 @@
 //! Names that a statement's DDL may give, take or change.
 
-use sluice_parsers::sql::effect::{Action, ObjectKind};
 use sluice_parsers::sql::statement::Statement;
 use sluice_parsers::sql::world::Touched;
 
@@ -19,29 +18,12 @@ pub(crate) enum Touches {
 }
 
 impl Touches {
-    /// What a statement touches, told by its effects.
+    /// What a statement touches.
     pub(crate) fn of(statement: &Statement) -> Self {
-        let mut names = Vec::new();
-        for effect in &statement.effects {
-            match (effect.action, effect.object.kind) {
-                (Action::Opaque, _) => return Self::Everything,
-                (Action::Create | Action::Alter | Action::Drop, kind) if is_named(kind) => {
-                    // A rename gives a name that no effect has.
-                    if effect.action == Action::Alter || effect.object.name.is_empty() {
-                        return Self::Everything;
-                    }
-                    names.push(effect.object.name.clone());
-                }
-                (Action::Create | Action::Alter | Action::Drop, kind) if is_about_names(kind) => {
-                    return Self::Everything;
-                }
-                _ => {}
-            }
-        }
-        if names.is_empty() {
-            Self::Nothing
-        } else {
-            Self::Names(names.into())
+        match &statement.touches {
+            Touched::Nothing => Self::Nothing,
+            Touched::Names(names) => Self::Names(names.clone()),
+            Touched::Everything => Self::Everything,
         }
     }
 
@@ -72,24 +54,4 @@ impl Touches {
         };
         true
     }
-}
-
-/// Kinds whose names statements use.
-fn is_named(kind: ObjectKind) -> bool {
-    matches!(
-        kind,
-        ObjectKind::Relation
-            | ObjectKind::Sequence
-            | ObjectKind::Function
-            | ObjectKind::Operator
-            | ObjectKind::Type
-    )
-}
-
-/// Kinds that give or take the names of others.
-fn is_about_names(kind: ObjectKind) -> bool {
-    matches!(
-        kind,
-        ObjectKind::Schema | ObjectKind::Extension | ObjectKind::Role | ObjectKind::Other
-    )
 }

@@ -1,0 +1,142 @@
+//! The server's log in JSON, reduced to the client's statements and the lines of pgaudit.
+
+use serde_json::Value;
+
+/// One line of the log that matters here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    /// The server's name of the session.
+    pub(crate) session: String,
+    pub(crate) what: What,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum What {
+    /// The session begins, of a client that calls itself so.
+    Connected(String),
+    /// A text of the client begins to run.
+    Statement(String),
+    /// It has run.
+    End,
+    /// A text of the client has been parsed or bound, or has failed at that or later.
+    Past(String),
+    /// Something that pgaudit saw.
+    Audit(AuditLine),
+}
+
+/// `AUDIT: SESSION,1,1,READ,SELECT,TABLE,public.t,"select ...",<not logged>`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct AuditLine {
+    /// Counts the session's statements at the top.
+    pub(crate) statement: u64,
+    /// 1 at the top, more for what runs inside of it.
+    pub(crate) substatement: u64,
+    pub(crate) class: String,
+    pub(crate) command: String,
+    pub(crate) object_type: String,
+    pub(crate) object_name: String,
+    pub(crate) text: String,
+}
+
+/// How the server logs a function that is called by its OID.
+pub(crate) const FUNCTION_CALL: &str = "fastpath function call: ";
+
+/// Entries in the log's order. Sessions other than those of named clients do not matter.
+pub(crate) fn read(log: &[u8]) -> Vec<Entry> {
+    let lines = log.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    lines.filter_map(entry).collect()
+}
+
+fn entry(line: &[u8]) -> Option<Entry> {
+    let value: Value = serde_json::from_slice(line).ok()?;
+    let field = |name: &str| value[name].as_str().unwrap_or_default();
+    let message = field("message");
+    let what = if let Some(audit) = message.strip_prefix("AUDIT: ") {
+        What::Audit(audit_line(audit).unwrap_or_else(|| panic!("pgaudit's line: {audit}")))
+    } else if let Some(connected) = message.strip_prefix("connection authorized: ") {
+        What::Connected(connected.split_once("application_name=")?.1.to_owned())
+    } else if field("error_severity") == "ERROR" {
+        What::Past(field("statement").to_owned())
+    } else if let Some(duration) = message.strip_prefix("duration: ") {
+        // `0.1 ms  bind <unnamed>: SELECT 1`, or the time alone for what was logged when it began.
+        match duration
+            .split_once("  ")
+            .and_then(|(_, step)| step.split_once(": "))
+        {
+            Some((_, text)) => What::Past(text.to_owned()),
+            None => What::End,
+        }
+    } else {
+        What::Statement(statement(message)?.to_owned())
+    };
+    Some(Entry {
+        session: field("session_id").to_owned(),
+        what,
+    })
+}
+
+/// `statement: ...` of a Query, `execute NAME: ...` of an Execute, or the whole line of a function call.
+fn statement(message: &str) -> Option<&str> {
+    if let Some(text) = message.strip_prefix("statement: ") {
+        return Some(text);
+    }
+    if message.starts_with(FUNCTION_CALL) {
+        return Some(message);
+    }
+    let rest = message.strip_prefix("execute ")?;
+    Some(rest.split_once(": ")?.1)
+}
+
+fn audit_line(line: &str) -> Option<AuditLine> {
+    let mut fields = fields(line).into_iter();
+    let mut next = || fields.next();
+    let _kind = next()?;
+    Some(AuditLine {
+        statement: next()?.parse().ok()?,
+        substatement: next()?.parse().ok()?,
+        class: next()?,
+        command: next()?,
+        object_type: next()?,
+        object_name: next()?,
+        text: next()?,
+    })
+}
+
+/// Comma-separated values; a quote inside of quotes is doubled.
+fn fields(line: &str) -> Vec<String> {
+    let mut fields = vec![String::new()];
+    let mut is_quoted = false;
+    let mut chars = line.chars().peekable();
+    while let Some(char) = chars.next() {
+        let field = fields.last_mut().expect("there is one");
+        match char {
+            '"' if is_quoted && chars.peek() == Some(&'"') => {
+                field.push('"');
+                chars.next();
+            }
+            '"' => is_quoted = !is_quoted,
+            ',' if !is_quoted => fields.push(String::new()),
+            char => field.push(char),
+        }
+    }
+    fields
+}
+
+#[test]
+fn lines_are_read() {
+    let log = br#"{"session_id":"a.1","message":"connection authorized: user=postgres database=shop application_name=a b"}
+{"session_id":"a.1","message":"statement: select 1, 'x'"}
+{"session_id":"a.1","message":"AUDIT: SESSION,3,2,READ,SELECT,TABLE,\"public.\"\"T,\"\"\",\"select 1, '\"\"'\",<not logged>"}
+{"session_id":"a.1","message":"checkpoint starting: time"}
+"#;
+    let entries = read(log);
+    assert_eq!(entries[0].what, What::Connected("a b".to_owned()));
+    assert_eq!(entries[1].what, What::Statement("select 1, 'x'".to_owned()));
+    let What::Audit(line) = &entries[2].what else {
+        panic!("{entries:?}");
+    };
+    assert_eq!((line.statement, line.substatement), (3, 2));
+    assert_eq!(line.object_name, "public.\"T,\"");
+    assert_eq!(line.text, "select 1, '\"'");
+    assert_eq!(entries.len(), 3);
+}
