@@ -2,7 +2,8 @@
 //!
 //! A reader of our own over [`Lexer`]'s tokens, with the rules of the server's `pl_gram.y`. `parse_plpgsql` of the
 //! parser's binding cannot serve: what it gives out leaves out the initial values of record variables, which are code,
-//! and it knows no row types, so that `r.column := ...` is an error to it. The rule that makes this reader safe is that
+//! it knows no row types, so that `r.column := ...` is an error to it, and of 417 bodies in PostgreSQL 15's regression
+//! suite it answers 117 with JSON that is none. The rule that makes this reader safe is that
 //! no token is passed over: each is one of the grammar's own words, a name that something is stored in, or part of a
 //! [`Piece`], which PostgreSQL's own parser reads afterwards. What does not fit is [`Unreadable`].
 

@@ -97,20 +97,11 @@ impl<'w> Walker<'w> {
                 self.on_argument(Action::Delete, ObjectKind::LargeObject, arguments);
             }
             Behavior::FileRead | Behavior::FileWrite => {
-                let is_object = function.name.starts_with("lo_");
-                if is_object {
-                    // lo_import reads a file into a large object, lo_export writes one to a file.
-                    let action = if behavior == Behavior::FileRead {
-                        Action::Create
-                    } else {
-                        Action::Read
-                    };
-                    self.act(action, Object::new(ObjectKind::LargeObject, ""));
-                }
                 self.add(Effect::new(Action::Execute, object).with(EffectFlags::FILE));
                 let path = arguments.iter().find_map(Value::as_text).unwrap_or_default();
-                let path = Object::new(ObjectKind::Path, if is_object { "" } else { path });
-                self.add(Effect::new(Action::Copy, path).with(EffectFlags::FILE));
+                self.add(
+                    Effect::new(Action::Copy, Object::new(ObjectKind::Path, path)).with(EffectFlags::FILE),
+                );
             }
             Behavior::Signal => self.add(Effect::new(Action::Admin, object).with(EffectFlags::OTHER_USER)),
             Behavior::Admin => self.act(Action::Admin, object),
