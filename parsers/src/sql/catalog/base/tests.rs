@@ -225,7 +225,7 @@ fn t07_dangerous_functions_are_known_for_what_they_do() {
         ),
         (
             Behavior::Opaque,
-            "brin_summarize_new_values brin_summarize_range setseed",
+            "lo_import lo_export brin_summarize_new_values brin_summarize_range setseed",
         ),
         (
             Behavior::Opaque,
@@ -236,8 +236,6 @@ fn t07_dangerous_functions_are_known_for_what_they_do() {
             "binary_upgrade_create_empty_extension pg_extension_config_dump",
         ),
         (Behavior::Opaque, "pg_restore_attribute_stats"),
-        (Behavior::FileRead, "lo_import"),
-        (Behavior::FileWrite, "lo_export"),
         (Behavior::SetConfig, "set_config"),
         (Behavior::SequenceUpdate, "nextval setval"),
         (
