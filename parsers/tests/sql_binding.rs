@@ -70,7 +70,7 @@ fn describe(statement: &Statement, world: &World) -> String {
 }
 
 fn lineage(lineage: &Lineage, world: &World) -> String {
-    let word = match lineage {
+    let kind = match lineage {
         Lineage::Exact(columns) if columns.is_empty() => "constant",
         Lineage::Exact(_) => "exact",
         Lineage::Derived(_) => "derived",
@@ -82,7 +82,7 @@ fn lineage(lineage: &Lineage, world: &World) -> String {
         let name = name.map_or_else(|| column.number.to_string(), |found| found.name.to_string());
         format!(" {}.{name}", table.name)
     });
-    format!("{word}{}", columns.collect::<String>())
+    format!("{kind}{}", columns.collect::<String>())
 }
 
 #[test]
@@ -533,5 +533,46 @@ fn t03_a_text_changes_what_the_names_behind_mean() {
         ),
     ] {
         assert_eq!(effects(sql, &world), want, "{sql}");
+    }
+}
+
+#[test]
+fn columns_name_the_origin_that_the_server_names() {
+    let world = world();
+    let origins = |sql: &str| -> Vec<String> {
+        let analysis = analyze(sql, &Limits::default(), &world);
+        let columns = analysis.statements[0].columns.iter();
+        let named = columns.map(|column| {
+            column.origin.map_or_else(
+                || "none".to_owned(),
+                |origin| {
+                    let relation = world.catalog.relation(origin.relation).expect("relation");
+                    format!("{}.{}", relation.name, origin.number)
+                },
+            )
+        });
+        named.collect()
+    };
+    for (sql, want) in [
+        (
+            "SELECT ssn, ssn::text, ssn::varchar, upper(ssn) FROM customers",
+            &["customers.3", "customers.3", "none", "none"][..],
+        ),
+        ("SELECT number FROM people", &["people.2"]),
+        ("SELECT n FROM (SELECT number AS n FROM people) s", &["people.2"]),
+        (
+            "WITH c AS (SELECT ssn FROM customers) SELECT ssn, ctid FROM c, orders",
+            &["customers.3", "orders.-1"],
+        ),
+        (
+            "SELECT ssn FROM customers UNION ALL SELECT a FROM plain",
+            &["none"],
+        ),
+        (
+            "SELECT (SELECT ssn FROM customers), coalesce(name, 'x'), ssn COLLATE \"C\" FROM customers",
+            &["none", "none", "none"],
+        ),
+    ] {
+        assert_eq!(origins(sql), want, "{sql}");
     }
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use smallvec::SmallVec;
 
 use super::effect::{Action, Effect, EffectMask, Object, ObjectKind};
-use super::lineage::Lineage;
+use super::lineage::{BaseColumn, Lineage};
 use super::neutral::Neutral;
 use super::resolve::Ty;
 use super::shape::Shape;
@@ -49,7 +49,8 @@ pub struct Statement {
     pub decided_at_bind: SmallVec<[u16; 2]>,
 }
 
-/// A column of the rows that a statement gives.
+/// A column of the rows that a statement gives. A column `*` of unknown lineage stands for columns that are not known,
+/// because a relation's are not; what stands behind it cannot be told by its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutputColumn {
     /// Its name.
@@ -58,6 +59,9 @@ pub struct OutputColumn {
     pub ty: Ty,
     /// Where its values come from.
     pub lineage: Lineage,
+    /// What the server's RowDescription names as its origin, as far as can be told: the column of the table or view that
+    /// the statement names. A view's is not among those of its lineage.
+    pub origin: Option<BaseColumn>,
 }
 
 impl Statement {

@@ -369,6 +369,7 @@ fn excluded(target: &Target<'_>, places: &[usize], given: &[Lineage]) -> Item {
         let lineage = source.and_then(|source| given.get(source)).cloned();
         Column {
             lineage: lineage.unwrap_or_else(Lineage::constant),
+            origin: None,
             row: None,
             ..column.clone()
         }

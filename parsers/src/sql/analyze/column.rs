@@ -148,6 +148,7 @@ impl Walker<'_> {
                         row: None,
                         lineage: self.merge(value.lineage, &lineage).derived(),
                         given: Given::Computed,
+                        origin: None,
                         ..value
                     }
                 }
@@ -241,6 +242,7 @@ impl Walker<'_> {
             name: (*column.name).into(),
             ty: Ty::Known(column.type_oid),
             lineage: lineage.clone(),
+            origin: None,
             row: None,
         });
         Some(columns.collect())

@@ -53,9 +53,16 @@ impl Walker<'_> {
     }
 }
 
-/// Whether a text that is cast to this type stays what it is: `text`, `varchar`, `oid` and what names an object.
-pub(super) fn names_text(ty: Ty) -> bool {
-    matches!(ty, Ty::Known(oid) if matches!(oid.0, 24..=26 | 1043 | 2202..=2206 | 3734 | 3769 | 4089 | 4096 | 4191))
+/// Whether a text that is cast from one type to another is still what the statement gives: text that becomes text, or
+/// the name of an object. What an object's name is printed as is another text.
+pub(super) fn names_text(from: Ty, to: Ty) -> bool {
+    let is_text = match from {
+        Ty::Literal | Ty::Parameter => true,
+        Ty::Known(oid) => matches!(oid.0, 25 | 1043) || from == to,
+        Ty::Uncertain => false,
+    };
+    let keeps = |oid: Oid| matches!(oid.0, 24..=26 | 1043 | 2202..=2206 | 3734 | 3769 | 4089 | 4096 | 4191);
+    is_text && matches!(to, Ty::Known(oid) if keeps(oid))
 }
 
 /// The value of a constant.

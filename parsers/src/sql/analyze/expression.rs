@@ -104,7 +104,7 @@ impl Walker<'_> {
                     collname: _,
                     location: _,
                 } = &**collate;
-                self.optional_value(arg.as_deref())
+                self.optional_value(arg.as_deref()).of_no_origin()
             }
             NodeEnum::NamedArgExpr(named) => {
                 let NamedArgExpr {
@@ -250,7 +250,7 @@ impl Walker<'_> {
         let value = self.optional_value(arg.as_deref());
         if let Some(name) = type_name {
             let ty = self.type_name(name);
-            let keeps = name.typmods.is_empty() && names_text(ty);
+            let keeps = name.typmods.is_empty() && names_text(value.ty, ty);
             let value = self.cast_value(value, ty);
             let mut value = if keeps { value } else { value.computed_from() };
             if !name.typmods.is_empty() {
@@ -277,6 +277,7 @@ impl Walker<'_> {
                 value.lineage.derived()
             },
             row,
+            origin: value.origin.filter(|_| value.ty == ty),
             ..value
         }
     }
@@ -377,7 +378,7 @@ impl Walker<'_> {
                 }
             }
             Ok(SubLinkType::ExprSublink) if !is_open => match values.into_iter().next() {
-                Some(value) => value,
+                Some(value) => value.of_no_origin(),
                 None => Value::unknown(),
             },
             Ok(SubLinkType::ArraySublink) if !is_open => match values.into_iter().next() {

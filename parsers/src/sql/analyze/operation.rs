@@ -258,6 +258,7 @@ impl Walker<'_> {
         Value {
             ty,
             given: super::value::Given::Computed,
+            origin: None,
             ..left
         }
     }

@@ -17,7 +17,7 @@ pub(super) struct Unknowns {
 
 impl Walker<'_> {
     fn is_unprotected(&self) -> bool {
-        self.is_quiet || self.world.protected.is_empty()
+        self.world.protected.is_empty()
     }
 
     /// Whether a protected column may be among those that a value comes from.
@@ -31,7 +31,7 @@ impl Walker<'_> {
 
     /// A value chooses, orders or groups rows or other values.
     pub(super) fn filters(&mut self, kind: FilterKind, lineage: &Lineage) {
-        if self.is_unprotected() {
+        if self.is_quiet || self.is_unprotected() {
             return;
         }
         match lineage.columns() {

@@ -91,6 +91,7 @@ pub(super) fn system_column(relation: Oid, name: &str) -> Option<Column> {
         name: name.into(),
         ty: Ty::Known(type_oid),
         lineage: Lineage::column(BaseColumn { relation, number }),
+        origin: Some(BaseColumn { relation, number }),
         row: None,
     })
 }
@@ -295,6 +296,10 @@ impl Walker<'_> {
                         name: (*column.name).into(),
                         ty: Ty::Known(column.type_oid),
                         lineage,
+                        origin: Some(BaseColumn {
+                            relation: oid,
+                            number: column.number,
+                        }),
                         row,
                     }
                 });

@@ -208,6 +208,7 @@ impl Walker<'_> {
             let unknown = left.into_iter().map(|column| Column {
                 ty: Ty::Uncertain,
                 lineage: Lineage::Unknown,
+                origin: None,
                 row: None,
                 ..column
             });
@@ -228,6 +229,7 @@ impl Walker<'_> {
                 name: left.name,
                 ty,
                 lineage,
+                origin: None,
                 row: None,
             }
         });
@@ -291,6 +293,7 @@ impl Walker<'_> {
                 name: format!("column{}", index + 1).into(),
                 ty,
                 lineage,
+                origin: None,
                 row: None,
             }
         });

@@ -212,6 +212,7 @@ impl Walker<'_> {
                     name: Name::from(&*name),
                     ty,
                     lineage: lineage.clone(),
+                    origin: None,
                     row: None,
                 }));
             } else if let Some(row) = self.row_of(&value) {
@@ -280,6 +281,7 @@ impl Walker<'_> {
                 name: definition.colname.as_str().into(),
                 ty,
                 lineage: lineage.clone().derived(),
+                origin: None,
                 row: None,
             });
         }
@@ -330,6 +332,7 @@ impl Walker<'_> {
             name,
             ty,
             lineage: lineage.clone(),
+            origin: None,
             row: None,
         });
         let item = self.aliased(alias.as_ref(), Some("xmltable"), columns.collect());
@@ -392,6 +395,7 @@ impl Walker<'_> {
                     name: name.as_str().into(),
                     ty,
                     lineage: lineage.clone(),
+                    origin: None,
                     row: None,
                 });
             }
@@ -489,6 +493,7 @@ impl Walker<'_> {
                 name: Rc::clone(name),
                 ty,
                 lineage,
+                origin: None,
                 row: None,
             });
         }

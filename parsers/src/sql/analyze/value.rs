@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::sql::lineage::Lineage;
+use crate::sql::lineage::{BaseColumn, Lineage};
 use crate::sql::resolve::Ty;
 
 /// A name of a column or a relation, shared by all that lets it be seen.
@@ -17,6 +17,8 @@ pub(super) struct Column {
     pub(super) name: Name,
     pub(super) ty: Ty,
     pub(super) lineage: Lineage,
+    /// The column of a table or view that the server names as its origin.
+    pub(super) origin: Option<BaseColumn>,
     /// What a composite column consists of, where that is known.
     pub(super) row: Option<Row>,
 }
@@ -39,6 +41,8 @@ pub(super) enum Given {
 pub(super) struct Value {
     pub(super) ty: Ty,
     pub(super) lineage: Lineage,
+    /// The column of a table or view that the server names as its origin.
+    pub(super) origin: Option<BaseColumn>,
     pub(super) given: Given,
     /// What a composite value consists of, where that is known.
     pub(super) row: Option<Row>,
@@ -54,6 +58,7 @@ impl Value {
         Self {
             ty,
             lineage: Lineage::constant(),
+            origin: None,
             given: Given::Computed,
             row: None,
             is_single: true,
@@ -82,6 +87,7 @@ impl Value {
     pub(super) fn column(column: &Column) -> Self {
         Self {
             lineage: column.lineage.clone(),
+            origin: column.origin,
             row: column.row.clone(),
             is_single: false,
             ..Self::constant(column.ty)
@@ -94,6 +100,7 @@ impl Value {
             name,
             ty: self.ty,
             lineage: self.lineage,
+            origin: self.origin,
             row: self.row,
         }
     }
@@ -110,6 +117,12 @@ impl Value {
     #[must_use]
     pub(super) fn with_type(self, ty: Ty) -> Self {
         Self { ty, ..self }
+    }
+
+    /// The same value, which the server takes for computed.
+    #[must_use]
+    pub(super) fn of_no_origin(self) -> Self {
+        Self { origin: None, ..self }
     }
 
     /// Whether it depends on no column.

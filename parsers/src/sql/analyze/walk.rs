@@ -202,6 +202,7 @@ impl<'w> Walker<'w> {
                 name: (*column.name).into(),
                 ty: column.ty,
                 lineage: column.lineage.clone(),
+                origin: column.origin,
             })
             .collect();
     }
