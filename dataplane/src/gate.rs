@@ -613,4 +613,80 @@ mod tests {
         assert!(!judged(&mut gate, &text(9), &one).2, "a new policy is asked");
         assert!(judged(&mut gate, &text(10), &one).2);
     }
+
+    fn names(path: &str) -> Arc<SessionNames> {
+        Arc::new(SessionNames {
+            search_path: [path.into()].into(),
+            ..SessionNames::default()
+        })
+    }
+
+    #[test]
+    fn t02_states_and_catalogs_share_nothing() {
+        let snapshot = Arc::new(Snapshot::new(PolicySet::read_only()));
+        let mut gate = gate(&snapshot);
+        let nowhere = context(&mut gate, "shop");
+        let of = |epoch| {
+            Arc::new(Database {
+                epoch,
+                ..Database::default()
+            })
+        };
+        let (first, second) = (of(1), of(2));
+        let mut ids = vec![nowhere.id()];
+        for (path, database) in [("a", &first), ("b", &first), ("a", &second)] {
+            let who = gate.context_in(&nowhere, &names(path), database);
+            ids.push(who.id());
+            for again in [false, true] {
+                assert_eq!(
+                    judged(&mut gate, "select a from t", &who).2,
+                    again,
+                    "{path} {}",
+                    database.epoch
+                );
+            }
+            // Equal states are one context.
+            assert_eq!(gate.context_in(&nowhere, &names(path), database).id(), who.id());
+            let world = who.world(&[0, 0, 0, 25]);
+            assert_eq!(*world.session.search_path, [path.into()]);
+            assert_eq!(*world.parameter_types, [sluice_parsers::sql::catalog::Oid(25)]);
+        }
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), 4);
+        for types in [&[0, 0, 0, 23][..], &[0, 0, 0, 25], &[]] {
+            let before = gate.counts.misses;
+            for _ in 0..2 {
+                gate.judge(b"select f($1)", types, &nowhere);
+            }
+            assert_eq!(
+                gate.counts.misses,
+                before + 1,
+                "declared types are a part of the key"
+            );
+        }
+    }
+
+    #[test]
+    fn t14_who_floods_the_cache_drives_out_his_own() {
+        let snapshot = Arc::new(Snapshot::new(PolicySet::read_only()));
+        let mut gate = gate(&snapshot);
+        let (quiet, loud) = (context(&mut gate, "shop"), context(&mut gate, "books"));
+        for number in 0..20 {
+            judged(&mut gate, &format!("select q{number} from t"), &quiet);
+        }
+        for number in 0..1000 {
+            judged(&mut gate, &format!("select l{number} from t"), &loud);
+            assert!(gate.cached() <= 100, "{} after {number}", gate.cached());
+        }
+        for number in 0..20 {
+            assert!(
+                judged(&mut gate, &format!("select q{number} from t"), &quiet).2,
+                "{number}"
+            );
+        }
+        // What nobody has any more makes room.
+        drop(loud);
+        gate.context_in(&quiet, &names("a"), &Arc::default());
+    }
 }

@@ -6,6 +6,7 @@ use sluice_parsers::sql::statement::{Reason, Statement, StatementKind};
 use sluice_policy::Denial;
 
 use super::{Outcome, Verdict};
+use crate::postgres::state::{Change, Touches};
 
 /// What the allocator takes for a short piece beside what is asked for.
 const ALLOCATION_BYTES: usize = 32;
@@ -23,13 +24,17 @@ pub(super) fn verdict_bytes(verdict: &Verdict) -> usize {
         .sum();
     let reasons = verdict.reasons.iter().flatten();
     let reasons: usize = reasons.map(|reason| text_bytes(reason)).sum();
-    size_of::<Verdict>() + statements + outcomes + objects + reasons + verdict.text_bytes_max
+    // Names and values are those of the statements again.
+    let changes =
+        verdict.changes.len() * (size_of::<(Change, Touches)>() + 2 * ALLOCATION_BYTES) + statements;
+    size_of::<Verdict>() + statements + changes + outcomes + objects + reasons + verdict.text_bytes_max
 }
 
 fn statement_bytes(statement: &Statement) -> usize {
     let effects = statement.effects.iter().map(|effect| {
         let schema = effect.object.schema.as_deref().map_or(0, text_bytes);
-        size_of::<Effect>() + text_bytes(&effect.object.name) + schema
+        let columns: usize = effect.columns.iter().map(|column| text_bytes(column)).sum();
+        size_of::<Effect>() + text_bytes(&effect.object.name) + schema + columns
     });
     let reasons = statement.reasons.iter();
     let reasons = reasons.map(|reason| size_of::<Reason>() + text_bytes(&reason.name));

@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use sluice_audit::record::Outcome as Ending;
 use sluice_parsers::postgres::frame::{FRAME_LEN_SMALL, HEADER_BYTES, frontend_len_max};
-use sluice_parsers::postgres::frontend::{BindHead, FunctionCall};
+use sluice_parsers::postgres::frontend::{BindHead, FunctionCall, encode};
 use sluice_parsers::postgres::{Deframer, Header, Piece, Placed, ProtocolError, Sent, SqlState, Take};
 use sluice_runtime::net::Received;
 use sluice_runtime::time::Moment;
@@ -133,6 +133,12 @@ impl Session {
                 forward(&mut chunk, at, out);
                 if self.wants_state() {
                     self.ask_for_state(out)?;
+                } else if self.hidden.is_none() && self.is_held() {
+                    // A Sync that the server reads among COPY data makes it send nothing of what it has.
+                    self.sent(Sent::Flush, Ticket::Plain, received)?;
+                    let mut flush = Vec::new();
+                    encode::flush(&mut flush);
+                    out.to_server.push(flush.into());
                 }
                 return Ok(ClientFlow::Wait(chunk));
             }

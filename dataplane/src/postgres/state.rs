@@ -286,6 +286,7 @@ impl State {
     }
 
     /// The session's own schema of temporary objects.
+    #[expect(dead_code, reason = "the reader of catalogs tells it")]
     pub(crate) fn set_temporary_schema(&mut self, schema: Oid) {
         if self.temporary_schema != schema {
             self.temporary_schema = schema;

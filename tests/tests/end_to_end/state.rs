@@ -176,6 +176,26 @@ fn t03_lexing_settings_end_the_session_whatever_way_they_change() {
         let mut raw = gateway.log_in();
         raw.send(&query(sql));
         let got = outline(&raw.receive_until_ready(1));
+        assert!(got.ends_with("E42501 ZI"), "{sql}: {got}");
+    }
+    // Code that nobody sees, under a policy that permits it.
+    let permissive = Gateway::start(
+        &postgres,
+        &Settings {
+            policy: Some(
+                "@id(\"all\") permit (principal, action, resource) unless { context.program };".to_owned(),
+            ),
+            tls: "off",
+            ..Settings::default()
+        },
+    );
+    for sql in [
+        "DO 'BEGIN SET standard_conforming_strings = off; END'",
+        "BEGIN; DO 'BEGIN SET LOCAL client_encoding = latin1; END'",
+    ] {
+        let mut raw = permissive.log_in();
+        raw.send(&query(sql));
+        let got = outline(&raw.receive_until_ready(1));
         assert!(got.ends_with("E22023"), "{sql}: {got}");
         assert!(raw.is_closed(), "{sql}");
     }
