@@ -48,10 +48,7 @@ pub struct Schema {
 
 /// A row of `pg_class`.
 #[derive(Clone, Debug)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "they are columns of a row, each by itself"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "they are columns of a row, each by itself")]
 pub struct Relation {
     /// Its OID.
     pub oid: Oid,
