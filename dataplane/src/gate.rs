@@ -379,11 +379,11 @@ impl Gate {
             let mut share = context.share.borrow_mut();
             let decisions = &mut share.decisions;
             let before = decisions.weight();
-            let shape = decisions.shape(shape_hash, normalized, neutral);
+            let known = decisions.shape(shape_hash, normalized, neutral);
             self.kept.clear();
-            self.shape.kept_literals(sql, &shape.neutral, &mut self.kept);
+            self.shape.kept_literals(sql, &known.neutral, &mut self.kept);
             let key = DecisionKey {
-                shape: &shape,
+                shape: &known,
                 kept: &self.kept,
                 context: context.id,
                 parameter_types,

@@ -121,21 +121,12 @@ impl Shares {
         }
         let principal = Arc::new(principal);
         let known = self.principals.get_key_value(&principal);
-        let (principal, share) = match known {
-            Some((principal, share)) => (Arc::clone(principal), Rc::clone(share)),
-            None => {
-                let share = Rc::new(RefCell::new(Share {
-                    decisions: Decisions::new(self.decisions_max),
-                    states: HashMap::new(),
-                }));
-                if self.all.len() == self.all.capacity() {
-                    self.all.retain(|share| share.strong_count() > 0);
-                }
-                self.all.push(Rc::downgrade(&share));
-                self.principals.insert(Arc::clone(&principal), Rc::clone(&share));
-                (principal, share)
-            }
-        };
+        let known = known.map(|(principal, share)| (Arc::clone(principal), Rc::clone(share)));
+        let (principal, share) = known.unwrap_or_else(|| {
+            let share = self.share();
+            self.principals.insert(Arc::clone(&principal), Rc::clone(&share));
+            (principal, share)
+        });
         let context = Context {
             id: 0,
             principal,
@@ -144,6 +135,18 @@ impl Shares {
             database: Arc::clone(&self.nowhere),
         };
         self.context_in(&context, &context.names, &context.database)
+    }
+
+    fn share(&mut self) -> Rc<RefCell<Share>> {
+        let share = Rc::new(RefCell::new(Share {
+            decisions: Decisions::new(self.decisions_max),
+            states: HashMap::new(),
+        }));
+        if self.all.len() == self.all.capacity() {
+            self.all.retain(|share| share.strong_count() > 0);
+        }
+        self.all.push(Rc::downgrade(&share));
+        share
     }
 
     /// The same principal's context in another state.

@@ -46,7 +46,7 @@ pub(crate) enum Purpose {
 #[derive(Debug)]
 pub(crate) struct Hidden {
     purpose: Purpose,
-    /// The bodies of the DataRows so far.
+    /// The bodies of the `DataRow`s so far.
     rows: Vec<Box<[u8]>>,
     bytes: usize,
     /// It has failed so.

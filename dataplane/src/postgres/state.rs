@@ -79,8 +79,8 @@ pub(crate) struct State {
     answered: u64,
     /// The last ended cycle whose outcome decides about values.
     in_doubt_up_to: u64,
-    /// The cycle that is being sent is such a one.
-    cycle_is_in_doubt: bool,
+    /// The last cycle that became such a one; it may not have ended yet.
+    put_in_doubt: u64,
     /// What was sent has not all succeeded: what is foreseen has to be worked out again.
     has_diverged: bool,
     /// Code that is not seen ran in this transaction: its cursors and deferred triggers may run more of it.
@@ -110,7 +110,7 @@ impl State {
             cycle: 1,
             answered: 0,
             in_doubt_up_to: 0,
-            cycle_is_in_doubt: false,
+            put_in_doubt: 0,
             has_diverged: false,
             has_left_unseen: false,
             temporary_schema: start.temporary_schema,
@@ -178,10 +178,13 @@ impl State {
             runs_unseen,
         };
         let before = Rc::clone(self.foreseen.values());
-        self.cycle_is_in_doubt |= is_unforeseen || self.foreseen.is_ended_by(change);
+        let mut is_in_doubt = is_unforeseen || self.foreseen.is_ended_by(change);
         sent.succeeded(&mut self.foreseen);
         let now = self.foreseen.values();
-        self.cycle_is_in_doubt |= !Rc::ptr_eq(&before, now) && before != *now;
+        is_in_doubt |= !Rc::ptr_eq(&before, now) && before != *now;
+        if is_in_doubt {
+            self.put_in_doubt = self.cycle;
+        }
         self.sent.push_back(sent);
         self.name();
         true
@@ -196,9 +199,8 @@ impl State {
 
     /// The message that ends a cycle goes up.
     pub(crate) fn cycle_sent(&mut self) {
-        if self.cycle_is_in_doubt {
+        if self.put_in_doubt == self.cycle {
             self.in_doubt_up_to = self.cycle;
-            self.cycle_is_in_doubt = false;
             self.foreseen.cycle_ended();
             self.name();
         } else if !self.sent.is_empty() {
@@ -242,7 +244,7 @@ impl State {
         self.answered = self.answered.max(cycle);
         if self.in_doubt_up_to == cycle {
             if cycle + 1 == self.cycle {
-                self.cycle_is_in_doubt = true;
+                self.put_in_doubt = self.cycle;
             } else {
                 self.in_doubt_up_to = cycle + 1;
             }
@@ -297,11 +299,13 @@ impl State {
     }
 
     /// Whether the catalog does not show yet what this session has done.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the reader of catalogs asks"))]
     pub(crate) fn wants_catalog(&self) -> bool {
         self.touched != Touched::Nothing
     }
 
     /// The session's own schema of temporary objects.
+    #[expect(dead_code, reason = "the reader of catalogs tells it")]
     pub(crate) fn set_temporary_schema(&mut self, schema: Oid) {
         if self.temporary_schema != schema {
             self.temporary_schema = schema;

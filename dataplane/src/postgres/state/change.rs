@@ -54,7 +54,7 @@ impl Change {
     /// What a statement changes. What EXECUTE runs comes on top.
     pub(crate) fn of(statement: &Statement) -> Self {
         use StatementKind as Kind;
-        let by_kind = match &statement.kind {
+        match &statement.kind {
             Kind::Begin => Self::Begin,
             Kind::Commit { chain } => Self::Commit { chain: *chain },
             Kind::Rollback { chain } => Self::Rollback { chain: *chain },
@@ -88,9 +88,8 @@ impl Change {
             },
             // They may commit, and what they run besides is mostly not seen.
             Kind::Call | Kind::Do | Kind::Unreadable => Self::EndsUnknown,
-            _ => return Self::by_effects(statement),
-        };
-        by_kind
+            _ => Self::by_effects(statement),
+        }
     }
 
     /// Settings that change on the way of something else: `set_config`, or code that is not seen.

@@ -147,6 +147,11 @@ struct Tally {
 struct Random(u64);
 
 impl Random {
+    fn one_of<'a>(&mut self, all: &[&'a str]) -> &'a str {
+        let place = self.below(all.len() as u64);
+        all[usize::try_from(place).expect("a place")]
+    }
+
     fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut word = self.0;
@@ -182,7 +187,7 @@ struct Script {
 impl Script {
     fn begin(postgres: &Postgres, seed: u64) -> Self {
         let mut random = Random(seed.wrapping_mul(0x2545_f491_4f6c_dd1d));
-        let user = ["postgres", "preset"][random.below(2) as usize];
+        let user = random.one_of(&["postgres", "preset"]);
         let parameters: &[(&str, &str)] = match random.below(4) {
             0 => &[("options", "-c search_path=\"O\",o -c role=r1")],
             1 => &[("search_path", "start, a"), ("client_encoding", "UTF8")],
@@ -240,7 +245,7 @@ impl Script {
             let sql = if self.random.below(4) == 0 {
                 PROBE
             } else {
-                STATEMENTS[self.random.below(STATEMENTS.len() as u64) as usize]
+                self.random.one_of(STATEMENTS)
             };
             let analysis = analyze::analyze(sql, &Limits::default());
             let [statement] = &analysis.statements[..] else {
@@ -256,7 +261,7 @@ impl Script {
             } else {
                 Change::of(statement)
             };
-            let place = is_query.then_some(index as u32);
+            let place = u32::try_from(index).ok().filter(|_| is_query);
             let changes = self.state.sent(&change, place);
             cycle.statements.push(Expected {
                 changes,
@@ -307,7 +312,8 @@ impl Script {
                 }
                 b'C' => {
                     if cycle.is_query {
-                        self.state.query_statement_succeeded(cycle.number, at as u32);
+                        self.state
+                            .query_statement_succeeded(cycle.number, u32::try_from(at).expect("few"));
                     } else if expected.expect("a statement").changes {
                         self.state.execution_succeeded();
                     }

@@ -68,9 +68,8 @@ impl Tracked {
         let word = match self {
             Self::SearchPath => return split_path(text).map(|names| join_path(&names)),
             Self::Role | Self::SessionAuthorization => return Some(text.into()),
-            Self::StandardConformingStrings => boolean(&folded())?,
             Self::BackslashQuote if folded() == "safe_encoding" => "safe_encoding",
-            Self::BackslashQuote => boolean(&folded())?,
+            Self::StandardConformingStrings | Self::BackslashQuote => boolean(&folded())?,
             Self::ClientEncoding => return Some(encoding(text)),
             Self::SessionReplicationRole => {
                 let folded = folded();

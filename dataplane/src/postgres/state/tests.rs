@@ -15,9 +15,9 @@ fn start() -> Start {
         "UTF8",
         "origin",
     ];
-    let mut row = (values.len() as u16 + 1).to_be_bytes().to_vec();
+    let mut row = 9_u16.to_be_bytes().to_vec();
     for value in values.into_iter().chain(["0"]) {
-        row.extend_from_slice(&(value.len() as u32).to_be_bytes());
+        row.extend_from_slice(&u32::try_from(value.len()).expect("short").to_be_bytes());
         row.extend_from_slice(value.as_bytes());
     }
     Start::of_row(&row, "app").expect("a start")

@@ -61,7 +61,7 @@ impl Values {
     fn set(&mut self, setting: Tracked, value: Value, is_local: bool) {
         let pair = &mut self.0[setting as usize];
         if !is_local {
-            pair.kept = value.clone();
+            pair.kept.clone_from(&value);
         }
         pair.now = value;
     }
