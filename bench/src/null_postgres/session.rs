@@ -461,7 +461,9 @@ fn catalog(out: &mut Vec<u8>) {
     for row in rows {
         wire::frame(out, b'D', |out| {
             wire::int16(out, row.len());
-            row.iter().for_each(|field| wire::value(out, field));
+            for field in row {
+                wire::value(out, field);
+            }
         });
     }
     wire::complete(out, "SELECT 3");

@@ -19,7 +19,7 @@ use crate::core::Core;
 use crate::postgres::upstream::{self, Upstream, UpstreamError};
 
 /// How long the connection of a database without sessions is kept.
-const IDLE: Duration = Duration::from_secs(60);
+const IDLE: Duration = Duration::from_mins(1);
 
 /// How long after a failure nobody but a new session has it tried again.
 const RETRY: Duration = Duration::from_secs(1);

@@ -68,10 +68,10 @@ impl Answer {
     pub(crate) fn take(&mut self, tag: u8, body: &[u8]) -> Result<bool, CatalogError> {
         match tag {
             b'D' if self.result.is_ok() => self.result = push(&mut self.rows, body),
-            b'D' | b'T' | b'C' | b'N' | b'S' => {}
             b'A' => self.was_notified = true,
             b'E' if self.result.is_ok() => self.result = Err(refused_or_unexpected(tag, body).into()),
-            b'E' => {}
+            // What follows an error says no more.
+            b'D' | b'E' | b'T' | b'C' | b'N' | b'S' => {}
             b'Z' => return std::mem::replace(&mut self.result, Ok(())).map(|()| true),
             _ => return Err(refused_or_unexpected(tag, body).into()),
         }

@@ -190,7 +190,7 @@ fn condition(definition: &str) -> Option<&str> {
         match token.token() {
             Token::Ascii40 => {
                 depth += 1;
-                start = start.or(usize::try_from(token.end).ok());
+                start = start.or_else(|| usize::try_from(token.end).ok());
             }
             Token::Ascii41 if depth == 1 => {
                 return definition.get(start?..usize::try_from(token.start).ok()?);

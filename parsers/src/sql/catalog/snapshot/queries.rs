@@ -90,8 +90,11 @@ pub(super) fn undo(place: Place) -> String {
     }
 }
 
+/// What of a statement depends on the version.
+type Part = fn(u8) -> &'static str;
+
 /// Parts of the statements that stand in several of them or differ between versions.
-const PARTS: [(&str, fn(u8) -> &'static str); 8] = [
+const PARTS: [(&str, Part); 8] = [
     ("{own_schemas}", |_| OWN_SCHEMAS),
     ("{locked}", |_| LOCKED),
     ("{sql_body}", |major| {
@@ -146,16 +149,10 @@ fn fill(into: &mut String, query: &str, major: u8) {
         let known = PARTS
             .iter()
             .find_map(|(name, part)| Some((part(major), from.strip_prefix(name.strip_prefix('{')?)?)));
-        match known {
-            Some((part, behind)) => {
-                into.push_str(part);
-                rest = behind;
-            }
-            None => {
-                into.push('{');
-                rest = from;
-            }
-        }
+        // A brace is of no statement's text.
+        let (part, behind) = known.unwrap_or(("{", from));
+        into.push_str(part);
+        rest = behind;
     }
     into.push_str(rest);
 }
