@@ -299,13 +299,11 @@ impl State {
     }
 
     /// Whether the catalog does not show yet what this session has done.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the reader of catalogs asks"))]
     pub(crate) fn wants_catalog(&self) -> bool {
         self.touched != Touched::Nothing
     }
 
     /// The session's own schema of temporary objects.
-    #[expect(dead_code, reason = "the reader of catalogs tells it")]
     pub(crate) fn set_temporary_schema(&mut self, schema: Oid) {
         if self.temporary_schema != schema {
             self.temporary_schema = schema;
