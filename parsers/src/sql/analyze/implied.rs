@@ -46,6 +46,7 @@ enum Followed {
     Function(Oid, Vec<Lineage>),
     Trigger(Oid, Oid),
     Type(Oid),
+    Shows(Oid),
     Reads(Oid),
     Writes(Oid, Event, Box<[i16]>),
     Fires(Oid, Event),
@@ -176,6 +177,32 @@ impl<'w> Walker<'w> {
         self.uses_parts(found);
     }
 
+    /// A value of this type is sent to the client: output functions run, nothing is compared or checked.
+    pub(super) fn shows_type(&mut self, oid: Oid) {
+        if oid.is_built_in() || !self.follow(Followed::Shows(oid)) {
+            return;
+        }
+        let Some(found) = self.catalog().type_of(oid) else {
+            return self.opaque(Cause::Type, Object::new(ObjectKind::Type, oid.to_string()));
+        };
+        for &function in &found.functions {
+            self.runs_support(function);
+        }
+        match &found.kind {
+            TypeKind::Array => self.shows_type(found.element),
+            TypeKind::Range { subtype } => self.shows_type(*subtype),
+            TypeKind::Multirange { range } => self.shows_type(*range),
+            TypeKind::Domain { base, .. } => self.shows_type(*base),
+            TypeKind::Composite(relation) => {
+                let relation = self.catalog().relation(*relation);
+                for column in relation.map_or(&[][..], |relation| &relation.columns) {
+                    self.shows_type(column.type_oid);
+                }
+            }
+            TypeKind::Base | TypeKind::Enum | TypeKind::Pseudo => {}
+        }
+    }
+
     fn uses_parts(&mut self, found: &'w Type) {
         match &found.kind {
             TypeKind::Array => self.uses_type(found.element),
@@ -213,6 +240,10 @@ impl<'w> Walker<'w> {
                 for used in types {
                     self.uses_type(used);
                 }
+            }
+            // A variable has values of a type that came up in the body.
+            Coercion::Uncertain if self.arguments.is_some() && from == Ty::Uncertain => {
+                self.converts_in_body(to);
             }
             Coercion::Uncertain => self.converts_somehow(to),
         }

@@ -21,7 +21,7 @@ use super::touches::Touches;
 use super::value::{Column, Row, Value};
 use crate::sql::catalog::Oid;
 use crate::sql::effect::{Action, Effect, EffectFlags, Object, ObjectKind};
-use crate::sql::resolve::Resolver;
+use crate::sql::resolve::{Resolver, Ty};
 use crate::sql::statement::{Cause, OutputColumn, Reason};
 use crate::sql::world::World;
 
@@ -218,7 +218,10 @@ impl<'w> Walker<'w> {
     pub(super) fn gives(&mut self, columns: &[Column]) {
         for column in columns {
             // It is sent as text or binary.
-            self.uses_type_of(column.ty);
+            match column.ty {
+                Ty::Known(oid) => self.shows_type(oid),
+                other => self.uses_type_of(other),
+            }
         }
         self.output = columns
             .iter()
