@@ -58,6 +58,8 @@ pub(super) struct Walker<'w> {
     pub(super) open_functions: HashMap<Oid, bool>,
     /// What is walked belongs to a table, not to the statement: its conditions are nobody's question.
     pub(super) is_quiet: bool,
+    /// What is walked is only simplified by the planner: what varies from row to row does not run.
+    pub(super) is_planned: bool,
     /// Uses of values that may come from anywhere.
     pub(super) unknowns: Unknowns,
     /// Where neutral constants begin in the text.
@@ -105,6 +107,7 @@ impl<'w> Walker<'w> {
             sources: 0,
             open_functions: HashMap::new(),
             is_quiet: false,
+            is_planned: false,
             unknowns: Unknowns::default(),
             neutral_at: Vec::new(),
             in_definition: false,
@@ -193,8 +196,11 @@ impl<'w> Walker<'w> {
     /// The rows that the statement gives.
     pub(super) fn gives(&mut self, columns: &[Column]) {
         for column in columns {
-            // It is sent as text or binary.
-            self.uses_type_of(column.ty);
+            // It is sent as text or binary; built-in functions give rows of built-in types.
+            match column.row {
+                Some(_) => self.uses_types_of_column(column),
+                None => self.uses_type_of(column.ty),
+            }
         }
         self.output = columns
             .iter()
