@@ -11,7 +11,6 @@ use super::walk::Walker;
 use crate::sql::catalog::{CastContext, Event, Oid, RelationKind};
 use crate::sql::effect::{Action, Effect, EffectFlags, Object, ObjectKind};
 use crate::sql::lineage::Lineage;
-use crate::sql::resolve::Ty;
 use crate::sql::statement::Cause;
 
 /// The relation that a statement changes; never a common table expression.
@@ -75,9 +74,9 @@ impl Walker<'_> {
     }
 
     /// A value of this type becomes one of a column.
-    pub(super) fn assigns(&mut self, target: &Target<'_>, place: Option<usize>, from: Ty) {
+    pub(super) fn assigns(&mut self, target: &Target<'_>, place: Option<usize>, value: &Value) {
         if let Some(column) = place.and_then(|place| target.item.columns.get(place)) {
-            self.coerces(from, column.ty, CastContext::Assignment);
+            self.coerces_value(value, column.ty, CastContext::Assignment);
         }
     }
 
@@ -123,7 +122,7 @@ impl Walker<'_> {
             };
             let place = self.place_of(target, &assigned.name);
             if assigned.indirection.is_empty() {
-                self.assigns(target, place, value.ty);
+                self.assigns(target, place, &value);
             } else if let Some(column) = place.and_then(|place| target.item.columns.get(place)) {
                 self.uses_type_of(column.ty);
             }

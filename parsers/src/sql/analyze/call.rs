@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 
 use super::value::{Given, Value};
 use super::walk::{Walker, named, parts};
-use crate::sql::catalog::{Behavior, CastContext, FunctionKind, Oid};
+use crate::sql::catalog::{Behavior, CastContext, FunctionKind, Language, Oid};
 use crate::sql::effect::{FilterKind, Object, ObjectKind};
 use crate::sql::lineage::Lineage;
 use crate::sql::resolve::{Call, CallKind, Named, Resolution, Ty};
@@ -41,7 +41,7 @@ impl Walker<'_> {
         let names: SmallVec<[Option<&str>; 8]> = args.iter().map(argument_name).collect();
         if *agg_distinct {
             for value in &values {
-                self.uses_type_of(value.ty);
+                self.uses_types_in(value);
             }
         }
         for node in agg_order {
@@ -154,12 +154,25 @@ impl Walker<'_> {
         });
         Value {
             lineage,
+            varies: self.stays_a_call(oid) && Value::vary(values),
             is_single: is_plain && values.iter().all(|value| value.is_single),
             is_reported: values
                 .iter()
                 .all(|value| value.is_reported || value.is_constant()),
             ..Value::constant(ty)
         }
+    }
+
+    /// Whether a planner does not put anything else in the place of a call whose arguments vary.
+    pub(super) fn stays_a_call(&self, oid: Oid) -> bool {
+        let function = self.world.catalog.function(oid);
+        function.is_some_and(|function| {
+            function.kind == FunctionKind::Plain
+                && matches!(
+                    function.language,
+                    Language::Internal | Language::C | Language::Plpgsql
+                )
+        })
     }
 
     /// The arguments in the order of the function's declaration. Where that is not known, none is a constant.
@@ -201,7 +214,7 @@ impl Walker<'_> {
         }
         let targets = self.resolver.argument_types(oid, call);
         for (value, to) in values.iter().zip(targets) {
-            self.coerces(value.ty, to, CastContext::Implicit);
+            self.coerces_value(value, to, CastContext::Implicit);
         }
     }
 

@@ -10,7 +10,7 @@ use super::assign::Target;
 use super::filter;
 use super::scope::{Item, Level};
 use super::select::has_unknown_columns;
-use super::value::Column;
+use super::value::{Column, Value};
 use super::walk::Walker;
 use crate::sql::effect::{Action, EffectFlags};
 use crate::sql::lineage::Lineage;
@@ -91,7 +91,7 @@ impl Walker<'_> {
                 self.neutral(cell);
                 let value = self.value(cell);
                 let place = places.map_or(Some(index), |places| places.get(index).copied().flatten());
-                self.assigns(target, place, value.ty);
+                self.assigns(target, place, &value);
                 match given.get_mut(index) {
                     Some(known) => {
                         let own = std::mem::replace(known, Lineage::Unknown);
@@ -117,7 +117,7 @@ impl Walker<'_> {
         }
         for (index, column) in columns.iter().enumerate() {
             let place = places.map_or(Some(index), |places| places.get(index).copied().flatten());
-            self.assigns(target, place, column.ty);
+            self.assigns(target, place, &Value::column(column));
         }
         columns.into_iter().map(|column| column.lineage).collect()
     }
@@ -306,7 +306,7 @@ impl Walker<'_> {
                     self.neutral(node);
                     let value = self.value(node);
                     let place = places.get(index).copied().flatten();
-                    self.assigns(target, place, value.ty);
+                    self.assigns(target, place, &value);
                     self.stores_in(target, place, &value.lineage);
                 }
                 let places: Vec<usize> = places.into_iter().flatten().collect();

@@ -6,9 +6,10 @@ use pg_query::NodeEnum;
 use pg_query::protobuf::{AIndices, AIndirection, ColumnRef, Node};
 
 use super::scope::Hit;
-use super::types::RECORD;
+use super::types::{INT4, RECORD, RECORD_ARRAY, TEXT};
 use super::value::{Column, Given, Row, Value};
 use super::walk::{Walker, parts, string};
+use crate::sql::catalog::CastContext;
 use crate::sql::effect::FilterKind;
 use crate::sql::lineage::Lineage;
 use crate::sql::resolve::{Resolution, Ty};
@@ -145,7 +146,7 @@ impl Walker<'_> {
                     };
                     Value {
                         ty,
-                        row: None,
+                        row: value.row.filter(|_| value.ty == Ty::Known(RECORD_ARRAY)),
                         lineage: self.merge(value.lineage, &lineage).derived(),
                         given: Given::Computed,
                         origin: None,
@@ -188,6 +189,10 @@ impl Walker<'_> {
         for node in [lidx, uidx].into_iter().flatten() {
             let value = self.value(node);
             self.decides(FilterKind::Other, &value);
+            // A place in an array, or a key.
+            for to in [INT4, TEXT] {
+                self.coerces(value.ty, Ty::Known(to), CastContext::Assignment);
+            }
             lineage = self.merge(lineage, &value.lineage);
         }
         lineage

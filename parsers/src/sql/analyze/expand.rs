@@ -98,6 +98,33 @@ impl Walker<'_> {
                 level.show(Item::open(None));
             }
         }
+        self.expression_over(sql, level);
+    }
+
+    /// The same for an expression that the server simplifies when it plans: what is constant in it runs. No column of
+    /// the relation is read for it.
+    pub(super) fn expression_planned(&mut self, sql: &str, relation: Oid) {
+        let name = self.world.catalog.relation(relation);
+        let name = name.map(|relation| Rc::from(&*relation.name));
+        let item = Item {
+            relation: Oid::NONE,
+            ..self.item_of(relation, name)
+        };
+        let mut level = Level::default();
+        level.show(item);
+        // A virtual column stands for its expression, which may be constant.
+        let is_virtual = self.server_major() >= 18
+            && self
+                .world
+                .catalog
+                .relation(relation)
+                .is_none_or(|relation| relation.columns.iter().any(|column| column.is_generated));
+        let outside = std::mem::replace(&mut self.is_planned, !is_virtual);
+        self.expression_over(sql, level);
+        self.is_planned = outside;
+    }
+
+    fn expression_over(&mut self, sql: &str, mut level: Level) {
         let outside = std::mem::replace(&mut self.is_quiet, true);
         self.nested_printed(
             &text_of("expression"),

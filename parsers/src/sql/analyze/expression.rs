@@ -6,12 +6,12 @@ use pg_query::NodeEnum;
 use pg_query::protobuf::{
     AArrayExpr, BoolExpr, BooleanTest, CaseExpr, CaseWhen, CoalesceExpr, CollateClause, GroupingFunc,
     GroupingSet, List, MinMaxExpr, MultiAssignRef, NamedArgExpr, Node, NullTest, ResTarget, RowExpr, SortBy,
-    SubLink, SubLinkType, TypeCast, WindowDef,
+    SubLink, SubLinkType, TypeCast, TypeName, WindowDef,
 };
 
 use super::constant::{const_value, names_text, sql_value};
-use super::types::{BOOL, INT4, RECORD, TEXT};
-use super::value::{Given, Value};
+use super::types::{BOOL, INT4, RECORD, RECORD_ARRAY, TEXT};
+use super::value::{Given, Row, Value};
 use super::walk::Walker;
 use crate::sql::catalog::{CastContext, Oid};
 use crate::sql::effect::FilterKind;
@@ -248,26 +248,60 @@ impl Walker<'_> {
             type_name,
             location: _,
         } = cast;
-        let value = self.optional_value(arg.as_deref());
-        if let Some(name) = type_name {
-            let ty = self.type_name(name);
-            let keeps = name.typmods.is_empty() && names_text(value.ty, ty);
-            let value = self.cast_value(value, ty);
-            let mut value = if keeps { value } else { value.computed_from() };
-            if !name.typmods.is_empty() {
-                // It may be cut.
-                value.lineage = value.lineage.derived();
-            }
-            value
-        } else {
+        let Some(name) = type_name else {
             self.unknown("cast");
-            value
+            return self.optional_value(arg.as_deref());
+        };
+        // The elements of an array that is written out are cast, not the array.
+        if let Some(NodeEnum::AArrayExpr(array)) = arg.as_deref().and_then(|node| node.node.as_ref()) {
+            return self.cast_array(array, name);
         }
+        let value = self.optional_value(arg.as_deref());
+        let ty = self.type_name(name);
+        let keeps = name.typmods.is_empty() && names_text(value.ty, ty);
+        let value = self.cast_value(value, ty);
+        let mut value = if keeps { value } else { value.computed_from() };
+        if !name.typmods.is_empty() {
+            // It may be cut.
+            value.lineage = value.lineage.derived();
+        }
+        value
+    }
+
+    fn cast_array(&mut self, array: &AArrayExpr, name: &TypeName) -> Value {
+        let ty = self.type_name(name);
+        let value = match ty {
+            Ty::Known(oid) => match self.resolver.element_type(oid) {
+                Some(element) => self.array_as(array, oid, Ty::Known(element)),
+                None => self.array(array),
+            },
+            _ => self.array(array),
+        };
+        self.cast_value(value, ty).computed_from()
+    }
+
+    /// An array whose elements are cast to a type.
+    fn array_as(&mut self, array: &AArrayExpr, ty: Oid, element: Ty) -> Value {
+        let base = self.resolver.base_type(ty);
+        let mut values = Vec::with_capacity(array.elements.len());
+        for node in &array.elements {
+            values.push(match &node.node {
+                Some(NodeEnum::AArrayExpr(inner)) if self.spend(1) => self.array_as(inner, ty, element),
+                _ => {
+                    let value = self.value(node);
+                    // An array of arrays is of the same type.
+                    let is_array =
+                        matches!(value.ty, Ty::Known(oid) if self.resolver.element_type(oid).is_some());
+                    self.cast_value(value, if is_array { Ty::Known(base) } else { element })
+                }
+            });
+        }
+        self.computed(Ty::Known(base), &values)
     }
 
     /// A value that is cast explicitly.
     pub(super) fn cast_value(&mut self, value: Value, ty: Ty) -> Value {
-        self.coerces(value.ty, ty, CastContext::Explicit);
+        self.coerces_value(&value, ty, CastContext::Explicit);
         let keeps = self.keeps_text(value.ty, ty);
         let row = value.row.clone().filter(|_| keeps);
         Value {
@@ -278,6 +312,7 @@ impl Walker<'_> {
                 value.lineage.derived()
             },
             row,
+            varies: value.varies && self.is_cast_of_server(value.ty, ty),
             origin: value.origin.filter(|_| value.ty == ty),
             ..value
         }
@@ -308,11 +343,51 @@ impl Walker<'_> {
             Ty::Known(source) if source == target => {}
             Ty::Literal | Ty::Parameter if target.is_built_in() => {}
             Ty::Known(source)
-                if source.is_built_in()
-                    && target.is_built_in()
-                    && self.world.catalog.casts.get(&(source, target)).is_none() => {}
+                if source.is_built_in() && target.is_built_in() && !self.has_cast(source, target) => {}
             _ => self.converts(from, target, context),
         }
+    }
+
+    /// The same for a value: the columns of a row that is known are converted one by one.
+    pub(super) fn coerces_value(&mut self, value: &Value, to: Ty, context: CastContext) {
+        if let (Ty::Known(RECORD), Some(row), Ty::Known(target)) = (value.ty, &value.row, to)
+            && let Some(relation) = self.resolver.row_relation(target)
+            && let Some(relation) = self.world.catalog.relation(relation)
+        {
+            for (column, declared) in row.iter().zip(&relation.columns) {
+                let value = Value::column(column);
+                self.coerces_value(&value, Ty::Known(declared.type_oid), context);
+            }
+            return self.uses(target);
+        }
+        self.coerces(value.ty, to, context);
+    }
+
+    /// Whether a cast runs nothing but code of the server.
+    fn is_cast_of_server(&self, from: Ty, to: Ty) -> bool {
+        match (from, to) {
+            (Ty::Known(source), Ty::Known(target)) => {
+                source.is_built_in() && target.is_built_in() && !self.has_cast(source, target)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether a user made a cast between types of the server, or their elements.
+    fn has_cast(&self, source: Oid, target: Oid) -> bool {
+        let casts = &self.world.catalog.casts;
+        let is_cast = |source: Oid, target: Oid| casts.contains_key(&(source, target));
+        if casts.is_empty() {
+            return false;
+        }
+        let (base, base_target) = (self.resolver.base_type(source), self.resolver.base_type(target));
+        let elements = (
+            self.resolver.element_type(source),
+            self.resolver.element_type(target),
+        );
+        is_cast(source, target)
+            || is_cast(base, base_target)
+            || matches!(elements, (Some(source), Some(target)) if is_cast(source, target))
     }
 
     fn boolean(&mut self, boolean: &BoolExpr) -> Value {
@@ -488,7 +563,7 @@ impl Walker<'_> {
         let values = self.value_list(args);
         for value in &values {
             self.filters(FilterKind::Range, &value.lineage);
-            self.uses_type_of(value.ty);
+            self.uses_types_in(value);
         }
         self.one_of(&values)
     }
@@ -507,7 +582,11 @@ impl Walker<'_> {
             Ty::Known(oid) if self.resolver.element_type(oid).is_some() => one.ty,
             element => self.array_of(element),
         };
-        self.computed(ty, &values)
+        let value = self.computed(ty, &values);
+        Value {
+            row: rows_together(&values).filter(|_| ty == Ty::Known(RECORD_ARRAY)),
+            ..value
+        }
     }
 
     fn row(&mut self, row: &RowExpr) -> Value {
@@ -550,4 +629,10 @@ impl Walker<'_> {
             self.filters(FilterKind::Limit, &value.lineage);
         }
     }
+}
+
+/// What rows of an array consist of, for their types.
+fn rows_together(values: &[Value]) -> Option<Row> {
+    let rows: Option<Vec<&Row>> = values.iter().map(|value| value.row.as_ref()).collect();
+    Some(rows?.into_iter().flat_map(|row| row.iter().cloned()).collect())
 }

@@ -5,6 +5,7 @@
 //! ends recursion of triggers, keys, rules and functions. Expressions of the catalog are printed with the schema of every
 //! name, so they are read under an empty search path; the bodies of functions are read under the session's.
 
+mod documents;
 mod functions;
 mod relations;
 #[cfg(test)]
@@ -13,6 +14,7 @@ mod writes;
 
 use hashbrown::HashSet;
 
+use super::types::RECORD;
 use super::walk::Walker;
 use crate::sql::catalog::{CastContext, Catalog, Event, Oid, Type, TypeKind};
 use crate::sql::effect::{Action, EffectFlags, Object, ObjectKind};
@@ -51,6 +53,9 @@ enum Followed {
     Writes(Oid, Event, Box<[i16]>),
     Fires(Oid, Event),
     Recomputes(Oid),
+    Plans(Oid),
+    Document(Oid),
+    AnyDocument,
     EventTriggers,
     AnyType,
 }
@@ -245,7 +250,18 @@ impl<'w> Walker<'w> {
             Coercion::Uncertain if self.arguments.is_some() && from == Ty::Uncertain => {
                 self.converts_in_body(to);
             }
-            Coercion::Uncertain => self.converts_somehow(to),
+            Coercion::Uncertain => {
+                self.converts_somehow(to);
+                // Which columns a row has is not known.
+                let row = self
+                    .resolver
+                    .row_relation(to)
+                    .filter(|_| from == Ty::Known(RECORD));
+                let row = row.and_then(|relation| self.catalog().relation(relation));
+                for column in row.map_or(&[][..], |relation| &relation.columns) {
+                    self.converts_somehow(column.type_oid);
+                }
+            }
         }
     }
 

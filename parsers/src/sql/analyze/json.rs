@@ -11,6 +11,7 @@ use pg_query::protobuf::{
 use super::types::{BOOL, JSON, JSONB, TEXT, XML};
 use super::value::Value;
 use super::walk::Walker;
+use crate::sql::catalog::CastContext;
 use crate::sql::effect::FilterKind;
 use crate::sql::resolve::Ty;
 
@@ -231,10 +232,24 @@ impl Walker<'_> {
         values: &[Value],
     ) -> Value {
         for value in values {
-            self.prints(value);
+            self.in_document(value);
         }
         let ty = self.json_output(output, by_default);
+        if output.is_some() {
+            for from in [JSON, JSONB, TEXT] {
+                self.coerces(Ty::Known(from), ty, CastContext::Explicit);
+            }
+        }
         self.computed(ty, values)
+    }
+
+    /// A value becomes part of a document, by a cast of its type or as text.
+    fn in_document(&mut self, value: &Value) {
+        self.prints(value);
+        self.becomes_document(value);
+        for to in [JSON, JSONB, TEXT] {
+            self.coerces(value.ty, Ty::Known(to), CastContext::Explicit);
+        }
     }
 
     /// A value becomes text.
@@ -293,8 +308,8 @@ impl Walker<'_> {
         };
         let key = self.optional_value(key.as_deref());
         let value = self.json_value(value.as_deref());
-        self.prints(&key);
-        self.prints(&value);
+        self.in_document(&key);
+        self.in_document(&value);
         self.computed(Ty::Known(JSON), &[key, value])
     }
 

@@ -73,8 +73,12 @@ impl Walker<'_> {
         let (left_type, right_type) = (left.map(|value| value.ty), right.map(|value| value.ty));
         let values: smallvec::SmallVec<[Value; 2]> = [left, right].into_iter().flatten().cloned().collect();
         let mut is_built_in = !self.resolver.is_touched(name);
+        let mut varies = false;
         let ty = match self.resolver.operators(schema, name, left_type, right_type) {
             Resolution::One { oid, result } => {
+                let operator = self.world.catalog.operator(oid);
+                varies = operator.is_some_and(|operator| self.stays_a_call(operator.function))
+                    && Value::vary(&values);
                 is_built_in &= self.runs_operator(oid, &values);
                 if !oid.is_built_in() || values.iter().any(|value| !is_of_server(value.ty)) {
                     let (left, right) = self.resolver.operand_types(oid, left_type, right_type);
@@ -107,6 +111,7 @@ impl Walker<'_> {
         };
         self.compared_values(name, ty, left, right);
         let mut value = self.computed(ty, &values);
+        value.varies = varies;
         value.is_reported = ty == Ty::Known(BOOL) || ty == Ty::Uncertain;
         Operation { value, is_built_in }
     }

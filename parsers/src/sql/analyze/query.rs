@@ -131,10 +131,12 @@ impl Walker<'_> {
             renamed(columns, aliascolnames)
         };
         if let Some(search) = search_clause {
-            columns.push(added_column(search));
+            let added = added_column(search, &columns);
+            columns.push(added);
         }
         if let Some(cycle) = cycle_clause {
-            columns.extend(self.cycle_columns(cycle));
+            let added = self.cycle_columns(cycle, &columns);
+            columns.extend(added);
         }
         Row::from(columns)
     }
@@ -156,7 +158,8 @@ impl Walker<'_> {
         for _ in 0..ROUNDS_MAX {
             let mut seen = columns.clone();
             if let Some(search) = &cte.search_clause {
-                seen.push(added_column(search));
+                let added = added_column(search, &seen);
+                seen.push(added);
             }
             if let Some(cycle) = &cte.cycle_clause {
                 for name in [&cycle.cycle_mark_column, &cycle.cycle_path_column] {
@@ -188,9 +191,9 @@ impl Walker<'_> {
         columns
     }
 
-    fn cycle_columns(&mut self, cycle: &CteCycleClause) -> [Column; 2] {
+    fn cycle_columns(&mut self, cycle: &CteCycleClause, columns: &[Column]) -> [Column; 2] {
         let CteCycleClause {
-            cycle_col_list: _,
+            cycle_col_list,
             cycle_mark_column,
             cycle_mark_value,
             cycle_mark_default,
@@ -203,12 +206,18 @@ impl Walker<'_> {
         } = cycle;
         let value = self.optional_value(cycle_mark_value.as_deref());
         let default = self.optional_value(cycle_mark_default.as_deref());
+        let row = named_row(cycle_col_list, columns);
+        // Each row is looked up among those of its path.
+        for column in row.iter() {
+            self.uses_types_of_column(column);
+        }
         let mark = self.compare("=", &value, &default);
         let ty = self.resolver.common_type(&[value.ty, default.ty]);
         [
             Value { ty, ..mark }.named(cycle_mark_column.as_str().into()),
             Value {
                 lineage: Lineage::Unknown,
+                row: Some(row),
                 ..Value::constant(Ty::Known(RECORD_ARRAY))
             }
             .named(cycle_path_column.as_str().into()),
@@ -217,12 +226,20 @@ impl Walker<'_> {
 }
 
 /// The column that SEARCH adds: the columns that it names, as rows.
-fn added_column(search: &CteSearchClause) -> Column {
+fn added_column(search: &CteSearchClause, columns: &[Column]) -> Column {
     Value {
         lineage: Lineage::Unknown,
+        row: Some(named_row(&search.search_col_list, columns)),
         ..Value::constant(Ty::Known(RECORD))
     }
     .named(search.search_seq_column.as_str().into())
+}
+
+/// Those columns that are named.
+fn named_row(names: &[Node], columns: &[Column]) -> Row {
+    let names: hashbrown::HashSet<&str> = names.iter().filter_map(string).collect();
+    let columns = columns.iter().filter(|column| names.contains(&*column.name));
+    columns.cloned().collect()
 }
 
 /// The columns under other names, as far as there are any.

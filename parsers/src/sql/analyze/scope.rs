@@ -276,7 +276,10 @@ impl Walker<'_> {
         let (Some(item), Some(column)) = (found.item(slot.item), found.column(slot)) else {
             return Value::unknown();
         };
-        let value = Value::column(column);
+        let value = Value {
+            varies: true,
+            ..Value::column(column)
+        };
         let relation = item.relation;
         if !relation.is_none() {
             self.uses_column(relation, slot.column as usize);

@@ -137,7 +137,7 @@ impl Walker<'_> {
             [gap] if gap.node.is_none() => {
                 for output in &outputs {
                     self.filters(FilterKind::Group, &output.value.lineage);
-                    self.uses_type_of(output.value.ty);
+                    self.uses_types_in(&output.value);
                 }
             }
             on => {
@@ -204,7 +204,7 @@ impl Walker<'_> {
         if compares {
             for column in left.iter().chain(&right) {
                 self.filters(FilterKind::Set, &column.lineage);
-                self.uses_type_of(column.ty);
+                self.uses_types_of_column(column);
             }
         }
         if has_unknown_columns(&left) || has_unknown_columns(&right) {

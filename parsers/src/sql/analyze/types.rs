@@ -2,7 +2,7 @@
 
 use pg_query::protobuf::TypeName;
 
-use super::value::Value;
+use super::value::{Column, Row, Value};
 use super::walk::{Walker, named, parts};
 use crate::sql::catalog::Oid;
 use crate::sql::effect::{Object, ObjectKind};
@@ -126,13 +126,26 @@ impl Walker<'_> {
 
     /// The same for a value, which may be a row of others.
     pub(super) fn uses_types_in(&mut self, value: &Value) {
-        self.uses_type_of(value.ty);
-        if let Some(row) = &value.row
-            && !matches!(value.ty, Ty::Known(oid) if !oid.is_built_in())
-        {
-            for column in row.iter() {
-                self.uses_type_of(column.ty);
+        self.uses_types_below(value.ty, value.row.as_ref());
+    }
+
+    /// The same for a column.
+    pub(super) fn uses_types_of_column(&mut self, column: &Column) {
+        self.uses_types_below(column.ty, column.row.as_ref());
+    }
+
+    fn uses_types_below(&mut self, ty: Ty, row: Option<&Row>) {
+        match (ty, row) {
+            (Ty::Known(oid), _) if !oid.is_built_in() => self.uses(oid),
+            (_, Some(row)) => {
+                for column in row.iter() {
+                    if self.spend(1) {
+                        self.uses_types_below(column.ty, column.row.as_ref());
+                    }
+                }
             }
+            (Ty::Known(RECORD | RECORD_ARRAY), None) => self.uses_any_type(),
+            _ => {}
         }
     }
 

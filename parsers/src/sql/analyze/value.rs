@@ -50,6 +50,8 @@ pub(super) struct Value {
     pub(super) is_single: bool,
     /// That protected columns chose it is said already.
     pub(super) is_reported: bool,
+    /// It is a column or computed from one in a way that no planner takes for a constant.
+    pub(super) varies: bool,
 }
 
 impl Value {
@@ -63,6 +65,7 @@ impl Value {
             row: None,
             is_single: true,
             is_reported: false,
+            varies: false,
         }
     }
 
@@ -123,6 +126,12 @@ impl Value {
     #[must_use]
     pub(super) fn of_no_origin(self) -> Self {
         Self { origin: None, ..self }
+    }
+
+    /// Whether a function of these values varies too: NULL, or what may become NULL or a constant, decides by itself.
+    pub(super) fn vary(values: &[Self]) -> bool {
+        let is_plain = |value: &Self| value.varies || value.as_text().is_some();
+        values.iter().any(|value| value.varies) && values.iter().all(is_plain)
     }
 
     /// Whether it depends on no column.

@@ -58,6 +58,8 @@ pub(super) struct Walker<'w> {
     pub(super) open_functions: HashMap<Oid, bool>,
     /// What is walked belongs to a table, not to the statement: its conditions are nobody's question.
     pub(super) is_quiet: bool,
+    /// What is walked is only simplified by the planner: what varies from row to row does not run.
+    pub(super) is_planned: bool,
     /// Uses of values that may come from anywhere.
     pub(super) unknowns: Unknowns,
     /// Where neutral constants begin in the text.
@@ -107,6 +109,7 @@ impl<'w> Walker<'w> {
             sources: 0,
             open_functions: HashMap::new(),
             is_quiet: false,
+            is_planned: false,
             unknowns: Unknowns::default(),
             neutral_at: Vec::new(),
             in_definition: false,
@@ -217,10 +220,11 @@ impl<'w> Walker<'w> {
     /// The rows that the statement gives.
     pub(super) fn gives(&mut self, columns: &[Column]) {
         for column in columns {
-            // It is sent as text or binary.
-            match column.ty {
-                Ty::Known(oid) => self.shows_type(oid),
-                other => self.uses_type_of(other),
+            // It is sent as text or binary; built-in functions give rows of built-in types.
+            match (&column.row, column.ty) {
+                (Some(_), _) => self.uses_types_of_column(column),
+                (None, Ty::Known(oid)) => self.shows_type(oid),
+                (None, other) => self.uses_type_of(other),
             }
         }
         self.output = columns

@@ -3,6 +3,7 @@
 use super::super::value::Value;
 use super::super::walk::Walker;
 use super::Followed;
+use super::documents::makes_document;
 use crate::sql::catalog::{Behavior, Function, Language, Oid};
 use crate::sql::effect::{Action, Effect, EffectFlags, Object, ObjectKind};
 use crate::sql::resolve::{Named, Ty};
@@ -12,6 +13,16 @@ use crate::sql::statement::Cause;
 impl<'w> Walker<'w> {
     /// A function runs: its effects by what it is known to do, by its body, or none of both.
     pub(in super::super) fn runs_function(&mut self, oid: Oid, arguments: &[Value]) {
+        if self.is_planned {
+            // Where an argument differs from row to row, the call is left for the rows.
+            if self.stays_a_call(oid) && Value::vary(arguments) {
+                return;
+            }
+            self.is_planned = false;
+            self.runs_function(oid, arguments);
+            self.is_planned = true;
+            return;
+        }
         let Some(function) = self.catalog().function(oid) else {
             let object = self.function_named(oid);
             return self.opaque(Cause::Function, object);
@@ -73,7 +84,14 @@ impl<'w> Walker<'w> {
         let object = self.function_named(function.oid);
         match behavior {
             Behavior::Pure | Behavior::Release => {}
-            Behavior::CallsTypes => self.uses_types_of(arguments),
+            Behavior::CallsTypes => {
+                self.uses_types_of(arguments);
+                if makes_document(function) {
+                    for argument in arguments {
+                        self.becomes_document(argument);
+                    }
+                }
+            }
             Behavior::Metadata => {
                 self.uses_types_of(arguments);
                 // They ask by a statement of their own.
@@ -168,7 +186,7 @@ impl<'w> Walker<'w> {
     }
 
     /// A value of a type that is not known is shown or compared: it may be any that is not built in.
-    fn uses_any_type(&mut self) {
+    pub(in super::super) fn uses_any_type(&mut self) {
         if !self.follow(Followed::AnyType) {
             return;
         }

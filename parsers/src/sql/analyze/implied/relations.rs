@@ -1,5 +1,7 @@
 //! What reading a relation brings with it.
 
+use smallvec::SmallVec;
+
 use super::super::relation::object;
 use super::super::walk::Walker;
 use super::Followed;
@@ -20,9 +22,47 @@ impl<'w> Walker<'w> {
         }
         self.checks_rows(relation, Event::Select);
         self.reaches_out(Action::Read, relation);
+        self.plans(relation);
         for &child in self.catalog().children(oid) {
             self.act_on_found(Action::Read, child, EffectFlags::NONE);
             self.reads(child);
+        }
+    }
+
+    /// What the planner simplifies before it reads, changes or explains: checks, indexes, statistics and partition keys,
+    /// the last also of what the relation is a partition of. Constant parts of them run, an index's functions too.
+    pub(super) fn plans(&mut self, relation: &'w Relation) {
+        if !self.follow(Followed::Plans(relation.oid)) {
+            return;
+        }
+        let catalog = self.catalog();
+        let parents: SmallVec<[&Relation; 1]> = relation
+            .parents
+            .iter()
+            .filter_map(|&parent| catalog.relation(parent))
+            .collect();
+        for &parent in &parents {
+            self.plans(parent);
+        }
+        let texts = relation.checks.iter().chain(&relation.index_expressions);
+        for text in texts.chain(&relation.partition_expressions) {
+            // A child has most of its parent's.
+            let is_inherited = |parent: &&Relation| {
+                let texts = parent.checks.iter().chain(&parent.index_expressions);
+                texts
+                    .chain(&parent.partition_expressions)
+                    .any(|known| known == text)
+            };
+            if !parents.iter().any(is_inherited) {
+                self.expression_planned(text, relation.oid);
+            }
+        }
+        for &oid in &relation.index_functions {
+            // An extension's index compares and nothing else.
+            let function = catalog.function(oid);
+            if function.is_none_or(|function| function.extension.is_none()) {
+                self.runs_support(oid);
+            }
         }
     }
 

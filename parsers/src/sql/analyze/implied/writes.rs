@@ -29,6 +29,9 @@ impl<'w> Walker<'w> {
             _ => {}
         }
         self.checks_rows(relation, event);
+        if matches!(event, Event::Update | Event::Delete) {
+            self.plans(relation);
+        }
         if matches!(event, Event::Insert | Event::Update) {
             self.new_rows(relation, event, columns);
             self.points_to(relation, event, columns);

@@ -1,0 +1,90 @@
+//! Casts to `json` that the server looks up where it makes a document of any value.
+
+use super::super::types::{JSON, JSONB, RECORD, RECORD_ARRAY};
+use super::super::value::{Row, Value};
+use super::super::walk::Walker;
+use super::Followed;
+use crate::sql::catalog::{CastMethod, Function, Oid, TypeKind};
+use crate::sql::resolve::Ty;
+
+/// `anyarray`, which columns of statistics are of.
+const ANY_ARRAY: Oid = Oid(2277);
+
+/// Whether a function that calls its arguments' types makes a document of them: `to_json`, `jsonb_agg` and the like.
+pub(super) fn makes_document(function: &Function) -> bool {
+    function.oid.is_built_in() && matches!(function.returns, JSON | JSONB)
+}
+
+impl Walker<'_> {
+    /// A value becomes part of a document. For a type that has a cast to `json` that cast runs, for `jsonb` too; arrays
+    /// and rows are taken apart.
+    pub(in super::super) fn becomes_document(&mut self, value: &Value) {
+        self.documents(value.ty, value.row.as_ref());
+    }
+
+    fn documents(&mut self, ty: Ty, row: Option<&Row>) {
+        match ty {
+            Ty::Literal | Ty::Parameter => {}
+            Ty::Uncertain => self.becomes_any_document(),
+            Ty::Known(oid) => {
+                let base = self.resolver.base_type(oid);
+                if !base.is_built_in() {
+                    return self.document_of(base);
+                }
+                match row {
+                    Some(row) => {
+                        for column in row.iter() {
+                            if self.spend(1) {
+                                self.documents(column.ty, column.row.as_ref());
+                            }
+                        }
+                    }
+                    None if matches!(base, RECORD | RECORD_ARRAY | ANY_ARRAY) => self.becomes_any_document(),
+                    None => {}
+                }
+            }
+        }
+    }
+
+    fn document_of(&mut self, oid: Oid) {
+        if !self.follow(Followed::Document(oid)) {
+            return;
+        }
+        match self.catalog().type_of(oid).map(|found| &found.kind) {
+            Some(TypeKind::Array) => {
+                if let Some(element) = self.resolver.element_type(oid) {
+                    self.documents(Ty::Known(element), None);
+                }
+            }
+            Some(TypeKind::Composite(relation)) => {
+                let relation = self.catalog().relation(*relation);
+                for column in relation.map_or(&[][..], |relation| &relation.columns) {
+                    self.documents(Ty::Known(column.type_oid), None);
+                }
+            }
+            _ => {
+                if let Some(cast) = self.catalog().cast(oid, JSON)
+                    && cast.method == CastMethod::Function
+                {
+                    self.runs_support(cast.function);
+                }
+            }
+        }
+    }
+
+    /// A value of a type that is not known.
+    fn becomes_any_document(&mut self) {
+        if !self.follow(Followed::AnyDocument) {
+            return;
+        }
+        let casts = self.catalog().casts.values();
+        let mut functions: Vec<Oid> = casts
+            .filter(|cast| cast.target == JSON && cast.method == CastMethod::Function)
+            .map(|cast| cast.function)
+            .collect();
+        functions.sort_unstable();
+        for function in functions {
+            self.runs_support(function);
+        }
+    }
+}
