@@ -61,6 +61,12 @@ pub(super) struct Implied<'w> {
     /// Names and rights that code ran under, by number.
     runtimes: Vec<(SearchPath, Box<str>)>,
     followed: HashSet<(usize, Followed)>,
+    /// Types of values so far that are not built in.
+    pub(super) seen: HashSet<Oid>,
+    /// Types of the rows that the last statement inside of another gave.
+    pub(super) given: Vec<Ty>,
+    /// Types that the bodies which are being read convert values to.
+    pub(super) wanted: Vec<Oid>,
 }
 
 /// Most things that are followed for one statement.
@@ -79,6 +85,9 @@ impl<'w> Implied<'w> {
             },
             runtimes: vec![(session.search_path.clone(), session.role.clone())],
             followed: HashSet::new(),
+            seen: HashSet::new(),
+            given: Vec::new(),
+            wanted: Vec::new(),
         }
     }
 }
@@ -220,6 +229,41 @@ impl<'w> Walker<'w> {
         functions.sort_unstable();
         for function in functions {
             self.runs_support(function);
+        }
+    }
+
+    /// A value of a body becomes one of this type, if not now then where the body is run again.
+    pub(super) fn converts_in_body(&mut self, to: Oid) {
+        self.uses_type(to);
+        if !self.implied.wanted.contains(&to) {
+            self.implied.wanted.push(to);
+        }
+    }
+
+    /// The conversions of a body that has been read: from the types of values that came up, or from built-in ones.
+    pub(super) fn converts_what_was_seen(&mut self, outside: usize) {
+        let wanted = self
+            .implied
+            .wanted
+            .split_off(outside.min(self.implied.wanted.len()));
+        let casts = self.catalog().casts.values();
+        let mut functions: Vec<Oid> = casts
+            .filter(|cast| wanted.contains(&cast.target) && !cast.function.is_built_in())
+            .filter(|cast| cast.source.is_built_in() || self.implied.seen.contains(&cast.source))
+            .map(|cast| cast.function)
+            .collect();
+        functions.sort_unstable();
+        for function in functions {
+            self.runs_support(function);
+        }
+    }
+
+    /// The type of a value that came up.
+    pub(super) fn sees_type(&mut self, ty: Ty) {
+        if let Ty::Known(oid) = ty
+            && !oid.is_built_in()
+        {
+            self.implied.seen.insert(oid);
         }
     }
 
