@@ -95,6 +95,7 @@ impl Small {
             partition_expressions: Box::default(),
             foreign_server: Oid::NONE,
             extension: Oid::NONE,
+            reads: Box::default(),
             is_sensitive: false,
         };
         self.catalog.relations.insert(oid, relation);
