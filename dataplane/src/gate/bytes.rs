@@ -73,6 +73,7 @@ fn text_bytes(text: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use sluice_parsers::sql::analyze;
+    use sluice_parsers::sql::world::World;
 
     use super::*;
 
@@ -106,7 +107,11 @@ mod tests {
             ),
             ("a literal", format!("SELECT '{}'", "x".repeat(TIMES)), 1),
         ] {
-            let analysis = analyze::analyze_bytes(text.as_bytes(), &analyze::Limits::default());
+            let analysis = analyze::analyze_bytes(
+                text.as_bytes(),
+                &analyze::Limits::default(),
+                &World::built_in(15),
+            );
             assert!(analysis.readable, "{name}");
             let outcomes = vec![Outcome::Allow(None); analysis.statements.len()];
             let verdict = Verdict::new(analysis.statements, outcomes.into(), 1, text.len());

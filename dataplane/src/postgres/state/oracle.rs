@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use sluice_parsers::postgres::backend::{TransactionStatus, ready_for_query};
 use sluice_parsers::sql::analyze::{self, Limits};
+use sluice_parsers::sql::world::World;
 use sluice_tests::Postgres;
 use sluice_tests::raw::{self, Message, Raw};
 
@@ -247,7 +248,7 @@ impl Script {
             } else {
                 self.random.one_of(STATEMENTS)
             };
-            let analysis = analyze::analyze(sql, &Limits::default());
+            let analysis = analyze::analyze(sql, &Limits::default(), &World::built_in(15));
             let [statement] = &analysis.statements[..] else {
                 panic!("{sql}: one statement");
             };

@@ -2,6 +2,7 @@
 
 use sluice_parsers::postgres::backend::TransactionStatus::{self, Failed, Idle, InTransaction};
 use sluice_parsers::sql::analyze::{self, Limits};
+use sluice_parsers::sql::world::World;
 
 use super::*;
 
@@ -40,7 +41,7 @@ impl Script {
 
     /// Sends a Query.
     fn send(&mut self, sql: &str) -> &mut Self {
-        let analysis = analyze::analyze(sql, &Limits::default());
+        let analysis = analyze::analyze(sql, &Limits::default(), &World::built_in(15));
         let count = analysis.statements.len();
         for (index, statement) in analysis.statements.iter().enumerate() {
             let change = Change::of(statement);
