@@ -16,7 +16,7 @@ pub mod settings;
 mod stream;
 mod tls;
 
-pub use running::{RunError, Running, StartError, start};
 pub use postgres::catalog::protected::protected_columns;
+pub use running::{RunError, Running, StartError, start};
 pub use settings::Settings;
 pub use sluice_parsers::postgres::scram::end_point::hash as tls_server_end_point;

@@ -39,7 +39,9 @@ pub(crate) fn run(arguments: &ExplainSql) -> Result<(), Failure> {
     } else {
         report.to_string()
     };
-    std::io::stdout().write_all(text.as_bytes()).map_err(Failure::Output)
+    std::io::stdout()
+        .write_all(text.as_bytes())
+        .map_err(Failure::Output)
 }
 
 /// The argument, or what stdin has for `-`.

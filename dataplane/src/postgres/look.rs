@@ -163,7 +163,9 @@ impl Session {
         let oid = rows.first().and_then(|row| {
             let mut fields = row::Fields::parse(row).ok()?;
             match fields.next_field().ok()?? {
-                row::Place::Value { start, end } => std::str::from_utf8(row.get(start..end)?).ok()?.parse().ok(),
+                row::Place::Value { start, end } => {
+                    std::str::from_utf8(row.get(start..end)?).ok()?.parse().ok()
+                }
                 row::Place::Null => None,
             }
         });

@@ -16,8 +16,8 @@ use sluice_audit::ring::RingFull;
 use sluice_masking::{ClassSet, Counts};
 use sluice_parsers::postgres::backend::encode::Report;
 use sluice_parsers::postgres::{Deframer, Model, ModelError, ProtocolError, SqlState};
-use sluice_parsers::sql::effect::EffectMask;
 use sluice_parsers::sql::catalog::snapshot::Rows;
+use sluice_parsers::sql::effect::EffectMask;
 use sluice_parsers::sql::settings;
 use sluice_runtime::net::Outgoing;
 use sluice_runtime::time::Moment;
@@ -32,9 +32,9 @@ use super::large::{LargeRow, LargeText};
 use super::names::Names;
 use super::state::{State, Tracked, View};
 use super::statements::{Portal, Prepared, Run, Ticket};
-use crate::settings::{Connection, Masking};
 use crate::core::Core;
 use crate::gate::{Context, Database, Outcome};
+use crate::settings::{Connection, Masking};
 
 /// Bytes of statement texts that a session may have prepared.
 const PREPARED_TEXT_BYTES_MAX: usize = 64 << 20;

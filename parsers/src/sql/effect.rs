@@ -169,6 +169,12 @@ impl EffectFlags {
         Self(self.0 | other.0)
     }
 
+    /// This set less those of another.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     /// The bits, as records keep them.
     pub const fn bits(self) -> u16 {
         self.0

@@ -16,9 +16,11 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use smallvec::SmallVec;
+
 use super::lexer::{LexError, Lexer, Token, TokenKind, block_comment_end, line_comment_end};
 use super::neutral::Neutral;
-use super::shape::Shape;
+use super::shape::{Literal, Shape};
 
 /// The cost of an analysis.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -152,8 +154,8 @@ impl Scale {
 ///
 /// The server's scanner takes time that grows with the square of a run of `/*/*/*`.
 ///
-/// Of `VALUES (1, 'a'), (2, 'b'), ...` the rows behind the first that hold nothing but constants and parameters say
-/// nothing that the first does not, and likewise the elements of `IN (1, 2, ...)`. They may be a million.
+/// Of `VALUES (1, 'a'), (2, 'b'), ...` a row of constants says nothing that an earlier one with constants of the same
+/// kinds does not, and likewise the elements of `IN (1, 2, ...)`. They may be a million.
 #[derive(Debug)]
 pub(super) struct Trimmed<'a> {
     text: Cow<'a, str>,
@@ -194,7 +196,7 @@ pub(super) fn trim<'a>(sql: &'a str, shape: &Shape) -> Result<Trimmed<'a>, LexEr
     let mut blanks = Vec::new();
     blank_comments(sql.as_bytes(), &mut blanks)?;
     if shape.literals().len() >= TRIM_LITERALS_MIN {
-        blank_lists(sql.as_bytes(), &mut blanks, &mut trimmed.groups)?;
+        blank_lists(sql.as_bytes(), shape.literals(), &mut blanks, &mut trimmed.groups)?;
     }
     if !blanks.is_empty() {
         let mut bytes = sql.as_bytes().to_vec();
@@ -239,13 +241,19 @@ fn blank_comments(sql: &[u8], blanks: &mut Vec<Range<usize>>) -> Result<(), LexE
 }
 
 /// The rows of VALUES and the elements of IN.
-fn blank_lists(sql: &[u8], blanks: &mut Vec<Range<usize>>, groups: &mut Vec<Group>) -> Result<(), LexError> {
+fn blank_lists(
+    sql: &[u8],
+    kinds: &[Literal],
+    blanks: &mut Vec<Range<usize>>,
+    groups: &mut Vec<Group>,
+) -> Result<(), LexError> {
     let mut reader = Reader {
         lexer: Lexer::new(sql)?,
         sql,
         literals: 0,
         token: None,
-        first_comma: None,
+        kinds,
+        pattern: Vec::new(),
     };
     reader.advance()?;
     while let Some(token) = reader.token {
@@ -270,23 +278,21 @@ fn values_rows(
     blanks: &mut Vec<Range<usize>>,
     groups: &mut Vec<Group>,
 ) -> Result<(), LexError> {
-    let mut kept: Option<Range<usize>> = None;
+    let mut kept = Kept::default();
     let mut from = None;
     loop {
         let first = reader.literals;
+        reader.pattern.clear();
         let Some(end) = reader.plain_list()? else {
             return Ok(());
         };
         let row = first..reader.literals;
-        match (&kept, from) {
-            (Some(kept), Some(comma)) => {
-                blanks.push(comma..end);
-                groups.push(Group {
-                    kept: kept.clone(),
-                    blanked: row,
-                });
-            }
-            _ => kept = Some(row),
+        if let (Some(alike), Some(comma)) = (kept.alike(&reader.pattern, &row), from) {
+            blanks.push(comma..end);
+            groups.push(Group {
+                kept: alike,
+                blanked: row,
+            });
         }
         let Some(comma) = reader.punctuation(b',') else {
             return Ok(());
@@ -302,19 +308,73 @@ fn in_list(
     blanks: &mut Vec<Range<usize>>,
     groups: &mut Vec<Group>,
 ) -> Result<(), LexError> {
-    let first = reader.literals;
-    let Some(end) = reader.plain_list()? else {
+    let (blanks_before, groups_before) = (blanks.len(), groups.len());
+    if reader.punctuation(b'(').is_none() {
         return Ok(());
-    };
-    if let Some(comma) = reader.first_comma {
-        blanks.push(comma..end - 1);
-        let second = reader.literals.min(first + 1);
-        groups.push(Group {
-            kept: first..second,
-            blanked: second..reader.literals,
-        });
     }
-    Ok(())
+    let mut kept = Kept::default();
+    let mut from = None;
+    loop {
+        reader.advance()?;
+        let first = reader.literals;
+        reader.pattern.clear();
+        let is_plain = reader.plain_cell()?;
+        let end = reader.token.map(|token| token.start);
+        let (true, Some(end)) = (is_plain, end) else {
+            // The list holds something else as well: nothing of it is left out.
+            blanks.truncate(blanks_before);
+            groups.truncate(groups_before);
+            return Ok(());
+        };
+        let element = first..reader.literals;
+        if let (Some(alike), Some(comma)) = (kept.alike(&reader.pattern, &element), from) {
+            match blanks.get_mut(blanks_before..).and_then(<[_]>::last_mut) {
+                Some(last) if last.end == comma => last.end = end,
+                _ => blanks.push(comma..end),
+            }
+            match groups.get_mut(groups_before..).and_then(<[_]>::last_mut) {
+                Some(last) if last.kept == alike && last.blanked.end == element.start => {
+                    last.blanked.end = element.end;
+                }
+                _ => groups.push(Group {
+                    kept: alike,
+                    blanked: element,
+                }),
+            }
+        }
+        match reader.punctuation(b',') {
+            Some(comma) => from = Some(comma),
+            None if reader.punctuation(b')').is_some() => return reader.advance(),
+            None => {
+                blanks.truncate(blanks_before);
+                groups.truncate(groups_before);
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Kinds of rows of one list that are kept; of more kinds every row is.
+const PATTERNS_MAX: usize = 16;
+
+/// The rows of a list that are kept: the first of each kind. A row of another kind can give its column another type.
+#[derive(Default)]
+struct Kept {
+    rows: SmallVec<[(SmallVec<[u8; 16]>, Range<usize>); 2]>,
+}
+
+impl Kept {
+    /// The literals of a row that is kept and has the same pattern; else this one is kept.
+    fn alike(&mut self, pattern: &[u8], row: &Range<usize>) -> Option<Range<usize>> {
+        let found = self.rows.iter().find(|(kept, _)| **kept == *pattern);
+        if let Some((_, literals)) = found {
+            return Some(literals.clone());
+        }
+        if self.rows.len() < PATTERNS_MAX {
+            self.rows.push((pattern.into(), row.clone()));
+        }
+        None
+    }
 }
 
 /// Tokens with one in hand, counting literals as the shape does.
@@ -324,8 +384,10 @@ struct Reader<'a> {
     /// How many literals lie before the token in hand.
     literals: usize,
     token: Option<Token>,
-    /// Where the first comma of the list read last stands.
-    first_comma: Option<usize>,
+    /// The literals of the text.
+    kinds: &'a [Literal],
+    /// What kinds of constants were read since it was cleared.
+    pattern: Vec<u8>,
 }
 
 impl<'a> Reader<'a> {
@@ -351,7 +413,6 @@ impl<'a> Reader<'a> {
     /// A list in parentheses that holds nothing but constants and parameters: gives where it ends and stands behind
     /// it. Of any other list it stands at the first token that does not fit.
     fn plain_list(&mut self) -> Result<Option<usize>, LexError> {
-        self.first_comma = None;
         if self.punctuation(b'(').is_none() {
             return Ok(None);
         }
@@ -364,9 +425,8 @@ impl<'a> Reader<'a> {
                 self.advance()?;
                 return Ok(Some(at + 1));
             }
-            match self.punctuation(b',') {
-                Some(at) => self.first_comma = self.first_comma.or(Some(at)),
-                None => return Ok(None),
+            if self.punctuation(b',').is_none() {
+                return Ok(None);
             }
         }
     }
@@ -392,6 +452,16 @@ impl<'a> Reader<'a> {
             kind => kind.is_literal(),
         };
         if fits {
+            self.pattern.push(u8::from(signed));
+            match token.kind {
+                TokenKind::Word => self.pattern.push(self.text(token)[0].to_ascii_lowercase()),
+                // Each parameter has a type of its own.
+                TokenKind::Param => self.pattern.extend_from_slice(&self.sql[token.start..token.end]),
+                _ => {
+                    let literal = self.kinds.get(self.literals);
+                    self.pattern.push(literal.map_or(0, |literal| literal.kind as u8));
+                }
+            }
             self.advance()?;
         }
         Ok(fits)
@@ -463,7 +533,7 @@ mod tests {
 
     #[test]
     fn long_lists_are_blanked_and_short_ones_kept() {
-        let rows = ", (2, 'x', NULL, -3.5, $1)".repeat(100);
+        let rows = ", (2, 'x', NULL, -3, $1)".repeat(100);
         let (text, groups) = trimmed(&format!(
             "INSERT INTO t VALUES (1, 'a', NULL, -2, $1){rows} RETURNING 5"
         ));
@@ -472,6 +542,19 @@ mod tests {
             (groups.len(), groups[0].kept.clone(), groups[99].blanked.clone()),
             (100, 0..3, 300..303)
         );
+
+        // Rows that could give a column another type are seen.
+        let (text, groups) = trimmed(&format!(
+            "VALUES (1, 2){}, (5000000000, 2), (1, '2'), (-1, 2), (1, 2), (5000000001, 3)",
+            ", (3, 4)".repeat(50)
+        ));
+        assert_eq!(text, "VALUES (1, 2) , (5000000000, 2), (1, '2'), (-1, 2)");
+        assert_eq!((groups.len(), groups[51].kept.clone()), (52, 102..104));
+        let (text, _) = trimmed(&format!(
+            "SELECT a IN (1{}, 2.5, 3, 'x', 4.5, 'y')",
+            ", 2".repeat(100)
+        ));
+        assert_eq!(text, "SELECT a IN (1 , 2.5 , 'x' )");
 
         let elements = ", 7".repeat(200);
         let (text, groups) = trimmed(&format!("SELECT 9 WHERE a IN (7{elements}) AND b = 1"));

@@ -130,7 +130,11 @@ fn column_name(column: BaseColumn, catalog: &Catalog) -> String {
         return format!("{}.{}", column.relation, column.number);
     };
     let table = qualified(relation.schema, &relation.name, catalog);
-    match relation.columns.iter().find(|known| known.number == column.number) {
+    match relation
+        .columns
+        .iter()
+        .find(|known| known.number == column.number)
+    {
         Some(known) => format!("{table}.{}", known.name),
         None => format!("{table}.{}", column.number),
     }
@@ -200,7 +204,11 @@ impl fmt::Display for Report {
             section(f, "effects", &statement.effects)?;
             section(f, "opaque because of", &statement.reasons)?;
             if let Some(name) = &statement.runs_prepared {
-                line(f, 2, &format!("runs the prepared statement {name}, whose effects come on top"))?;
+                line(
+                    f,
+                    2,
+                    &format!("runs the prepared statement {name}, whose effects come on top"),
+                )?;
             }
             if !statement.decided_at_bind.is_empty() {
                 let numbers: Vec<_> = statement
@@ -208,7 +216,11 @@ impl fmt::Display for Report {
                     .iter()
                     .map(|number| format!("${number}"))
                     .collect();
-                line(f, 2, &format!("judged again when bound, by {}", numbers.join(", ")))?;
+                line(
+                    f,
+                    2,
+                    &format!("judged again when bound, by {}", numbers.join(", ")),
+                )?;
             }
             let columns: Vec<_> = statement.columns.iter().map(ToString::to_string).collect();
             section(f, "columns", &columns)?;

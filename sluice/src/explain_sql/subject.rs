@@ -96,7 +96,8 @@ fn offline(path: &Path) -> Result<Catalog, Failure> {
 }
 
 fn online(connection: &Connection, database: Option<&str>) -> Result<(Catalog, LoginSettings), Failure> {
-    let failed = |error: &dyn std::fmt::Display| Failure::other(format!("connection {}", connection.name), error);
+    let failed =
+        |error: &dyn std::fmt::Display| Failure::other(format!("connection {}", connection.name), error);
     let database = database.unwrap_or(&connection.default_database);
     let mut server =
         Server::connect(connection, database, "sluice explain-sql").map_err(|error| failed(&error))?;

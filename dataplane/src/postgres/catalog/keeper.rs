@@ -241,8 +241,7 @@ impl Keeper {
             (Some((catalog, fingerprint)), current) => {
                 let catalogs = &self.core.catalogs;
                 let known = current.as_ref().map(|current| &current.tags);
-                let (database, tags) =
-                    catalogs.describe(catalog, &self.database.connection.masking, known);
+                let (database, tags) = catalogs.describe(catalog, &self.database.connection.masking, known);
                 let snapshot = CatalogSnapshot {
                     database,
                     fingerprint,

@@ -16,7 +16,7 @@ use super::nested::text_of;
 use super::scope::Arguments;
 use super::value::{Name, Value};
 use super::walk::{Walker, string};
-use crate::sql::catalog::{Function, Language, Oid, TypeKind};
+use crate::sql::catalog::{CastContext, Function, Language, Oid, TypeKind};
 use crate::sql::effect::{Object, ObjectKind};
 use crate::sql::lineage::Lineage;
 use crate::sql::resolve::{Named, Ty, parse_qualified_name};
@@ -50,11 +50,14 @@ impl<'w> Walker<'w> {
         let Some(body) = &function.body else {
             return self.unreadable(function);
         };
-        for used in function.arguments.iter().chain([&function.returns]) {
-            self.uses_type(*used);
+        let outside = self.implied.wanted.len();
+        // What planning folds is run.
+        let plans_only = std::mem::take(&mut self.plans_only);
+        self.implied.given.clear();
+        for &used in &function.arguments {
+            self.uses_type(used);
+            self.sees_type(Ty::Known(used));
         }
-        // What a body computes becomes what the function returns.
-        self.converts_somehow(function.returns);
         let mut search_path = None;
         for (name, value) in &function.settings {
             if name.eq_ignore_ascii_case("search_path") {
@@ -77,6 +80,37 @@ impl<'w> Walker<'w> {
                 _ => walker.plpgsql_body(&function.name, body, function),
             });
         });
+        let given = std::mem::take(&mut self.implied.given);
+        self.returns(function, &given);
+        self.converts_what_was_seen(outside);
+        self.plans_only = plans_only;
+    }
+
+    /// What a body computes becomes what the function returns.
+    fn returns(&mut self, function: &'w Function, given: &[Ty]) {
+        self.uses_type(function.returns);
+        let row = self.catalog().type_of(function.returns).map(|found| &found.kind);
+        let columns: Vec<Oid> = match row {
+            _ if !function.outputs.is_empty() => function.outputs.iter().map(|(_, output)| *output).collect(),
+            Some(TypeKind::Composite(relation)) => self
+                .catalog()
+                .relation(*relation)
+                .map_or(&[][..], |relation| &relation.columns)
+                .iter()
+                .map(|column| column.type_oid)
+                .collect(),
+            _ => vec![function.returns],
+        };
+        // The rows of an SQL function are those of its last statement; PL/pgSQL's come from anywhere.
+        if function.language == Language::Sql && given.len() == columns.len() {
+            for (from, to) in given.iter().zip(&columns) {
+                self.converts(*from, *to, CastContext::Assignment);
+            }
+            return;
+        }
+        for to in columns.into_iter().chain([function.returns]) {
+            self.converts_in_body(to);
+        }
     }
 
     /// A trigger's function runs for a relation, or an event trigger's for none.
@@ -228,7 +262,9 @@ impl<'w> Walker<'w> {
             ..Arguments::default()
         };
         let outside = self.arguments.replace(Rc::new(arguments));
+        let wanted = self.implied.wanted.len();
         self.pieces(&what, body);
+        self.converts_what_was_seen(wanted);
         self.arguments = outside;
     }
 
@@ -255,7 +291,10 @@ impl<'w> Walker<'w> {
                     what,
                     &format!("SELECT NULL::{name}"),
                     |walker, parsed| match cast_of(parsed).map(|name| walker.type_name(name)) {
-                        Some(Ty::Known(oid)) => walker.converts_somehow(oid),
+                        Some(Ty::Known(oid)) => {
+                            walker.sees_type(Ty::Known(oid));
+                            walker.converts_in_body(oid);
+                        }
                         Some(_) => {}
                         None => walker.unknown("type"),
                     },
@@ -302,7 +341,8 @@ impl<'w> Walker<'w> {
                 .relation(oid)
                 .map_or(&[][..], |found| &found.columns)
             {
-                self.converts_somehow(column.type_oid);
+                self.sees_type(Ty::Known(column.type_oid));
+                self.converts_in_body(column.type_oid);
             }
         }
     }

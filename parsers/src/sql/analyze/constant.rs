@@ -75,7 +75,10 @@ pub(super) fn const_value(constant: &AConst) -> Value {
     match val {
         Some(a_const::Val::Ival(number)) if !isnull => Value::text(Ty::Known(INT4), &number.ival.to_string()),
         Some(a_const::Val::Fval(number)) if !isnull => {
-            let ty = if number.fval.parse::<i64>().is_ok() {
+            // The grammar folds a sign in front: -2147483648 is an int4.
+            let ty = if number.fval.parse::<i32>().is_ok() {
+                INT4
+            } else if number.fval.parse::<i64>().is_ok() {
                 INT8
             } else {
                 NUMERIC

@@ -26,6 +26,7 @@ impl Walker<'_> {
         }
         if let Some(kind) = &node.node {
             if let Some(value) = self.expression(kind) {
+                self.sees_type(value.ty);
                 return value;
             }
             self.kind(kind);

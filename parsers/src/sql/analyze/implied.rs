@@ -15,6 +15,7 @@ mod writes;
 use hashbrown::HashSet;
 
 use super::types::RECORD;
+use super::value::Column;
 use super::walk::Walker;
 use crate::sql::catalog::{CastContext, Catalog, Event, Oid, Type, TypeKind};
 use crate::sql::effect::{Action, EffectFlags, Object, ObjectKind};
@@ -48,6 +49,7 @@ enum Followed {
     Function(Oid, Vec<Lineage>),
     Trigger(Oid, Oid),
     Type(Oid),
+    Shows(Oid),
     Reads(Oid),
     Writes(Oid, Event, Box<[i16]>),
     Fires(Oid, Event),
@@ -66,6 +68,12 @@ pub(super) struct Implied<'w> {
     /// Names and rights that code ran under, by number.
     runtimes: Vec<(SearchPath, Box<str>)>,
     followed: HashSet<(usize, Followed)>,
+    /// Types of values so far that are not built in.
+    pub(super) seen: HashSet<Oid>,
+    /// Types of the rows that the last statement inside of another gave.
+    pub(super) given: Vec<Ty>,
+    /// Types that the bodies which are being read convert values to.
+    pub(super) wanted: Vec<Oid>,
 }
 
 /// Most things that are followed for one statement.
@@ -84,6 +92,9 @@ impl<'w> Implied<'w> {
             },
             runtimes: vec![(session.search_path.clone(), session.role.clone())],
             followed: HashSet::new(),
+            seen: HashSet::new(),
+            given: Vec::new(),
+            wanted: Vec::new(),
         }
     }
 }
@@ -172,6 +183,47 @@ impl<'w> Walker<'w> {
         self.uses_parts(found);
     }
 
+    /// The same for a column, which may be a row of others.
+    pub(super) fn shows_column(&mut self, column: &Column) {
+        match (column.ty, &column.row) {
+            (Ty::Known(oid), _) if !oid.is_built_in() => self.shows_type(oid),
+            (_, Some(row)) => {
+                for column in row.iter() {
+                    if self.spend(1) {
+                        self.shows_column(column);
+                    }
+                }
+            }
+            (ty, None) => self.uses_type_of(ty),
+        }
+    }
+
+    /// A value of this type is sent to the client: output functions run, nothing is compared or checked.
+    pub(super) fn shows_type(&mut self, oid: Oid) {
+        if oid.is_built_in() || !self.follow(Followed::Shows(oid)) {
+            return;
+        }
+        let Some(found) = self.catalog().type_of(oid) else {
+            return self.opaque(Cause::Type, Object::new(ObjectKind::Type, oid.to_string()));
+        };
+        for &function in &found.functions {
+            self.runs_support(function);
+        }
+        match &found.kind {
+            TypeKind::Array => self.shows_type(found.element),
+            TypeKind::Range { subtype } => self.shows_type(*subtype),
+            TypeKind::Multirange { range } => self.shows_type(*range),
+            TypeKind::Domain { base, .. } => self.shows_type(*base),
+            TypeKind::Composite(relation) => {
+                let relation = self.catalog().relation(*relation);
+                for column in relation.map_or(&[][..], |relation| &relation.columns) {
+                    self.shows_type(column.type_oid);
+                }
+            }
+            TypeKind::Base | TypeKind::Enum | TypeKind::Pseudo => {}
+        }
+    }
+
     fn uses_parts(&mut self, found: &'w Type) {
         match &found.kind {
             TypeKind::Array => self.uses_type(found.element),
@@ -210,6 +262,10 @@ impl<'w> Walker<'w> {
                     self.uses_type(used);
                 }
             }
+            // A variable has values of a type that came up in the body.
+            Coercion::Uncertain if self.arguments.is_some() && from == Ty::Uncertain => {
+                self.converts_in_body(to);
+            }
             Coercion::Uncertain => {
                 self.converts_somehow(to);
                 // Which columns a row has is not known.
@@ -236,6 +292,41 @@ impl<'w> Walker<'w> {
         functions.sort_unstable();
         for function in functions {
             self.runs_support(function);
+        }
+    }
+
+    /// A value of a body becomes one of this type, if not now then where the body is run again.
+    pub(super) fn converts_in_body(&mut self, to: Oid) {
+        self.uses_type(to);
+        if !self.implied.wanted.contains(&to) {
+            self.implied.wanted.push(to);
+        }
+    }
+
+    /// The conversions of a body that has been read: from the types of values that came up, or from built-in ones.
+    pub(super) fn converts_what_was_seen(&mut self, outside: usize) {
+        let wanted = self
+            .implied
+            .wanted
+            .split_off(outside.min(self.implied.wanted.len()));
+        let casts = self.catalog().casts.values();
+        let mut functions: Vec<Oid> = casts
+            .filter(|cast| wanted.contains(&cast.target) && !cast.function.is_built_in())
+            .filter(|cast| cast.source.is_built_in() || self.implied.seen.contains(&cast.source))
+            .map(|cast| cast.function)
+            .collect();
+        functions.sort_unstable();
+        for function in functions {
+            self.runs_support(function);
+        }
+    }
+
+    /// The type of a value that came up.
+    pub(super) fn sees_type(&mut self, ty: Ty) {
+        if let Ty::Known(oid) = ty
+            && !oid.is_built_in()
+        {
+            self.implied.seen.insert(oid);
         }
     }
 

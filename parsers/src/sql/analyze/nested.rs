@@ -102,6 +102,11 @@ impl Walker<'_> {
         });
     }
 
+    /// What is walked is the statement's own text, and no view, body or expression of the catalog.
+    pub(super) fn is_in_own_text(&self) -> bool {
+        self.budget.depth == 0 && self.arguments.is_none()
+    }
+
     /// Takes from the budget; gives the text's depth, or none if there is too little left.
     fn enter(&mut self, sql: &str) -> Option<usize> {
         if sql.len() > TEXT_BYTES_MAX || self.budget.texts == TEXTS_MAX {

@@ -79,6 +79,9 @@ impl Walker<'_> {
             columns
         };
         self.leave_with(outside);
+        for column in &columns {
+            self.sees_type(column.ty);
+        }
         columns
     }
 

@@ -185,7 +185,9 @@ impl Walker<'_> {
     pub(super) fn nested_statement(&mut self, kind: &NodeEnum) {
         let output = std::mem::take(&mut self.output);
         let _kind_of_the_outer_counts = self.statement(kind);
-        self.output = output;
+        let inner = std::mem::replace(&mut self.output, output);
+        self.implied.given.clear();
+        self.implied.given.extend(inner.iter().map(|column| column.ty));
     }
 
     fn transaction(&mut self, transaction: &TransactionStmt) -> StatementKind {
@@ -456,13 +458,18 @@ impl Walker<'_> {
 
     fn explain(&mut self, explain: &ExplainStmt) -> StatementKind {
         let ExplainStmt { query, options } = explain;
-        self.optional(query.as_deref());
-        // Plans and estimates; what they tell of values was said as filters.
-        self.gives(&[Value::constant(Ty::Known(TEXT)).named("QUERY PLAN".into())]);
+        // Of several the last one counts; one that cannot be read counts as well.
         let analyze = options.iter().any(|node| match &node.node {
-            Some(NodeEnum::DefElem(option)) => option.defname == "analyze",
+            Some(NodeEnum::DefElem(option)) => {
+                option.defname == "analyze" && is_on(option.arg.as_deref()) != Some(false)
+            }
             _ => true,
         });
+        let plans_only = std::mem::replace(&mut self.plans_only, !analyze);
+        self.optional(query.as_deref());
+        self.plans_only = plans_only;
+        // Plans and estimates; what they tell of values was said as filters.
+        self.gives(&[Value::constant(Ty::Known(TEXT)).named("QUERY PLAN".into())]);
         StatementKind::Explain { analyze }
     }
 

@@ -20,7 +20,7 @@ use super::scope::{Arguments, Cte, Level};
 use super::touches::Touches;
 use super::value::{Column, Row, Value};
 use crate::sql::catalog::Oid;
-use crate::sql::effect::{Action, Effect, Object, ObjectKind};
+use crate::sql::effect::{Action, Effect, EffectFlags, Object, ObjectKind};
 use crate::sql::resolve::Resolver;
 use crate::sql::statement::{Cause, OutputColumn, Reason};
 use crate::sql::world::World;
@@ -66,6 +66,8 @@ pub(super) struct Walker<'w> {
     pub(super) neutral_at: Vec<i32>,
     /// Inside of a definition no constant is neutral.
     pub(super) in_definition: bool,
+    /// The statement is planned and not executed.
+    pub(super) plans_only: bool,
     /// Names that the statement may give to something else.
     pub(super) touches: Touches,
     /// What runs without being called.
@@ -111,6 +113,7 @@ impl<'w> Walker<'w> {
             unknowns: Unknowns::default(),
             neutral_at: Vec::new(),
             in_definition: false,
+            plans_only: false,
             touches: Touches::default(),
             implied: Implied::new(world, resolver.clone()),
             resolver,
@@ -139,6 +142,9 @@ impl<'w> Walker<'w> {
     }
 
     pub(super) fn add(&mut self, effect: Effect) {
+        let Some(effect) = self.as_planned(effect) else {
+            return;
+        };
         let effect = effect.with(self.flags_here());
         let double = if self.effects.len() < SEARCHED_MAX {
             self.effects.contains(&effect)
@@ -150,6 +156,24 @@ impl<'w> Walker<'w> {
         };
         if !double {
             self.effects.push(effect);
+        }
+    }
+
+    /// What is left of an effect if the change is planned and not made: planning reads what a change would be about.
+    /// What runs at once, such as a function that folds, keeps its effects.
+    fn as_planned(&self, effect: Effect) -> Option<Effect> {
+        if !self.plans_only || effect.object.kind != ObjectKind::Relation {
+            return Some(effect);
+        }
+        match effect.action {
+            Action::Insert | Action::Update | Action::Delete => Some(Effect {
+                action: Action::Read,
+                flags: effect.flags.without(EffectFlags::UNFILTERED),
+                ..effect
+            }),
+            // CREATE TABLE AS.
+            Action::Create => None,
+            _ => Some(effect),
         }
     }
 
@@ -197,10 +221,7 @@ impl<'w> Walker<'w> {
     pub(super) fn gives(&mut self, columns: &[Column]) {
         for column in columns {
             // It is sent as text or binary; built-in functions give rows of built-in types.
-            match column.row {
-                Some(_) => self.uses_types_of_column(column),
-                None => self.uses_type_of(column.ty),
-            }
+            self.shows_column(column);
         }
         self.output = columns
             .iter()

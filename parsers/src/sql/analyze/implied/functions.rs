@@ -37,6 +37,10 @@ impl<'w> Walker<'w> {
                 self.expression_text(default, None);
             }
         }
+        self.sees_type(Ty::Known(function.returns));
+        for (_, output) in &function.outputs {
+            self.sees_type(Ty::Known(*output));
+        }
         if let Some(behavior) = function.known {
             self.behaves(function, behavior, arguments);
         } else {

@@ -195,6 +195,7 @@ fn t08_rules_views_and_policies_are_followed() {
         "BEGIN DELETE FROM hidden; RETURN NEW; END",
     );
     let secret = made.table("secret", "id int4,owner text");
+    made.get(secret).owner = OTHER;
     made.policy(secret, "public.may_see(owner)");
     made.sql(
         "may_see(who text)",

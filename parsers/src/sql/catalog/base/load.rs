@@ -253,7 +253,11 @@ fn relation(mut row: Row) -> Relation {
         partition_expressions: Box::default(),
         foreign_server: Oid::NONE,
         extension: Oid::NONE,
-        reads: row.text().split_ascii_whitespace().filter_map(|oid| oid.parse().ok().map(Oid)).collect(),
+        reads: row
+            .text()
+            .split_ascii_whitespace()
+            .filter_map(|oid| oid.parse().ok().map(Oid))
+            .collect(),
         is_sensitive: row.text() != "metadata",
     }
 }

@@ -200,7 +200,7 @@ const RELATIONS: &str = "{locked} SELECT 'r', c.oid, c.relnamespace, c.relname, 
     c.relpersistence = 't', c.relrowsecurity, c.relforcerowsecurity, \
     EXISTS (SELECT FROM pg_catalog.pg_options_to_table(c.reloptions) o \
       WHERE CASE WHEN o.option_name = 'security_invoker' THEN o.option_value::pg_catalog.bool END), \
-    f.ftserver, d.refobjid, a.amhandler, \
+    f.ftserver, d.refobjid, a.amhandler::pg_catalog.oid, \
     CASE WHEN c.relkind IN ('v', 'm') AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend u \
       JOIN pg_catalog.pg_rewrite w ON u.classid = 2618 AND u.objid = w.oid AND u.refclassid = 1259 \
       WHERE w.ev_class = c.oid AND u.refobjid IN (SELECT relation FROM locked)) \
