@@ -346,6 +346,44 @@ impl Gate {
         Judgement::Known(self.adopt(sql, parameter_types, context, finding))
     }
 
+    /// Judges a text with the values that its parameters get, where they decide what it does; none if that takes too
+    /// long for a core. Nothing is cached: values are many.
+    pub fn judge_bound(
+        &mut self,
+        sql: &[u8],
+        parameter_types: &[u8],
+        values: &Arc<[Option<Box<str>>]>,
+        context: &Context,
+    ) -> Option<Rc<Verdict>> {
+        if sql.len() > self.limits.inline_parse_bytes || !weight::weigh(sql).inline() {
+            return None;
+        }
+        self.counts.misses += 1;
+        let world = World {
+            parameter_values: Arc::clone(values),
+            ..context.world(parameter_types)
+        };
+        let analysis = analyze::analyze_bytes(sql, &self.limits.analysis, &world);
+        let policies = self.policies();
+        let epoch = policies.epoch;
+        let decisions = decide(policies, &context.principal, &analysis.statements);
+        let outcomes = self.outcomes(decisions);
+        Some(Rc::new(Verdict::new(
+            analysis.statements,
+            outcomes,
+            epoch,
+            sql.len(),
+        )))
+    }
+
+    fn outcomes(&mut self, decisions: Vec<Decision>) -> Box<[Outcome]> {
+        let outcomes: Box<[Outcome]> = decisions.into_iter().map(Outcome::from).collect();
+        for outcome in &outcomes {
+            self.counts.policy_errors += u64::from(outcome.is_policy_error());
+        }
+        outcomes
+    }
+
     /// Makes a verdict of what an errand found and caches it.
     pub fn adopt(
         &mut self,
@@ -367,10 +405,7 @@ impl Gate {
         {
             self.counts.excessive += 1;
         }
-        let outcomes: Box<[Outcome]> = finding.decisions.into_iter().map(Outcome::from).collect();
-        for outcome in &outcomes {
-            self.counts.policy_errors += u64::from(outcome.is_policy_error());
-        }
+        let outcomes = self.outcomes(finding.decisions);
         let verdict = Rc::new(Verdict::new(statements, outcomes, finding.epoch, sql.len()));
         let is_current = finding.epoch == self.epoch();
         if readable && is_current && sql.len() <= CACHED_TEXT_BYTES_MAX && self.shape.scan(sql).is_ok() {

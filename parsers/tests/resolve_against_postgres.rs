@@ -185,6 +185,7 @@ impl Oracle {
             protected: Arc::default(),
             listed: Arc::default(),
             parameter_types: Arc::new([]),
+            parameter_values: Arc::default(),
         };
         session.rows(
             "set search_path = a, b, \"$user\", missing, public; set debug_print_parse = on;
@@ -523,6 +524,7 @@ fn t12_names_are_looked_up_as_the_server_looks_them_up() {
             protected: Arc::default(),
             listed: Arc::default(),
             parameter_types: Arc::new([]),
+            parameter_values: Arc::default(),
         };
         let resolver = Resolver::new(&world);
         let quoted: Vec<_> = path.iter().map(|name| format!("\"{name}\"")).collect();

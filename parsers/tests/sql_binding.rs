@@ -170,11 +170,41 @@ fn t02_values_that_decide_are_told_apart_from_those_that_do_not() {
         ("SELECT set_config($2::text, $1, false)", &[2]),
         ("SELECT set_config('jit', $1, false)", &[]),
         ("SELECT set_config('ro' || 'le', 'x', false)", &[]),
+        ("PREPARE p AS SELECT set_config($1, 'x', false)", &[]),
         ("SELECT * FROM customers WHERE id = $1", &[]),
     ] {
         let analysis = analyze(sql, &Limits::default(), &world);
         assert_eq!(&analysis.statements[0].decided_at_bind[..], want, "{sql}");
     }
+}
+
+#[test]
+fn t02_values_of_bind_decide_as_constants_do() {
+    let world = world();
+    let bound = |values: &[Option<&str>]| World {
+        parameter_values: values.iter().map(|value| value.map(Box::from)).collect(),
+        ..world.clone()
+    };
+    let sql = "SELECT set_config($1, $2, false)";
+    for (name, values) in [("jit", "off"), ("role", "other")] {
+        assert_eq!(
+            effects(sql, &bound(&[Some(name), Some(values)])),
+            effects(&format!("SELECT set_config('{name}', '{values}', false)"), &world),
+            "{name}"
+        );
+    }
+    for (sql, values) in [
+        (sql, &[][..]),
+        (sql, &[None, Some("off")]),
+        // What the server makes of the value is another one.
+        ("SELECT set_config($1 || 'x', 'off', false)", &[Some("jit")]),
+        // These are EXECUTE's.
+        ("PREPARE p AS SELECT set_config($1, 'off', false)", &[Some("jit")]),
+    ] {
+        assert_eq!(effects(sql, &bound(values)), "Opaque function set_config", "{sql}");
+    }
+    let analysis = analyze(sql, &Limits::default(), &world);
+    assert_eq!(analysis.statements[0].effects_before_bind().count(), 0);
 }
 
 #[test]

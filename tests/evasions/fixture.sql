@@ -398,6 +398,13 @@ CREATE FUNCTION definer_count() RETURNS bigint STABLE SECURITY DEFINER LANGUAGE 
 CREATE VIEW v_totals AS SELECT id, total_of(id) AS total FROM customers;
 CREATE VIEW v_grades AS SELECT id, grade(balance) AS grade FROM customers;
 
+-- What tells the gateway of DDL ---------------------------------------------------------------------------------------
+
+CREATE FUNCTION sluice_ddl() RETURNS event_trigger LANGUAGE plpgsql
+    AS $$ BEGIN PERFORM pg_catalog.pg_notify('sluice_ddl', ''); END $$;
+CREATE EVENT TRIGGER sluice_ddl ON ddl_command_end EXECUTE FUNCTION sluice_ddl();
+CREATE EVENT TRIGGER sluice_drop ON sql_drop EXECUTE FUNCTION sluice_ddl();
+
 -- Making the traps has sprung some of them.
 TRUNCATE log;
 INSERT INTO victims SELECT i, 'secret ' || i FROM generate_series(1, 10) i ON CONFLICT DO NOTHING;

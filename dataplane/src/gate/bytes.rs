@@ -1,7 +1,7 @@
 //! How much memory what the cache keeps takes, about: enough that what a client can make large is bounded.
 
 use sluice_audit::record::ListBuffer;
-use sluice_parsers::sql::effect::Effect;
+use sluice_parsers::sql::effect::{Effect, Object};
 use sluice_parsers::sql::statement::{Reason, Statement, StatementKind};
 use sluice_policy::Denial;
 
@@ -49,7 +49,11 @@ fn statement_bytes(statement: &Statement) -> usize {
         // The others have a name at most.
         _ => 0,
     };
-    size_of::<Statement>() + effects.sum::<usize>() + reasons.sum::<usize>() + listed
+    let until_bind = statement.opaque_until_bind.iter();
+    let until_bind: usize = until_bind
+        .map(|object| size_of::<Object>() + text_bytes(&object.name))
+        .sum();
+    size_of::<Statement>() + effects.sum::<usize>() + reasons.sum::<usize>() + listed + until_bind
 }
 
 fn outcome_bytes(outcome: &Outcome) -> usize {

@@ -69,6 +69,7 @@ impl Context {
                 .iter()
                 .map(|bytes| Oid(u32::from_be_bytes(*bytes)))
                 .collect(),
+            parameter_values: Arc::default(),
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! This file cuts the stream and forwards; [`requests`] judges each kind of message.
 
+mod parameters;
 mod requests;
 
 use std::rc::Rc;

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use sluice_parsers::postgres::SqlState;
 use sluice_parsers::postgres::backend::{Format, Formats};
@@ -14,12 +15,17 @@ use super::columns::{Facts, Plan, Tags};
 use super::state::{Change, Touches};
 use crate::gate::{Outcome, Verdict};
 
+/// Values of parameters as text; none where they are not known.
+pub(crate) type ParameterValues = Arc<[Option<Box<str>>]>;
+
 /// A statement under a name, of the protocol's Parse or of SQL's PREPARE.
 #[derive(Debug)]
 pub(crate) struct Prepared {
     pub(crate) text: Rc<[u8]>,
     /// The types that its Parse declared, as they lay on the wire.
     pub(crate) types: Box<[u8]>,
+    /// Of a portal's own: the parameters' values that its Bind gave, since they decide what it does.
+    values: Option<ParameterValues>,
     /// As it was judged last; what kind of statement it is, every verdict says alike.
     judged: RefCell<Judged>,
     /// The context of that.
@@ -103,12 +109,41 @@ impl Prepared {
             ),
             text,
             types: types.into(),
+            values: None,
             judged: RefCell::new(judged),
             context: Cell::new(context),
             made_by,
             columns: RefCell::default(),
             budget: Rc::clone(budget),
         }
+    }
+
+    /// The same with the values of a Bind, as it was judged with them.
+    pub(crate) fn bound(&self, values: ParameterValues, verdict: Rc<Verdict>, context: u64) -> Self {
+        self.budget.set(self.budget.get().saturating_sub(self.text.len()));
+        Self {
+            text: Rc::clone(&self.text),
+            types: self.types.clone(),
+            values: Some(values),
+            judged: RefCell::new(Judged { verdict, index: 0 }),
+            context: Cell::new(context),
+            made_by: self.made_by,
+            keeps_columns: self.keeps_columns,
+            columns: self.columns.clone(),
+            budget: Rc::clone(&self.budget),
+        }
+    }
+
+    /// What a Bind gave, where that was asked for.
+    pub(crate) fn values(&self) -> Option<&ParameterValues> {
+        self.values.as_ref()
+    }
+
+    /// Whether what it does depends on what Bind gives.
+    pub(crate) fn is_decided_at_bind(&self) -> bool {
+        let judged = self.judged.borrow();
+        let statement = judged.statement();
+        statement.is_some_and(|statement| !statement.decided_at_bind.is_empty())
     }
 
     /// The verdict about it that was given last.

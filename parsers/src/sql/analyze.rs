@@ -196,6 +196,7 @@ fn walk(sql: &str, shape: &Shape, tree: &ParseResult, world: &World) -> Result<A
             touches: walker.touches.finish(),
             columns: walker.output.into(),
             decided_at_bind: walker.decided_at_bind,
+            opaque_until_bind: walker.opaque_until_bind,
         };
         session.after(&statement);
         statements.push(statement);
@@ -265,6 +266,7 @@ fn unreadable(text_len: usize, reason: Reason) -> Analysis {
             touches: Touched::Everything,
             columns: Box::default(),
             decided_at_bind: SmallVec::new(),
+            opaque_until_bind: SmallVec::new(),
         }],
         neutral: Neutral::none(),
         readable: false,

@@ -47,6 +47,8 @@ pub struct Statement {
     pub columns: Box<[OutputColumn]>,
     /// Parameters whose values decide what it does. It is opaque as long as they are not known.
     pub decided_at_bind: SmallVec<[u16; 2]>,
+    /// What is opaque for that: built-in functions, which Parse and planning do not call.
+    pub opaque_until_bind: SmallVec<[Object; 1]>,
 }
 
 /// A column of the rows that a statement gives. A column `*` of unknown lineage stands for columns that are not known,
@@ -65,6 +67,13 @@ pub struct OutputColumn {
 }
 
 impl Statement {
+    /// What it does before Bind tells parameters' values, also where it is opaque until then.
+    pub fn effects_before_bind(&self) -> impl Iterator<Item = &Effect> {
+        self.effects.iter().filter(|effect| {
+            effect.action != Action::Opaque || !self.opaque_until_bind.contains(&effect.object)
+        })
+    }
+
     /// The statement's part of another text with the same shape, or of the text that was analysed.
     pub fn range_in(statements: &[Self], index: usize, shape: &Shape, text_len: usize) -> Range<usize> {
         let behind = |statement: &Self| {

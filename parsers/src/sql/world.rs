@@ -21,6 +21,8 @@ pub struct World {
     pub listed: Arc<HashSet<Oid>>,
     /// Types that Parse declares for parameters; zero is undeclared.
     pub parameter_types: Arc<[Oid]>,
+    /// The values of the statement's own parameters, as text, as far as they are known: none before Bind.
+    pub parameter_values: Arc<[Option<Box<str>>]>,
 }
 
 impl World {
@@ -41,6 +43,7 @@ impl World {
             protected: Arc::default(),
             listed: Arc::default(),
             parameter_types: Arc::new([]),
+            parameter_values: Arc::new([]),
         }
     }
 }

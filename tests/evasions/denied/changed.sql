@@ -30,10 +30,10 @@
 @denied
 
 -- name: t10 a table is renamed and a view takes its name
-@query SELECT id FROM orders
+@query SELECT id FROM people
 @passes
-@direct ALTER TABLE orders RENAME TO orders_; ALTER VIEW v_wipe RENAME TO orders
-@query SELECT id FROM orders
+@direct ALTER TABLE people RENAME TO people_; ALTER VIEW v_wipe RENAME TO people
+@query SELECT id FROM people
 @denied
 
 -- name: t10 a closer overload appears
@@ -53,7 +53,7 @@
 -- name: t10 a domain gets another check
 @query SELECT 1::positive
 @passes
-@direct ALTER DOMAIN positive ADD CHECK (calm() = 1)
+@direct ALTER DOMAIN positive ADD CHECK (calm() = 1) NOT VALID
 @query SELECT 1::positive
 @denied
 
@@ -88,12 +88,12 @@
 @denied
 
 -- name: t10 a prepared statement is planned anew after a rename
-@query PREPARE s AS SELECT id FROM orders
+@query PREPARE s AS SELECT id FROM people
 @query EXECUTE s
 @passes
-@direct ALTER TABLE orders RENAME TO orders_; ALTER VIEW v_wipe RENAME TO orders
+@direct ALTER TABLE people RENAME TO people_; ALTER VIEW v_wipe RENAME TO people
 @query EXECUTE s
-@query SELECT id FROM orders
+@query SELECT id FROM people
 @denied
 
 -- name: t10 a dropped table is made anew as a view

@@ -6,7 +6,7 @@ use std::{env, fs, process};
 
 use sluice_tests::probe::SERVER_SETTINGS;
 use sluice_tests::raw::{Raw, query};
-use sluice_tests::{Gateway, Postgres, Settings};
+use sluice_tests::{Gateway, Postgres, Settings, wait_until};
 
 use crate::cases::{Login, folder};
 use crate::talk::{Answer, exchange};
@@ -23,6 +23,9 @@ const HARMLESS: &str = "'application_name', 'bytea_output', 'client_encoding', '
      'tcp_keepalives_count', 'tcp_keepalives_idle', 'tcp_keepalives_interval', 'tcp_user_timeout', 'TimeZone', \
      'transaction_deferrable', 'transaction_isolation', 'transaction_read_only', 'transaction_timeout', \
      'backslash_quote'";
+
+/// Only what the fixture's event triggers tell brings a change to the gateway in time.
+const CATALOG: &str = "catalog_max_age = \"10m\"";
 
 static BENCH: Mutex<Weak<Mutex<Bench>>> = Mutex::new(Weak::new());
 
@@ -83,9 +86,10 @@ impl Bench {
             more: format!(
                 "[listeners.reader]\naddress = \"127.0.0.1:{reader_port}\"\ntls = \"off\"\nconnection = \"reader\"\n\
                  [connections.reader]\nhost = \"127.0.0.1\"\nport = {}\nuser = \"reader\"\ntls = \"off\"\n\
-                 database = \"shop\"\n",
+                 database = \"shop\"\n{CATALOG}\n",
                 postgres.port()
             ),
+            connection: CATALOG.to_owned(),
             ..Settings::read_only()
         };
         let gateway = Gateway::start(&postgres, &settings);
@@ -106,6 +110,22 @@ impl Bench {
         Raw::try_log_in(port, "tester", "pencil", BEHIND, parameters)
     }
 
+    /// Waits until the gateway judges a login's statements by the catalog as it was at that moment of the server's
+    /// clock, or later: its reader has begun to read since, and a new session waits for what it reads.
+    pub(crate) fn catalog_is_known(&self, login: Login, moment: &str) {
+        let sql = format!(
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'sluice catalog' AND usename = '{}' \
+             AND datname = '{BEHIND}' AND query_start > '{moment}' AND query NOT LIKE 'LISTEN%'",
+            user_of(login)
+        );
+        let mut server = Raw::log_in(self.postgres.port(), "postgres", "", "postgres");
+        wait_until("the gateway reads the catalog", || {
+            exchange(&mut server, &query(&sql), 1).rows == ["1"]
+        });
+        self.through(login, &[])
+            .expect("a new session has a fresh catalog");
+    }
+
     /// A session past the gateway.
     pub(crate) fn direct(
         &self,
@@ -113,11 +133,7 @@ impl Bench {
         database: &str,
         parameters: &[(&str, &str)],
     ) -> Result<Raw, String> {
-        let user = match login {
-            Login::Superuser => "postgres",
-            Login::Reader => "reader",
-        };
-        Raw::try_log_in(self.postgres.port(), user, "", database, parameters)
+        Raw::try_log_in(self.postgres.port(), user_of(login), "", database, parameters)
     }
 
     /// Makes a database what it was at first: by putting back the rows that most evasions change, or else from the
@@ -129,6 +145,14 @@ impl Bench {
             reset(&self.postgres, database);
         }
         is_lost
+    }
+}
+
+/// The gateway's login at the server.
+fn user_of(login: Login) -> &'static str {
+    match login {
+        Login::Superuser => "postgres",
+        Login::Reader => "reader",
     }
 }
 

@@ -175,7 +175,7 @@ impl<'a> Runner<'a> {
         match self.bench.through(case.login, &[]) {
             Ok(mut raw) => {
                 let own = session_state(&mut raw).rows;
-                let mut script = Script::new(self.bench, BEHIND);
+                let mut script = Script::through(self.bench, case.login);
                 failures.extend(script.run(&mut raw, steps));
                 if script.last.status.is_some() {
                     end_transaction(&mut raw);

@@ -2,13 +2,15 @@
 
 use sluice_tests::raw::{self, Raw, bind, execute, parse, query, sync};
 
-use crate::bench::{Bench, scratch};
+use crate::bench::{BEHIND, Bench, scratch};
 use crate::cases::{Login, Message, Step};
 use crate::talk::{Answer, exchange};
 
 /// A script on its way.
 pub(crate) struct Script<'a> {
     bench: &'a Bench,
+    /// Whose session it is, if it goes through the gateway.
+    through: Option<Login>,
     other: Raw,
     waiting: Vec<u8>,
     ready: usize,
@@ -16,9 +18,18 @@ pub(crate) struct Script<'a> {
 }
 
 impl<'a> Script<'a> {
-    pub(crate) fn new(bench: &'a Bench, database: &str) -> Self {
+    pub(crate) fn through(bench: &'a Bench, login: Login) -> Self {
+        Self {
+            through: Some(login),
+            ..Self::past(bench, BEHIND)
+        }
+    }
+
+    /// A script for a session past the gateway.
+    pub(crate) fn past(bench: &'a Bench, database: &str) -> Self {
         Self {
             bench,
+            through: None,
             other: second_session(bench, database),
             waiting: Vec::new(),
             ready: 0,
@@ -46,10 +57,7 @@ impl<'a> Script<'a> {
                     true
                 }
                 Step::Direct(sql) => {
-                    let answer = exchange(&mut self.other, &query(sql), 1);
-                    if !answer.is_fine() {
-                        failures.push(format!("{sql}: {}", answer.summary()));
-                    }
+                    failures.extend(self.direct(sql));
                     true
                 }
                 Step::Denied => self.last.is_denied(),
@@ -64,6 +72,27 @@ impl<'a> Script<'a> {
             }
         }
         failures
+    }
+
+    /// A statement of the second session, and what is wrong with it. The gateway knows of its DDL before the next step.
+    fn direct(&mut self, sql: &str) -> Option<String> {
+        let is_ddl = ["CREATE", "ALTER", "DROP"]
+            .iter()
+            .any(|word| sql.starts_with(word));
+        if !is_ddl {
+            let answer = exchange(&mut self.other, &query(sql), 1);
+            return (!answer.is_fine()).then(|| format!("{sql}: {}", answer.summary()));
+        }
+        let timed = format!("{sql}; SELECT clock_timestamp()");
+        let answer = exchange(&mut self.other, &query(&timed), 1);
+        match (&self.through, answer.rows.last()) {
+            _ if !answer.is_fine() => Some(format!("{sql}: {}", answer.summary())),
+            (Some(login), Some(moment)) => {
+                self.bench.catalog_is_known(*login, moment);
+                None
+            }
+            _ => None,
+        }
     }
 
     fn encode(&mut self, message: &Message) -> Vec<u8> {

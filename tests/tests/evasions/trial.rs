@@ -78,7 +78,7 @@ impl<'a> Trial<'a> {
             Body::Script(steps) => {
                 let bench = self.bench;
                 self.outside(case, |raw| {
-                    let mut script = Script::new(bench, TRIAL);
+                    let mut script = Script::past(bench, TRIAL);
                     script.run(raw, steps);
                     script.last
                 })

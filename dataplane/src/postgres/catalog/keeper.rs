@@ -77,9 +77,10 @@ impl Keeper {
                 Turn::Read => self.read().await,
                 Turn::Notified => lock(&self.database.state).wanted += 1,
                 Turn::Lost => {
-                    // What was told of meanwhile is lost too.
+                    // What was told of meanwhile is lost too, so new sessions wait for what is so now.
                     self.upstream = None;
                     self.due = time::now();
+                    lock(&self.database.state).wanted += 1;
                 }
                 Turn::End => break,
             }

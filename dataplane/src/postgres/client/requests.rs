@@ -10,7 +10,7 @@ use sluice_parsers::sql::statement::{Statement, StatementKind};
 use sluice_runtime::time::Moment;
 use smallvec::SmallVec;
 
-use super::Act;
+use super::{Act, parameters};
 use crate::gate::{Errand, Finding, Judgement, Outcome, Verdict, effect_lines};
 use crate::postgres::deny::Kind;
 use crate::postgres::session::{End, Session, Text};
@@ -103,7 +103,7 @@ impl Session {
             b'B' => {
                 let bind = Bind::parse(body).map_err(hostile)?;
                 let formats = ResultFormats::of_bind(&bind.result_formats);
-                return self.bind(bind.portal, bind.statement, Some(formats), received);
+                return self.bind(bind.portal, bind.statement, Some((&bind, formats)), received);
             }
             b'E' => return self.execute(&Execute::parse(body).map_err(hostile)?, received),
             b'D' => return self.describe(&Target::parse(body).map_err(hostile)?, received),
@@ -300,7 +300,12 @@ impl Session {
             let mut statements = verdict.statements.iter().zip(&verdict.outcomes);
             refused = statements.find_map(|(statement, outcome)| {
                 let is_uncertain = self.is_uncertain(&statement.kind);
-                self.gate_statement(Kind::Parse, statement, outcome, is_uncertain)
+                if statement.decided_at_bind.is_empty() {
+                    return self.gate_statement(Kind::Parse, statement, outcome, is_uncertain);
+                }
+                // Bind decides the rest.
+                let effects: SmallVec<[Effect; 4]> = statement.effects_before_bind().cloned().collect();
+                self.gate_statement(Kind::Parse, statement, &self.decide(&effects), is_uncertain)
             });
         }
         let judged = Judged { verdict, index: 0 };
@@ -348,20 +353,26 @@ impl Session {
         Ok(Act::Forward)
     }
 
-    /// A Bind: planning may run code already, so the run begins here. Without formats the message comes in parts.
+    /// A Bind: planning may run code already, so the run begins here. Without the rest the message comes in parts.
     pub(super) fn bind(
         &mut self,
         portal_name: &[u8],
         statement_name: &[u8],
-        formats: Option<ResultFormats>,
+        rest: Option<(&Bind<'_>, ResultFormats)>,
         received: Moment,
     ) -> Result<Act, End> {
         self.follow_state();
-        let candidates = self.statements.candidates(statement_name);
+        let mut candidates = self.statements.candidates(statement_name);
+        let is_whole = rest.is_some();
+        let (bind, formats) = rest.unzip();
         let mut refused = None;
-        for prepared in &candidates {
-            let gated = self.gate_prepared(Kind::Bind, prepared);
-            if formats.is_some() && self.should_look_for(prepared) {
+        for prepared in &mut candidates {
+            let mut gated = self.gate_prepared(Kind::Bind, prepared);
+            if let Some(bound) = bind.and_then(|bind| self.decided_by(bind, prepared)) {
+                gated = self.gate_prepared(Kind::Bind, &bound);
+                *prepared = bound;
+            }
+            if is_whole && self.should_look_for(prepared) {
                 return Ok(Act::Look);
             }
             match gated {
@@ -439,6 +450,21 @@ impl Session {
             received,
         )?;
         Ok(Act::Forward)
+    }
+
+    /// The statement with a Bind's values, if they decide what it does.
+    fn decided_by(&self, bind: &Bind<'_>, prepared: &Prepared) -> Option<Rc<Prepared>> {
+        let context = self.context.id();
+        if !prepared.is_decided_at_bind() || !prepared.is_judged_in(context) {
+            return None;
+        }
+        let values = parameters::texts(&prepared.types, bind);
+        let (text, types) = (&prepared.text, &prepared.types);
+        let verdict = {
+            let mut gate = self.core.gate.borrow_mut();
+            gate.judge_bound(text, types, &values, &self.context)?
+        };
+        Some(Rc::new(prepared.bound(values, verdict, context)))
     }
 
     /// An Execute: judged again under the present policy. Rows that would come undescribed are described first, unseen
@@ -720,6 +746,17 @@ impl Session {
         }
     }
 
+    /// Judges a prepared statement, with the values that it was bound to if they decide.
+    fn judge_prepared(&self, prepared: &Prepared) -> Judgement {
+        let (text, types) = (&prepared.text, &prepared.types);
+        let bound = prepared.values().and_then(|values| {
+            let mut gate = self.core.gate.borrow_mut();
+            gate.judge_bound(text, types, values, &self.context)
+        });
+        // Without the values it is opaque.
+        bound.map_or_else(|| self.judge(text, types, None), Judgement::Known)
+    }
+
     /// Judges a statement of a Query by itself; none if that takes a helper or it does not stand by itself.
     fn judge_part(&self, text: &[u8]) -> Option<Rc<Verdict>> {
         match self.judge(text, &[], None) {
@@ -790,8 +827,11 @@ impl Session {
 
     /// Parse and Bind run code already: types' functions, and what the planner takes for constant.
     fn foresee_unseen(&mut self, judged: &Judged) -> bool {
-        let mask = judged.verdict.masks.get(judged.index);
-        let is_unseen = mask.is_some_and(|mask| mask.contains(Action::Opaque));
+        let mut effects = judged
+            .statement()
+            .into_iter()
+            .flat_map(Statement::effects_before_bind);
+        let is_unseen = effects.any(|effect| effect.action == Action::Opaque);
         is_unseen && !self.model.skips() && self.state.sent(&Change::UNSEEN, None)
     }
 
@@ -824,7 +864,7 @@ impl Session {
     /// Judges a prepared statement again: by numbers where nothing changed.
     fn gate_prepared(&self, kind: Kind, prepared: &Prepared) -> Gated {
         if !prepared.is_judged_in(self.context.id()) {
-            match self.judge(&prepared.text, &prepared.types, None) {
+            match self.judge_prepared(prepared) {
                 Judgement::Known(verdict) => prepared.judge(verdict, self.context.id()),
                 Judgement::Away(errand) => return Gated::Away(errand),
             }
@@ -854,7 +894,7 @@ impl Session {
         if prepared.is_judged_in(self.context.id()) {
             return true;
         }
-        match self.judge(&prepared.text, &prepared.types, None) {
+        match self.judge_prepared(prepared) {
             Judgement::Known(verdict) => {
                 prepared.judge(verdict, self.context.id());
                 true

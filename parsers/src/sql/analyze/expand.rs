@@ -3,7 +3,6 @@
 use std::rc::Rc;
 
 use pg_query::NodeEnum;
-use smallvec::SmallVec;
 
 use super::nested::text_of;
 use super::scope::{Item, Level};
@@ -48,7 +47,8 @@ impl Walker<'_> {
         let reasons = std::mem::take(&mut self.reasons);
         let reads = std::mem::take(&mut self.reads);
         let unknowns = std::mem::take(&mut self.unknowns);
-        let decided = std::mem::replace(&mut self.decided_at_bind, SmallVec::new());
+        let decided = std::mem::take(&mut self.decided_at_bind);
+        let until_bind = std::mem::take(&mut self.opaque_until_bind);
         let seen = self.forget_seen();
         let result = walk(self);
         self.effects = effects;
@@ -56,6 +56,7 @@ impl Walker<'_> {
         self.reads = reads;
         self.unknowns = unknowns;
         self.decided_at_bind = decided;
+        self.opaque_until_bind = until_bind;
         self.remember_seen(seen);
         result
     }
@@ -173,7 +174,14 @@ impl Walker<'_> {
             };
         }
         let mut value = Value::constant(self.parameter_type(number));
-        if let Ok(number) = u16::try_from(number) {
+        // The parameters of a PREPARE get their values elsewhere.
+        let values = match self.parameter_types {
+            None => &*self.world.parameter_values,
+            Some(_) => &[],
+        };
+        if let Some(Some(text)) = index.and_then(|index| values.get(index)) {
+            value.given = super::value::Given::Text((**text).into());
+        } else if let Ok(number) = u16::try_from(number) {
             value.given = super::value::Given::Parameter(number);
         }
         value

@@ -35,6 +35,8 @@ pub(super) struct Walker<'w> {
     pub(super) runs_prepared: Option<Box<str>>,
     /// Parameters whose values decide what happens.
     pub(super) decided_at_bind: SmallVec<[u16; 2]>,
+    /// What is opaque for that.
+    pub(super) opaque_until_bind: SmallVec<[Object; 1]>,
     /// The columns of the rows that the statement gives.
     pub(super) output: Vec<OutputColumn>,
     /// The types that PREPARE declares for parameters.
@@ -98,6 +100,7 @@ impl<'w> Walker<'w> {
             reasons: SmallVec::new(),
             runs_prepared: None,
             decided_at_bind: SmallVec::new(),
+            opaque_until_bind: SmallVec::new(),
             output: Vec::new(),
             parameter_types: None,
             ctes: Vec::new(),
@@ -207,12 +210,18 @@ impl<'w> Walker<'w> {
         self.opaque(Cause::Unknown, Object::new(ObjectKind::Nothing, what));
     }
 
-    /// A value decides what happens and is not known: opaque, until Bind if it is a parameter's.
+    /// A value decides what a built-in function does and is not known: opaque, until Bind if it is a parameter's. The
+    /// parameters of a PREPARE are not those of Bind.
     pub(super) fn undecided(&mut self, value: &Value, object: Object) {
         if let super::value::Given::Parameter(number) = value.given
-            && !self.decided_at_bind.contains(&number)
+            && self.parameter_types.is_none()
         {
-            self.decided_at_bind.push(number);
+            if !self.decided_at_bind.contains(&number) {
+                self.decided_at_bind.push(number);
+            }
+            if !self.opaque_until_bind.contains(&object) {
+                self.opaque_until_bind.push(object.clone());
+            }
         }
         self.opaque(Cause::Computed, object);
     }

@@ -158,6 +158,7 @@ fn world(path: &[&str], is_login: bool, touched: Touched) -> World {
         protected: Arc::default(),
         listed: Arc::default(),
         parameter_types: Arc::new([]),
+        parameter_values: Arc::default(),
     }
 }
 
