@@ -137,6 +137,7 @@ fn load_relations(session: &mut Session, catalog: &mut Catalog) {
             partition_expressions: Box::default(),
             foreign_server: Oid::NONE,
             extension: Oid::NONE,
+            reads: Box::default(),
             is_sensitive: false,
         };
         catalog.relations.insert(oid_found, relation);

@@ -6,8 +6,8 @@ use smallvec::SmallVec;
 
 use crate::sql::catalog::{
     Cast, CastContext, CastMethod, Catalog, Column, Event, EventTrigger, ForeignKey, ForeignServer, Function,
-    FunctionKind, KeyAction, Language, Oid, Operator, Relation, RelationKind, Role, RowPolicy, Rule, Schema,
-    Trigger, Type, TypeKind, Volatility, base,
+    FunctionKind, KeyAction, Language, Oid, Operator, OperatorClass, Relation, RelationKind, Role, RowPolicy,
+    Rule, Schema, Trigger, Type, TypeKind, Volatility, base,
 };
 use crate::sql::world::World;
 
@@ -105,6 +105,21 @@ impl Fixture {
             default: None,
         };
         self.add_type(name, kind, b'S')
+    }
+
+    /// An enumeration.
+    pub(super) fn enumeration(&mut self, name: &str) -> Oid {
+        self.add_type(name, TypeKind::Enum, b'E')
+    }
+
+    /// The default operator class of a type, with a function of its own.
+    pub(super) fn operator_class(&mut self, name: &str, input: Oid, function: Oid) {
+        self.catalog.operator_classes.push(OperatorClass {
+            name: name.into(),
+            input,
+            is_default: true,
+            functions: [function].into(),
+        });
     }
 
     /// A base type with an input function.

@@ -15,6 +15,7 @@ mod writes;
 use hashbrown::HashSet;
 
 use super::types::RECORD;
+use super::value::Column;
 use super::walk::Walker;
 use crate::sql::catalog::{CastContext, Catalog, Event, Oid, Type, TypeKind};
 use crate::sql::effect::{Action, EffectFlags, Object, ObjectKind};
@@ -180,6 +181,21 @@ impl<'w> Walker<'w> {
             }
         }
         self.uses_parts(found);
+    }
+
+    /// The same for a column, which may be a row of others.
+    pub(super) fn shows_column(&mut self, column: &Column) {
+        match (column.ty, &column.row) {
+            (Ty::Known(oid), _) if !oid.is_built_in() => self.shows_type(oid),
+            (_, Some(row)) => {
+                for column in row.iter() {
+                    if self.spend(1) {
+                        self.shows_column(column);
+                    }
+                }
+            }
+            (ty, None) => self.uses_type_of(ty),
+        }
     }
 
     /// A value of this type is sent to the client: output functions run, nothing is compared or checked.

@@ -21,7 +21,7 @@ use super::touches::Touches;
 use super::value::{Column, Row, Value};
 use crate::sql::catalog::Oid;
 use crate::sql::effect::{Action, Effect, EffectFlags, Object, ObjectKind};
-use crate::sql::resolve::{Resolver, Ty};
+use crate::sql::resolve::Resolver;
 use crate::sql::statement::{Cause, OutputColumn, Reason};
 use crate::sql::world::World;
 
@@ -230,11 +230,7 @@ impl<'w> Walker<'w> {
     pub(super) fn gives(&mut self, columns: &[Column]) {
         for column in columns {
             // It is sent as text or binary; built-in functions give rows of built-in types.
-            match (&column.row, column.ty) {
-                (Some(_), _) => self.uses_types_of_column(column),
-                (None, Ty::Known(oid)) => self.shows_type(oid),
-                (None, other) => self.uses_type_of(other),
-            }
+            self.shows_column(column);
         }
         self.output = columns
             .iter()

@@ -195,6 +195,7 @@ fn t08_rules_views_and_policies_are_followed() {
         "BEGIN DELETE FROM hidden; RETURN NEW; END",
     );
     let secret = made.table("secret", "id int4,owner text");
+    made.get(secret).owner = OTHER;
     made.policy(secret, "public.may_see(owner)");
     made.sql(
         "may_see(who text)",
@@ -827,6 +828,170 @@ fn t08_code_has_its_effects_when_it_is_attached() {
         &["Opaque"],
         &[],
     );
+}
+
+/// A database in which `wipe()` does the harm.
+fn with_harm() -> Fixture {
+    let mut made = Fixture::new();
+    made.table("victims", "id int4");
+    made.sql("wipe()", "int4", "DELETE FROM victims; SELECT 1");
+    made.sql("calm(x int4)", "int4", "SELECT wipe()");
+    made
+}
+
+const HARM: &[&str] = &["Delete relation public.victims"];
+const NO_HARM: &[&str] = &["Delete", "Opaque"];
+
+#[test]
+fn t08_documents_run_casts_to_json() {
+    let mut made = with_harm();
+    made.enumeration("colour");
+    made.enumeration("plain");
+    made.table("paints", "id int4,shade colour");
+    made.table("others", "id int4,shade plain");
+    let colour = made.type_named("colour");
+    let cast = made.sql("colour_json(x colour)", "json", "SELECT to_json(wipe())");
+    made.cast(colour, made.type_named("json"), cast);
+    let world = made.world();
+    for call in [
+        "to_json(shade)",
+        "to_jsonb(p)",
+        "row_to_json(p)",
+        "json_agg(p)",
+        "jsonb_agg(shade)",
+        "json_build_object('a', shade)",
+        "jsonb_build_array(1, shade)",
+        "json_object_agg(id, shade)",
+        "array_to_json(ARRAY[shade])",
+        "to_json(ROW(1, ROW(shade)))",
+        "to_json(ARRAY[ROW(1), ROW(shade)])",
+        "JSON_OBJECT('a': shade)",
+        "JSON_ARRAYAGG(shade)",
+    ] {
+        check(call, &world, &format!("SELECT {call} FROM paints p"), HARM, &[]);
+        if !call.starts_with("JSON") {
+            check(
+                call,
+                &world,
+                &format!("SELECT {call} FROM others p"),
+                &[],
+                NO_HARM,
+            );
+        }
+    }
+    check(
+        "not made",
+        &world,
+        "SELECT shade, shade::text FROM paints",
+        &[],
+        NO_HARM,
+    );
+    check("its id", &world, "SELECT to_json(id) FROM paints", &[], NO_HARM);
+}
+
+#[test]
+fn t08_casts_run_in_arrays_rows_and_subscripts() {
+    let mut made = with_harm();
+    made.relation("pair", RelationKind::Composite, "a int4,m money");
+    made.table("t", "name text,tags _text,n int4,whole pair");
+    let money = made.sql("text_money(x text)", "money", "SELECT wipe()::money");
+    made.cast(made.type_named("text"), made.type_named("money"), money);
+    made.enumeration("mood");
+    made.table("moods", "feels mood");
+    let mood = made.type_named("mood");
+    let number = made.sql("mood_place(x mood)", "int4", "SELECT wipe()");
+    made.cast(mood, made.type_named("int4"), number);
+    let world = made.world();
+    for sql in [
+        "SELECT ARRAY[name]::money[] FROM t",
+        "SELECT ARRAY[[name], [name]]::money[] FROM t",
+        "SELECT ARRAY[tags]::money[] FROM t",
+        "SELECT tags::money[] FROM t",
+        "SELECT ROW(n, name)::pair FROM t",
+        "SELECT ARRAY[ROW(n, name)]::pair[] FROM t",
+        "INSERT INTO t (whole) VALUES (ROW(1, 'x'::text))",
+        "SELECT tags[feels] FROM t, moods",
+    ] {
+        check(sql, &world, sql, HARM, &[]);
+    }
+    for sql in [
+        "SELECT ARRAY[name]::varchar[] FROM t",
+        "SELECT ARRAY['1', '2']::money[] FROM t",
+        "SELECT tags::varchar[], tags[n], tags[1:2] FROM t",
+        "SELECT ROW(n, 3)::pair FROM t",
+        "SELECT '{1}'::money[]",
+    ] {
+        check(sql, &world, sql, &[], NO_HARM);
+    }
+}
+
+#[test]
+fn t08_rows_are_compared_by_their_columns() {
+    let mut made = with_harm();
+    made.enumeration("mood");
+    made.enumeration("plain");
+    made.table("moods", "id int4,feels mood");
+    made.table("plains", "id int4,feels plain");
+    let equal = made.sql("mood_eq(a mood, b mood)", "bool", "SELECT wipe() = 1");
+    let mood = made.type_named("mood");
+    made.operator_class("mood_ops", mood, equal);
+    let world = made.world();
+    for sql in [
+        "SELECT DISTINCT ROW(feels) FROM moods",
+        "SELECT DISTINCT ROW(1, ROW(feels)) FROM moods",
+        "SELECT count(DISTINCT (id, feels)) FROM moods",
+        "SELECT ROW(feels) FROM moods UNION SELECT ROW(feels) FROM moods",
+        "WITH RECURSIVE r AS (SELECT id, feels FROM moods UNION ALL SELECT id, feels FROM r) CYCLE feels SET c USING p SELECT 1 FROM r",
+        "WITH RECURSIVE r AS (SELECT id, feels FROM moods UNION ALL SELECT id, feels FROM r) SEARCH BREADTH FIRST BY feels SET o SELECT 1 FROM r ORDER BY o",
+    ] {
+        check(sql, &world, sql, HARM, &[]);
+        check(sql, &world, &sql.replace("moods", "plains"), &[], NO_HARM);
+    }
+    let sql = "SELECT DISTINCT ROW(id) FROM moods";
+    check(sql, &world, sql, &[], NO_HARM);
+}
+
+#[test]
+fn t08_reading_runs_what_planning_folds() {
+    let mut made = with_harm();
+    made.sql("inlined(x int4)", "int4", "SELECT x + calm(1)");
+    made.plpgsql("called(x int4)", "int4", "BEGIN PERFORM wipe(); RETURN x; END");
+    made.c("unknown(x int4)", "int4");
+    for (name, expression) in [
+        ("folds", "(x + public.calm(1))"),
+        ("inlines", "public.inlined(x)"),
+        ("calls", "public.called(2)"),
+        ("decides", "public.called(COALESCE(1, x))"),
+        ("varies", "public.called(x)"),
+        ("varies_too", "public.unknown((x + 1))"),
+        ("computes", "((x + 1) * 2)"),
+    ] {
+        let table = made.table(name, "x int4,y int4");
+        made.get(table).index_expressions = [expression.into()].into();
+        let parent = made.table(&format!("{name}_parent"), "x int4,y int4");
+        let child = made.table(&format!("{name}_child"), "x int4,y int4");
+        made.get(child).parents = smallvec::smallvec![parent];
+        made.get(child).checks = [format!("({expression} > 0)").into()].into();
+        let keyed = made.table(&format!("{name}_keyed"), "x int4,y int4");
+        made.get(keyed).partition_expressions = [expression.into()].into();
+    }
+    let world = made.world();
+    for name in ["folds", "inlines", "calls", "decides"] {
+        for suffix in ["", "_parent", "_keyed"] {
+            for sql in ["SELECT y FROM", "EXPLAIN SELECT 1 FROM", "DELETE FROM"] {
+                let sql = format!("{sql} {name}{suffix}");
+                check(&sql, &world, &sql, HARM, &["Opaque"]);
+            }
+        }
+        let table = format!("Read relation public.{name} (y)");
+        check(name, &world, &format!("SELECT y FROM {name}"), &[&*table], &[]);
+    }
+    for name in ["varies", "varies_too", "computes"] {
+        for suffix in ["", "_parent", "_keyed"] {
+            let sql = format!("SELECT y FROM {name}{suffix}");
+            check(&sql, &world, &sql, &[], NO_HARM);
+        }
+    }
 }
 
 /// Pieces of statements over the database below.
