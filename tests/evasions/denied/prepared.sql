@@ -123,6 +123,51 @@
 @sync
 @denied
 
+-- name: t02 a setting's name is a parameter, one statement bound twice
+@parse s SELECT set_config($1, $2, false)
+@bind - s | application_name | crew
+@execute -
+@sync
+@passes
+@bind - s | search_path | mine
+@execute -
+@sync
+@denied
+
+-- name: t02 a setting's name is a parameter beside a role
+@parse s SELECT set_config('role', 'other', false), set_config($1, 'x', false)
+@bind - s | application_name
+@execute -
+@sync
+@denied
+
+-- name: t02 a setting's name is a parameter beside a literal that converts
+@parse s[text] SELECT set_config($1, 'x', false), 'x'::trapped
+@bind - s | application_name
+@execute -
+@sync
+@denied
+
+-- name: t02 a setting's name is a parameter that is computed with
+@parse s SELECT set_config('search' || $1, 'mine', false)
+@bind - s | _path
+@execute -
+@sync
+@denied
+
+-- name: t02 a setting's name is EXECUTE's parameter
+@query PREPARE s AS SELECT set_config($1, 'mine', false); EXECUTE s('search_path')
+@denied
+
+-- name: t02 the unnamed statement with a setting's name, replaced
+@parse - SELECT set_config($1, 'mine', false)
+@bind a - | application_name
+@bind b - | search_path
+@execute a
+@execute b
+@sync
+@denied
+
 -- name: t02 a text that runs is a parameter
 @parse s SELECT query_to_xml($1, true, true, '')
 @bind - s | SELECT wipe()
