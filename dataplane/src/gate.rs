@@ -549,7 +549,14 @@ mod tests {
     fn context(gate: &mut Gate, database: &str) -> Context {
         let identity = Identity::new("https://issuer.example", "crew", Method::Oidc);
         let target = Target::new("orders", database).expect("names");
-        gate.context(Principal::new(&identity, target))
+        let nowhere = gate.context(Principal::new(&identity, target));
+        let world = World::built_in(15);
+        let database = Arc::new(Database {
+            epoch: 1,
+            catalog: world.catalog,
+            ..Database::default()
+        });
+        gate.context_in(&nowhere, &world.session, &database)
     }
 
     /// What was decided, and whether it was known.
