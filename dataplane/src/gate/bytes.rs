@@ -107,11 +107,8 @@ mod tests {
             ),
             ("a literal", format!("SELECT '{}'", "x".repeat(TIMES)), 1),
         ] {
-            let analysis = analyze::analyze_bytes(
-                text.as_bytes(),
-                &analyze::Limits::default(),
-                &World::built_in(15),
-            );
+            let analysis =
+                analyze::analyze_bytes(text.as_bytes(), &analyze::Limits::default(), &World::built_in(15));
             assert!(analysis.readable, "{name}");
             let outcomes = vec![Outcome::Allow(None); analysis.statements.len()];
             let verdict = Verdict::new(analysis.statements, outcomes.into(), 1, text.len());

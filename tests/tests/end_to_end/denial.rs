@@ -145,7 +145,7 @@ fn the_place_and_state_of_a_denial() {
         ),
         (
             "an unknown function",
-            vec![query("SELECT pg_read_file('/etc/passwd')")],
+            vec![query("SELECT nobody_knows_it('/etc/passwd')")],
             1,
             "E42501 ZI",
         ),

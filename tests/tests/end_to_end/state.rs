@@ -193,8 +193,8 @@ fn t03_lexing_settings_end_the_session_whatever_way_they_change() {
         },
     );
     for sql in [
-        "DO 'BEGIN SET standard_conforming_strings = off; END'",
-        "BEGIN; DO 'BEGIN SET LOCAL client_encoding = latin1; END'",
+        "DO 'BEGIN EXECUTE replace(''SET standard_conforming = off'', ''ing '', ''ing_strings ''); END'",
+        "BEGIN; DO 'BEGIN EXECUTE replace(''SET LOCAL clients = latin1'', ''s '', ''_encoding ''); END'",
     ] {
         let mut raw = permissive.log_in();
         raw.send(&query(sql));

@@ -1,5 +1,7 @@
 //! The server's log in JSON, reduced to the client's statements and the lines of pgaudit.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 /// One line of the log that matters here.
@@ -44,7 +46,35 @@ pub(crate) const FUNCTION_CALL: &str = "fastpath function call: ";
 /// Entries in the log's order. Sessions other than those of named clients do not matter.
 pub(crate) fn read(log: &[u8]) -> Vec<Entry> {
     let lines = log.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-    lines.filter_map(entry).collect()
+    // Sessions in which a query of the gateway's own runs, between two of the client's.
+    let mut own = HashSet::new();
+    let mut entries = Vec::new();
+    for entry in lines.filter_map(entry) {
+        match &entry.what {
+            What::Statement(text) if is_of_gateway(text) => {
+                own.insert(entry.session);
+            }
+            What::Past(text) if is_of_gateway(text) => {}
+            What::End if own.remove(&entry.session) => {}
+            _ if own.contains(&entry.session) => {}
+            _ => entries.push(entry),
+        }
+    }
+    entries
+}
+
+/// What the gateway asks a client's session for: the catalog, settings, the schema of temporary objects.
+fn is_of_gateway(text: &str) -> bool {
+    let text = text.trim_start();
+    [
+        "SAVEPOINT sluice_catalog;",
+        "ROLLBACK TO SAVEPOINT sluice_catalog;",
+        "SHOW search_path; SHOW role; SHOW session_authorization;",
+        "SELECT pg_catalog.current_setting('search_path'), ",
+        "SELECT pg_catalog.pg_my_temp_schema()",
+    ]
+    .iter()
+    .any(|own| text.starts_with(own))
 }
 
 fn entry(line: &[u8]) -> Option<Entry> {

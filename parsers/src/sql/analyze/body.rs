@@ -269,17 +269,45 @@ impl<'w> Walker<'w> {
     }
 
     fn pieces(&mut self, what: &Object, body: plpgsql::Body) {
+        let typed = self.typed_variables(what, &body);
         if let Some(arguments) = self.arguments.as_mut().and_then(Rc::get_mut) {
             let variables = body.variables.iter();
             arguments
                 .named
                 .extend(variables.map(|name| ((**name).into(), Value::unknown())));
+            for (name, oid) in typed {
+                let value = Value::unknown().with_type(Ty::Known(oid));
+                arguments.named.insert(name, value);
+            }
         }
         self.with_runtime_names(|walker| {
             for piece in body.pieces {
                 walker.piece(what, piece);
             }
         });
+    }
+
+    /// Variables of plain types, of which there is one of that name in the whole body: others may be anything.
+    fn typed_variables(&mut self, what: &Object, body: &plpgsql::Body) -> Vec<(Name, Oid)> {
+        let mut found = Vec::new();
+        for (name, text) in &body.typed {
+            if body.variables.iter().filter(|other| *other == name).count() > 1 {
+                continue;
+            }
+            let mut ty = None;
+            self.nested(what, &format!("SELECT NULL::{text}"), |walker, parsed| {
+                ty = cast_of(parsed).map(|name| walker.type_name(name));
+            });
+            let Some(Ty::Known(oid)) = ty else { continue };
+            let kind = self.catalog().type_of(oid).map(|known| &known.kind);
+            if matches!(
+                kind,
+                Some(TypeKind::Base | TypeKind::Enum | TypeKind::Domain { .. })
+            ) {
+                found.push(((**name).into(), oid));
+            }
+        }
+        found
     }
 
     fn piece(&mut self, what: &Object, piece: Piece) {

@@ -188,6 +188,9 @@ impl Walker<'_> {
             view_query: _,
             skip_data: _,
         } = into;
+        if self.plans_only {
+            return;
+        }
         for action in [Action::Create, Action::Insert] {
             self.act(action, relation_object(ObjectKind::Relation, rel.as_ref()));
         }

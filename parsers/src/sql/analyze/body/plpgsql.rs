@@ -38,6 +38,8 @@ pub(super) struct Body {
     pub(super) pieces: Vec<Piece>,
     /// Names of variables, cursors and labels, as the server spells them.
     pub(super) variables: Vec<Box<str>>,
+    /// Variables that are declared with a type of their own, and that type as in the text.
+    pub(super) typed: Vec<(Box<str>, String)>,
 }
 
 /// A body that does not follow the grammar, or is too large.

@@ -147,14 +147,20 @@ impl<'w> Walker<'w> {
 
     /// A function that reads what its first argument names, or runs it.
     fn runs_text(&mut self, name: &str, object: Object, arguments: &[Value]) {
-        let Some(first) = arguments.first() else {
+        // `ts_rewrite(query, text)` has the text behind what it rewrites.
+        let place = usize::from(name == "ts_rewrite");
+        let Some(first) = arguments.get(place) else {
             return self.opaque(Cause::Code, object);
         };
         let Some(text) = first.as_text() else {
             return self.undecided(first, object);
         };
         match name {
-            "query_to_xml" | "query_to_xmlschema" | "query_to_xml_and_xmlschema" | "ts_stat" => {
+            "query_to_xml"
+            | "query_to_xmlschema"
+            | "query_to_xml_and_xmlschema"
+            | "ts_stat"
+            | "ts_rewrite" => {
                 self.with_runtime_names(|walker| walker.nested_statements(&object, text));
             }
             "table_to_xml" | "table_to_xmlschema" | "table_to_xml_and_xmlschema" => {

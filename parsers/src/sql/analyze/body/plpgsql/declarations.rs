@@ -31,13 +31,17 @@ impl Reader<'_> {
             return self.cursor(name);
         }
         self.take_word("constant");
-        self.variable(name)?;
+        self.variable(name.clone())?;
         self.declared_type(|reader, at| {
             ["not", "default", "collate"]
                 .iter()
                 .any(|word| reader.is_word(at, word))
                 || [";", ":=", "="].iter().any(|sign| reader.is_sign(at, sign))
         })?;
+        if let Some(Piece::Type(text)) = self.found.pieces.last() {
+            let text = text.clone();
+            self.found.typed.push((name, text));
+        }
         if self.take_word("collate") {
             self.target()?;
         }
