@@ -26,7 +26,7 @@ use crate::gate::Verdict;
 /// A snapshot younger than this is not read again because a name is not in it.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// Asks for the session's schema of temporary objects, outside of a transaction.
+/// Asks for the session's schema of temporary objects. Its DDL has taken a snapshot in a transaction already.
 const TEMPORARY_SCHEMA: &str = "SELECT pg_catalog.pg_my_temp_schema()";
 
 /// How far a look has come.
@@ -35,7 +35,9 @@ pub(crate) enum Look {
     /// Nothing has been asked.
     #[default]
     Begin,
-    /// The server answers a query of the gateway's own.
+    /// The server is asked for the session's schema of temporary objects.
+    AskedForSchema,
+    /// The server is asked for the catalog as the session sees it.
     Asked,
     /// The rows of a reading of this session's own are to be decoded away from the core.
     Decode(Box<Rows>),
@@ -82,17 +84,24 @@ impl Session {
             Look::Begin => {
                 *look = match self.model.transaction() {
                     TransactionStatus::Failed => Look::Done,
-                    TransactionStatus::InTransaction if self.state.wants_catalog() => {
+                    _ if self.state.wants_catalog() => {
+                        self.ask(Purpose::TemporarySchema, TEMPORARY_SCHEMA, out)?;
+                        Look::AskedForSchema
+                    }
+                    _ => Look::Shared(self.catalog.request_refresh(&self.core)),
+                };
+                self.poll_look(look, context, out)
+            }
+            Look::AskedForSchema => {
+                *look = match self.model.transaction() {
+                    TransactionStatus::InTransaction => {
                         let major = self.catalog.snapshot().database().catalog.server_major;
                         let sql = snapshot::queries(major, Place::InTransaction);
                         self.ask(Purpose::Catalog, &sql, out)?;
                         Look::Asked
                     }
-                    TransactionStatus::Idle if self.state.wants_catalog() => {
-                        self.ask(Purpose::TemporarySchema, TEMPORARY_SCHEMA, out)?;
-                        Look::Asked
-                    }
-                    _ => Look::Shared(self.catalog.request_refresh(&self.core)),
+                    TransactionStatus::Idle => Look::Shared(self.catalog.request_refresh(&self.core)),
+                    TransactionStatus::Failed => Look::Done,
                 };
                 self.poll_look(look, context, out)
             }

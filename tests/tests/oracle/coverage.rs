@@ -3,6 +3,7 @@
 //! `Opaque` covers what stems from it: lines of statements that run inside, and of functions. It covers nothing of the
 //! statement itself, so that a gateway that calls everything opaque does not pass.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use sluice_parsers::sql::effect::Action;
@@ -69,7 +70,12 @@ pub(crate) fn covers(run: &Run, line: &AuditLine, natives: &Natives) -> bool {
     if is_inner && is_refresh(run, line) {
         return true;
     }
-    let wanted = Line { line, natives };
+    let is_planned = run.text.trim_start().to_ascii_lowercase().starts_with("explain");
+    let wanted = Line {
+        line,
+        is_planned,
+        natives,
+    };
     let is_earlier_opaque = is_inner && run.earlier.iter().any(EffectLine::is_opaque);
     wanted.is_covered(&run.effects) || wanted.is_covered(&run.earlier) || is_earlier_opaque
 }
@@ -92,6 +98,8 @@ fn is_refresh(run: &Run, line: &AuditLine) -> bool {
 
 struct Line<'a> {
     line: &'a AuditLine,
+    /// The statement is an EXPLAIN.
+    is_planned: bool,
     natives: &'a Natives,
 }
 
@@ -143,7 +151,9 @@ impl Line<'_> {
             }
             _ => return false,
         };
+        // EXPLAIN plans a change, for which the server asks for the right, and makes none.
         self.has(effects, actions)
+            || self.is_planned && class == "WRITE" && self.has(effects, &[Action::Read])
     }
 
     fn other(&self, effects: &[EffectLine]) -> bool {
@@ -270,12 +280,19 @@ pub(crate) fn object_name(identity: &str) -> String {
             char => name.push(char),
         }
     }
+    without_session(&name).into_owned()
+}
+
+/// A session's schema of temporary objects is one for all.
+pub(crate) fn without_session(name: &str) -> Cow<'_, str> {
     match name
         .strip_prefix("pg_temp_")
         .and_then(|rest| rest.split_once('.'))
     {
-        Some((number, rest)) if number.bytes().all(|byte| byte.is_ascii_digit()) => format!("pg_temp.{rest}"),
-        _ => name,
+        Some((number, rest)) if number.bytes().all(|byte| byte.is_ascii_digit()) => {
+            format!("pg_temp.{rest}").into()
+        }
+        _ => name.into(),
     }
 }
 

@@ -45,7 +45,8 @@ pub(crate) struct EffectLine {
 impl EffectLine {
     /// Whether it is on this object: `schema.name`, or a name alone where the effect knows no schema.
     pub(crate) fn is_on(&self, object: &str) -> bool {
-        self.name == object || object.rsplit_once('.').is_some_and(|(_, name)| self.name == name)
+        let name = super::coverage::without_session(&self.name);
+        *name == *object || object.rsplit_once('.').is_some_and(|(_, name)| self.name == name)
     }
 
     /// Whether it is on something that has a schema, and does not say which.

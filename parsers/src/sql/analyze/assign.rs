@@ -211,6 +211,9 @@ impl Walker<'_> {
         if relation.kind != RelationKind::View {
             return;
         }
+        // Its query decides which rows there are.
+        let read = self.effect_on(Action::Read, oid);
+        self.add(read);
         let has_rule = relation
             .rules
             .iter()

@@ -95,9 +95,16 @@ impl<'w> Walker<'w> {
             Behavior::Metadata => {
                 self.uses_types_of(arguments);
                 // They ask by a statement of their own.
-                if matches!(&*function.name, "pg_get_viewdef" | "pg_get_ruledef") {
-                    let rules = Object::in_schema(ObjectKind::Relation, "pg_catalog", "pg_rewrite");
-                    self.add(Effect::new(Action::Read, rules).with(EffectFlags::CATALOG));
+                let asked: &[&str] = match &*function.name {
+                    "pg_get_viewdef" | "pg_get_ruledef" => &["pg_rewrite"],
+                    "col_description" => &["pg_description"],
+                    "obj_description" => &["pg_description", "pg_class"],
+                    "shobj_description" => &["pg_shdescription", "pg_class"],
+                    _ => &[],
+                };
+                for catalog in asked {
+                    let object = Object::in_schema(ObjectKind::Relation, "pg_catalog", catalog);
+                    self.add(Effect::new(Action::Read, object).with(EffectFlags::CATALOG));
                 }
             }
             Behavior::Sensitive => {

@@ -171,6 +171,9 @@ fn numbered(base: Arc<Catalog>, built_in: &[BuiltIn]) -> Arc<Catalog> {
         new.oid = relation(old.oid);
         new.schema = schema(old.schema);
         new.row_type = kind(old.row_type);
+        for read in &mut new.reads {
+            *read = relation(*read);
+        }
         for column in &mut new.columns {
             column.type_oid = kind(column.type_oid);
         }
