@@ -535,7 +535,7 @@ fn t17_writing_to_protected_columns_names_them() {
             (
                 "through a view",
                 "UPDATE people SET number = $1",
-                "Read relation public.customers (id, name, ssn); Update relation public.people (number) [unfiltered]; Update relation public.customers (ssn) [unfiltered]",
+                "Read relation public.customers (id, name, ssn); Update relation public.people (number) [unfiltered]; Read relation public.people; Update relation public.customers (ssn) [unfiltered]",
             ),
             (
                 "by COPY",
