@@ -114,6 +114,8 @@ impl ChainCursor {
             let Some(mut reader) = self.segment.take() else {
                 return Ok(());
             };
+            // Nothing is written to a segment behind which there is another.
+            let was_complete = self.has_next(dir);
             let mut looked_again_at = None;
             loop {
                 let offset = reader.offset();
@@ -145,11 +147,15 @@ impl ChainCursor {
                     }
                 }
             }
+            if was_complete {
+                self.number += 1;
+                continue;
+            }
+            self.segment = Some(reader);
             if !self.has_next(dir) {
-                self.segment = Some(reader);
                 return Ok(());
             }
-            self.number += 1;
+            // It was completed meanwhile: what came before that is read first.
         }
     }
 
