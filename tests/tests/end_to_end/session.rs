@@ -56,7 +56,6 @@ fn psql_describes_everything_under_the_read_only_policy() {
         r"\da",
         r"\dC+",
         r"\dL+",
-        r"\db+",
         r"\dF",
         r"\dRp+",
         r"\dX",
@@ -98,7 +97,8 @@ fn psql_describes_everything_under_the_read_only_policy() {
             .env("EDITOR", "true"));
         assert_eq!(through.stdout, direct.stdout, "{command}");
     }
-    for command in [r"\l+", r"\du+", r"\drds", r"\dconfig", r"\conninfo"] {
+    // What has sizes in it differs from one moment to the next.
+    for command in [r"\l+", r"\db+", r"\du+", r"\drds", r"\dconfig", r"\conninfo"] {
         let output = gateway.psql(&["-c", command]);
         assert!(
             output.success && output.stderr.is_empty(),
