@@ -2,11 +2,13 @@
 
 use sluice_audit::record::ListBuffer;
 use sluice_parsers::sql::effect::{Effect, Object};
-use sluice_parsers::sql::statement::{Reason, Statement, StatementKind};
+use sluice_parsers::sql::lineage::BaseColumn;
+use sluice_parsers::sql::statement::{OutputColumn, Reason, Statement, StatementKind};
+use sluice_parsers::sql::world::Touched;
 use sluice_policy::Denial;
 
 use super::{Outcome, Verdict};
-use crate::postgres::state::{Change, Touches};
+use crate::postgres::state::Change;
 
 /// What the allocator takes for a short piece beside what is asked for.
 const ALLOCATION_BYTES: usize = 32;
@@ -25,8 +27,7 @@ pub(super) fn verdict_bytes(verdict: &Verdict) -> usize {
     let reasons = verdict.reasons.iter().flatten();
     let reasons: usize = reasons.map(|reason| text_bytes(reason)).sum();
     // Names and values are those of the statements again.
-    let changes =
-        verdict.changes.len() * (size_of::<(Change, Touches)>() + 2 * ALLOCATION_BYTES) + statements;
+    let changes = verdict.changes.len() * (size_of::<Change>() + 2 * ALLOCATION_BYTES) + statements;
     size_of::<Verdict>() + statements + changes + outcomes + effects + reasons + verdict.text_bytes_max
 }
 
@@ -53,7 +54,16 @@ fn statement_bytes(statement: &Statement) -> usize {
     let until_bind: usize = until_bind
         .map(|object| size_of::<Object>() + text_bytes(&object.name))
         .sum();
-    size_of::<Statement>() + effects.sum::<usize>() + reasons.sum::<usize>() + listed + until_bind
+    let touched: usize = match &statement.touches {
+        Touched::Names(names) => names.iter().map(|name| text_bytes(name)).sum(),
+        Touched::Nothing | Touched::Everything => 0,
+    };
+    let columns = statement.columns.iter().map(|column| {
+        let from = column.lineage.columns().map_or(0, <[_]>::len);
+        size_of::<OutputColumn>() + text_bytes(&column.name) + from * size_of::<BaseColumn>()
+    });
+    let parts = effects.sum::<usize>() + reasons.sum::<usize>() + columns.sum::<usize>();
+    size_of::<Statement>() + parts + listed + until_bind + touched
 }
 
 fn outcome_bytes(outcome: &Outcome) -> usize {
