@@ -3,7 +3,7 @@
 use pg_query::NodeEnum;
 use pg_query::protobuf::{
     CmdType, DeleteStmt, InferClause, InsertStmt, MergeMatchKind, MergeStmt, MergeWhenClause, Node,
-    OnConflictClause, RangeVar, ReturningClause, ReturningOptionKind, SelectStmt, UpdateStmt,
+    OnConflictClause, RangeVar, ReturningClause, ReturningOptionKind, SelectStmt, UpdateStmt, WithClause,
 };
 
 use super::assign::Target;
@@ -164,27 +164,21 @@ impl Walker<'_> {
             returning_clause,
             with_clause,
         } = update;
-        let outside = self.enter_with(with_clause.as_ref());
-        let Some(relation) = relation else {
-            self.unknown("target");
-            return Vec::new();
-        };
-        let target = self.target_of(relation);
-        let mut level = Level::default();
-        level.show(target.item.clone());
-        let columns = self.in_level(level, |walker| {
-            walker.from(from_clause);
-            let places = walker.assignments(target_list, &target);
-            let flags = unfiltered(relation, from_clause, where_clause.as_deref());
-            walker.changes_target(Action::Update, &target, flags, &places);
-            if target_list.iter().any(reads_columns) {
-                walker.reads_target(&target);
-            }
-            walker.where_of_target(&target, where_clause.as_deref());
-            walker.returning(returning_clause.as_ref(), &target)
-        });
-        self.leave_with(outside);
-        columns
+        self.on_target(
+            relation.as_ref(),
+            with_clause.as_ref(),
+            |walker, relation, target| {
+                walker.from(from_clause);
+                let places = walker.assignments(target_list, target);
+                let flags = unfiltered(relation, from_clause, where_clause.as_deref());
+                walker.changes_target(Action::Update, target, flags, &places);
+                if target_list.iter().any(reads_columns) {
+                    walker.reads_target(target);
+                }
+                walker.where_of_target(target, where_clause.as_deref());
+                walker.returning(returning_clause.as_ref(), target)
+            },
+        )
     }
 
     /// Walks a DELETE; gives the columns of RETURNING.
@@ -196,7 +190,27 @@ impl Walker<'_> {
             returning_clause,
             with_clause,
         } = delete;
-        let outside = self.enter_with(with_clause.as_ref());
+        self.on_target(
+            relation.as_ref(),
+            with_clause.as_ref(),
+            |walker, relation, target| {
+                walker.from(using_clause);
+                let flags = unfiltered(relation, using_clause, where_clause.as_deref());
+                walker.changes_target(Action::Delete, target, flags, &[]);
+                walker.where_of_target(target, where_clause.as_deref());
+                walker.returning(returning_clause.as_ref(), target)
+            },
+        )
+    }
+
+    /// Walks a statement that changes rows of one relation, which is in sight with what WITH gives.
+    fn on_target(
+        &mut self,
+        relation: Option<&RangeVar>,
+        with: Option<&WithClause>,
+        walk: impl FnOnce(&mut Self, &RangeVar, &Target<'_>) -> Vec<Column>,
+    ) -> Vec<Column> {
+        let outside = self.enter_with(with);
         let Some(relation) = relation else {
             self.unknown("target");
             return Vec::new();
@@ -204,13 +218,7 @@ impl Walker<'_> {
         let target = self.target_of(relation);
         let mut level = Level::default();
         level.show(target.item.clone());
-        let columns = self.in_level(level, |walker| {
-            walker.from(using_clause);
-            let flags = unfiltered(relation, using_clause, where_clause.as_deref());
-            walker.changes_target(Action::Delete, &target, flags, &[]);
-            walker.where_of_target(&target, where_clause.as_deref());
-            walker.returning(returning_clause.as_ref(), &target)
-        });
+        let columns = self.in_level(level, |walker| walk(walker, relation, &target));
         self.leave_with(outside);
         columns
     }
@@ -233,37 +241,31 @@ impl Walker<'_> {
             returning_clause,
             with_clause,
         } = merge;
-        let outside = self.enter_with(with_clause.as_ref());
-        let Some(relation) = relation else {
-            self.unknown("target");
-            return Vec::new();
-        };
-        let target = self.target_of(relation);
-        let mut level = Level::default();
-        level.show(target.item.clone());
-        let columns = self.in_level(level, |walker| {
-            walker.reads_target(&target);
-            walker.from(source_relation.as_deref().map_or(&[], std::slice::from_ref));
-            if let Some(condition) = join_condition {
-                let value = walker.value(condition);
-                walker.condition(&value);
-            }
-            // A join that never holds makes every row of the target unmatched, one that always holds matches them all.
-            let is_joined = join_condition
-                .as_deref()
-                .is_some_and(|condition| filter::narrows(condition, Some(relation), true));
-            for clause in merge_when_clauses {
-                match &clause.node {
-                    Some(NodeEnum::MergeWhenClause(when)) => {
-                        walker.merge_when(when, &target, relation, is_joined);
-                    }
-                    _ => walker.unknown("WHEN clause"),
+        self.on_target(
+            relation.as_ref(),
+            with_clause.as_ref(),
+            |walker, relation, target| {
+                walker.reads_target(target);
+                walker.from(source_relation.as_deref().map_or(&[], std::slice::from_ref));
+                if let Some(condition) = join_condition {
+                    let value = walker.value(condition);
+                    walker.condition(&value);
                 }
-            }
-            walker.returning(returning_clause.as_ref(), &target)
-        });
-        self.leave_with(outside);
-        columns
+                // A join that never holds makes every row of the target unmatched, one that always holds matches them all.
+                let is_joined = join_condition
+                    .as_deref()
+                    .is_some_and(|condition| filter::narrows(condition, Some(relation), true));
+                for clause in merge_when_clauses {
+                    match &clause.node {
+                        Some(NodeEnum::MergeWhenClause(when)) => {
+                            walker.merge_when(when, target, relation, is_joined);
+                        }
+                        _ => walker.unknown("WHEN clause"),
+                    }
+                }
+                walker.returning(returning_clause.as_ref(), target)
+            },
+        )
     }
 
     fn merge_when(
