@@ -123,22 +123,7 @@ fn load_relations(session: &mut Session, catalog: &mut Catalog) {
             row_type: oid(&row[4]),
             columns: columns.remove(&oid_found).unwrap_or_default().into(),
             parents: oids(&row[5]).into(),
-            is_temporary: false,
-            query: None,
-            security_invoker: false,
-            rules: Box::default(),
-            triggers: Box::default(),
-            policies: Box::default(),
-            row_security: false,
-            force_row_security: false,
-            checks: Box::default(),
-            index_expressions: Box::default(),
-            index_functions: Box::default(),
-            partition_expressions: Box::default(),
-            foreign_server: Oid::NONE,
-            extension: Oid::NONE,
-            reads: Box::default(),
-            is_sensitive: false,
+            ..Relation::default()
         };
         catalog.relations.insert(oid_found, relation);
     }

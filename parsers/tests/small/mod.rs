@@ -80,23 +80,8 @@ impl Small {
             kind,
             row_type,
             columns: columns.collect(),
-            parents: SmallVec::new(),
-            is_temporary: false,
             query: query.map(Box::from),
-            security_invoker: false,
-            rules: Box::default(),
-            triggers: Box::default(),
-            policies: Box::default(),
-            row_security: false,
-            force_row_security: false,
-            checks: Box::default(),
-            index_expressions: Box::default(),
-            index_functions: Box::default(),
-            partition_expressions: Box::default(),
-            foreign_server: Oid::NONE,
-            extension: Oid::NONE,
-            reads: Box::default(),
-            is_sensitive: false,
+            ..Relation::default()
         };
         self.catalog.relations.insert(oid, relation);
         self.catalog.types.insert(

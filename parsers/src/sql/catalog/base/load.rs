@@ -238,27 +238,13 @@ fn relation(mut row: Row) -> Relation {
         kind,
         row_type,
         columns,
-        parents: SmallVec::new(),
-        is_temporary: false,
-        query: None,
-        security_invoker: false,
-        rules: Box::default(),
-        triggers: Box::default(),
-        policies: Box::default(),
-        row_security: false,
-        force_row_security: false,
-        checks: Box::default(),
-        index_expressions: Box::default(),
-        index_functions: Box::default(),
-        partition_expressions: Box::default(),
-        foreign_server: Oid::NONE,
-        extension: Oid::NONE,
         reads: row
             .text()
             .split_ascii_whitespace()
             .filter_map(|oid| oid.parse().ok().map(Oid))
             .collect(),
         is_sensitive: row.text() != "metadata",
+        ..Relation::default()
     }
 }
 

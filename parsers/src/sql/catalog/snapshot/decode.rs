@@ -1,7 +1,6 @@
 //! From rows to a catalog.
 
 use hashbrown::HashMap;
-use smallvec::SmallVec;
 
 use super::attached::Attached;
 use super::built_in::{Bases, BuiltIn, BuiltInKind};
@@ -144,25 +143,17 @@ impl Decoder {
             owner,
             kind,
             row_type,
-            columns: Box::default(),
-            parents: SmallVec::new(),
             is_temporary,
             query: row.optional()?.map(without_semicolon),
             security_invoker,
-            rules: Box::default(),
-            triggers: Box::default(),
-            policies: Box::default(),
             row_security,
             force_row_security,
-            checks: Box::default(),
-            index_expressions: Box::default(),
-            index_functions: Box::default(),
-            partition_expressions: Box::default(),
             foreign_server,
             extension,
             // Values too long for their row lie there, of any column.
-            reads: Box::default(),
             is_sensitive: kind == RelationKind::Toast,
+            // The rows of other kinds tell the rest.
+            ..Relation::default()
         };
         if !access_method.is_none() && kind != RelationKind::Index {
             self.attached(oid).functions.push(access_method);
