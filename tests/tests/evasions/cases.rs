@@ -4,6 +4,8 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use sluice_tests::raw;
+
 /// One entry of a list.
 #[derive(Clone, Debug)]
 pub(crate) struct Case {
@@ -111,6 +113,37 @@ pub(crate) enum Message {
         function: String,
         arguments: Vec<String>,
     },
+}
+
+impl Message {
+    /// Whether `ReadyForQuery` follows it.
+    pub(crate) fn is_answered(&self) -> bool {
+        matches!(self, Self::Query(_) | Self::Sync | Self::Call { .. })
+    }
+
+    /// Its bytes; `oid` finds a type or function by the kind of its `reg` type and its name.
+    pub(crate) fn encode(&self, mut oid: impl FnMut(&str, &str) -> u32) -> Vec<u8> {
+        fn texts(values: &[String]) -> Vec<&str> {
+            values.iter().map(String::as_str).collect()
+        }
+        match self {
+            Self::Query(sql) => raw::query(sql),
+            Self::Parse { name, types, sql } => {
+                let types: Vec<u32> = types.iter().map(|name| oid("regtype", name)).collect();
+                raw::parse_with(name, sql, &types)
+            }
+            Self::Bind {
+                portal,
+                statement,
+                values,
+            } => raw::bind_with(portal, statement, &texts(values)),
+            Self::Describe { kind, name } => raw::describe(*kind, name),
+            Self::Execute(portal) => raw::execute(portal),
+            Self::Close { kind, name } => raw::close(*kind, name),
+            Self::Sync => raw::sync(),
+            Self::Call { function, arguments } => raw::call(oid("regprocedure", function), &texts(arguments)),
+        }
+    }
 }
 
 impl Case {

@@ -1,9 +1,9 @@
 //! Steps and texts of a case, turned into messages.
 
-use sluice_tests::raw::{self, Raw, bind, execute, parse, query, sync};
+use sluice_tests::raw::{Raw, bind, execute, parse, query, sync};
 
 use crate::bench::{BEHIND, Bench, scratch};
-use crate::cases::{Login, Message, Step};
+use crate::cases::{Login, Step};
 use crate::talk::{Answer, exchange};
 
 /// A script on its way.
@@ -47,7 +47,7 @@ impl<'a> Script<'a> {
             let holds = match step {
                 Step::Queue(message) => {
                     self.ready += usize::from(message.is_answered());
-                    let bytes = self.encode(message);
+                    let bytes = message.encode(|kind, name| self.oid(kind, name));
                     self.waiting.extend(bytes);
                     true
                 }
@@ -95,43 +95,11 @@ impl<'a> Script<'a> {
         }
     }
 
-    fn encode(&mut self, message: &Message) -> Vec<u8> {
-        fn texts(values: &[String]) -> Vec<&str> {
-            values.iter().map(String::as_str).collect()
-        }
-        match message {
-            Message::Query(sql) => query(sql),
-            Message::Parse { name, types, sql } => {
-                let types: Vec<u32> = types.iter().map(|name| self.oid("regtype", name)).collect();
-                raw::parse_with(name, sql, &types)
-            }
-            Message::Bind {
-                portal,
-                statement,
-                values,
-            } => raw::bind_with(portal, statement, &texts(values)),
-            Message::Describe { kind, name } => raw::describe(*kind, name),
-            Message::Execute(portal) => execute(portal),
-            Message::Close { kind, name } => raw::close(*kind, name),
-            Message::Sync => sync(),
-            Message::Call { function, arguments } => {
-                raw::call(self.oid("regprocedure", function), &texts(arguments))
-            }
-        }
-    }
-
     fn oid(&mut self, kind: &str, name: &str) -> u32 {
         let sql = format!("SELECT '{name}'::{kind}::oid");
         let answer = exchange(&mut self.other, &query(&sql), 1);
         let oid = answer.rows.first().and_then(|row| row.parse().ok());
         oid.unwrap_or_else(|| panic!("{sql}: {} ({})", answer.summary(), self.bench.postgres.port()))
-    }
-}
-
-impl Message {
-    /// Whether ReadyForQuery follows it.
-    fn is_answered(&self) -> bool {
-        matches!(self, Self::Query(_) | Self::Sync | Self::Call { .. })
     }
 }
 

@@ -71,7 +71,7 @@ pub(crate) fn covers(run: &Run, line: &AuditLine, natives: &Natives) -> bool {
         return true;
     }
     let is_planned = run.text.trim_start().to_ascii_lowercase().starts_with("explain");
-    let wanted = Line {
+    let wanted = Wanted {
         line,
         is_planned,
         natives,
@@ -96,14 +96,14 @@ fn is_refresh(run: &Run, line: &AuditLine) -> bool {
             .contains("REFRESH MATERIALIZED VIEW")
 }
 
-struct Line<'a> {
+struct Wanted<'a> {
     line: &'a AuditLine,
     /// The statement is an EXPLAIN.
     is_planned: bool,
     natives: &'a Natives,
 }
 
-impl Line<'_> {
+impl Wanted<'_> {
     fn is_covered(&self, effects: &[EffectLine]) -> bool {
         let line = self.line;
         match line.class.as_str() {

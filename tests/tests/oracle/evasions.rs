@@ -4,11 +4,11 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use sluice_tests::probe::{Difference, State, StateProbe};
-use sluice_tests::raw::{self, Raw, bind, execute, parse, query, sync};
+use sluice_tests::raw::{Raw, bind, execute, parse, query, sync};
 use sluice_tests::{Postgres, wait_until};
 use tempfile::TempDir;
 
-use crate::cases::{self, Body, Case, Message, Protocol, Step};
+use crate::cases::{self, Body, Case, Protocol, Step};
 use crate::setup::{CLIENT, Setup};
 use crate::talk::exchange;
 
@@ -138,11 +138,8 @@ impl<'a> Runner<'a> {
         for step in steps {
             match step {
                 Step::Queue(message) => {
-                    ready += usize::from(matches!(
-                        message,
-                        Message::Query(_) | Message::Sync | Message::Call { .. }
-                    ));
-                    waiting.extend(self.encode(message));
+                    ready += usize::from(message.is_answered());
+                    waiting.extend(message.encode(|kind, name| self.oid(kind, name)));
                 }
                 Step::Send => {
                     sent.push(Sent::Bytes(std::mem::take(&mut waiting), ready));
@@ -153,31 +150,6 @@ impl<'a> Runner<'a> {
             }
         }
         sent
-    }
-
-    fn encode(&self, message: &Message) -> Vec<u8> {
-        fn texts(values: &[String]) -> Vec<&str> {
-            values.iter().map(String::as_str).collect()
-        }
-        match message {
-            Message::Query(sql) => query(sql),
-            Message::Parse { name, types, sql } => {
-                let types: Vec<u32> = types.iter().map(|name| self.oid("regtype", name)).collect();
-                raw::parse_with(name, sql, &types)
-            }
-            Message::Bind {
-                portal,
-                statement,
-                values,
-            } => raw::bind_with(portal, statement, &texts(values)),
-            Message::Describe { kind, name } => raw::describe(*kind, name),
-            Message::Execute(portal) => execute(portal),
-            Message::Close { kind, name } => raw::close(*kind, name),
-            Message::Sync => sync(),
-            Message::Call { function, arguments } => {
-                raw::call(self.oid("regprocedure", function), &texts(arguments))
-            }
-        }
     }
 
     /// The OID of a type or function; 0 for one that the script makes itself.
