@@ -19,7 +19,7 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use hashbrown::HashMap;
 use sluice_parsers::sql::catalog::Catalog;
-use sluice_parsers::sql::catalog::snapshot::{Bases, Fingerprint, Rows, SnapshotError};
+use sluice_parsers::sql::catalog::snapshot::{self, Bases, Fingerprint, Rows};
 use sluice_runtime::time::Instant;
 
 use self::reading::CatalogError;
@@ -118,9 +118,13 @@ impl Catalogs {
         (Arc::new(database), tags)
     }
 
-    /// The catalog that rows tell of; takes too long for a core.
-    pub(crate) fn decode(&self, rows: &Rows) -> Result<Catalog, SnapshotError> {
-        rows.decode(&self.bases)
+    /// The catalog that the bodies of `DataRow`s tell of; takes too long for a core.
+    pub(crate) fn decode(&self, answered: &[Box<[u8]>]) -> Result<Catalog, CatalogError> {
+        let mut rows = Rows::new(snapshot::BYTES_MAX);
+        for body in answered {
+            reading::push(&mut rows, body)?;
+        }
+        Ok(rows.decode(&self.bases)?)
     }
 
     /// Takes part in what is known of a database. Its first session has it read.

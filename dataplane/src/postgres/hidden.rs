@@ -31,6 +31,9 @@ const ANSWER_BYTES_MAX: usize = 64 << 20;
 /// Failures in a row after which the session ends: each may be a cancel that was meant for the client's statement.
 const FAILURES_MAX: u8 = 3;
 
+/// The bodies of the `DataRow`s of an answer.
+pub(crate) type Answered = Vec<Box<[u8]>>;
+
 /// What a query is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
@@ -46,8 +49,8 @@ pub(crate) enum Purpose {
 #[derive(Debug)]
 pub(crate) struct Hidden {
     purpose: Purpose,
-    /// The bodies of the `DataRow`s so far.
-    rows: Vec<Box<[u8]>>,
+    /// What was answered so far.
+    rows: Answered,
     bytes: usize,
     /// It has failed so.
     failed: Option<SqlState>,
@@ -158,23 +161,18 @@ impl Session {
         Ok(())
     }
 
-    /// Takes back a reading that failed inside of the client's transaction.
-    fn undo_reading(&mut self) -> Result<(), End> {
-        Err(End::new(
-            EndReason::ServerProtocol,
-            SqlState::CONNECTION_FAILURE,
-            "the database's catalog could not be read within the transaction",
-        ))
-    }
-
     fn hidden_answered(&mut self, status: TransactionStatus) -> Result<(), End> {
         let Some(hidden) = self.hidden.take() else {
             return Ok(());
         };
         if let Some(sqlstate) = hidden.failed {
             if hidden.purpose == Purpose::Catalog && status == TransactionStatus::Failed {
-                // The savepoint of the reading is still there, and the transaction is as before it.
-                return self.undo_reading();
+                // The client's transaction has failed by no fault of its own.
+                return Err(End::new(
+                    EndReason::ServerProtocol,
+                    SqlState::CONNECTION_FAILURE,
+                    "the database's catalog could not be read within the transaction",
+                ));
             }
             self.hidden_failures += 1;
             if status == TransactionStatus::Idle && self.hidden_failures < FAILURES_MAX {
@@ -196,7 +194,7 @@ impl Session {
                 self.check_lexing()
             }
             Purpose::Catalog => {
-                self.keep_catalog_rows(&hidden.rows);
+                self.catalog_rows = Some(hidden.rows);
                 Ok(())
             }
             Purpose::TemporarySchema => {

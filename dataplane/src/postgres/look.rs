@@ -12,15 +12,14 @@ use std::time::Duration;
 
 use sluice_parsers::postgres::backend::TransactionStatus;
 use sluice_parsers::postgres::backend::row;
-use sluice_parsers::sql::catalog::snapshot::{self, Place, Rows};
+use sluice_parsers::sql::catalog::snapshot::{self, Place};
 use sluice_parsers::sql::catalog::{Catalog, Oid};
 use sluice_parsers::sql::effect::{Action, EffectFlags};
 use sluice_runtime::time::Instant;
 
 use super::catalog::Ticket;
-use super::hidden::Purpose;
+use super::hidden::{Answered, Purpose};
 use super::session::{End, Output, Session};
-use super::statements::Prepared;
 use crate::gate::Verdict;
 
 /// A snapshot younger than this is not read again because a name is not in it.
@@ -40,7 +39,7 @@ pub(crate) enum Look {
     /// The server is asked for the catalog as the session sees it.
     Asked,
     /// The rows of a reading of this session's own are to be decoded away from the core.
-    Decode(Box<Rows>),
+    Decode(Answered),
     /// The shared snapshot is read.
     Shared(Ticket),
     /// There is nothing more to know.
@@ -51,11 +50,6 @@ impl Session {
     /// Whether a verdict may be another one once the catalog was read again, and that can be done now.
     pub(super) fn should_look(&self, verdict: &Verdict) -> bool {
         !self.has_looked && is_doubtful(verdict) && self.can_look()
-    }
-
-    /// The same for a statement that was prepared before.
-    pub(super) fn should_look_for(&self, prepared: &Prepared) -> bool {
-        !self.has_looked && is_doubtful(&prepared.judged().verdict) && self.can_look()
     }
 
     fn can_look(&self) -> bool {
@@ -134,6 +128,11 @@ impl Session {
         }
     }
 
+    /// Whether it is judged by a reading of the session's own.
+    pub(super) fn has_own_catalog(&self) -> bool {
+        !Arc::ptr_eq(&self.database, self.catalog.snapshot().database())
+    }
+
     /// The catalog as this session sees it in its transaction.
     pub(crate) fn take_own_catalog(&mut self, catalog: Catalog) {
         let masking = &self.connection.masking;
@@ -141,14 +140,13 @@ impl Session {
         let (database, tags) = self.core.catalogs.describe(catalog, masking, Some(known));
         self.masks.tags = tags;
         self.database = database;
-        self.has_own_catalog = true;
         self.state.catalog_was_read_here();
         self.follow_state();
     }
 
     /// The transaction that the session's own reading was made in is over, or taken back to a savepoint.
     pub(super) fn leave_own_catalog(&mut self) {
-        if std::mem::take(&mut self.has_own_catalog) {
+        if self.has_own_catalog() {
             self.state.catalog_is_gone();
             self.take_snapshot();
         }
@@ -179,17 +177,6 @@ impl Session {
             }
         });
         self.state.set_temporary_schema(Oid(oid.unwrap_or(0)));
-    }
-
-    /// Keeps the rows of a reading until they are decoded.
-    pub(super) fn keep_catalog_rows(&mut self, answered: &[Box<[u8]>]) {
-        let mut rows = Rows::new(snapshot::BYTES_MAX);
-        for body in answered {
-            if super::catalog::reading::push(&mut rows, body).is_err() {
-                return;
-            }
-        }
-        self.catalog_rows = Some(Box::new(rows));
     }
 }
 

@@ -16,7 +16,6 @@ use sluice_parsers::postgres::frontend;
 use sluice_parsers::postgres::startup::CancelKey;
 use sluice_parsers::postgres::{SqlState, scram};
 use sluice_parsers::sql::catalog::Catalog;
-use sluice_parsers::sql::catalog::snapshot::SnapshotError;
 use sluice_policy::identity::Method;
 use sluice_runtime::helpers::HelperError;
 use sluice_runtime::net::{Arrival, Received, Socket};
@@ -25,6 +24,7 @@ use sluice_runtime::time::{Moment, Timer, timeout};
 
 use super::cancel::Registration;
 use super::catalog::DatabaseCatalog;
+use super::catalog::reading::CatalogError;
 use super::client::{ClientFlow, Pending};
 use super::deny::Nobody;
 use super::login::{self, LoggedIn, NoSession, Refused};
@@ -359,13 +359,7 @@ enum Waiting {
         received: Moment,
     },
     /// The catalog is looked at again.
-    Look {
-        look: Look,
-        decoding: Option<Decoding>,
-        pending: Option<Pending>,
-        received: Moment,
-        timer: Timer,
-    },
+    Look(Box<Looking>),
     /// Answers, before more messages may be sent. Those to the gateway's own query have a time limit.
     Answers {
         rest: Received,
@@ -373,8 +367,17 @@ enum Waiting {
     },
 }
 
+/// A look at the catalog, and the message that it is for. Few sessions have one, so it does not lie in all of them.
+struct Looking {
+    look: Look,
+    decoding: Option<Decoding>,
+    pending: Pending,
+    received: Moment,
+    timer: Timer,
+}
+
 /// A catalog that is decoded on a helper thread.
-type Decoding = Pin<Box<dyn Future<Output = Result<Result<Catalog, SnapshotError>, HelperError>>>>;
+type Decoding = Pin<Box<dyn Future<Output = Result<Result<Catalog, CatalogError>, HelperError>>>>;
 
 struct Pump {
     session: Session,
@@ -489,7 +492,7 @@ impl Pump {
                 self.follow(flow, received)?;
                 return Ok(true);
             }
-            Waiting::Look { .. } => return self.poll_look(context),
+            Waiting::Look(_) => return self.look(context),
             Waiting::Answers { timer, .. } => {
                 if !self.session.has_room() || self.session.is_held() {
                     if let Some(timer) = timer
@@ -526,65 +529,59 @@ impl Pump {
     }
 
     /// Goes on with a look at the catalog, and at its end with the message that it was for.
-    fn poll_look(&mut self, context: &mut TaskContext<'_>) -> Result<bool, End> {
-        let Waiting::Look { look, decoding, .. } = &mut self.waiting else {
+    fn look(&mut self, context: &mut TaskContext<'_>) -> Result<bool, End> {
+        let waiting = std::mem::replace(&mut self.waiting, Waiting::Nothing);
+        let Waiting::Look(mut looking) = waiting else {
+            self.waiting = waiting;
             return Ok(false);
         };
-        if let Some(future) = decoding {
-            let Poll::Ready(decoded) = future.as_mut().poll(context) else {
-                return Ok(false);
-            };
-            if let Ok(Ok(catalog)) = decoded {
-                self.session.take_own_catalog(catalog);
-            }
-        } else {
-            let polled = self.session.poll_look(look, context, &mut self.output);
+        if self.poll_look(&mut looking, context)?.is_pending() {
+            self.waiting = Waiting::Look(looking);
+            return Ok(false);
+        }
+        let Looking {
+            pending, received, ..
+        } = *looking;
+        let flow = self.session.resume_looked(pending, received, &mut self.output);
+        self.follow(flow, received)?;
+        Ok(true)
+    }
+
+    fn poll_look(&mut self, looking: &mut Looking, context: &mut TaskContext<'_>) -> Result<Poll<()>, End> {
+        if looking.decoding.is_none() {
+            let polled = self
+                .session
+                .poll_look(&mut looking.look, context, &mut self.output);
             let sent = self.server.send_all(&mut self.output.to_server);
             sent.map_err(|error| self.server_end(&format!("the server's connection broke: {error}")))?;
-            let Waiting::Look {
-                look,
-                decoding,
-                timer,
-                ..
-            } = &mut self.waiting
-            else {
-                return Ok(false);
-            };
-            match polled {
-                Poll::Pending => {
-                    if let Some(deadline) = self.session.hidden_deadline() {
-                        timer.set(deadline);
-                        if timer.poll_expired(context).is_ready() {
-                            return Err(Session::hidden_is_late());
-                        }
+            let Poll::Ready(looked) = polled else {
+                if let Some(deadline) = self.session.hidden_deadline() {
+                    looking.timer.set(deadline);
+                    if looking.timer.poll_expired(context).is_ready() {
+                        return Err(Session::hidden_is_late());
                     }
-                    return Ok(false);
                 }
-                Poll::Ready(Err(end)) => return Err(end),
-                Poll::Ready(Ok(())) => {}
-            }
-            if let Look::Decode(rows) = std::mem::take(look) {
-                let (helpers, catalogs) = {
-                    let core = self.session.core();
-                    (core.helpers.clone(), Arc::clone(&core.catalogs))
-                };
-                *decoding = Some(Box::pin(async move {
-                    helpers.run(move || catalogs.decode(&rows)).await
+                return Ok(Poll::Pending);
+            };
+            looked?;
+            if let Look::Decode(answered) = std::mem::take(&mut looking.look) {
+                let core = self.session.core();
+                let (helpers, catalogs) = (core.helpers.clone(), Arc::clone(&core.catalogs));
+                looking.decoding = Some(Box::pin(async move {
+                    helpers.run(move || catalogs.decode(&answered)).await
                 }));
-                return self.poll_look(context);
             }
         }
-        let waiting = std::mem::replace(&mut self.waiting, Waiting::Nothing);
-        if let Waiting::Look {
-            pending: Some(pending),
-            received,
-            ..
-        } = waiting
-        {
-            let flow = self.session.resume_looked(pending, received, &mut self.output);
-            self.follow(flow, received)?;
+        let Some(decoding) = &mut looking.decoding else {
+            return Ok(Poll::Ready(()));
+        };
+        let Poll::Ready(decoded) = decoding.as_mut().poll(context) else {
+            return Ok(Poll::Pending);
+        };
+        if let Ok(Ok(catalog)) = decoded {
+            self.session.take_own_catalog(catalog);
         }
-        Ok(true)
+        Ok(Poll::Ready(()))
     }
 
     fn take_client(&mut self, chunk: Received) -> Result<(), End> {
@@ -615,13 +612,13 @@ impl Pump {
                 };
             }
             ClientFlow::Look(pending) => {
-                self.waiting = Waiting::Look {
+                self.waiting = Waiting::Look(Box::new(Looking {
                     look: Look::default(),
                     decoding: None,
-                    pending: Some(pending),
+                    pending,
                     received,
                     timer: Timer::new(),
-                };
+                }));
             }
             ClientFlow::Wait(rest) => {
                 let mut rest = rest;

@@ -16,7 +16,6 @@ use sluice_audit::ring::RingFull;
 use sluice_masking::{ClassSet, Counts};
 use sluice_parsers::postgres::backend::encode::Report;
 use sluice_parsers::postgres::{Deframer, Model, ModelError, ProtocolError, SqlState};
-use sluice_parsers::sql::catalog::snapshot::Rows;
 use sluice_parsers::sql::effect::EffectMask;
 use sluice_parsers::sql::settings;
 use sluice_runtime::net::Outgoing;
@@ -27,7 +26,7 @@ use super::catalog::DatabaseCatalog;
 use super::columns::{Plan, Tags};
 use super::copy::CopyOut;
 use super::deny::Nobody;
-use super::hidden::Hidden;
+use super::hidden::{Answered, Hidden};
 use super::large::{LargeRow, LargeText};
 use super::names::Names;
 use super::state::{State, Tracked, View};
@@ -171,13 +170,17 @@ pub(super) struct Text<'a> {
 }
 
 /// One session between a client and a server, both logged in.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "what has happened, in respects that do not depend on each other"
+)]
 pub(crate) struct Session {
     pub(super) core: Rc<Core>,
     pub(crate) id: u64,
     /// Who asks, with the state in which the next statement would run: see [`Session::follow_state`].
     pub(super) context: Context,
     pub(super) state: State,
-    /// What is known of the session's database.
+    /// What is known of the session's database: by the shared snapshot, or as this session sees it in its transaction.
     pub(super) database: Arc<Database>,
     /// Settings that the server has reported since it was ready last.
     pub(super) reported: SmallVec<[(Tracked, Rc<str>); 1]>,
@@ -189,10 +192,8 @@ pub(crate) struct Session {
     pub(super) catalog: DatabaseCatalog,
     /// The configured target.
     pub(super) connection: Arc<Connection>,
-    /// `database` is as this session sees it in its transaction.
-    pub(super) has_own_catalog: bool,
     /// The rows of a reading of its own.
-    pub(super) catalog_rows: Option<Box<Rows>>,
+    pub(super) catalog_rows: Option<Answered>,
     /// The catalog was read for the message that is judged.
     pub(super) has_looked: bool,
     /// Messages were sent that a Sync has yet to end.
@@ -257,7 +258,6 @@ impl Session {
             masks: Masks { classes, tags },
             catalog,
             connection,
-            has_own_catalog: false,
             catalog_rows: None,
             has_looked: false,
             is_in_cycle: false,
@@ -346,7 +346,8 @@ impl Session {
     /// Takes what is known of the database now.
     #[inline]
     pub(super) fn follow_catalog(&mut self) {
-        if self.catalog.follow() && !self.has_own_catalog {
+        let is_shared = !self.has_own_catalog();
+        if self.catalog.follow() && is_shared {
             self.take_snapshot();
         }
     }

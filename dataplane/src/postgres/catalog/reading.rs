@@ -1,7 +1,6 @@
 //! One reading of a catalog over a connection that waits for a message.
 //!
-//! [`Answer`] knows no socket: a session that reads on its own connection hands it the messages that its model says
-//! are the reading's.
+//! A session that reads on its own connection does so by a hidden query, whose rows come to the same [`push`].
 
 use sluice_parsers::postgres::ProtocolError;
 use sluice_parsers::postgres::backend::row;
@@ -48,15 +47,15 @@ impl CatalogError {
 
 /// The answer to one Query of a reading, message by message.
 #[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) rows: Rows,
+struct Answer {
+    rows: Rows,
     /// DDL was told of meanwhile.
     was_notified: bool,
     result: Result<(), CatalogError>,
 }
 
 impl Answer {
-    pub(crate) fn new() -> Self {
+    fn new() -> Self {
         Self {
             rows: Rows::new(snapshot::BYTES_MAX),
             was_notified: false,
@@ -65,7 +64,7 @@ impl Answer {
     }
 
     /// Takes a message of the server; true with the one that ends the answer.
-    pub(crate) fn take(&mut self, tag: u8, body: &[u8]) -> Result<bool, CatalogError> {
+    fn take(&mut self, tag: u8, body: &[u8]) -> Result<bool, CatalogError> {
         match tag {
             b'D' if self.result.is_ok() => self.result = push(&mut self.rows, body),
             b'A' => self.was_notified = true,
