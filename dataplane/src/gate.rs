@@ -21,14 +21,14 @@ use sluice_parsers::sql::shape::{self, Literal, Shape, hash_bytes};
 use sluice_parsers::sql::statement::{Analysis, Cause, Reason, Statement, StatementKind};
 use sluice_parsers::sql::template::{self, Template};
 use sluice_parsers::sql::weight;
-use sluice_parsers::sql::world::{SessionNames, World};
+use sluice_parsers::sql::world::{SessionNames, Touched, World};
 use sluice_policy::{Decision, Denial, PolicySnapshot, Principal, Reader};
 
 use self::bytes::verdict_bytes;
 use self::cache::DecisionKey;
 use self::context::Shares;
 pub use self::context::{Context, Database};
-use crate::postgres::state::{Change, Touches};
+use crate::postgres::state::Change;
 
 /// Texts over this are not looked up: walking them takes longer than a core may be held.
 const CACHED_TEXT_BYTES_MAX: usize = 16 * 1024;
@@ -74,7 +74,7 @@ pub struct Verdict {
     /// Why each statement is `Opaque`, as the record says it; empty if none is.
     pub reasons: Box<[Option<Box<str>>]>,
     /// What each statement's success changes in the session's state; empty if none changes any.
-    changes: Box<[(Change, Touches)]>,
+    changes: Box<[Change]>,
     /// The last text that was prepared under it: mostly every session prepares the same.
     prepared_text: RefCell<Option<Rc<[u8]>>>,
     /// A longer text is not kept: another one of the same shape may be long with comments and literals.
@@ -96,14 +96,8 @@ impl Verdict {
             reasons.clear();
         }
         let masks: Box<[EffectMask]> = statements.iter().map(Statement::mask).collect();
-        let changes = statements
-            .iter()
-            .map(|statement| (Change::of(statement), Touches::of(statement)));
-        let mut changes: Vec<_> = changes.collect();
-        if changes
-            .iter()
-            .all(|change| *change == (Change::Nothing, Touches::Nothing))
-        {
+        let mut changes: Vec<_> = statements.iter().map(Change::of).collect();
+        if changes.iter().all(|change| *change == Change::Nothing) {
             changes.clear();
         }
         Self {
@@ -112,9 +106,9 @@ impl Verdict {
                     statement.runs_prepared.is_none() && !matches!(statement.kind, CopyOut { .. })
                 }),
             is_inert: changes.is_empty()
-                && statements
-                    .iter()
-                    .all(|statement| statement.runs_prepared.is_none())
+                && statements.iter().all(|statement| {
+                    statement.runs_prepared.is_none() && statement.touches == Touched::Nothing
+                })
                 && !masks.iter().copied().any(changes_catalog)
                 && !statements.iter().any(|statement| {
                     matches!(statement.kind, Prepare { .. } | Deallocate { .. } | DiscardAll)
@@ -140,10 +134,8 @@ impl Verdict {
     }
 
     /// What a statement's success changes in the session's state; what it runs by a name is not in it.
-    pub(crate) fn change(&self, statement: usize) -> &(Change, Touches) {
-        self.changes
-            .get(statement)
-            .unwrap_or(&(Change::Nothing, Touches::Nothing))
+    pub(crate) fn change(&self, statement: usize) -> &Change {
+        self.changes.get(statement).unwrap_or(&Change::Nothing)
     }
 
     /// A statement's effects as lines.

@@ -16,7 +16,6 @@ mod read;
 mod settings;
 #[cfg(test)]
 mod tests;
-mod touches;
 mod transaction;
 
 use std::collections::VecDeque;
@@ -25,12 +24,12 @@ use std::sync::Arc;
 
 use sluice_parsers::postgres::backend::TransactionStatus;
 use sluice_parsers::sql::catalog::Oid;
+use sluice_parsers::sql::resolve::parse_name_list;
 use sluice_parsers::sql::world::{SessionNames, Touched};
 
 pub(crate) use change::Change;
 pub(crate) use read::{READ_AGAIN, READ_AT_START, Readings, Start};
 pub(crate) use settings::Tracked;
-pub(crate) use touches::Touches;
 use transaction::{NO_ROLE, Settings, Values};
 
 /// What is known of the state in which the next statement would run.
@@ -191,8 +190,8 @@ impl State {
     }
 
     /// Objects that a statement makes, drops or changes may be what a name means from now on.
-    pub(crate) fn touches(&mut self, touches: &Touches) {
-        if touches.add_to(&mut self.touched) {
+    pub(crate) fn touches(&mut self, touches: &Touched) {
+        if self.touched.extend(touches) {
             self.name_again();
         }
     }
@@ -363,7 +362,7 @@ impl State {
             role => role,
         };
         let is_known = path.is_some() && role.is_some();
-        let path = path.and_then(settings::split_path).map(Into::into);
+        let path = path.and_then(parse_name_list).map(Into::into);
         let names = SessionNames {
             search_path: path.unwrap_or_else(|| self.names.search_path.clone()),
             role: role.map_or_else(|| self.names.role.clone(), Into::into),

@@ -8,11 +8,12 @@ use sluice_parsers::postgres::SqlState;
 use sluice_parsers::postgres::backend::{Format, Formats};
 use sluice_parsers::sql::effect::Effect;
 use sluice_parsers::sql::statement::{Statement, StatementKind};
+use sluice_parsers::sql::world::Touched;
 use sluice_runtime::time::Moment;
 use smallvec::SmallVec;
 
 use super::columns::{Facts, Plan, Tags};
-use super::state::{Change, Touches};
+use super::state::Change;
 use crate::gate::{Outcome, Verdict};
 
 /// Values of parameters as text; none where they are not known.
@@ -66,8 +67,14 @@ impl Judged {
     }
 
     /// What its success changes in the session's state.
-    pub(crate) fn change(&self) -> &(Change, Touches) {
+    pub(crate) fn change(&self) -> &Change {
         self.verdict.change(self.index)
+    }
+
+    /// The names whose meaning it may change.
+    pub(crate) fn touches(&self) -> &Touched {
+        self.statement()
+            .map_or(&Touched::Nothing, |statement| &statement.touches)
     }
 }
 

@@ -63,6 +63,9 @@ pub struct SessionNames {
     pub touched: Touched,
 }
 
+/// Names of one session that are kept apart; of more, every name counts as touched.
+const NAMES_MAX: usize = 256;
+
 /// Names that the session's own DDL may have given, taken or changed since the catalog was read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Touched {
@@ -76,18 +79,32 @@ pub enum Touched {
 }
 
 impl Touched {
-    /// Adds what another one has.
-    pub fn extend(&mut self, other: &Self) {
-        match (&mut *self, other) {
-            (_, Self::Nothing) | (Self::Everything, _) => {}
-            (_, Self::Everything) | (Self::Nothing, _) => *self = other.clone(),
-            (Self::Names(known), Self::Names(more)) => {
-                let mut names: Vec<_> = known.iter().chain(more).cloned().collect();
-                names.sort_unstable();
-                names.dedup();
-                *known = names.into();
+    /// Adds what another one has; says whether that made a difference.
+    pub fn extend(&mut self, other: &Self) -> bool {
+        let more = match other {
+            Self::Nothing => return false,
+            Self::Everything => {
+                let is_new = *self != Self::Everything;
+                *self = Self::Everything;
+                return is_new;
             }
+            Self::Names(names) => names,
+        };
+        if more.iter().all(|name| self.contains(name)) {
+            return false;
         }
+        let mut names = more.to_vec();
+        if let Self::Names(known) = self {
+            names.extend(known.iter().cloned());
+        }
+        names.sort_unstable();
+        names.dedup();
+        *self = if names.len() > NAMES_MAX {
+            Self::Everything
+        } else {
+            Self::Names(names.into())
+        };
+        true
     }
 
     /// Whether what this name means is uncertain.

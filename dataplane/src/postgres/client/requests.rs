@@ -372,7 +372,7 @@ impl Session {
                 gated = self.gate_prepared(Kind::Bind, &bound);
                 *prepared = bound;
             }
-            if is_whole && self.should_look_for(prepared) {
+            if is_whole && self.should_look(&prepared.judged().verdict) {
                 return Ok(Act::Look);
             }
             match gated {
@@ -806,8 +806,7 @@ impl Session {
             // What was read since the savepoint may be gone.
             self.leave_own_catalog();
         }
-        let (change, touches) = judged.change();
-        self.state.touches(touches);
+        self.state.touches(judged.touches());
         let runs = judged
             .statement()
             .and_then(|statement| statement.runs_prepared.as_deref());
@@ -816,9 +815,13 @@ impl Session {
             candidates.is_empty()
                 || candidates
                     .iter()
-                    .any(|prepared| prepared.judged().change().0 != Change::Nothing)
+                    .any(|prepared| *prepared.judged().change() != Change::Nothing)
         });
-        let change = if runs_change { &Change::UNSEEN } else { change };
+        let change = if runs_change {
+            &Change::UNSEEN
+        } else {
+            judged.change()
+        };
         let place = place.map(|place| u32::try_from(place).unwrap_or(u32::MAX));
         let is_noted = self.state.sent(change, place);
         self.follow_state();

@@ -305,7 +305,7 @@ impl Script {
                         Some((path, role)) => {
                             tally.probes += 1;
                             let seen = fields(body);
-                            let seen_path = settings::split_path(&seen[0]).expect("a path");
+                            let seen_path = parse_name_list(&seen[0]).expect("a path");
                             self.same(&joined(&seen_path), path, "foreseen path");
                             self.same(&seen[1], role, "foreseen role");
                         }

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use sluice_parsers::postgres::frontend::name_key;
+use sluice_parsers::sql::resolve::{parse_name_list, truncate_identifier};
 
 /// A setting that decides what text or names mean, or whose rights hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +66,7 @@ impl Tracked {
     pub(crate) fn parse(self, text: &str) -> Option<Rc<str>> {
         let folded = || text.to_ascii_lowercase();
         let word = match self {
-            Self::SearchPath => return split_path(text).map(|names| join_path(&names)),
+            Self::SearchPath => return parse_name_list(text).map(|names| join_path(&names)),
             Self::Role | Self::SessionAuthorization => return Some(text.into()),
             Self::BackslashQuote if folded() == "safe_encoding" => "safe_encoding",
             Self::StandardConformingStrings | Self::BackslashQuote => boolean(&folded())?,
@@ -124,98 +124,15 @@ fn join_path(names: &[Box<str>]) -> Rc<str> {
             joined.push(',');
         }
         joined.push('"');
-        joined.push_str(&cut(name).replace('"', "\"\""));
+        joined.push_str(&truncate_identifier(name).replace('"', "\"\""));
         joined.push('"');
     }
     joined.into()
 }
 
-/// The names of a search path, as the server's `SplitIdentifierString` reads them.
-pub(crate) fn split_path(text: &str) -> Option<Vec<Box<str>>> {
-    let is_space = |letter: char| matches!(letter, ' ' | '\t' | '\n' | '\r' | '\x0b' | '\x0c');
-    let mut rest = text.trim_start_matches(is_space);
-    let mut names = Vec::new();
-    if rest.is_empty() {
-        return Some(names);
-    }
-    loop {
-        let name = if let Some(quoted) = rest.strip_prefix('"') {
-            let (name, behind) = quoted_name(quoted)?;
-            rest = behind;
-            name
-        } else {
-            let end = rest
-                .find(|letter| letter == ',' || is_space(letter))
-                .unwrap_or(rest.len());
-            let (name, behind) = rest.split_at(end);
-            if name.is_empty() {
-                return None;
-            }
-            rest = behind;
-            name.to_ascii_lowercase()
-        };
-        names.push(cut(&name).into());
-        rest = rest.trim_start_matches(is_space);
-        match rest.strip_prefix(',') {
-            Some(behind) => rest = behind.trim_start_matches(is_space),
-            None if rest.is_empty() => return Some(names),
-            None => return None,
-        }
-    }
-}
-
-/// A name up to its closing quote, and what follows that.
-fn quoted_name(text: &str) -> Option<(String, &str)> {
-    let mut name = String::new();
-    let mut rest = text;
-    loop {
-        let (part, behind) = rest.split_once('"')?;
-        name.push_str(part);
-        match behind.strip_prefix('"') {
-            Some(behind) => {
-                name.push('"');
-                rest = behind;
-            }
-            None => return Some((name, behind)),
-        }
-    }
-}
-
-/// A name as the server cuts it.
-fn cut(name: &str) -> &str {
-    let kept = name_key(name.as_bytes()).len();
-    // The server cuts between characters.
-    let kept = (0..=kept.min(name.len()))
-        .rev()
-        .find(|&at| name.is_char_boundary(at))
-        .unwrap_or(0);
-    name.get(..kept).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn t03_paths_are_split_as_the_server_splits_them() {
-        let long = "é".repeat(40);
-        for (name, text, want) in [
-            ("empty", "", Some(vec![])),
-            ("blank", "  ", Some(vec![])),
-            ("default", "\"$user\", public", Some(vec!["$user", "public"])),
-            ("folded", " A ,\tb", Some(vec!["a", "b"])),
-            ("quoted", "\"A b\",\"c\"\"d\"", Some(vec!["A b", "c\"d"])),
-            ("quoted empty", "\"\"", Some(vec![""])),
-            ("comma at the end", "a,", None),
-            ("two commas", "a,,b", None),
-            ("no comma", "a b", None),
-            ("open quote", "\"a", None),
-            ("long", &long, Some(vec![&long[..62]])),
-        ] {
-            let want = want.map(|names| names.into_iter().map(Box::from).collect::<Vec<Box<str>>>());
-            assert_eq!(split_path(text), want, "{name}");
-        }
-    }
 
     #[test]
     fn t03_values_have_one_form() {

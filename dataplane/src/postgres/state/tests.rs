@@ -309,7 +309,7 @@ fn t11_a_sync_among_copy_data_ends_nothing() {
 #[test]
 fn t12_touched_names_are_kept_until_the_catalog_was_read() {
     let mut state = State::new(&start());
-    let names = |names: &[&str]| Touches::Names(names.iter().map(|&name| name.into()).collect());
+    let names = |names: &[&str]| Touched::Names(names.iter().map(|&name| name.into()).collect());
     state.touches(&names(&["b", "a"]));
     let before = Arc::clone(state.names());
     state.touches(&names(&["a"]));

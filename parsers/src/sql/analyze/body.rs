@@ -19,7 +19,7 @@ use super::walk::{Walker, string};
 use crate::sql::catalog::{CastContext, Function, Language, Oid, TypeKind};
 use crate::sql::effect::{Object, ObjectKind};
 use crate::sql::lineage::Lineage;
-use crate::sql::resolve::{Named, Ty, parse_qualified_name};
+use crate::sql::resolve::{Named, Ty, parse_name_list, parse_qualified_name};
 use crate::sql::settings;
 use crate::sql::statement::Cause;
 
@@ -61,7 +61,7 @@ impl<'w> Walker<'w> {
         let mut search_path = None;
         for (name, value) in &function.settings {
             if name.eq_ignore_ascii_case("search_path") {
-                search_path = parse_qualified_list(value);
+                search_path = parse_name_list(value).map(Into::into);
                 if search_path.is_none() {
                     return self.unreadable(function);
                 }
@@ -382,22 +382,6 @@ fn is_standard(body: &str) -> bool {
     let is = |word: Option<&str>, want: &str| word.is_some_and(|word| word.eq_ignore_ascii_case(want));
     let first = words.next();
     is(first, "RETURN") || (is(first, "BEGIN") && is(words.next(), "ATOMIC"))
-}
-
-/// A list of names as a setting holds them: `public, "My schema"`. None if it cannot be read.
-fn parse_qualified_list(value: &str) -> Option<Box<[Box<str>]>> {
-    if value.trim().is_empty() || value.trim() == "\"\"" {
-        return Some(Box::default());
-    }
-    let mut names = Vec::new();
-    for part in value.split(',') {
-        match parse_qualified_name(part.trim()).as_deref() {
-            Some([name]) => names.push(name.as_str().into()),
-            // A comma or dot in quotes: nobody's schema.
-            _ => return None,
-        }
-    }
-    Some(names.into())
 }
 
 /// The type of `SELECT NULL::type`.

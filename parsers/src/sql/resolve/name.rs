@@ -35,11 +35,9 @@ pub fn parse_qualified_name(text: &str) -> Option<Vec<String>> {
     }
 }
 
-/// The names of a list in a setting's text, such as `search_path`: `"$user", public`. None if it cannot be read.
+/// The names of a list in a setting's text, such as `search_path`: `"$user", public`. None if it cannot be read, or if
+/// versions of the server read it differently.
 pub fn parse_name_list(text: &str) -> Option<Vec<Box<str>>> {
-    if text.contains('\x0b') {
-        return None;
-    }
     let mut names = Vec::new();
     let mut rest = text.trim_start_matches(is_space);
     if rest.is_empty() {
@@ -63,7 +61,9 @@ pub fn parse_name_list(text: &str) -> Option<Vec<Box<str>>> {
 fn plain_name(rest: &str) -> Option<(String, &str)> {
     let end = rest.find(|c| c == ',' || is_space(c)).unwrap_or(rest.len());
     let (name, after) = rest.split_at(end);
-    (!name.is_empty()).then(|| (name.to_ascii_lowercase(), after))
+    // A vertical tab is white space since 16 and part of a name before.
+    let is_name = !name.is_empty() && !name.contains('\x0b');
+    is_name.then(|| (name.to_ascii_lowercase(), after))
 }
 
 fn is_space(c: char) -> bool {
@@ -94,6 +94,30 @@ fn plain_part(rest: &str) -> Option<(String, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn t03_paths_are_split_as_the_server_splits_them() {
+        let long = "é".repeat(40);
+        for (name, text, want) in [
+            ("empty", "", Some(vec![])),
+            ("blank", "  ", Some(vec![])),
+            ("default", "\"$user\", public", Some(vec!["$user", "public"])),
+            ("folded", " A ,\tb", Some(vec!["a", "b"])),
+            ("quoted", "\"A b\",\"c\"\"d\"", Some(vec!["A b", "c\"d"])),
+            ("quoted empty", "\"\"", Some(vec![""])),
+            ("comma at the end", "a,", None),
+            ("two commas", "a,,b", None),
+            ("no comma", "a b", None),
+            ("open quote", "\"a", None),
+            ("vertical tab", "a\x0bb", None),
+            ("vertical tab before", "\x0ba", None),
+            ("vertical tab in quotes", "\"a\x0bb\"", Some(vec!["a\x0bb"])),
+            ("long", &long, Some(vec![&long[..62]])),
+        ] {
+            let want = want.map(|names| names.into_iter().map(Box::from).collect::<Vec<Box<str>>>());
+            assert_eq!(parse_name_list(text), want, "{name}");
+        }
+    }
 
     #[test]
     fn t12_names_in_texts_are_read_as_the_server_reads_them() {
