@@ -42,7 +42,7 @@ impl Postgres {
         Self::start_from(npm, &[])
     }
 
-    /// Starts PyPI's PostgreSQL 16, which has pgvector.
+    /// Starts `PyPI`'s PostgreSQL 16, which has pgvector.
     pub fn start_with_pgvector() -> Self {
         let pythons = fs::read_dir(root().join("target/venv/lib"))
             .into_iter()

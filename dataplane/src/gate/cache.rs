@@ -556,7 +556,9 @@ mod tests {
     fn t01_what_is_not_neutral_in_one_world_is_neutral_in_none() {
         let set = |ordinals: &[usize]| {
             let mut neutral = Neutral::none();
-            ordinals.iter().for_each(|&ordinal| neutral.insert(ordinal));
+            for &ordinal in ordinals {
+                neutral.insert(ordinal);
+            }
             neutral
         };
         let mut decisions = Decisions::new(16);

@@ -360,8 +360,11 @@ const PATTERNS_MAX: usize = 16;
 /// The rows of a list that are kept: the first of each kind. A row of another kind can give its column another type.
 #[derive(Default)]
 struct Kept {
-    rows: SmallVec<[(SmallVec<[u8; 16]>, Range<usize>); 2]>,
+    rows: SmallVec<[(Pattern, Range<usize>); 2]>,
 }
+
+/// The kinds of a row's constants.
+type Pattern = SmallVec<[u8; 16]>;
 
 impl Kept {
     /// The literals of a row that is kept and has the same pattern; else this one is kept.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 use sluice_audit::visible::Visible;
-use sluice_parsers::sql::catalog::Catalog;
+use sluice_parsers::sql::catalog::{Catalog, Oid};
 use sluice_parsers::sql::lexer::{Lexer, TokenKind};
 use sluice_parsers::sql::lineage::{BaseColumn, Lineage};
 use sluice_parsers::sql::resolve::Ty;
@@ -97,14 +97,14 @@ impl Column {
         let from = column.lineage.columns().unwrap_or_default();
         Self {
             name: column.name.to_string(),
-            r#type: type_name(&column.ty, catalog),
+            r#type: type_name(column.ty, catalog),
             lineage,
             from: from.iter().map(|column| column_name(*column, catalog)).collect(),
         }
     }
 }
 
-fn type_name(ty: &Ty, catalog: &Catalog) -> String {
+fn type_name(ty: Ty, catalog: &Catalog) -> String {
     let Ty::Known(oid) = ty else {
         return match ty {
             Ty::Literal | Ty::Parameter => "unknown",
@@ -112,13 +112,13 @@ fn type_name(ty: &Ty, catalog: &Catalog) -> String {
         }
         .to_owned();
     };
-    match catalog.type_of(*oid) {
+    match catalog.type_of(oid) {
         Some(kind) => qualified(kind.schema, &kind.name, catalog),
         None => oid.to_string(),
     }
 }
 
-fn qualified(schema: sluice_parsers::sql::catalog::Oid, name: &str, catalog: &Catalog) -> String {
+fn qualified(schema: Oid, name: &str, catalog: &Catalog) -> String {
     match catalog.schema(schema) {
         Some(schema) if &*schema.name != "pg_catalog" => format!("{}.{name}", schema.name),
         _ => name.to_owned(),

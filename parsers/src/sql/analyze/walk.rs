@@ -26,6 +26,10 @@ use crate::sql::statement::{Cause, OutputColumn, Reason};
 use crate::sql::world::World;
 
 /// Gathers what one statement does.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "where the walk is, in respects that do not depend on each other"
+)]
 pub(super) struct Walker<'w> {
     pub(super) world: &'w World,
     /// What names mean here.
