@@ -97,3 +97,36 @@ fn all_sessions_of_a_database_share_one_reader() {
     wait_until("it logs in again", || postgres.sql("postgres", readers) == "1");
     drop(sessions);
 }
+
+/// A reading within the client's transaction fails for a lock; the transaction goes on, and knows less.
+#[test]
+fn t10_a_reading_that_fails_leaves_the_transaction_as_it_is() {
+    let postgres = std::sync::Arc::new(Postgres::start(&["log_statement=all"]));
+    let gateway = gateway(&postgres, "");
+    let mut session = gateway.log_in();
+    for sql in ["SET lock_timeout = '300ms'", "BEGIN", "SAVEPOINT mine", "CREATE TABLE made (id int)"] {
+        assert_eq!(rows_of(&mut session, sql), "", "{sql}");
+    }
+    let holder = {
+        let postgres = std::sync::Arc::clone(&postgres);
+        let sql = "BEGIN; LOCK TABLE pg_catalog.pg_foreign_server IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(5); COMMIT";
+        std::thread::spawn(move || postgres.psql("shop", sql))
+    };
+    let held = "SELECT count(*) FROM pg_locks WHERE granted AND mode = 'AccessExclusiveLock' \
+         AND relation = 'pg_foreign_server'::regclass";
+    wait_until("the catalog is locked", || postgres.sql("shop", held) == "1");
+    assert!(rows_of(&mut session, "SELECT count(*) FROM made").contains('0'));
+    let log = postgres.log();
+    assert!(
+        log.contains("canceling statement due to lock timeout") && log.contains("ROLLBACK TO SAVEPOINT sluice_catalog"),
+        "{log}"
+    );
+    // What the client did before is still there, its savepoint too.
+    for sql in ["INSERT INTO made VALUES (1)", "RELEASE SAVEPOINT mine", "COMMIT"] {
+        session.send(&query(sql));
+        let messages = session.receive_until_ready(1);
+        assert!(!messages.iter().any(|(tag, _)| *tag == b'E'), "{sql}: {messages:?}");
+    }
+    assert_eq!(postgres.sql("shop", "SELECT count(*) FROM made"), "1");
+    assert!(holder.join().expect("it ends").success);
+}
