@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use sluice_audit::record::{LEFT_OUT, LIST_LEN_MAX, List, ListBuffer};
 use sluice_parsers::sql::analyze;
+use sluice_parsers::sql::catalog::Catalog;
 use sluice_parsers::sql::effect::{Action, Effect, EffectMask};
 use sluice_parsers::sql::shape::{self, Literal, Shape, hash_bytes};
 use sluice_parsers::sql::statement::{Analysis, Cause, Reason, Statement, StatementKind};
@@ -28,6 +29,8 @@ use self::bytes::verdict_bytes;
 use self::cache::DecisionKey;
 use self::context::Shares;
 pub use self::context::{Context, Database};
+use crate::postgres::columns::Tags;
+use crate::postgres::expected::Expectation;
 use crate::postgres::state::Change;
 
 /// Texts over this are not looked up: walking them takes longer than a core may be held.
@@ -75,15 +78,24 @@ pub struct Verdict {
     pub reasons: Box<[Option<Box<str>>]>,
     /// What each statement's success changes in the session's state; empty if none changes any.
     changes: Box<[Change]>,
+    /// What is expected of each statement's rows where these columns are configured.
+    expected: RefCell<Option<Expected>>,
     /// The last text that was prepared under it: mostly every session prepares the same.
     prepared_text: RefCell<Option<Rc<[u8]>>>,
     /// A longer text is not kept: another one of the same shape may be long with comments and literals.
     text_bytes_max: usize,
 }
 
+/// Expectations under one set of configured columns, by the statement's place.
+#[derive(Debug)]
+struct Expected {
+    tags: Arc<Tags>,
+    of_statements: Box<[Option<Rc<Expectation>>]>,
+}
+
 impl Verdict {
     fn new(statements: Vec<Statement>, outcomes: Box<[Outcome]>, epoch: u64, text_bytes: usize) -> Self {
-        use StatementKind::{CopyOut, Deallocate, DiscardAll, Prepare};
+        use StatementKind::{Close, CopyOut, Deallocate, Declare, DiscardAll, Prepare};
         let is_allowed = outcomes
             .iter()
             .all(|outcome| matches!(outcome, Outcome::Allow(_)));
@@ -111,7 +123,10 @@ impl Verdict {
                 })
                 && !masks.iter().copied().any(changes_catalog)
                 && !statements.iter().any(|statement| {
-                    matches!(statement.kind, Prepare { .. } | Deallocate { .. } | DiscardAll)
+                    matches!(
+                        statement.kind,
+                        Prepare { .. } | Deallocate { .. } | DiscardAll | Declare { .. } | Close { .. }
+                    )
                 }),
             effects: statements
                 .iter()
@@ -123,6 +138,7 @@ impl Verdict {
             outcomes,
             statements,
             epoch,
+            expected: RefCell::default(),
             prepared_text: RefCell::default(),
             text_bytes_max: 2 * text_bytes,
         }
@@ -143,6 +159,30 @@ impl Verdict {
         self.effects
             .get(statement)
             .map_or(List::EMPTY, ListBuffer::as_list)
+    }
+
+    /// What is expected of a statement's rows; always the same one while the same columns are configured. `catalog` is
+    /// the one that it was judged by.
+    pub(crate) fn expected(
+        &self,
+        statement: usize,
+        tags: &Arc<Tags>,
+        catalog: &Catalog,
+    ) -> Option<Rc<Expectation>> {
+        let mut expected = self.expected.borrow_mut();
+        let known = match &mut *expected {
+            Some(known) if Arc::ptr_eq(&known.tags, tags) => known,
+            other => other.insert(Expected {
+                tags: Arc::clone(tags),
+                of_statements: vec![None; self.statements.len()].into(),
+            }),
+        };
+        let place = known.of_statements.get_mut(statement)?;
+        if place.is_none() {
+            let of = self.statements.get(statement)?;
+            *place = Some(Rc::new(Expectation::of(of, tags, catalog)));
+        }
+        place.clone()
     }
 
     /// Why a statement is `Opaque`, if it is.

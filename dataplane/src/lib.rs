@@ -16,6 +16,7 @@ pub mod settings;
 mod stream;
 mod tls;
 
+pub use postgres::catalog::harmless::{Standing, harmless_functions};
 pub use postgres::catalog::protected::protected_columns;
 pub use running::{RunError, Running, StartError, start};
 pub use settings::Settings;

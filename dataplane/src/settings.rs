@@ -14,6 +14,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use rustls::pki_types::ServerName;
 use sluice_masking::{Class, ClassSet};
+use sluice_parsers::sql::catalog::{DefinitionHash, Signature};
 use sluice_policy::Snapshot;
 use sluice_policy::identity::{ScramIdentities, TokenVerifier};
 use zeroize::Zeroizing;
@@ -135,6 +136,8 @@ pub struct Connection {
     pub default_database: String,
     /// What is masked in its rows.
     pub masking: Masking,
+    /// Functions that are taken for harmless although nothing is known of what they do.
+    pub harmless: Harmless,
     /// From the name's resolution to the server's first ReadyForQuery; a reading of the catalog gets as long.
     pub connect_timeout: Duration,
     /// How old what is known of a database's objects may be.
@@ -235,6 +238,37 @@ pub struct MaskedColumn {
     pub column: String,
     /// Whose count it adds to; `None` for data of no detector's class (a person's name, say).
     pub class: Option<Class>,
+}
+
+/// Functions that somebody has read through, and answers for: their code has no effect that policy is asked about.
+///
+/// An entry holds as long as what it names is what was read. `standing` says whether a database has that.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Harmless {
+    /// One by one.
+    pub functions: Vec<HarmlessFunction>,
+    /// All functions of an extension.
+    pub extensions: Vec<HarmlessExtension>,
+}
+
+/// A function that is taken for harmless.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HarmlessFunction {
+    /// Its schema, name and argument types.
+    pub signature: Signature,
+    /// The role that has to own it, as the catalog spells its name.
+    pub owner: String,
+    /// The hash that its definition has to have; without one the entry holds never.
+    pub definition: Option<DefinitionHash>,
+}
+
+/// An extension whose functions are taken for harmless.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HarmlessExtension {
+    /// `pg_extension.extname`.
+    pub name: String,
+    /// The hash that its functions have to have together; without one the entry holds never.
+    pub definition: Option<DefinitionHash>,
 }
 
 /// Who may log in, and how each proves it.

@@ -4,10 +4,12 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 
 use self::login::Finding;
+pub(crate) use self::login::with_help;
 use crate::cli::Check;
 use crate::config::{self, Loaded};
 use crate::failure::{Failure, counted};
 
+mod harmless;
 mod login;
 
 /// Reports every mistake; what is right is said in a line each.
@@ -76,7 +78,14 @@ fn preflight(loaded: &Loaded, said: &mut String, tally: &mut Tally) {
 /// Every server: whether the login works, and what it may do.
 fn servers(loaded: &Loaded, said: &mut String, tally: &mut Tally) {
     for connection in &loaded.connections {
-        for finding in login::examine(connection) {
+        let mut findings = login::examine(connection);
+        if !findings
+            .iter()
+            .any(|finding| matches!(finding, Finding::Error(_)))
+        {
+            findings.extend(harmless::examine(connection));
+        }
+        for finding in findings {
             let word = match &finding {
                 Finding::Fact(_) => "ok",
                 Finding::Warning(_) => {

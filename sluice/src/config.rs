@@ -19,6 +19,7 @@ use self::reader::Table;
 pub(crate) use self::value::{parse_duration, parse_listen_address};
 
 mod connections;
+mod harmless;
 mod identities;
 mod issuers;
 mod limits;

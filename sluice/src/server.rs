@@ -1,7 +1,9 @@
-//! A small blocking client: what `sluice check --connect` asks a server with.
+//! A small blocking client: what `sluice check --connect` and `explain-sql` ask a server with.
 //!
 //! It logs in as the gateway would (TLS, SCRAM with channel binding, md5, cleartext inside of TLS) and runs simple
 //! queries. It serves the command line alone; sessions have their own code in the data plane.
+
+mod catalog;
 
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs as _};
@@ -20,8 +22,8 @@ use rustls::{ClientConnection, StreamOwned};
 use sluice_dataplane::settings::{Connection, Secret, UpstreamTls};
 use sluice_dataplane::tls_server_end_point;
 
-/// No answer that this client asks for comes near.
-const MESSAGE_BYTES_MAX: i32 = 16 << 20;
+/// No answer that this client asks for comes near, but a catalog's row with the longest body.
+const MESSAGE_BYTES_MAX: i32 = 64 << 20;
 
 /// Why a server could not be asked.
 #[derive(Debug, thiserror::Error)]

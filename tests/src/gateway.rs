@@ -26,6 +26,8 @@ pub struct Settings {
     pub masking: bool,
     /// Lines of `[connections.shop]`.
     pub connection: String,
+    /// More lines of `[connections.shop.masking]`.
+    pub masking_more: String,
     /// Lines of `[connections.shop.masking.columns]`.
     pub columns: String,
     /// The listener's `tls`.
@@ -44,6 +46,7 @@ impl Default for Settings {
             policy: None,
             masking: true,
             connection: String::new(),
+            masking_more: String::new(),
             columns: String::new(),
             tls: "optional",
             cores: 1,
@@ -282,6 +285,7 @@ impl Gateway {
             policy,
             masking,
             connection,
+            masking_more,
             columns,
             tls,
             cores,
@@ -332,6 +336,7 @@ databases = ["*"]
 
 [connections.shop.masking]
 enabled = {masking}
+{masking_more}
 
 [connections.shop.masking.columns]
 {columns}

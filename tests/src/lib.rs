@@ -12,4 +12,4 @@ pub mod raw;
 pub use gateway::{Gateway, Settings};
 pub use issuer::Issuer;
 pub use postgres::Postgres;
-pub use process::{Output, python, raise_open_files, run, wait_until};
+pub use process::{Output, python, raise_open_files, run, sluice, wait_until};

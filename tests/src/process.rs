@@ -75,7 +75,7 @@ pub(crate) fn root() -> PathBuf {
 }
 
 /// The gateway's binary: beside the folder of the running test, unless `SLUICE_BIN` names another.
-pub(crate) fn sluice() -> PathBuf {
+pub fn sluice() -> PathBuf {
     let path = std::env::var_os("SLUICE_BIN").map_or_else(
         || {
             let test = std::env::current_exe().unwrap_or_default();

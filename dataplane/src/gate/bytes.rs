@@ -8,6 +8,7 @@ use sluice_parsers::sql::world::Touched;
 use sluice_policy::Denial;
 
 use super::{Outcome, Verdict};
+use crate::postgres::expected::Expectation;
 use crate::postgres::state::Change;
 
 /// What the allocator takes for a short piece beside what is asked for.
@@ -62,8 +63,10 @@ fn statement_bytes(statement: &Statement) -> usize {
         let from = column.lineage.columns().map_or(0, <[_]>::len);
         size_of::<OutputColumn>() + text_bytes(&column.name) + from * size_of::<BaseColumn>()
     });
+    let protected = statement.protected_reads.len() * size_of::<BaseColumn>();
+    let expected = statement.columns.len() * Expectation::COLUMN_BYTES + ALLOCATION_BYTES;
     let parts = effects.sum::<usize>() + reasons.sum::<usize>() + columns.sum::<usize>();
-    size_of::<Statement>() + parts + listed + until_bind + touched
+    size_of::<Statement>() + parts + listed + until_bind + touched + protected + expected
 }
 
 fn outcome_bytes(outcome: &Outcome) -> usize {

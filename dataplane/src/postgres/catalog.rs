@@ -5,6 +5,7 @@
 //! trigger tells of DDL. A reading that finds nothing new leaves the snapshot and its epoch as they are, so that
 //! whoever compares epochs has nothing to do. A session compares one atomic number for each message and locks nothing.
 
+pub(crate) mod harmless;
 mod keeper;
 pub(crate) mod protected;
 pub(crate) mod reading;
@@ -26,7 +27,7 @@ use self::reading::CatalogError;
 use super::columns::Tags;
 use crate::core::Core;
 use crate::gate;
-use crate::settings::{Connection, Masking};
+use crate::settings::Connection;
 
 /// A database's objects at one moment.
 #[derive(Debug)]
@@ -100,15 +101,15 @@ impl Catalogs {
     pub(crate) fn describe(
         &self,
         catalog: Catalog,
-        masking: &Masking,
+        connection: &Connection,
         known: Option<&Arc<Tags>>,
     ) -> (Arc<gate::Database>, Arc<Tags>) {
-        let tags = protected::tags(&catalog, masking);
+        let tags = protected::tags(&catalog, &connection.masking);
         let database = gate::Database {
             epoch: self.next_epoch.fetch_add(1, Ordering::Relaxed),
             protected: Arc::new(protected::columns(&tags)),
+            listed: Arc::new(harmless::harmless_functions(&catalog, &connection.harmless)),
             catalog: Arc::new(catalog),
-            listed: Arc::default(),
         };
         let tags = match known {
             _ if tags.is_empty() => Arc::clone(&self.no_tags),

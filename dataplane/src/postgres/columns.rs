@@ -1,4 +1,6 @@
 //! What is done to each column of a result: the plan that rows are masked by.
+//!
+//! The server's own word on where a column comes from counts, and what the analysis has found beside it.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -8,6 +10,7 @@ use sluice_masking::Class;
 use sluice_parsers::postgres::ProtocolError;
 use sluice_parsers::postgres::backend::{Format, RowDescription};
 
+use super::expected::Expectation;
 use super::types::{Carries, carries, is_overwritable};
 
 /// A table's OID and a column's number: the server's own word for where a value comes from.
@@ -17,7 +20,7 @@ pub(crate) type ColumnKey = (u32, i16);
 pub(crate) type Tags = HashMap<ColumnKey, Tag>;
 
 /// Whose count a configured column adds to, if any.
-type Tag = Option<Class>;
+pub(crate) type Tag = Option<Class>;
 
 /// What is done to the values of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,22 +78,38 @@ pub(crate) struct Plan {
 
 impl Plan {
     /// The plan of a result whose description tells the formats too.
-    pub(crate) fn new(columns: &[Facts], is_scanned: bool, tags: &Tags) -> Self {
-        Self::build(columns.iter().copied(), is_scanned, tags)
+    pub(crate) fn new(
+        columns: &[Facts],
+        is_scanned: bool,
+        tags: &Tags,
+        expected: Option<&Expectation>,
+    ) -> Self {
+        Self::with_formats(columns, |_, described| described, is_scanned, tags, expected)
     }
 
     /// The plan of a described statement's result in the formats that a Bind asks for.
     pub(crate) fn with_formats(
         columns: &[Facts],
-        format: impl Fn(usize) -> Format,
+        format: impl Fn(usize, Format) -> Format,
         is_scanned: bool,
         tags: &Tags,
+        expected: Option<&Expectation>,
     ) -> Self {
-        let facts = columns.iter().enumerate().map(|(index, column)| Facts {
-            format: format(index),
-            ..*column
+        // What was judged is not what the server gives: it may be anything.
+        let is_another = !tags.is_empty() && expected.is_some_and(|expected| !expected.agrees(columns));
+        let tagged = columns.iter().enumerate().map(|(index, column)| {
+            let facts = Facts {
+                format: format(index, column.format),
+                ..*column
+            };
+            let derived = || {
+                let expected = expected.filter(|_| !tags.is_empty())?;
+                expected.tag(index, column.key)
+            };
+            let tag = tag_of(tags, column.key).or_else(derived);
+            (facts, tag.or_else(|| is_another.then_some(None)))
         });
-        Self::build(facts, is_scanned, tags)
+        Self::build(tagged, is_scanned)
     }
 
     /// A plan for rows of which nothing is known: every value is looked through.
@@ -102,9 +121,9 @@ impl Plan {
         }
     }
 
-    fn build(columns: impl Iterator<Item = Facts>, is_scanned: bool, tags: &Tags) -> Self {
+    fn build(columns: impl Iterator<Item = (Facts, Option<Tag>)>, is_scanned: bool) -> Self {
         let treatments: Box<[Treatment]> = columns
-            .map(|column| match tag_of(tags, column.key) {
+            .map(|(column, tag)| match tag {
                 Some(class) if is_overwritable(column.type_oid, column.format) => Treatment::Overwrite(class),
                 Some(class) => Treatment::Null(class),
                 None => match carries(column.type_oid, column.format) {
@@ -158,47 +177,78 @@ const PLANS_MAX: usize = 1024;
 /// Longer descriptions are read each time.
 const REMEMBERED_BYTES_MAX: usize = 4096;
 
+/// A RowDescription, read.
+#[derive(Clone, Debug)]
+pub(crate) struct Description {
+    /// The columns.
+    pub(crate) columns: Rc<[Facts]>,
+    /// The plan for their rows.
+    pub(crate) plan: Rc<Plan>,
+    /// Whether it is what the analysis has found.
+    pub(crate) is_expected: bool,
+}
+
 /// The plans of descriptions that were seen before, by their very bytes: most results are described again and again.
 #[derive(Debug, Default)]
 pub(crate) struct PlanCache(HashMap<Box<[u8]>, Known>);
 
 #[derive(Debug)]
 struct Known {
-    columns: Rc<[Facts]>,
-    plan: Rc<Plan>,
+    description: Description,
     is_scanned: bool,
     tags: Arc<Tags>,
+    expected: Option<Rc<Expectation>>,
+}
+
+/// Equal expectations are of statements that read the same; most are the very same one.
+fn is_same(one: Option<&Rc<Expectation>>, other: Option<&Rc<Expectation>>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => Rc::ptr_eq(one, other) || one == other,
+        (None, None) => true,
+        _ => false,
+    }
 }
 
 impl PlanCache {
-    /// The columns of a RowDescription and the plan for its rows.
-    pub(crate) fn plan(
+    /// Reads a RowDescription of rows of which that is expected.
+    pub(crate) fn read(
         &mut self,
-        description: &[u8],
+        described: &[u8],
         is_scanned: bool,
         tags: &Arc<Tags>,
-    ) -> Result<(Rc<[Facts]>, Rc<Plan>), ProtocolError> {
-        if let Some(known) = self.0.get(description)
+        expected: Option<&Rc<Expectation>>,
+    ) -> Result<Description, ProtocolError> {
+        if let Some(known) = self.0.get(described)
             && known.is_scanned == is_scanned
             && Arc::ptr_eq(&known.tags, tags)
+            && is_same(known.expected.as_ref(), expected)
         {
-            return Ok((Rc::clone(&known.columns), Rc::clone(&known.plan)));
+            return Ok(known.description.clone());
         }
-        let columns = Facts::of(description)?;
-        let plan = Rc::new(Plan::new(&columns, is_scanned, tags));
-        if description.len() <= REMEMBERED_BYTES_MAX {
+        let columns = Facts::of(described)?;
+        let description = Description {
+            plan: Rc::new(Plan::new(
+                &columns,
+                is_scanned,
+                tags,
+                expected.map(|expected| &**expected),
+            )),
+            is_expected: expected.is_none_or(|expected| expected.agrees(&columns)),
+            columns,
+        };
+        if described.len() <= REMEMBERED_BYTES_MAX {
             if self.0.len() >= PLANS_MAX {
                 self.0.clear();
             }
             let known = Known {
-                columns: Rc::clone(&columns),
-                plan: Rc::clone(&plan),
+                description: description.clone(),
                 is_scanned,
                 tags: Arc::clone(tags),
+                expected: expected.cloned(),
             };
-            self.0.insert(description.into(), known);
+            self.0.insert(described.into(), known);
         }
-        Ok((columns, plan))
+        Ok(description)
     }
 }
 
@@ -248,17 +298,21 @@ mod tests {
                 Treatment::Overwrite(None),
             ),
         ] {
-            assert_eq!(Plan::new(&[column], true, &tags).treatment(0), want, "{name}");
+            assert_eq!(
+                Plan::new(&[column], true, &tags, None).treatment(0),
+                want,
+                "{name}"
+            );
         }
         assert_eq!(
-            Plan::new(&[facts(3, TEXT, Format::Text)], false, &tags).treatment(0),
+            Plan::new(&[facts(3, TEXT, Format::Text)], false, &tags, None).treatment(0),
             Treatment::Pass
         );
     }
 
     #[test]
     fn an_undescribed_column_is_looked_through() {
-        let plan = Plan::new(&[], true, &Tags::new());
+        let plan = Plan::new(&[], true, &Tags::new(), None);
         assert_eq!(plan.treatment(0), Treatment::Scan(Carries::Unknown));
     }
 }

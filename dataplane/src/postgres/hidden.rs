@@ -3,7 +3,11 @@
 //! The server has answered everything and waits; so does the client's next message, until the answer is complete.
 //! Nothing of it reaches the client but what comes unasked: notices of its own, notifications, changed settings. A
 //! server that does not answer in time ends the session.
+//!
+//! In a transaction of the client's a query stands behind a savepoint: if it fails, for a cancel that was meant for the
+//! client's statement or a lock that somebody has, the transaction goes back to that and goes on.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use sluice_audit::record::EndReason;
@@ -23,11 +27,23 @@ use super::statements::Ticket;
 /// How long the server may take for an answer.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
 
-/// What a whole answer may hold, which can be one row.
-const ANSWER_BYTES_MAX: usize = 64 << 20;
+/// The longest message of an answer that tells the session's state.
+const MESSAGE_LEN_MAX: u32 = 1 << 20;
 
-/// The longest message of an answer.
-const MESSAGE_LEN_MAX: u32 = ANSWER_BYTES_MAX as u32;
+/// The longest row of a catalog: one with the longest body.
+const CATALOG_ROW_LEN_MAX: u32 = 64 << 20;
+
+/// What a whole answer may hold: as much as a catalog.
+const ANSWER_BYTES_MAX: usize = snapshot::BYTES_MAX;
+
+/// Takes a savepoint before a query that brings none of its own.
+const SAVEPOINT: &str = "SAVEPOINT sluice_hidden";
+
+/// Leaves it, whether its query succeeded or not.
+const RELEASE: &str = "RELEASE SAVEPOINT sluice_hidden";
+
+/// Takes the transaction back to it.
+const ROLL_BACK: &str = "ROLLBACK TO SAVEPOINT sluice_hidden";
 
 /// Failures in a row after which the session ends: each may be a cancel that was meant for the client's statement.
 const FAILURES_MAX: u8 = 3;
@@ -42,10 +58,46 @@ pub(crate) enum Purpose {
     State,
     /// The catalog as the session sees it.
     Catalog(Place),
-    /// To have the connection as it was before a reading of the catalog that failed.
-    Undo(Place),
     /// The session's schema of temporary objects.
     TemporarySchema,
+}
+
+impl Purpose {
+    fn message_len_max(self) -> u32 {
+        match self {
+            Self::State | Self::TemporarySchema => MESSAGE_LEN_MAX,
+            Self::Catalog(_) => CATALOG_ROW_LEN_MAX,
+        }
+    }
+
+    /// The query as it is sent: in a transaction behind a savepoint.
+    fn guarded(self, sql: &str, status: TransactionStatus) -> Cow<'_, str> {
+        match self {
+            Self::State | Self::TemporarySchema if status == TransactionStatus::InTransaction => {
+                format!("{SAVEPOINT};{sql};{RELEASE}").into()
+            }
+            _ => sql.into(),
+        }
+    }
+
+    /// The query that takes the connection back to where it was.
+    fn undo(self) -> String {
+        match self {
+            Self::State | Self::TemporarySchema => format!("{ROLL_BACK};{RELEASE}"),
+            Self::Catalog(place) => snapshot::undo(place),
+        }
+    }
+}
+
+/// How far a query has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Nothing is answered.
+    Sent,
+    /// Its first statement has succeeded: the savepoint, in a transaction.
+    Begun,
+    /// It has failed, and the transaction is taken back.
+    Undone,
 }
 
 /// A query that is being answered.
@@ -55,8 +107,7 @@ pub(crate) struct Hidden {
     /// What was answered so far.
     rows: Answered,
     bytes: usize,
-    /// It has more rows than are taken.
-    is_too_large: bool,
+    stage: Stage,
     /// It has failed so.
     failed: Option<SqlState>,
     deadline: Instant,
@@ -71,13 +122,14 @@ impl Session {
             .sent(Sent::Query, Ticket::Hidden)
             .map_err(End::out_of_turn)?;
         let mut query = Vec::new();
+        let sql = purpose.guarded(sql, self.model.transaction());
         encode::query(&mut query, sql.as_bytes());
         out.to_server.push(query.into());
         self.hidden = Some(Box::new(Hidden {
             purpose,
             rows: Vec::new(),
             bytes: 0,
-            is_too_large: false,
+            stage: Stage::Sent,
             failed: None,
             deadline: sluice_runtime::time::now() + ANSWER_TIME_MAX,
         }));
@@ -110,11 +162,10 @@ impl Session {
         mut chunk: Received,
         out: &mut Output,
     ) -> Result<Received, End> {
-        while self.hidden.is_some() {
+        while let Some(hidden) = &self.hidden {
+            let limit = hidden.purpose.message_len_max();
             let mut at = 0;
-            let piece = deframer.next(&chunk, &mut at, |_| Take::Whole {
-                limit: MESSAGE_LEN_MAX,
-            });
+            let piece = deframer.next(&chunk, &mut at, |_| Take::Whole { limit });
             let frame = match piece.map_err(End::server)? {
                 Piece::Frame { start, end } => {
                     chunk.advance(start);
@@ -151,21 +202,46 @@ impl Session {
         match role {
             Role::Row => {
                 hidden.bytes = hidden.bytes.saturating_add(body.len());
-                if hidden.bytes > ANSWER_BYTES_MAX {
-                    hidden.is_too_large = true;
-                    hidden.rows = Vec::new();
-                } else {
+                if hidden.bytes <= ANSWER_BYTES_MAX {
                     hidden.rows.push(body.into());
+                } else if matches!(hidden.purpose, Purpose::Catalog(_)) {
+                    // What cannot be kept is not known.
+                    hidden.rows = Vec::new();
+                    hidden.failed = Some(SqlState::PROGRAM_LIMIT_EXCEEDED);
+                } else {
+                    return Err(End::server("more rows than were to be expected"));
                 }
             }
             Role::Error => {
                 let sqlstate = Fields::parse(body).ok().and_then(|fields| fields.sqlstate());
                 hidden.failed = Some(sqlstate.unwrap_or(SqlState::INTERNAL_ERROR));
             }
-            Role::RowDescription | Role::Complete => {}
+            Role::RowDescription => {}
+            Role::Complete => {
+                if hidden.stage == Stage::Sent {
+                    hidden.stage = Stage::Begun;
+                }
+            }
             Role::ReadyForQuery(status) => return self.hidden_answered(status, out),
             _ => return Err(End::server("no answer to a query")),
         }
+        Ok(())
+    }
+
+    /// Takes the client's transaction back to the savepoint before a query that failed.
+    fn undo_hidden(&mut self, failed: Box<Hidden>, out: &mut Output) -> Result<(), End> {
+        self.model
+            .sent(Sent::Query, Ticket::Hidden)
+            .map_err(End::out_of_turn)?;
+        let mut query = Vec::new();
+        encode::query(&mut query, failed.purpose.undo().as_bytes());
+        out.to_server.push(query.into());
+        self.hidden = Some(Box::new(Hidden {
+            rows: Vec::new(),
+            stage: Stage::Undone,
+            deadline: sluice_runtime::time::now() + ANSWER_TIME_MAX,
+            ..*failed
+        }));
         Ok(())
     }
 
@@ -173,15 +249,18 @@ impl Session {
         let Some(hidden) = self.hidden.take() else {
             return Ok(());
         };
+        if status == TransactionStatus::Failed && hidden.stage == Stage::Begun {
+            return self.undo_hidden(hidden, out);
+        }
         if let Some(sqlstate) = hidden.failed {
-            if let Purpose::Catalog(place) = hidden.purpose
-                && status == TransactionStatus::Failed
-            {
-                // What it was about stays as uncertain as it was.
-                return self.ask(Purpose::Undo(place), &snapshot::undo(place), out);
+            // Where the client's transaction has failed by no fault of its own, it can never know what is so.
+            let goes_on = status != TransactionStatus::Failed;
+            if goes_on && hidden.purpose != Purpose::State {
+                // What it was about stays uncertain, and is judged as that.
+                return Ok(());
             }
             self.hidden_failures += 1;
-            if status == TransactionStatus::Idle && self.hidden_failures < FAILURES_MAX {
+            if goes_on && self.hidden_failures < FAILURES_MAX {
                 return Ok(());
             }
             let sqlstate = String::from_utf8_lossy(&sqlstate.0).into_owned();
@@ -190,9 +269,6 @@ impl Session {
                 SqlState::CONNECTION_FAILURE,
                 format!("the session's state could not be read from the server ({sqlstate})"),
             ));
-        }
-        if hidden.is_too_large && !matches!(hidden.purpose, Purpose::Catalog(_)) {
-            return Err(End::server("more rows than were to be expected"));
         }
         self.hidden_failures = 0;
         match hidden.purpose {
@@ -203,10 +279,9 @@ impl Session {
                 self.check_lexing()
             }
             Purpose::Catalog(_) => {
-                self.catalog_rows = (!hidden.is_too_large).then_some(hidden.rows);
+                self.catalog_rows = Some(hidden.rows);
                 Ok(())
             }
-            Purpose::Undo(_) => Ok(()),
             Purpose::TemporarySchema => {
                 self.temporary_schema_is(&hidden.rows);
                 Ok(())

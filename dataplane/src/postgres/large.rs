@@ -428,6 +428,7 @@ mod tests {
             &[facts(1, 25), facts(2, 23), facts(3, 25)],
             true,
             &tags,
+            None,
         ));
         let text = format!(
             "{}ada@example.org{}",

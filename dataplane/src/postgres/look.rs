@@ -152,9 +152,11 @@ impl Session {
 
     /// The catalog as this session sees it.
     pub(crate) fn take_own_catalog(&mut self, reading: OwnReading, catalog: Catalog) {
-        let masking = &self.connection.masking;
         let known = self.catalog.snapshot().tags();
-        let (database, tags) = self.core.catalogs.describe(catalog, masking, Some(known));
+        let (database, tags) = self
+            .core
+            .catalogs
+            .describe(catalog, &self.connection, Some(known));
         self.masks.tags = tags;
         self.database = database;
         self.own_reading = Some(reading);

@@ -174,6 +174,15 @@ impl<T> Names<T> {
         self.named.get(name).map(Slot::candidates).unwrap_or_default()
     }
 
+    /// What `name` stands for by all that the server has answered.
+    pub(crate) fn current(&self, name: &[u8]) -> Option<&Rc<T>> {
+        let name = name_key(name);
+        if name.is_empty() {
+            return self.unnamed.current.as_ref();
+        }
+        self.named.get(name)?.current.as_ref()
+    }
+
     /// What `name` most likely stands for, where nothing depends on being right.
     pub(crate) fn likeliest(&self, name: &[u8]) -> Option<&Rc<T>> {
         let name = name_key(name);
@@ -206,6 +215,7 @@ mod tests {
             [2, 1],
             "both are possible while the answer is out"
         );
+        assert_eq!(names.current(b"s"), Some(&old));
         names.failed(b"s", &new);
         assert_eq!(all(&names, b"s"), [1]);
         assert_eq!(names.closed(b"s"), Some(old));

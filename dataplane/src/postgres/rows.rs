@@ -319,6 +319,7 @@ mod tests {
             ],
             true,
             &Tags::new(),
+            None,
         );
         let mail = b"write to ada@example.org now".to_vec();
         let mut run = frames(&[
@@ -346,7 +347,7 @@ mod tests {
         // The length word of 48 bytes is the digit zero, which must not hide the number behind it.
         let element = format!("4111111111111111{:32}", "");
         assert_eq!(element.len(), 48);
-        let plan = Plan::new(&[column(1009, Format::Binary)], true, &Tags::new());
+        let plan = Plan::new(&[column(1009, Format::Binary)], true, &Tags::new(), None);
         let mut run = frames(&[vec![Some(array(&[b"x", element.as_bytes(), b"a@b.example"]))]]);
         let mut counts = Counts::default();
         assert_eq!(
@@ -363,6 +364,7 @@ mod tests {
             &[column(25, Format::Text), column(23, Format::Binary)],
             true,
             &tags,
+            None,
         );
         let mut frame = frames(&[vec![Some(b"abc".to_vec()), Some(vec![0, 0, 0, 9])]]);
         let mut counts = Counts::default();
@@ -383,7 +385,7 @@ mod tests {
             ),
         ) {
             let columns: Vec<_> = oids.into_iter().map(|oid| column(oid, Format::Binary)).collect();
-            let plan = Plan::new(&columns, true, &Tags::new());
+            let plan = Plan::new(&columns, true, &Tags::new(), None);
             let len = bytes.len();
             let _ = scan_frames(&mut bytes, &plan, ClassSet::ALL, &mut Counts::default());
             prop_assert_eq!(bytes.len(), len);
@@ -402,6 +404,7 @@ mod tests {
                 &[column(25, Format::Text), column(23, Format::Text), column(1043, Format::Binary)],
                 true,
                 &Tags::new(),
+                None,
             );
             let rows: Vec<Vec<Option<Vec<u8>>>> =
                 rows.into_iter().map(|row| row.into_iter().map(|value| value.map(String::into_bytes)).collect()).collect();
@@ -433,7 +436,7 @@ mod tests {
             rows.retain(|row| row.iter().map(Tree::type_oid).eq(types.iter().copied()));
             let columns: Vec<_> =
                 [25].into_iter().chain(types).map(|oid| column(oid, Format::Binary)).collect();
-            let plan = Plan::new(&columns, true, &Tags::new());
+            let plan = Plan::new(&columns, true, &Tags::new(), None);
             let encode = |rows: &[Vec<Tree>], before: &[u8]| {
                 let text = Some(before.to_vec());
                 let row = |row: &Vec<Tree>| [text.clone()].into_iter().chain(row.iter().map(Tree::encode)).collect();
@@ -466,6 +469,7 @@ mod tests {
             ],
             true,
             &Tags::new(),
+            None,
         );
         let text = |text: &str| Some(text.as_bytes().to_vec());
         let row = |before: &str, depth, after: &str| {

@@ -226,8 +226,10 @@ impl Session {
         if is_first && self.masks.is_on() {
             // A Query's rows follow its RowDescription, which set the plan.
             if let Owner::Open(Ticket::Execute { portal, .. }) = reply.owner {
+                let portal = Rc::clone(portal);
+                let expected = || self.expected_of_portal(&portal);
                 self.plan = portal
-                    .plan(self.masks.scans(), &self.masks.tags)
+                    .plan(self.masks.scans(), &self.masks.tags, expected)
                     .unwrap_or_else(|| Rc::new(Plan::suspicious(0)));
             }
         }

@@ -25,6 +25,7 @@ use smallvec::SmallVec;
 use super::catalog::DatabaseCatalog;
 use super::columns::{Plan, Tags};
 use super::copy::CopyOut;
+use super::cursors::Cursors;
 use super::deny::Nobody;
 use super::hidden::{Answered, Hidden};
 use super::large::{LargeRow, LargeText};
@@ -212,6 +213,9 @@ pub(crate) struct Session {
     pub(super) passing: super::client::Passing,
     pub(super) statements: Names<Prepared>,
     pub(super) portals: Names<Portal>,
+    pub(super) cursors: Cursors,
+    /// The epoch of the last snapshot that the server contradicted.
+    pub(super) contradicted: u64,
     pub(super) text_budget: Rc<Cell<usize>>,
     next_run: u64,
     /// Binds whose run no Execute has taken.
@@ -274,6 +278,8 @@ impl Session {
             passing: super::client::Passing::Nothing,
             statements: Names::new(names_max),
             portals: Names::new(names_max),
+            cursors: Cursors::default(),
+            contradicted: 0,
             text_budget: Rc::new(Cell::new(PREPARED_TEXT_BYTES_MAX)),
             next_run: 1,
             bound_runs: 0,

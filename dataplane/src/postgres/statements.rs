@@ -13,6 +13,7 @@ use sluice_runtime::time::Moment;
 use smallvec::SmallVec;
 
 use super::columns::{Facts, Plan, Tags};
+use super::expected::Expectation;
 use super::state::Change;
 use crate::gate::{Outcome, Verdict};
 
@@ -241,6 +242,8 @@ pub(crate) struct Portal {
     formats: Option<ResultFormats>,
     /// SQL shares the names of portals and tells the gateway nothing: what a name stands for may be another portal.
     pub(crate) is_named: bool,
+    /// What was in the place of its names when it was made, or is executed, may have been something else.
+    pub(crate) is_ambiguous: Cell<bool>,
     plan: RefCell<Option<Rc<Plan>>>,
     /// A Describe of this portal is on its way or answered.
     pub(crate) is_described: Cell<bool>,
@@ -256,6 +259,7 @@ impl Portal {
         statement: Option<Rc<Prepared>>,
         formats: Option<ResultFormats>,
         run: Run,
+        is_ambiguous: bool,
     ) -> Self {
         Self {
             bound: statement
@@ -264,19 +268,21 @@ impl Portal {
             statement,
             formats,
             is_named: !name.is_empty(),
+            is_ambiguous: Cell::new(is_ambiguous),
             plan: RefCell::new(None),
             is_described: Cell::new(false),
             run: Cell::new(Some(run)),
         }
     }
 
-    /// A portal that SQL's DECLARE made.
-    pub(crate) fn of_cursor() -> Self {
+    /// A portal that SQL's DECLARE made, as that was judged if it is known.
+    pub(crate) fn of_cursor(declared: Option<Judged>) -> Self {
         Self {
-            bound: None,
+            bound: declared.map(|declared| (declared, 0)),
             statement: None,
             formats: None,
             is_named: true,
+            is_ambiguous: Cell::new(false),
             plan: RefCell::new(None),
             is_described: Cell::new(false),
             run: Cell::new(None),
@@ -298,14 +304,21 @@ impl Portal {
     }
 
     /// The plan for its rows, from its own description or its statement's; none if neither is known.
-    pub(crate) fn plan(&self, is_scanned: bool, tags: &Tags) -> Option<Rc<Plan>> {
+    pub(crate) fn plan(
+        &self,
+        is_scanned: bool,
+        tags: &Tags,
+        expected: impl FnOnce() -> Option<Rc<Expectation>>,
+    ) -> Option<Rc<Plan>> {
         let mut plan = self.plan.borrow_mut();
         if plan.is_none()
             && let Some(statement) = &self.statement
             && let Some(formats) = &self.formats
             && let Described::Known(columns) = statement.described()
         {
-            let plan_now = Plan::with_formats(&columns, |index| formats.of(index), is_scanned, tags);
+            let expected = expected();
+            let format = |index, _| formats.of(index);
+            let plan_now = Plan::with_formats(&columns, format, is_scanned, tags, expected.as_deref());
             *plan = Some(Rc::new(plan_now));
         }
         plan.clone()
@@ -357,6 +370,8 @@ pub(crate) struct QueryTicket {
     pub(crate) live: u32,
     /// Statements whose runs have ended.
     pub(crate) ended: u32,
+    /// Statements that were judged again by themselves, since those before them change what names mean.
+    pub(crate) again: Box<[(u32, Rc<Verdict>)]>,
     /// What the client is told of the statement behind those that went up.
     pub(crate) refused: Option<Box<Refusal>>,
     /// Names that its PREPAREs make, by the statement's index.
@@ -364,6 +379,21 @@ pub(crate) struct QueryTicket {
 }
 
 impl QueryTicket {
+    /// How a statement was judged that went up.
+    pub(crate) fn judged(&self, statement: u32) -> Judged {
+        let again = self.again.iter().find(|(index, _)| *index == statement);
+        match again {
+            Some((_, verdict)) => Judged {
+                verdict: Rc::clone(verdict),
+                index: 0,
+            },
+            None => Judged {
+                verdict: Rc::clone(&self.verdict),
+                index: statement as usize,
+            },
+        }
+    }
+
     pub(crate) fn run(&self, statement: u32) -> Run {
         Run {
             id: self.first.id + u64::from(statement),

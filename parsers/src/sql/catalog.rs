@@ -6,8 +6,10 @@
 //! is not built in carries its schema.
 
 pub mod base;
+mod definition;
 pub mod file;
 pub mod objects;
+mod signature;
 pub mod snapshot;
 
 use std::sync::Arc;
@@ -15,7 +17,9 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 
+pub use self::definition::{DefinitionHash, NoHash};
 pub use self::objects::*;
+pub use self::signature::{Signature, SignatureError};
 
 /// Objects found under one name; most names have one.
 pub type Found = SmallVec<[Oid; 4]>;
@@ -101,7 +105,9 @@ impl Catalog {
                 names.multiranges.insert(range, kind.oid);
             }
         }
-        for function in self.functions.values() {
+        // One of the server's own that was altered has its name below.
+        let own = |function: &&Function| self.below.is_none() || !function.oid.is_built_in();
+        for function in self.functions.values().filter(own) {
             let found = names.functions.entry((function.schema, function.name.clone()));
             found.or_default().push(function.oid);
         }
@@ -148,6 +154,11 @@ impl Catalog {
         self.layers().find_map(|layer| layer.roles.get(oid))
     }
 
+    /// The role of that OID.
+    pub fn role(&self, oid: Oid) -> Option<&Role> {
+        self.layers().find_map(|layer| layer.roles.get(&oid))
+    }
+
     /// The relation of that OID.
     pub fn relation(&self, oid: Oid) -> Option<&Relation> {
         self.layers().find_map(|layer| layer.relations.get(&oid))
@@ -182,6 +193,12 @@ impl Catalog {
         let key = &(schema, name) as &dyn SchemaAndName;
         let found = self.layers().filter_map(|layer| layer.names.functions.get(key));
         found.flatten().copied().collect()
+    }
+
+    /// The server's own functions that are not as they came with it.
+    pub fn altered_functions(&self) -> impl Iterator<Item = &Function> {
+        let own = |function: &&Function| self.below.is_some() && function.oid.is_built_in();
+        self.functions.values().filter(own)
     }
 
     /// The operator of that OID.

@@ -45,6 +45,9 @@ pub struct Statement {
     /// The columns of the rows that it gives; none if it gives no rows, or rows that only the server knows (EXECUTE,
     /// FETCH).
     pub columns: Box<[OutputColumn]>,
+    /// Columns named for masking that it reads or may read, ascending: a value of unknown lineage may come from these. What
+    /// is opaque may read any.
+    pub protected_reads: SmallVec<[BaseColumn; 1]>,
     /// Parameters whose values decide what it does. It is opaque as long as they are not known.
     pub decided_at_bind: SmallVec<[u16; 2]>,
     /// What is opaque for that: built-in functions, which Parse and planning do not call.
@@ -225,6 +228,8 @@ pub enum StatementKind {
     Declare {
         /// The cursor.
         name: Box<str>,
+        /// WITH HOLD: it outlives its transaction.
+        holds: bool,
     },
     /// FETCH, MOVE.
     Fetch {

@@ -186,7 +186,7 @@ fn load_functions(session: &mut Session, catalog: &mut Catalog) {
             parts: Vec::new().into(),
             extension: Oid::NONE,
             known: None,
-            definition_hash: 0,
+            definition_hash: None,
         };
         catalog.functions.insert(function.oid, function);
     }

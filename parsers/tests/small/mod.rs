@@ -142,7 +142,7 @@ impl Small {
             parts: SmallVec::new(),
             extension: Oid::NONE,
             known: None,
-            definition_hash: 0,
+            definition_hash: None,
         };
         self.catalog.functions.insert(oid, function);
         oid

@@ -16,7 +16,7 @@ pub(crate) enum Finding {
     Fact(String),
     /// It works, and it is dangerous.
     Warning(String),
-    /// The gateway could not serve this connection.
+    /// The gateway could not serve this connection, or not as it is configured.
     Error(String),
 }
 
@@ -47,7 +47,7 @@ pub(crate) fn examine(connection: &Connection) -> Vec<Finding> {
     findings
 }
 
-fn with_help(error: &ServerError, connection: &Connection) -> String {
+pub(crate) fn with_help(error: &ServerError, connection: &Connection) -> String {
     let help = match error {
         ServerError::Connect { .. } => "is the server running, and do `host` and `port` lead to it?",
         ServerError::Resolve { .. } => "check `host`",
@@ -227,7 +227,7 @@ fn fields<const N: usize>(rows: &Rows) -> [String; N] {
 }
 
 /// A name as SQL has it.
-fn quoted(name: &str) -> String {
+pub(super) fn quoted(name: &str) -> String {
     let plain = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
         && name
             .bytes()

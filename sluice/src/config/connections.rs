@@ -11,6 +11,7 @@ use sluice_dataplane::settings::{
 };
 use sluice_masking::{Class, ClassSet};
 
+use super::harmless;
 use super::reader::{At, Reported, Table, nearest};
 use super::value::{Mistake, boolean, duration, integer, path, sql_name, text, word};
 use crate::tls;
@@ -65,6 +66,7 @@ fn connection(name: &str, table: &Table<'_>, folder: &Path) -> Option<Connection
     let password = password(table, folder);
     let tls = host.as_ref().and_then(|host| upstream_tls(table, host, folder));
     let masking = masking(&table.table("masking"));
+    let harmless = harmless::read(&table.table("harmless"));
     let connect_timeout = table.or(
         "connect_timeout",
         CONNECT_TIMEOUT,
@@ -87,6 +89,7 @@ fn connection(name: &str, table: &Table<'_>, folder: &Path) -> Option<Connection
         databases,
         default_database: default_database.value,
         masking: masking?,
+        harmless: harmless?,
         connect_timeout,
         catalog_max_age,
     })

@@ -345,6 +345,55 @@ fn mistakes() {
             ],
         ),
         (
+            "harmless function",
+            "user = ",
+            "harmless.functions = { \"f(int)\" = { owner = \"a\" } }\nuser = ",
+            &["8:24: connections.orders.harmless.functions.f(int): names no schema"],
+        ),
+        (
+            "harmless function's type",
+            "user = ",
+            "harmless.functions = { \"a.f(point3d)\" = { owner = \"a\" } }\nuser = ",
+            &[
+                "8:24: connections.orders.harmless.functions.a.f(point3d): names the type point3d without its schema",
+            ],
+        ),
+        (
+            "harmless function without its types",
+            "user = ",
+            "harmless.functions = { \"a.f\" = { owner = \"a\" } }\nuser = ",
+            &["8:24: connections.orders.harmless.functions.a.f: is not schema.name(type, ...)"],
+        ),
+        (
+            "harmless function's owner",
+            "user = ",
+            "harmless.functions = { \"a.f()\" = { owner = \"a b\" }, \"a.g()\" = {} }\nuser = ",
+            &[
+                "8:44: connections.orders.harmless.functions.a.f().owner: \"a b\" is not the name of a role",
+                "8:63: connections.orders.harmless.functions.a.g().owner: is missing",
+            ],
+        ),
+        (
+            "harmless function twice",
+            "user = ",
+            "harmless.functions = { \"a.f(int)\" = { owner = \"a\" }, \"A.F(integer)\" = { owner = \"a\" } }\nuser = ",
+            &[
+                "8:24: connections.orders.harmless.functions.a.f(int): has no `definition`, so it holds for nothing",
+                "8:54: connections.orders.harmless.functions.A.F(integer): names a function that is named already",
+            ],
+        ),
+        (
+            "definition",
+            "user = ",
+            "harmless.extensions = { a = { definition = \"12\" }, b = {}, c = { owner = \"x\" } }\nuser = ",
+            &[
+                "8:44: connections.orders.harmless.extensions.a.definition: \"12\" is not 64 hexadecimal digits",
+                "8:52: connections.orders.harmless.extensions.b: has no `definition`, so it holds for nothing",
+                "8:60: connections.orders.harmless.extensions.c: has no `definition`, so it holds for nothing",
+                "8:66: connections.orders.harmless.extensions.c.owner: there is no such setting",
+            ],
+        ),
+        (
             "time",
             "user = ",
             "connect_timeout = \"10\"\nuser = ",
@@ -584,6 +633,8 @@ connect_timeout = "3s"
 catalog_max_age = "4s"
 masking.detectors = ["email", "jwt"]
 masking.columns = { "public.\"Customers\".name" = "other", "public.customers.mail" = "email" }
+harmless.functions = { 'geo."Area"(int, text[])' = { owner = '"DBA"', definition = "00000000000000000000000000000000000000000000000000000000000000ff" } }
+harmless.extensions = { "uuid-ossp" = { definition = "00000000000000000000000000000000000000000000000000000000000000ee" } }
 [connections.third]
 host = "127.0.0.1"
 user = "u"
@@ -640,6 +691,11 @@ address = "127.0.0.1:9000"
         "table: \"Customers\"",
         "class: None",
         "masking: Off",
+        "owner: \"DBA\"",
+        "name: \"Area\"",
+        "00000000000000000000000000000000000000000000000000000000000000ff",
+        "name: \"uuid-ossp\"",
+        "00000000000000000000000000000000000000000000000000000000000000ee",
         "max_statement_bytes: 1048576",
         "inline_parse_bytes: 1000",
         "max_depth: 100",

@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use sluice_dataplane::protected_columns;
 use sluice_dataplane::settings::{Connection, Limits};
+use sluice_dataplane::{harmless_functions, protected_columns};
 use sluice_parsers::sql::catalog::Catalog;
 use sluice_parsers::sql::catalog::file;
-use sluice_parsers::sql::catalog::snapshot::{self, Bases, Place};
+use sluice_parsers::sql::catalog::snapshot::Bases;
 use sluice_parsers::sql::resolve::parse_name_list;
 use sluice_parsers::sql::world::{SessionNames, World};
 
@@ -51,9 +51,14 @@ impl Subject {
             .as_ref()
             .map(|connection| protected_columns(&catalog, &connection.masking))
             .unwrap_or_default();
+        let listed = connection
+            .as_ref()
+            .map(|connection| harmless_functions(&catalog, &connection.harmless))
+            .unwrap_or_default();
         let world = World {
             session: Arc::new(session),
             protected: Arc::new(protected),
+            listed: Arc::new(listed),
             ..World::of(Arc::new(catalog))
         };
         Ok(Self { world, limits })
@@ -99,24 +104,15 @@ fn online(connection: &Connection, database: Option<&str>) -> Result<(Catalog, L
     let failed =
         |error: &dyn std::fmt::Display| Failure::other(format!("connection {}", connection.name), error);
     let database = database.unwrap_or(&connection.default_database);
-    let mut server =
-        Server::connect(connection, database, "sluice explain-sql").map_err(|error| failed(&error))?;
+    let mut server = Server::connect(connection, database, "sluice explain-sql")
+        .map_err(|error| failed(&crate::check::with_help(&error, connection)))?;
     let settings = server
-        .query("SELECT pg_catalog.current_setting('server_version'), pg_catalog.current_setting('search_path'), current_user")
+        .query("SELECT pg_catalog.current_setting('search_path'), current_user")
         .map_err(|error| failed(&error))?;
     let mut settings = settings.into_iter().flatten().map(Option::unwrap_or_default);
     let mut next = || settings.next().unwrap_or_default();
-    let (version, search_path, role) = (next(), next(), next());
-    let major = snapshot::major_of(&version).map_err(|error| failed(&error))?;
-    let answer = server
-        .query(&snapshot::queries(major, Place::Idle))
-        .map_err(|error| failed(&error))?;
-    let mut rows = snapshot::Rows::new(snapshot::BYTES_MAX);
-    for row in &answer {
-        let fields = row.iter().map(|field| field.as_deref().map(str::as_bytes));
-        rows.push(fields).map_err(|error| failed(&error))?;
-    }
-    let catalog = rows.decode(&Bases::default()).map_err(|error| failed(&error))?;
+    let (search_path, role) = (next(), next());
+    let catalog = server.catalog().map_err(|error| failed(&error))?;
     Ok((catalog, LoginSettings { search_path, role }))
 }
 

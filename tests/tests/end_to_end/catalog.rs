@@ -181,7 +181,7 @@ fn t12_temporary_objects_are_known_to_their_session() {
 }
 
 #[test]
-fn t12_a_reading_that_fails_leaves_the_transaction_as_it_was() {
+fn t12_a_role_that_may_not_read_the_catalog_knows_less() {
     let postgres = Postgres::start(&[]);
     let gateway = gateway(&postgres, "catalog_max_age = \"10m\"");
     postgres.sql(
@@ -213,4 +213,46 @@ fn t12_a_reading_that_fails_leaves_the_transaction_as_it_was() {
         let effects = effects_of(&gateway, sql);
         assert_eq!(!effects.contains("uncertain"), is_certain, "{sql}: {effects}");
     }
+}
+
+/// A reading within the client's transaction fails for a lock; the transaction goes on, and knows less.
+#[test]
+fn t10_a_reading_that_fails_leaves_the_transaction_as_it_is() {
+    let postgres = std::sync::Arc::new(Postgres::start(&["log_statement=all"]));
+    let gateway = gateway(&postgres, "");
+    let mut session = gateway.log_in();
+    for sql in [
+        "SET lock_timeout = '300ms'",
+        "BEGIN",
+        "SAVEPOINT mine",
+        "CREATE TABLE made (id int)",
+    ] {
+        assert_eq!(rows_of(&mut session, sql), "", "{sql}");
+    }
+    let holder = {
+        let postgres = std::sync::Arc::clone(&postgres);
+        let sql = "BEGIN; LOCK TABLE pg_catalog.pg_foreign_server IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(5); COMMIT";
+        std::thread::spawn(move || postgres.psql("shop", sql))
+    };
+    let held = "SELECT count(*) FROM pg_locks WHERE granted AND mode = 'AccessExclusiveLock' \
+         AND relation = 'pg_foreign_server'::regclass";
+    wait_until("the catalog is locked", || postgres.sql("shop", held) == "1");
+    assert!(rows_of(&mut session, "SELECT count(*) FROM made").contains('0'));
+    let log = postgres.log();
+    assert!(
+        log.contains("canceling statement due to lock timeout")
+            && log.contains("ROLLBACK TO SAVEPOINT sluice_catalog"),
+        "{log}"
+    );
+    // What the client did before is still there, its savepoint too.
+    for sql in ["INSERT INTO made VALUES (1)", "RELEASE SAVEPOINT mine", "COMMIT"] {
+        session.send(&query(sql));
+        let messages = session.receive_until_ready(1);
+        assert!(
+            !messages.iter().any(|(tag, _)| *tag == b'E'),
+            "{sql}: {messages:?}"
+        );
+    }
+    assert_eq!(postgres.sql("shop", "SELECT count(*) FROM made"), "1");
+    assert!(holder.join().expect("it ends").success);
 }

@@ -346,7 +346,7 @@ fn t05_what_was_prepared_is_judged_again_in_another_state() {
 #[test]
 fn t11_a_cycle_that_copy_swallows_is_waited_for_rightly() {
     let postgres = postgres();
-    postgres.sql("shop", "CREATE TABLE copied (id int)");
+    postgres.sql("shop", "CREATE TABLE copied_in (id int)");
     let gateway = gateway(&postgres);
     let mut raw = gateway.log_in();
     let copy = |end: &[u8]| {
@@ -354,7 +354,7 @@ fn t11_a_cycle_that_copy_swallows_is_waited_for_rightly() {
             parse("", "SET LOCAL search_path = public"),
             bind("", ""),
             execute(""),
-            parse("", "COPY copied FROM STDIN"),
+            parse("", "COPY copied_in FROM STDIN"),
             bind("", ""),
             execute(""),
             // The server reads COPY data and takes this Sync for none.

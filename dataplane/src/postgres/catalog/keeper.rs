@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use futures_lite::future::or;
 use sluice_parsers::postgres::frontend::encode;
+use sluice_parsers::sql::catalog::Catalog;
 use sluice_parsers::sql::catalog::snapshot::Place;
 use sluice_runtime::task;
 use sluice_runtime::time::{self, Instant, Timer, timeout};
 
 use super::reading::{self, CatalogError, Read};
-use super::{CatalogSnapshot, Database, lock};
+use super::{CatalogSnapshot, Database, harmless, lock};
 use crate::core::Core;
 use crate::postgres::upstream::{self, Upstream, UpstreamError};
 
@@ -242,7 +243,13 @@ impl Keeper {
             (Some((catalog, fingerprint)), current) => {
                 let catalogs = &self.core.catalogs;
                 let known = current.as_ref().map(|current| &current.tags);
-                let (database, tags) = catalogs.describe(catalog, &self.database.connection.masking, known);
+                let (database, tags) = catalogs.describe(catalog, &self.database.connection, known);
+                let listed = current.as_ref().map(|current| &current.database.listed);
+                if listed.is_none_or(|before| *before != database.listed) {
+                    let connection = &self.database.connection;
+                    harmless::warn_of_others(&database.catalog, &connection.name, &connection.harmless);
+                    warn_of_altered(&database.catalog, &connection.name);
+                }
                 let snapshot = CatalogSnapshot {
                     database,
                     fingerprint,
@@ -259,6 +266,18 @@ impl Keeper {
             }
         }
         Ok(was_notified)
+    }
+}
+
+/// Says where the server's own functions are not as they came.
+fn warn_of_altered(catalog: &Catalog, connection: &str) {
+    let altered = catalog.altered_functions().count();
+    if altered > 0 {
+        tracing::warn!(
+            connection,
+            database = &*catalog.database,
+            "{altered} of the server's own functions were altered, or may have been, and count as Opaque"
+        );
     }
 }
 

@@ -182,6 +182,7 @@ impl Session {
         };
         let mut refused = None;
         let mut made = Vec::new();
+        let mut judged_again = Vec::new();
         for (index, statement) in verdict.statements.iter().enumerate() {
             let run = Run {
                 id: first.id + index as u64,
@@ -200,6 +201,11 @@ impl Session {
                 self.judge_part(text).map(|verdict| (verdict, 0))
             };
             let is_unread = again.is_none();
+            if let Some((again, 0)) = &again
+                && !Rc::ptr_eq(again, &verdict)
+            {
+                judged_again.push((u32::try_from(index).unwrap_or(u32::MAX), Rc::clone(again)));
+            }
             let (verdict_now, index_now) = again.unwrap_or_else(|| (Rc::clone(&verdict), index));
             let judged = Judged {
                 verdict: verdict_now,
@@ -279,6 +285,7 @@ impl Session {
             first,
             live: u32::try_from(live).unwrap_or(u32::MAX),
             ended: 0,
+            again: judged_again.into(),
             refused: refused.map(|(_, refusal)| Box::new(refusal)),
             prepares: made.into(),
         };
@@ -428,7 +435,8 @@ impl Session {
             sent: Moment::now(),
             ..run
         };
-        let portal = Rc::new(Portal::new(portal_name, prepared, formats, run));
+        let is_ambiguous = candidates.len() > 1;
+        let portal = Rc::new(Portal::new(portal_name, prepared, formats, run, is_ambiguous));
         self.bound_runs += 1;
         if portal_name.is_empty() {
             // The server drops the unnamed portal first.
@@ -494,8 +502,15 @@ impl Session {
         let (portal, run) = match candidates.first() {
             Some(portal) => (Rc::clone(portal), portal.run.take()),
             // A cursor of SQL's DECLARE, which was judged then: its rows are the statement's that was allowed.
-            None => (Rc::new(Portal::of_cursor()), None),
+            None => {
+                let declared = self.cursors.get(execute.portal).cloned();
+                (Rc::new(Portal::of_cursor(declared)), None)
+            }
         };
+        // SQL may have closed the portal and opened a cursor in its place.
+        if candidates.len() > 1 || portal.statement.is_some() && self.cursors.get(execute.portal).is_some() {
+            portal.is_ambiguous.set(true);
+        }
         let run = if let Some(run) = run {
             self.bound_runs -= 1;
             run
@@ -587,7 +602,11 @@ impl Session {
             if portal.is_described.get() {
                 return Ok(None);
             }
-            let is_known = candidates == 1 && portal.plan(self.masks.scans(), &self.masks.tags).is_some();
+            let expected = || self.expected_of_portal(portal);
+            let is_known = candidates == 1
+                && portal
+                    .plan(self.masks.scans(), &self.masks.tags, expected)
+                    .is_some();
             // A table may have changed under a statement that was described once, so configured columns ask each time.
             if is_known && self.masks.tags.is_empty() {
                 return Ok(None);

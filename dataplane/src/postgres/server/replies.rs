@@ -17,19 +17,20 @@ use smallvec::SmallVec;
 
 use super::{Delivery, words};
 use crate::gate::{Outcome, Verdict};
-use crate::postgres::columns::{Facts, Plan};
+use crate::postgres::columns::Description;
 use crate::postgres::copy::{CopyOut, HiddenColumns};
+use crate::postgres::expected::Expectation;
 use crate::postgres::session::{End, Session, prepared_name, unreadable_under};
 use crate::postgres::state::Tracked;
-use crate::postgres::statements::{Judged, Prepared, QueryTicket, Refusal, Run, Ticket};
+use crate::postgres::statements::{Judged, Portal, Prepared, QueryTicket, Refusal, Run, Ticket};
 use crate::settings::Masking;
 
 /// What a reply after which more is to come asks of the session, taken out of its ticket.
 enum Reaction {
     Forward,
     Hide,
-    /// Rows of a Query follow, with these columns.
-    Columns,
+    /// Rows of a Query's statement follow, with these columns.
+    Columns(Judged),
     /// A statement has ended well.
     Completed {
         run: Option<Run>,
@@ -121,9 +122,10 @@ impl Session {
         match reaction {
             Reaction::Forward => Ok(Delivery::Forward),
             Reaction::Hide => Ok(Delivery::Hide),
-            Reaction::Columns => {
+            Reaction::Columns(judged) => {
                 if self.masks.is_on() {
-                    self.plan = self.plan_of(body)?.1;
+                    let expected = self.expected_of(&judged);
+                    self.plan = self.described(body, expected)?.plan;
                 }
                 Ok(Delivery::Forward)
             }
@@ -220,7 +222,10 @@ impl Session {
                     && self.masks.is_on()
                 {
                     prepared.describe(match role {
-                        Role::RowDescription => self.plan_of(body)?.0,
+                        Role::RowDescription => {
+                            let expected = self.expected_of(&prepared.judged());
+                            self.described(body, expected)?.columns
+                        }
                         _ => Rc::from([]),
                     });
                 }
@@ -230,7 +235,8 @@ impl Session {
                     && self.masks.is_on()
                     && role == Role::RowDescription
                 {
-                    let (columns, plan) = self.plan_of(body)?;
+                    let expected = self.expected_of_portal(&portal);
+                    let Description { columns, plan, .. } = self.described(body, expected)?;
                     portal.set_plan(plan);
                     // Under a name that SQL shares another portal may have answered.
                     if let Some(statement) = &portal.statement
@@ -370,12 +376,66 @@ impl Session {
         Delivery::Forward
     }
 
-    /// The columns that a RowDescription tells, and the plan for their rows.
-    fn plan_of(&self, description: &[u8]) -> Result<(Rc<[Facts]>, Rc<Plan>), End> {
-        let mut plans = self.core.plans.borrow_mut();
-        plans
-            .plan(description, self.masks.scans(), &self.masks.tags)
-            .map_err(End::server)
+    /// Reads a RowDescription. One that contradicts the analysis shows that the snapshot was another database's than
+    /// the server's: it is read again, and nothing of these rows is shown as it is where columns are configured.
+    fn described(&mut self, body: &[u8], expected: Option<Rc<Expectation>>) -> Result<Description, End> {
+        let description = {
+            let mut plans = self.core.plans.borrow_mut();
+            plans
+                .read(body, self.masks.scans(), &self.masks.tags, expected.as_ref())
+                .map_err(End::server)?
+        };
+        if description.is_expected {
+            return Ok(description);
+        }
+        tracing::debug!(session = self.id, ?expected, described = ?description.columns, "other columns");
+        // A snapshot that is read again and found the same is not at fault.
+        if self.contradicted != self.database.epoch {
+            self.contradicted = self.database.epoch;
+            self.catalog.request_refresh(&self.core);
+            tracing::warn!(
+                session = self.id,
+                connection = self.connection.name,
+                "the server gives other columns than the catalog's snapshot tells; it is read again"
+            );
+        }
+        Ok(description)
+    }
+
+    /// What is expected of the rows of a statement that is being answered.
+    fn expected_of(&self, judged: &Judged) -> Option<Rc<Expectation>> {
+        let anything = || Some(Rc::new(Expectation::anything()));
+        match &judged.statement()?.kind {
+            StatementKind::Execute { name } => match self.statements.current(name.as_bytes()) {
+                Some(prepared) => self.expected_by_text(&prepared.judged()),
+                None => anything(),
+            },
+            StatementKind::Fetch { name } => {
+                let portal = self.portals.current(name.as_bytes());
+                match (self.cursors.get(name.as_bytes()), portal) {
+                    (Some(declared), None) => self.expected_by_text(declared),
+                    (None, Some(portal)) => match &portal.bound {
+                        Some((judged, _)) if !portal.is_ambiguous.get() => self.expected_by_text(judged),
+                        _ => anything(),
+                    },
+                    _ => anything(),
+                }
+            }
+            _ => self.expected_by_text(judged),
+        }
+    }
+
+    fn expected_by_text(&self, judged: &Judged) -> Option<Rc<Expectation>> {
+        let catalog = &self.database.catalog;
+        judged.verdict.expected(judged.index, &self.masks.tags, catalog)
+    }
+
+    /// What is expected of a portal's rows: its names got their meaning at its Bind, or at the DECLARE.
+    pub(in crate::postgres) fn expected_of_portal(&self, portal: &Portal) -> Option<Rc<Expectation>> {
+        match &portal.bound {
+            Some((judged, _)) if !portal.is_ambiguous.get() => self.expected_of(judged),
+            _ => Some(Rc::new(Expectation::anything())),
+        }
     }
 
     /// How the data of a COPY are masked.
@@ -454,7 +514,8 @@ impl Session {
             if std::mem::take(&mut self.has_changed_catalog) {
                 self.catalog.request_refresh(&self.core);
             }
-            let mut gone: SmallVec<[Rc<crate::postgres::statements::Portal>; 2]> = SmallVec::new();
+            self.cursors.transaction_ended();
+            let mut gone: SmallVec<[Rc<Portal>; 2]> = SmallVec::new();
             self.portals.closed_all(|portal| gone.push(portal));
             if self.bound_runs > 0 {
                 for portal in gone {
@@ -467,10 +528,14 @@ impl Session {
     }
 
     /// What a statement's success changes in the session.
-    fn completed(&mut self, verdict: &Verdict, statement: u32, prepared: Option<&Rc<Prepared>>) {
+    fn completed(&mut self, verdict: &Rc<Verdict>, statement: u32, prepared: Option<&Rc<Prepared>>) {
         if verdict.is_inert {
             return;
         }
+        let judged = Judged {
+            verdict: Rc::clone(verdict),
+            index: statement as usize,
+        };
         if verdict.changes_catalog(statement as usize) {
             self.has_changed_catalog = true;
             self.catalog.request_refresh(&self.core);
@@ -486,7 +551,10 @@ impl Session {
             }
             StatementKind::Deallocate { name: Some(name) } => drop(self.statements.closed(name.as_bytes())),
             StatementKind::Deallocate { name: None } => self.statements.closed_all(drop),
+            StatementKind::Declare { name, holds } => self.cursors.declared(name, judged, *holds),
+            StatementKind::Close { name } => self.cursors.closed(name.as_deref()),
             StatementKind::DiscardAll => {
+                self.cursors.closed(None);
                 self.statements.closed_all(drop);
                 let mut gone = Vec::new();
                 self.portals.closed_all(|portal| gone.push(portal));
@@ -546,7 +614,7 @@ impl Session {
 /// A reply after which more is to come.
 fn open(role: Role, statement: u32, ticket: &mut Ticket) -> Reaction {
     match (ticket, role) {
-        (Ticket::Query(_), Role::RowDescription) => Reaction::Columns,
+        (Ticket::Query(query), Role::RowDescription) => Reaction::Columns(query.judged(statement)),
         (Ticket::Query(query), Role::CopyOut) => {
             Reaction::CopyOut(Some((Rc::clone(&query.verdict), statement as usize)))
         }

@@ -217,7 +217,7 @@ impl Fixture {
             parts: SmallVec::new(),
             extension: Oid::NONE,
             known: None,
-            definition_hash: 0,
+            definition_hash: None,
         };
         self.catalog.functions.insert(oid, function);
         oid

@@ -103,6 +103,13 @@ fn is_of_temporary_objects(schema: &str) -> bool {
     schema.starts_with("pg_temp_") || schema.starts_with("pg_toast_temp_")
 }
 
+/// Whether the column at that place was used.
+fn is_used(words: &[u64], index: usize) -> bool {
+    words
+        .get(index / 64)
+        .is_some_and(|word| word & (1 << (index % 64)) != 0)
+}
+
 impl Walker<'_> {
     /// What the name of a relation means; never a common table expression.
     pub(super) fn relations(&self, relation: &RangeVar) -> Relations {
@@ -216,19 +223,42 @@ impl Walker<'_> {
             else {
                 continue;
             };
-            let is_used = |index: usize| {
-                words
-                    .get(index / 64)
-                    .is_some_and(|word| word & (1 << (index % 64)) != 0)
-            };
             let columns = relation.columns.iter().enumerate();
-            let used = columns.filter(|&(index, _)| is_used(index));
+            let used = columns.filter(|&(index, _)| is_used(words, index));
             let names = used.map(|(_, column)| column.name.clone()).collect();
             if let Some(effect) = self.effects.get_mut(place) {
                 let own = std::mem::replace(effect, Effect::new(Action::Read, Object::nothing()));
                 *effect = own.on_columns(names);
             }
         }
+    }
+
+    /// The protected columns that are read. Of a relation without a word on its columns, all are.
+    pub(super) fn protected_reads(&self) -> SmallVec<[BaseColumn; 1]> {
+        let mut found = SmallVec::new();
+        if self.world.protected.is_empty() {
+            return found;
+        }
+        let catalog = &self.world.catalog;
+        for oid in self.reads.relations() {
+            let words = self.reads.columns.get(&oid);
+            let columns = catalog
+                .relation(oid)
+                .map_or(&[][..], |relation| &relation.columns);
+            for (index, column) in columns.iter().enumerate() {
+                let base = BaseColumn {
+                    relation: oid,
+                    number: column.number,
+                };
+                if self.world.protected.contains(&base) && words.is_none_or(|words| is_used(words, index)) {
+                    found.push(base);
+                }
+            }
+            found.extend(self.protected_family(oid).into_iter().map(|(_, base)| base));
+        }
+        found.sort_unstable();
+        found.dedup();
+        found
     }
 
     /// Protected columns of the relations that this one is a parent or a child of, by name: the rows of a partition are

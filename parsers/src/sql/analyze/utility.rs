@@ -19,6 +19,9 @@ use crate::sql::resolve::Ty;
 use crate::sql::settings;
 use crate::sql::statement::{Cause, CopyColumns, CopyFormat, StatementKind};
 
+/// `CURSOR_OPT_HOLD` of the grammar.
+const CURSOR_OPTION_HOLD: i32 = 0x0020;
+
 impl Walker<'_> {
     /// Walks a statement of any kind.
     pub(super) fn statement(&mut self, kind: &NodeEnum) -> StatementKind {
@@ -82,13 +85,14 @@ impl Walker<'_> {
             NodeEnum::DeclareCursorStmt(declare) => {
                 let DeclareCursorStmt {
                     portalname,
-                    options: _,
+                    options,
                     query,
                 } = &**declare;
                 let columns = self.query(query.as_deref());
                 self.gives(&columns);
                 StatementKind::Declare {
                     name: portalname.as_str().into(),
+                    holds: options & CURSOR_OPTION_HOLD != 0,
                 }
             }
             NodeEnum::FetchStmt(fetch) => {

@@ -18,7 +18,7 @@ use std::sync::{Arc, OnceLock};
 use hashbrown::HashMap;
 
 pub use self::extension::{ExtensionList, extension};
-use super::{Behavior, Catalog};
+use super::{Behavior, Catalog, Oid};
 
 /// The major versions that there are tables of.
 pub const MAJORS: std::ops::RangeInclusive<u8> = 12..=18;
@@ -28,7 +28,8 @@ const VERSIONS: usize = (*MAJORS.end() - *MAJORS.start() + 1) as usize;
 /// OIDs below are the same on every server of a major version.
 pub const FIRST_UNSTABLE: u32 = 10_000;
 
-/// Gives one row of one column: what [`checksum`] has to be on a server whose own functions nobody replaced or altered.
+/// Gives one row of one column: [`checksum`] on a server whose own functions nobody replaced or altered. A reading of a
+/// catalog asks for it each time.
 pub const CHECKSUM_QUERY: &str = include_str!("../../../data/checksum.sql");
 
 /// The built-in objects of a major version; of the nearest one that is known, if it is not.
@@ -53,6 +54,18 @@ pub fn internal(major: u8, symbol: &str) -> Option<Behavior> {
     let (index, major) = version(major);
     let symbols = SYMBOLS[index].get_or_init(|| load::symbols(major));
     symbols.get(symbol).copied()
+}
+
+/// What a built-in function is written in, and the C function that it names; none of one in SQL. None of objects that
+/// `initdb` numbers.
+pub(super) fn source(major: u8, oid: Oid) -> Option<(&'static str, &'static str)> {
+    type Sources = HashMap<Oid, (&'static str, &'static str)>;
+    static SOURCES: [OnceLock<Sources>; VERSIONS] = [const { OnceLock::new() }; VERSIONS];
+    let (index, major) = version(major);
+    SOURCES[index]
+        .get_or_init(|| load::sources(major))
+        .get(&oid)
+        .copied()
 }
 
 fn version(major: u8) -> (usize, u8) {

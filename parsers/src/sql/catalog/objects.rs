@@ -5,6 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
+use super::DefinitionHash;
+
 /// An object identifier. Zero is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -296,8 +298,9 @@ pub struct Function {
     pub extension: Oid,
     /// What it is known to do: from the shipped tables. None is an unknown function.
     pub known: Option<Behavior>,
-    /// Over everything that defines it, so that a listing dies with the definition.
-    pub definition_hash: u64,
+    /// Over everything that defines it, so that a listing dies with the definition. None of what is built in, and where
+    /// the definition is not known.
+    pub definition_hash: Option<DefinitionHash>,
 }
 
 /// What kind of function it is.

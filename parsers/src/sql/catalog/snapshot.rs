@@ -3,11 +3,13 @@
 //! [`queries`] gives the text of one simple Query; whoever has a connection sends it, puts every row of the answer into
 //! [`Rows`], and gets the [`Catalog`] from [`Rows::decode`]. [`Rows::fingerprint`] tells beforehand whether anything
 //! changed. Objects that came with the server are not read: they lie below, as [`base`](super::base) knows them,
-//! numbered as this server numbers them.
+//! numbered as this server numbers them. Only where a checksum says that somebody altered the server's own functions are
+//! they looked at one by one, and what is another than it was counts as `Opaque`.
 //!
 //! What the server could not print, because somebody is changing or dropping it, is unknown: a view's query or a
 //! function's body is none, an expression is [`UNREADABLE`]. An analysis has to take either for `Opaque`.
 
+mod altered;
 mod attached;
 mod built_in;
 mod decode;
@@ -181,21 +183,6 @@ fn take_length(rest: &mut &[u8]) -> Result<u32, SnapshotError> {
 /// What tells whether two readings had the same rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Fingerprint([u8; 32]);
-
-/// The first bytes of a cryptographic hash: whoever may write a function must not be able to choose it.
-fn definition_hash<'a>(parts: impl Iterator<Item = Option<&'a str>>) -> u64 {
-    let mut context = digest::Context::new(&digest::SHA256);
-    for part in parts {
-        let length = part.map_or(u64::MAX, |part| part.len() as u64);
-        context.update(&length.to_le_bytes());
-        context.update(part.unwrap_or_default().as_bytes());
-    }
-    let digest = context.finish();
-    digest
-        .as_ref()
-        .first_chunk()
-        .map_or(0, |bytes| u64::from_le_bytes(*bytes))
-}
 
 /// What an expression that should be there is.
 fn printed(text: Option<&str>) -> Box<str> {

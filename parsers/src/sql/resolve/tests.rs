@@ -65,7 +65,7 @@ fn function(oid: u32, schema: u32, name: &str, arguments: &[Oid]) -> Function {
         parts: SmallVec::new(),
         extension: Oid::NONE,
         known: None,
-        definition_hash: 0,
+        definition_hash: None,
     }
 }
 

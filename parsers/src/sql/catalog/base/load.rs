@@ -78,6 +78,16 @@ pub(super) fn symbols(major: u8) -> HashMap<&'static str, Behavior> {
     symbols
 }
 
+/// The languages of the server's functions and what C functions they name.
+pub(super) fn sources(major: u8) -> HashMap<Oid, (&'static str, &'static str)> {
+    let sources = rows(FUNCTIONS, major).map(|mut row| {
+        let oid = row.oid();
+        row.skip(11);
+        (oid, (row.text(), row.text()))
+    });
+    sources.collect()
+}
+
 fn schema(oid: Oid, name: &str) -> Schema {
     Schema {
         oid,
@@ -145,7 +155,7 @@ fn function(mut row: Row) -> Function {
         parts,
         extension: Oid::NONE,
         known: Some(behavior(row.text())),
-        definition_hash: 0,
+        definition_hash: None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use hashbrown::HashMap;
 
+use super::altered::{self, OwnFunction};
 use super::attached::Attached;
 use super::built_in::{Bases, BuiltIn, BuiltInKind};
 use super::fields::Row;
@@ -23,6 +24,8 @@ pub(super) struct Decoder {
     range_classes: Vec<(Oid, Oid)>,
     /// CHECK constraints of domains.
     domain_checks: HashMap<Oid, Vec<Box<str>>>,
+    /// The server's own functions, where they are not as they came.
+    own_functions: Vec<OwnFunction>,
     /// The built-in code of functions in `internal`.
     internal: HashMap<Oid, Box<str>>,
     has_header: bool,
@@ -39,6 +42,10 @@ impl Decoder {
         match row.kind()? {
             b'v' => self.header(row),
             b'b' => self.built_in(row),
+            b'B' => {
+                self.own_functions.push(OwnFunction::of(row)?);
+                Ok(())
+            }
             b'n' => self.schema(row),
             b'l' => self.role(row),
             b'x' => self.extension(row),
@@ -344,8 +351,10 @@ impl Decoder {
                 attached.put(relation, functions);
             }
         }
+        altered::mark(&mut self.catalog, &below, &self.own_functions);
         self.catalog.below = Some(below);
         functions::know(&mut self.catalog, &self.internal);
+        functions::define(&mut self.catalog);
         self.catalog.index();
         Ok(self.catalog)
     }

@@ -4,13 +4,15 @@ use hashbrown::HashMap;
 use smallvec::SmallVec;
 
 use super::fields::Row;
-use super::{SnapshotError, UNREADABLE, definition_hash};
-use crate::sql::catalog::{Catalog, Function, FunctionKind, Language, Oid, Volatility, base};
+use super::{SnapshotError, UNREADABLE};
+use crate::sql::catalog::{Catalog, DefinitionHash, Function, FunctionKind, Language, Oid, Volatility, base};
 
-/// Fields before the name, which are no part of the definition: what row it is, and the OIDs of function and schema.
-const IDENTITY: usize = 3;
+/// Fields that are no part of the definition (what row it is, the OIDs of function and schema), or that are OIDs, which
+/// are others in each database: [`define`] puts names in their place.
+const NO_TEXT: [usize; 10] = [0, 1, 2, 4, 6, 7, 12, 13, 23, 24];
 
-/// A function, and what code of the server it names if it is in `internal`. Its hash is over all that the row says of it.
+/// A function, and what code of the server it names if it is in `internal`. Its hash is over the fields that are no OIDs,
+/// until [`define`] adds the rest.
 pub(super) fn function(
     row: &mut Row<'_>,
     fields: &[Option<&str>],
@@ -49,6 +51,9 @@ pub(super) fn function(
     let body = body.filter(|_| matches!(language, Language::Sql | Language::Plpgsql));
     let extension = row.oid()?;
     let parts: SmallVec<[Oid; 2]> = row.oids()?.into_iter().collect();
+    let _language = row.name()?;
+    let fields = fields.iter().enumerate();
+    let text = fields.filter(|(index, _)| !NO_TEXT.contains(index));
     let function = Function {
         oid,
         schema,
@@ -72,9 +77,25 @@ pub(super) fn function(
         parts,
         extension,
         known: None,
-        definition_hash: definition_hash(fields.iter().skip(IDENTITY).copied()),
+        definition_hash: Some(DefinitionHash::of(text.map(|(_, field)| *field))),
     };
     Ok((function, symbol))
+}
+
+/// Completes the functions' hashes, once all that they refer to is in.
+pub(super) fn define(catalog: &mut Catalog) {
+    let functions = catalog.functions.values();
+    let hashes: Vec<_> = functions
+        .map(|function| {
+            let text = function.definition_hash;
+            (function.oid, text.and_then(|text| catalog.define(function, text)))
+        })
+        .collect();
+    for (oid, hash) in hashes {
+        if let Some(function) = catalog.functions.get_mut(&oid) {
+            function.definition_hash = hash;
+        }
+    }
 }
 
 /// `name=value` of `proconfig`.

@@ -12,6 +12,8 @@
 
 use std::fmt::Write as _;
 
+use crate::sql::catalog::base;
+
 /// Where the statements run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -42,6 +44,7 @@ pub(super) fn all(major: u8, place: Place) -> String {
         HEADER,
         SCHEMAS,
         BUILT_IN,
+        ALTERED,
         ROLES,
         EXTENSIONS,
         RELATIONS,
@@ -94,8 +97,10 @@ pub(super) fn undo(place: Place) -> String {
 type Part = fn(u8) -> &'static str;
 
 /// Parts of the statements that stand in several of them or differ between versions.
-const PARTS: [(&str, Part); 8] = [
+const PARTS: [(&str, Part); 10] = [
     ("{own_schemas}", |_| OWN_SCHEMAS),
+    ("{checksum}", |_| base::CHECKSUM_QUERY),
+    ("{expected_checksum}", base::checksum),
     ("{locked}", |_| LOCKED),
     ("{sql_body}", |major| {
         if major >= 14 {
@@ -189,6 +194,10 @@ const BUILT_IN: &str = "SELECT 'b', 'n', n.oid, '', n.nspname, '' FROM pg_catalo
     UNION ALL SELECT 'b', 'f', p.oid, n.nspname, p.proname, p.proargtypes::pg_catalog.text \
       FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace \
       WHERE p.oid BETWEEN 10000 AND 16383 ORDER BY 2, 3";
+
+/// The server's own functions, where somebody has altered or replaced one; nothing otherwise.
+const ALTERED: &str = "SELECT 'B', p.oid, p.prolang, p.prosrc, p.prosecdef, p.proconfig IS NOT NULL \
+    FROM pg_catalog.pg_proc p WHERE p.oid < 10000 AND ({checksum}) IS DISTINCT FROM '{expected_checksum}' ORDER BY 2";
 
 const ROLES: &str =
     "SELECT 'l', r.oid, r.rolname, r.rolsuper, r.rolbypassrls FROM pg_catalog.pg_roles r ORDER BY 2";
@@ -292,7 +301,8 @@ const FUNCTIONS: &str = "SELECT 'F', p.oid, p.pronamespace, p.proname, p.proowne
     ARRAY(SELECT f.f FROM pg_catalog.unnest(ARRAY[g.aggtransfn::pg_catalog.oid, g.aggfinalfn, g.aggcombinefn, \
       g.aggserialfn, g.aggdeserialfn, g.aggmtransfn, g.aggminvtransfn, g.aggmfinalfn, \
       (SELECT o.oprcode::pg_catalog.oid FROM pg_catalog.pg_operator o WHERE o.oid = g.aggsortop), \
-      CASE WHEN p.prosupport::pg_catalog.oid >= 16384 AND d.refobjid IS NULL THEN p.prosupport::pg_catalog.oid END]) f (f) WHERE f.f <> 0) \
+      CASE WHEN p.prosupport::pg_catalog.oid >= 16384 AND d.refobjid IS NULL THEN p.prosupport::pg_catalog.oid END]) f (f) WHERE f.f <> 0), \
+    l.lanname \
     FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang \
     LEFT JOIN pg_catalog.pg_proc h ON h.oid = l.lanplcallfoid \
     LEFT JOIN pg_catalog.pg_aggregate g ON g.aggfnoid = p.oid \
