@@ -32,6 +32,8 @@ pub struct Settings {
     pub tls: &'static str,
     /// Cores.
     pub cores: usize,
+    /// The identity's groups.
+    pub groups: &'static [&'static str],
     /// Lines of `[limits]`.
     pub limits: String,
     /// More of the configuration, at its end.
@@ -47,6 +49,7 @@ impl Default for Settings {
             columns: String::new(),
             tls: "optional",
             cores: 1,
+            groups: &["testers"],
             limits: String::new(),
             more: String::new(),
         }
@@ -56,8 +59,16 @@ impl Default for Settings {
 impl Settings {
     /// The bundled read-only policy.
     pub fn read_only() -> Self {
-        let policy =
-            fs::read_to_string(root().join("configs/policies/read-only.cedar")).expect("the bundled policy");
+        Self::starter("read-only")
+    }
+
+    /// A policy of `configs/policies`, by its name.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn starter(name: &str) -> Self {
+        let path = root().join("configs/policies").join(name).with_extension("cedar");
+        let policy = fs::read_to_string(path).expect("a starter policy");
         Self {
             policy: Some(policy),
             ..Self::default()
@@ -161,14 +172,24 @@ impl Gateway {
     /// When the script fails.
     pub fn python(&self, script: &str, arguments: &[&str]) -> String {
         let path = root().join("tests/clients").join(script);
-        let output = run(crate::process::python()
-            .arg(path)
-            .args(arguments)
-            .envs(self.environment())
-            .env("GATEWAY_PID", self.process().to_string()));
+        let mut command = crate::process::python();
+        self.client(
+            command
+                .arg(path)
+                .args(arguments)
+                .env("GATEWAY_PID", self.process().to_string()),
+        )
+    }
+
+    /// A client program through it; gives what it prints.
+    ///
+    /// # Panics
+    /// When the program fails.
+    pub fn client(&self, command: &mut Command) -> String {
+        let output = run(command.envs(self.environment()));
         assert!(
             output.success,
-            "{script}: {}\n{}\ngateway: {}",
+            "{command:?}: {}\n{}\ngateway: {}",
             output.stdout,
             output.stderr,
             self.log()
@@ -285,6 +306,7 @@ impl Gateway {
             columns,
             tls,
             cores,
+            groups,
             limits,
             more,
         } = settings;
@@ -338,7 +360,7 @@ enabled = {masking}
 
 [identities.tester]
 verifier = "{verifier}"
-groups = ["testers"]
+groups = {groups:?}
 
 [policy]
 {policy}

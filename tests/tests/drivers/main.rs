@@ -1,0 +1,4 @@
+//! Real drivers, ORMs and migration tools under the starter policies of `configs/policies`, on real servers.
+
+mod read_only;
+mod shared;
