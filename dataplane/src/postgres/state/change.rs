@@ -87,7 +87,7 @@ impl Change {
                 change => change,
             },
             // They may commit, and what they run besides is mostly not seen.
-            Kind::Call | Kind::Do | Kind::Unreadable => Self::EndsUnknown,
+            Kind::Call | Kind::Do { may_end: true } | Kind::Unreadable => Self::EndsUnknown,
             _ => Self::by_effects(statement),
         }
     }
@@ -100,6 +100,8 @@ impl Change {
                 Action::Opaque => unknown = SettingSet::ALL,
                 // The name of the setting is not in it.
                 Action::SetRole => unknown = unknown.with(Tracked::Role).with(Tracked::SessionAuthorization),
+                // RESET ALL in a body.
+                Action::Set if &*effect.object.name == "all" => unknown = SettingSet::ALL,
                 Action::Set if effect.object.kind == ObjectKind::Setting => {
                     if let Some(setting) = Tracked::named(&effect.object.name) {
                         unknown = unknown.with(setting);
