@@ -186,7 +186,20 @@ impl Gateway {
     /// # Panics
     /// When the program fails.
     pub fn client(&self, command: &mut Command) -> String {
-        let output = run(command.envs(self.environment()));
+        self.client_of("shop", command)
+    }
+
+    /// As [`Self::client`], in another database.
+    ///
+    /// # Panics
+    /// When the program fails.
+    pub fn client_of(&self, database: &str, command: &mut Command) -> String {
+        let command = command
+            .envs(self.environment())
+            .env("PGDATABASE", database)
+            // Node verifies what it encrypts.
+            .env("NODE_EXTRA_CA_CERTS", self.certificate());
+        let output = run(command);
         assert!(
             output.success,
             "{command:?}: {}\n{}\ngateway: {}",

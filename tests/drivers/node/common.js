@@ -24,3 +24,9 @@ exports.denied = async (run, what, codeOf = (error) => error.code) => {
   }
   throw new Error(`passed: ${what}`);
 };
+
+/// The server's SQLSTATE in Prisma's errors: of a raw query beside Prisma's own code, of others in what the adapter says.
+exports.codeOf = (error) => {
+  const cause = error.meta?.driverAdapterError?.cause ?? error.cause;
+  return cause?.originalCode ?? error.meta?.code ?? cause?.code;
+};

@@ -4,13 +4,8 @@
 const path = require("node:path");
 const { PrismaPg } = require("@prisma/adapter-pg");
 const { PrismaClient, Prisma } = require(path.join(process.env.NODE_PATH, "../generated"));
-const { check, denied, url, writes } = require("./common.js");
+const { check, codeOf, denied, url, writes } = require("./common.js");
 
-// The server's SQLSTATE: of a raw query beside Prisma's own code, of others in what the adapter says.
-const codeOf = (error) => {
-  const cause = error.meta?.driverAdapterError?.cause ?? error.cause;
-  return cause?.originalCode ?? error.meta?.code ?? cause?.code;
-};
 const refused = (run, what) => denied(run, what, codeOf);
 
 async function main() {

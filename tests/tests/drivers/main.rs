@@ -1,4 +1,7 @@
 //! Real drivers, ORMs and migration tools under the starter policies of `configs/policies`, on real servers.
 
+mod application;
+mod break_glass;
+mod migrations;
 mod read_only;
 mod shared;

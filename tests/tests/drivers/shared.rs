@@ -33,7 +33,9 @@ pub(crate) fn reads_only(gateway: &Gateway, client: &mut Command, denied: &[&str
     assert!(!refused.is_empty(), "the client tried nothing: {client:?}");
     let is_meant = |text: &str| {
         WRITES.lines().any(|write| text.starts_with(write))
-            || denied.iter().any(|&beginning| text.trim_start().starts_with(beginning))
+            || denied
+                .iter()
+                .any(|&beginning| text.trim_start().starts_with(beginning))
     };
     let surprising: Vec<&String> = refused.iter().filter(|text| !is_meant(text)).collect();
     assert!(surprising.is_empty(), "denied by mistake: {surprising:#?}");
@@ -47,10 +49,59 @@ pub(crate) fn denials(gateway: &Gateway) -> Vec<String> {
         .collect()
 }
 
+/// A database of the server with the fixture's tables, for those that change them.
+pub(crate) fn library_of(postgres: &Postgres, database: &str) {
+    postgres.sql("postgres", &format!("CREATE DATABASE {database}"));
+    postgres.sql(database, FIXTURE);
+}
+
+/// What a policy says of a statement.
+pub(crate) enum Want {
+    /// It runs.
+    Passes,
+    /// The denial has this in it: a policy's name or what nothing permits.
+    Denied(&'static str),
+}
+
+/// Tries each statement in a transaction that is rolled back, and says of all at once what was otherwise.
+pub(crate) fn tries(gateway: &Gateway, cases: &[(Want, &[&str])]) {
+    let mut wrong = Vec::new();
+    for (want, statements) in cases {
+        for &sql in *statements {
+            // What runs by itself alone is denied or harmless.
+            let alone = ["VACUUM", "CREATE DATABASE", "DROP DATABASE", "ALTER SYSTEM"];
+            let output = if alone.iter().any(|word| sql.starts_with(word)) {
+                gateway.sql(sql)
+            } else {
+                gateway.psql(&[
+                    "-v",
+                    "ON_ERROR_STOP=1",
+                    "-c",
+                    "BEGIN",
+                    "-c",
+                    sql,
+                    "-c",
+                    "ROLLBACK",
+                ])
+            };
+            let is_right = match want {
+                Want::Passes => output.success,
+                Want::Denied(why) => {
+                    output.stderr.contains("sluice: denied by policy") && output.stderr.contains(why)
+                }
+            };
+            if !is_right {
+                wrong.push(format!("{sql}: {}", output.stderr.trim()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
 /// What the drivers would have changed, in one line.
-pub(crate) fn contents(postgres: &Postgres) -> String {
+pub(crate) fn contents(postgres: &Postgres, database: &str) -> String {
     postgres.sql(
-        "shop",
+        database,
         "SELECT (SELECT md5(string_agg(a::text, '|' ORDER BY id)) FROM authors a),
                 (SELECT md5(string_agg(b::text, '|' ORDER BY id)) FROM books b),
                 (SELECT last_value FROM books_id_seq), (SELECT count(*) FROM pg_class),
