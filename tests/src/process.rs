@@ -84,6 +84,25 @@ pub fn driver_in_java(source: &str) -> Command {
     command
 }
 
+/// A script of a document, run where `configs` is the repository's and `sluice` is the gateway's binary.
+///
+/// # Panics
+/// When the folder cannot be written to.
+pub fn documented(script: &str, folder: &Path) -> Command {
+    let configs = folder.join("configs");
+    if !configs.exists() {
+        std::os::unix::fs::symlink(root().join("configs"), configs).expect("a link to the configurations");
+    }
+    let binaries = sluice().parent().map_or_else(PathBuf::new, Path::to_owned);
+    let path = std::env::var("PATH").unwrap_or_default();
+    let mut command = Command::new("bash");
+    command
+        .args(["-e", "-u", "-c", script])
+        .env("PATH", format!("{}:{path}", binaries.display()))
+        .current_dir(folder);
+    command
+}
+
 fn drivers() -> PathBuf {
     root().join("tests/drivers")
 }

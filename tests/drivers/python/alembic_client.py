@@ -1,6 +1,5 @@
 """Alembic: migrates up, is denied what migrations may not do, and migrates down again."""
 
-import contextlib
 import io
 import pathlib
 
@@ -10,13 +9,14 @@ from sqlalchemy import create_engine, inspect, text
 
 from common import check, denied, url
 
-config = Config()
+printed = io.StringIO()
+config = Config(stdout=printed)
 config.set_main_option("script_location", str(pathlib.Path(__file__).with_name("alembic_project")))
 engine = create_engine(url("postgresql+psycopg"))
 
 command.upgrade(config, "head")
-with contextlib.redirect_stdout(io.StringIO()):
-    command.current(config)
+command.current(config)
+check("0002 (head)" in printed.getvalue(), printed.getvalue())
 with engine.connect() as connection:
     check(connection.execute(text("SELECT code, total FROM orders ORDER BY id")).all() == [("N1", 11), ("N2", 11)])
     check(connection.scalar(text("SELECT count(*) FROM busy_buyers")) == 2)

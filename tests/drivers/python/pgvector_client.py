@@ -39,7 +39,7 @@ with psycopg.connect(url(), autocommit=True) as connection:
     plan = connection.execute("EXPLAIN SELECT name FROM items ORDER BY embedding <-> '[1,2,4]' LIMIT 5").fetchall()
     check(plan, "no plan")
     rows = connection.execute(
-        "SELECT avg(embedding), vector_dims(max(embedding)), l2_distance(avg(embedding), %s), "
+        "SELECT avg(embedding), max(vector_dims(embedding)), l2_distance(avg(embedding), %s), "
         "vector_norm(sum(embedding)), cosine_distance('[1,2,3]'::vector, %s) FROM items WHERE embedding <-> %s < 50",
         (near, near, near),
     ).fetchone()

@@ -2,6 +2,7 @@
 
 mod application;
 mod break_glass;
+mod documents;
 mod migrations;
 mod read_only;
 mod shared;

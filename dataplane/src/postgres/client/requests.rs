@@ -1021,11 +1021,10 @@ impl Session {
     }
 }
 
-/// Whether a text is read the same whatever the settings are that decide how text is read: of letters, digits and what
-/// can begin no string, in ASCII. ROLLBACK is, so that a session always gets out of a failed transaction.
+/// Whether a text is read the same whatever the settings are that decide how text is read: those are about strings in
+/// single quotes, and about bytes beyond ASCII. ROLLBACK is, so that a session always gets out of a failed transaction.
 fn reads_alike(text: &[u8]) -> bool {
-    text.iter()
-        .all(|byte| byte.is_ascii_alphanumeric() || byte.is_ascii_whitespace() || b"_;\"".contains(byte))
+    text.is_ascii() && !text.contains(&b'\'')
 }
 
 /// Whether what a statement does can depend on the search path or on whose rights hold.
