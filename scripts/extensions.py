@@ -31,7 +31,7 @@ def main():
     found = {}
     for major in MAJORS:
         with Server(major) as server:
-            for extension in CONTRIB + (["postgis"] if major == 15 else []):
+            for extension in CONTRIB + (["pgaudit", "postgis"] if major == 15 else []):
                 gather(found, extension, functions(server, extension))
     with Server(16, pgvector()) as server:
         gather(found, "vector", functions(server, "vector"))

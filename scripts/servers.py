@@ -48,6 +48,8 @@ class Server:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         settings = ["listen_addresses=127.0.0.1", "unix_socket_directories=", "fsync=off"]
+        if self.binaries == binaries(15):
+            settings.append("shared_preload_libraries=pgaudit")
         command = [self.binaries / "postgres", "-D", data, "-p", str(self.port)]
         command += [word for setting in settings for word in ("-c", setting)]
         log = open(f"{self.folder}/log", "w")

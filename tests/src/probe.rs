@@ -151,11 +151,13 @@ SELECT c.oid::regclass::text, n.nspname::text, c.relname::text, c.relkind::text,
          OR EXISTS (SELECT FROM pg_statistic_ext WHERE stxrelid = c.oid AND stxexprs IS NOT NULL)
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'm', 'S')";
 
-/// What is not rows: area, name, value. The parameter is the probe's own processes.
+/// What is not rows: area, name, value. The parameter is the probe's own processes. The gateway reads catalogs when it
+/// sees fit.
 const FACTS: &str = "
 SELECT 'lock',
        concat_ws(' ', pid, locktype, mode, relation::regclass, classid, objid, objsubid, page, tuple, granted), ''
   FROM pg_locks WHERE locktype NOT IN ('virtualxid', 'transactionid') AND coalesce(pid, 0) <> ALL ($1)
+   AND coalesce(pid, 0) NOT IN (SELECT pid FROM pg_stat_activity WHERE application_name = 'sluice catalog')
 UNION ALL SELECT 'session', concat_ws(' ', backend_type, pid, datname, usename), ''
   FROM pg_stat_activity WHERE pid <> ALL ($1)
 UNION ALL SELECT 'slot', slot_name::text, concat_ws(' ', plugin, slot_type, database, temporary, two_phase, active_pid)

@@ -101,11 +101,14 @@ fn t07_an_altered_builtin_changes_the_checksum() {
 #[test]
 fn t07_every_function_of_the_shipped_extensions_is_listed() {
     let contrib = ["citext", "hstore", "pg_trgm", "pgcrypto", "uuid-ossp"];
-    let with_postgis = [&contrib[..], &["postgis"]].concat();
+    let debians = [&contrib[..], &["pgaudit", "postgis"]].concat();
     let servers = [
         (Postgres::start_major(12), &contrib[..]),
         (Postgres::start_major(18), &contrib[..]),
-        (Postgres::start(&[]), &with_postgis[..]),
+        (
+            Postgres::start(&["shared_preload_libraries=pgaudit"]),
+            &debians[..],
+        ),
         (Postgres::start_with_pgvector(), &["vector"][..]),
     ];
     for (server, extensions) in servers {

@@ -12,6 +12,7 @@ use sluice_parsers::postgres::frame::HEADER_BYTES;
 use sluice_parsers::postgres::frontend::encode;
 use sluice_parsers::postgres::model::BODY_PREFIX_BYTES;
 use sluice_parsers::postgres::{Deframer, Piece, Role, Sent, SqlState, Take};
+use sluice_parsers::sql::catalog::snapshot::{self, Place};
 use sluice_runtime::net::Received;
 use sluice_runtime::time::Instant;
 
@@ -22,11 +23,11 @@ use super::statements::Ticket;
 /// How long the server may take for an answer.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
 
-/// The longest message of an answer.
-const MESSAGE_LEN_MAX: u32 = 1 << 20;
-
-/// What a whole answer may hold.
+/// What a whole answer may hold, which can be one row.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
+
+/// The longest message of an answer.
+const MESSAGE_LEN_MAX: u32 = ANSWER_BYTES_MAX as u32;
 
 /// Failures in a row after which the session ends: each may be a cancel that was meant for the client's statement.
 const FAILURES_MAX: u8 = 3;
@@ -39,8 +40,10 @@ pub(crate) type Answered = Vec<Box<[u8]>>;
 pub(crate) enum Purpose {
     /// The session's settings, which became unknown.
     State,
-    /// The catalog as the session sees it in its transaction.
-    Catalog,
+    /// The catalog as the session sees it.
+    Catalog(Place),
+    /// To have the connection as it was before a reading of the catalog that failed.
+    Undo(Place),
     /// The session's schema of temporary objects.
     TemporarySchema,
 }
@@ -52,6 +55,8 @@ pub(crate) struct Hidden {
     /// What was answered so far.
     rows: Answered,
     bytes: usize,
+    /// It has more rows than are taken.
+    is_too_large: bool,
     /// It has failed so.
     failed: Option<SqlState>,
     deadline: Instant,
@@ -72,6 +77,7 @@ impl Session {
             purpose,
             rows: Vec::new(),
             bytes: 0,
+            is_too_large: false,
             failed: None,
             deadline: sluice_runtime::time::now() + ANSWER_TIME_MAX,
         }));
@@ -144,35 +150,35 @@ impl Session {
         };
         match role {
             Role::Row => {
-                hidden.bytes += body.len();
+                hidden.bytes = hidden.bytes.saturating_add(body.len());
                 if hidden.bytes > ANSWER_BYTES_MAX {
-                    return Err(End::server("more rows than were to be expected"));
+                    hidden.is_too_large = true;
+                    hidden.rows = Vec::new();
+                } else {
+                    hidden.rows.push(body.into());
                 }
-                hidden.rows.push(body.into());
             }
             Role::Error => {
                 let sqlstate = Fields::parse(body).ok().and_then(|fields| fields.sqlstate());
                 hidden.failed = Some(sqlstate.unwrap_or(SqlState::INTERNAL_ERROR));
             }
             Role::RowDescription | Role::Complete => {}
-            Role::ReadyForQuery(status) => return self.hidden_answered(status),
+            Role::ReadyForQuery(status) => return self.hidden_answered(status, out),
             _ => return Err(End::server("no answer to a query")),
         }
         Ok(())
     }
 
-    fn hidden_answered(&mut self, status: TransactionStatus) -> Result<(), End> {
+    fn hidden_answered(&mut self, status: TransactionStatus, out: &mut Output) -> Result<(), End> {
         let Some(hidden) = self.hidden.take() else {
             return Ok(());
         };
         if let Some(sqlstate) = hidden.failed {
-            if hidden.purpose == Purpose::Catalog && status == TransactionStatus::Failed {
-                // The client's transaction has failed by no fault of its own.
-                return Err(End::new(
-                    EndReason::ServerProtocol,
-                    SqlState::CONNECTION_FAILURE,
-                    "the database's catalog could not be read within the transaction",
-                ));
+            if let Purpose::Catalog(place) = hidden.purpose
+                && status == TransactionStatus::Failed
+            {
+                // What it was about stays as uncertain as it was.
+                return self.ask(Purpose::Undo(place), &snapshot::undo(place), out);
             }
             self.hidden_failures += 1;
             if status == TransactionStatus::Idle && self.hidden_failures < FAILURES_MAX {
@@ -185,6 +191,9 @@ impl Session {
                 format!("the session's state could not be read from the server ({sqlstate})"),
             ));
         }
+        if hidden.is_too_large && !matches!(hidden.purpose, Purpose::Catalog(_)) {
+            return Err(End::server("more rows than were to be expected"));
+        }
         self.hidden_failures = 0;
         match hidden.purpose {
             Purpose::State => {
@@ -193,10 +202,11 @@ impl Session {
                 self.state.was_read(&readings);
                 self.check_lexing()
             }
-            Purpose::Catalog => {
-                self.catalog_rows = Some(hidden.rows);
+            Purpose::Catalog(_) => {
+                self.catalog_rows = (!hidden.is_too_large).then_some(hidden.rows);
                 Ok(())
             }
+            Purpose::Undo(_) => Ok(()),
             Purpose::TemporarySchema => {
                 self.temporary_schema_is(&hidden.rows);
                 Ok(())

@@ -1,9 +1,10 @@
 //! Looks again at what the catalog says before a statement is judged that may depend on what it does not say yet.
 //!
 //! A session's own DDL changes what names mean at once; the shared snapshot shows it after the commit, and what another
-//! session did up to `catalog_max_age` later. A statement whose judgement is uncertain for that waits: in a transaction
-//! the catalog is read on the session's own connection, and holds for this session until the transaction ends; outside of
-//! one the shared snapshot is read again. Whatever is still uncertain then is judged as that.
+//! session did up to `catalog_max_age` later. A statement whose judgement is uncertain for that waits: in a transaction,
+//! and in a session with temporary objects, which no other connection sees, the catalog is read on the session's own
+//! connection ([`OwnReading`]); else the shared snapshot is read again. Whatever is still uncertain then is judged as
+//! that.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -28,6 +29,15 @@ const FRESH: Duration = Duration::from_secs(1);
 /// Asks for the session's schema of temporary objects. Its DDL has taken a snapshot in a transaction already.
 const TEMPORARY_SCHEMA: &str = "SELECT pg_catalog.pg_my_temp_schema()";
 
+/// The catalog as a session saw it, by which it alone is judged. What it has shown is uncertain again when it is left:
+/// when the shared snapshot changes, at `catalog_max_age`, and with the transaction that it was made in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OwnReading {
+    /// When it began.
+    read_at: Instant,
+    place: Place,
+}
+
 /// How far a look has come.
 #[derive(Debug, Default)]
 pub(crate) enum Look {
@@ -37,9 +47,9 @@ pub(crate) enum Look {
     /// The server is asked for the session's schema of temporary objects.
     AskedForSchema,
     /// The server is asked for the catalog as the session sees it.
-    Asked,
+    Asked(OwnReading),
     /// The rows of a reading of this session's own are to be decoded away from the core.
-    Decode(Answered),
+    Decode(OwnReading, Answered),
     /// The shared snapshot is read.
     Shared(Ticket),
     /// There is nothing more to know.
@@ -60,8 +70,16 @@ impl Session {
     }
 
     fn is_stale(&self) -> bool {
-        let read_at = self.catalog.snapshot().read_at();
+        let read_at = match self.own_reading {
+            Some(own) => own.read_at,
+            None => self.catalog.snapshot().read_at(),
+        };
         sluice_runtime::time::now().saturating_duration_since(read_at) > FRESH
+    }
+
+    /// Whether the shared snapshot cannot show what this session sees.
+    fn sees_what_is_not_shared(&self) -> bool {
+        self.state.wants_catalog() || self.own_reading.is_some() || self.state.has_temporary_schema()
     }
 
     /// Does the next thing of a look; ready when there is nothing more to be known.
@@ -78,7 +96,7 @@ impl Session {
             Look::Begin => {
                 *look = match self.model.transaction() {
                     TransactionStatus::Failed => Look::Done,
-                    _ if self.state.wants_catalog() => {
+                    _ if self.sees_what_is_not_shared() => {
                         self.ask(Purpose::TemporarySchema, TEMPORARY_SCHEMA, out)?;
                         Look::AskedForSchema
                     }
@@ -88,23 +106,18 @@ impl Session {
             }
             Look::AskedForSchema => {
                 *look = match self.model.transaction() {
-                    TransactionStatus::InTransaction => {
-                        let major = self.catalog.snapshot().database().catalog.server_major;
-                        let sql = snapshot::queries(major, Place::InTransaction);
-                        self.ask(Purpose::Catalog, &sql, out)?;
-                        Look::Asked
+                    TransactionStatus::InTransaction => self.read_here(Place::InTransaction, out)?,
+                    TransactionStatus::Idle if self.state.has_temporary_schema() => {
+                        self.read_here(Place::Idle, out)?
                     }
                     TransactionStatus::Idle => Look::Shared(self.catalog.request_refresh(&self.core)),
                     TransactionStatus::Failed => Look::Done,
                 };
                 self.poll_look(look, context, out)
             }
-            Look::Asked => {
+            Look::Asked(reading) => {
                 *look = match self.catalog_rows.take() {
-                    Some(rows) => Look::Decode(rows),
-                    None if self.model.transaction() == TransactionStatus::Idle => {
-                        Look::Shared(self.catalog.request_refresh(&self.core))
-                    }
+                    Some(rows) => Look::Decode(*reading, rows),
                     // The reading failed; what it was about stays uncertain.
                     None => Look::Done,
                 };
@@ -118,37 +131,72 @@ impl Session {
                 if let Err(error) = refreshed {
                     tracing::debug!(%error, "names stay uncertain");
                 } else {
+                    self.own_reading = None;
                     self.state.catalog_was_read();
                     self.take_snapshot();
                 }
                 *look = Look::Done;
                 Poll::Ready(Ok(()))
             }
-            Look::Decode(_) | Look::Done => Poll::Ready(Ok(())),
+            Look::Decode(..) | Look::Done => Poll::Ready(Ok(())),
         }
     }
 
-    /// Whether it is judged by a reading of the session's own.
-    pub(super) fn has_own_catalog(&self) -> bool {
-        !Arc::ptr_eq(&self.database, self.catalog.snapshot().database())
+    /// Has the catalog read on the session's connection.
+    fn read_here(&mut self, place: Place, out: &mut Output) -> Result<Look, End> {
+        let major = self.catalog.snapshot().database().catalog.server_major;
+        let read_at = sluice_runtime::time::now();
+        self.ask(Purpose::Catalog(place), &snapshot::queries(major, place), out)?;
+        Ok(Look::Asked(OwnReading { read_at, place }))
     }
 
-    /// The catalog as this session sees it in its transaction.
-    pub(crate) fn take_own_catalog(&mut self, catalog: Catalog) {
+    /// The catalog as this session sees it.
+    pub(crate) fn take_own_catalog(&mut self, reading: OwnReading, catalog: Catalog) {
         let masking = &self.connection.masking;
         let known = self.catalog.snapshot().tags();
         let (database, tags) = self.core.catalogs.describe(catalog, masking, Some(known));
         self.masks.tags = tags;
         self.database = database;
+        self.own_reading = Some(reading);
         self.state.catalog_was_read_here();
         self.follow_state();
     }
 
-    /// The transaction that the session's own reading was made in is over, or taken back to a savepoint.
+    /// Judges by the shared snapshot again: what a reading of its own had shown is uncertain.
     pub(super) fn leave_own_catalog(&mut self) {
-        if self.has_own_catalog() {
+        if self.own_reading.take().is_some() {
             self.state.catalog_is_gone();
             self.take_snapshot();
+        }
+    }
+
+    /// A transaction is over, or taken back to a savepoint: a reading that was made in it holds no more.
+    pub(super) fn leave_catalog_of_transaction(&mut self) {
+        if self
+            .own_reading
+            .is_some_and(|own| own.place == Place::InTransaction)
+        {
+            self.leave_own_catalog();
+        }
+    }
+
+    /// Takes what is known of the database now.
+    #[inline]
+    pub(super) fn follow_catalog(&mut self) {
+        if self.catalog.follow() {
+            self.leave_own_catalog();
+            self.take_snapshot();
+        }
+    }
+
+    /// A reading of its own does not hold longer than the shared one may. Asked once a second.
+    pub(super) fn leave_old_catalog(&mut self, now: Instant) {
+        let age_max = self.connection.catalog_max_age;
+        if self
+            .own_reading
+            .is_some_and(|own| now.saturating_duration_since(own.read_at) > age_max)
+        {
+            self.leave_own_catalog();
         }
     }
 

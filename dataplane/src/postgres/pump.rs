@@ -28,7 +28,7 @@ use super::catalog::reading::CatalogError;
 use super::client::{ClientFlow, Pending};
 use super::deny::Nobody;
 use super::login::{self, LoggedIn, NoSession, Refused};
-use super::look::Look;
+use super::look::{Look, OwnReading};
 use super::session::{End, Output, Session};
 use super::state::State;
 use super::upstream::{self, Upstream, UpstreamError};
@@ -370,7 +370,7 @@ enum Waiting {
 /// A look at the catalog, and the message that it is for. Few sessions have one, so it does not lie in all of them.
 struct Looking {
     look: Look,
-    decoding: Option<Decoding>,
+    decoding: Option<(OwnReading, Decoding)>,
     pending: Pending,
     received: Moment,
     timer: Timer,
@@ -564,22 +564,21 @@ impl Pump {
                 return Ok(Poll::Pending);
             };
             looked?;
-            if let Look::Decode(answered) = std::mem::take(&mut looking.look) {
+            if let Look::Decode(reading, answered) = std::mem::take(&mut looking.look) {
                 let core = self.session.core();
                 let (helpers, catalogs) = (core.helpers.clone(), Arc::clone(&core.catalogs));
-                looking.decoding = Some(Box::pin(async move {
-                    helpers.run(move || catalogs.decode(&answered)).await
-                }));
+                let decoding = async move { helpers.run(move || catalogs.decode(&answered)).await };
+                looking.decoding = Some((reading, Box::pin(decoding)));
             }
         }
-        let Some(decoding) = &mut looking.decoding else {
+        let Some((reading, decoding)) = &mut looking.decoding else {
             return Ok(Poll::Ready(()));
         };
         let Poll::Ready(decoded) = decoding.as_mut().poll(context) else {
             return Ok(Poll::Pending);
         };
         if let Ok(Ok(catalog)) = decoded {
-            self.session.take_own_catalog(catalog);
+            self.session.take_own_catalog(*reading, catalog);
         }
         Ok(Poll::Ready(()))
     }

@@ -28,6 +28,7 @@ use super::copy::CopyOut;
 use super::deny::Nobody;
 use super::hidden::{Answered, Hidden};
 use super::large::{LargeRow, LargeText};
+use super::look::OwnReading;
 use super::names::Names;
 use super::state::{State, Tracked, View};
 use super::statements::{Portal, Prepared, Run, Ticket};
@@ -180,8 +181,10 @@ pub(crate) struct Session {
     /// Who asks, with the state in which the next statement would run: see [`Session::follow_state`].
     pub(super) context: Context,
     pub(super) state: State,
-    /// What is known of the session's database: by the shared snapshot, or as this session sees it in its transaction.
+    /// What is known of the session's database: by the shared snapshot, or by a reading of its own.
     pub(super) database: Arc<Database>,
+    /// That `database` is one of its own.
+    pub(super) own_reading: Option<OwnReading>,
     /// Settings that the server has reported since it was ready last.
     pub(super) reported: SmallVec<[(Tracked, Rc<str>); 1]>,
     /// The gateway's own query that is being answered.
@@ -252,6 +255,7 @@ impl Session {
             context,
             state,
             database,
+            own_reading: None,
             reported: SmallVec::new(),
             hidden: None,
             hidden_failures: 0,
@@ -341,15 +345,6 @@ impl Session {
 
     pub(crate) fn core(&self) -> &Core {
         &self.core
-    }
-
-    /// Takes what is known of the database now.
-    #[inline]
-    pub(super) fn follow_catalog(&mut self) {
-        let is_shared = !self.has_own_catalog();
-        if self.catalog.follow() && is_shared {
-            self.take_snapshot();
-        }
     }
 
     /// Whether the server has told the client of the session's end itself.

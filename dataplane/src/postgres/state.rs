@@ -276,7 +276,7 @@ impl State {
         self.foresee();
     }
 
-    /// The catalog was read after everything that this session has done.
+    /// The catalog was read after everything that this session has done, which has no temporary objects.
     pub(crate) fn catalog_was_read(&mut self) {
         self.shown = Touched::Nothing;
         if self.touched != Touched::Nothing {
@@ -285,7 +285,7 @@ impl State {
         }
     }
 
-    /// The catalog was read as this session sees it in its transaction.
+    /// The catalog was read as this session sees it.
     pub(crate) fn catalog_was_read_here(&mut self) {
         self.shown.extend(&std::mem::take(&mut self.touched));
         self.name_again();
@@ -300,6 +300,11 @@ impl State {
     /// Whether the catalog does not show yet what this session has done.
     pub(crate) fn wants_catalog(&self) -> bool {
         self.touched != Touched::Nothing
+    }
+
+    /// Whether the session has, or had, temporary objects.
+    pub(crate) fn has_temporary_schema(&self) -> bool {
+        !self.temporary_schema.is_none()
     }
 
     /// The session's own schema of temporary objects.

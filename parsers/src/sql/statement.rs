@@ -371,6 +371,8 @@ pub enum Cause {
     Computed,
     /// An object through which code runs later without being called: a trigger, a rule, an operator.
     Definition,
+    /// A temporary relation of another session, which the catalog does not show.
+    OtherSession,
     /// A kind of statement or expression that the analysis does not know.
     Unknown,
 }
@@ -391,6 +393,7 @@ impl Cause {
             Self::Code => "code given as text",
             Self::Computed => "computed value for",
             Self::Definition => "definition that runs code",
+            Self::OtherSession => "another session's temporary",
             Self::Unknown => "unknown construct",
         }
     }

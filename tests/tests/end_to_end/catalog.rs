@@ -1,6 +1,7 @@
 //! What the gateway knows of a database's objects, and when it learns of changes.
 
-use sluice_tests::raw::{Raw, query};
+use serde_json::Value;
+use sluice_tests::raw::{Raw, outline, query};
 use sluice_tests::{Gateway, Postgres, Settings, wait_until};
 
 /// The text of the rows that a statement of an open session gives.
@@ -96,4 +97,120 @@ fn all_sessions_of_a_database_share_one_reader() {
     );
     wait_until("it logs in again", || postgres.sql("postgres", readers) == "1");
     drop(sessions);
+}
+
+/// Runs statements one by one; all succeed.
+fn run(session: &mut Raw, statements: &[&str]) {
+    for sql in statements {
+        session.send(&query(sql));
+        let outline = outline(&session.receive_until_ready(1));
+        assert!(!outline.contains('E'), "{sql}: {outline}");
+    }
+}
+
+/// What was recorded of the only statement with that text.
+fn effects_of(gateway: &Gateway, sql: &str) -> String {
+    let statements = gateway.statements(sql);
+    let [statement] = &statements[..] else {
+        panic!("{sql}: {statements:?}");
+    };
+    let lines = statement["effects"].as_array().into_iter().flatten();
+    lines.filter_map(Value::as_str).collect::<Vec<_>>().join("; ")
+}
+
+#[test]
+fn t12_temporary_objects_are_known_to_their_session() {
+    let postgres = Postgres::start(&[]);
+    let gateway = gateway(&postgres, "catalog_max_age = \"10m\"");
+    let mut session = gateway.log_in();
+    run(
+        &mut session,
+        &[
+            "CREATE TEMP TABLE people (id int, place text)",
+            "INSERT INTO people VALUES (1, 'Turin')",
+            "SELECT place FROM people",
+            "BEGIN",
+            "CREATE TEMP VIEW places AS SELECT place FROM people",
+            "SELECT place FROM places",
+            "COMMIT",
+            "SELECT upper(place) FROM places",
+            "DROP VIEW places",
+            "SELECT lower(place) FROM people",
+            // Others' DDL is seen as well.
+            "CREATE TABLE more (id int)",
+            "SELECT people.id FROM people, more",
+            "DROP TABLE pg_temp.people",
+            "SELECT name FROM people",
+        ],
+    );
+    drop(session);
+    for (sql, want) in [
+        (
+            "SELECT place FROM people",
+            "Read relation pg_temp_N.people (place)",
+        ),
+        (
+            "SELECT place FROM places",
+            "Read relation pg_temp_N.places (place); Read relation pg_temp_N.people (place)",
+        ),
+        (
+            "SELECT upper(place) FROM places",
+            "Read relation pg_temp_N.places (place); Read relation pg_temp_N.people (place)",
+        ),
+        (
+            "SELECT lower(place) FROM people",
+            "Read relation pg_temp_N.people (place)",
+        ),
+        (
+            "SELECT people.id FROM people, more",
+            "Read relation pg_temp_N.people (id); Read relation public.more (id)",
+        ),
+        ("SELECT name FROM people", "Read relation public.people (name)"),
+    ] {
+        let got = effects_of(&gateway, sql);
+        let number = got.find("pg_temp_").map(|at| {
+            let digits = got[at + 8..].chars().take_while(char::is_ascii_digit);
+            digits.collect::<String>()
+        });
+        let got = match number {
+            Some(number) => got.replace(&format!("pg_temp_{number}."), "pg_temp_N."),
+            None => got,
+        };
+        assert_eq!(got, want, "{sql}");
+    }
+}
+
+#[test]
+fn t12_a_reading_that_fails_leaves_the_transaction_as_it_was() {
+    let postgres = Postgres::start(&[]);
+    let gateway = gateway(&postgres, "catalog_max_age = \"10m\"");
+    postgres.sql(
+        "shop",
+        "CREATE ROLE blind; GRANT ALL ON people TO blind; REVOKE SELECT ON pg_catalog.pg_proc FROM PUBLIC",
+    );
+    let mut session = gateway.log_in();
+    run(
+        &mut session,
+        &[
+            "BEGIN",
+            "CREATE TABLE fresh AS SELECT 7 AS id",
+            "GRANT ALL ON fresh TO blind",
+            "SET ROLE blind",
+            "SELECT id FROM fresh",
+            "COMMIT",
+            "CREATE TEMP TABLE here AS SELECT 7 AS id",
+            "SELECT id FROM here",
+            "RESET ROLE",
+            "SELECT id + 0 FROM here",
+        ],
+    );
+    drop(session);
+    for (sql, is_certain) in [
+        ("SELECT id FROM fresh", false),
+        ("SELECT id FROM here", false),
+        ("SELECT id + 0 FROM here", true),
+    ] {
+        let effects = effects_of(&gateway, sql);
+        assert_eq!(!effects.contains("uncertain"), is_certain, "{sql}: {effects}");
+    }
 }

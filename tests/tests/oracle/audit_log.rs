@@ -67,6 +67,7 @@ pub(crate) fn read(log: &[u8]) -> Vec<Entry> {
 fn is_of_gateway(text: &str) -> bool {
     let text = text.trim_start();
     [
+        "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;\nSET LOCAL search_path = '';",
         "SAVEPOINT sluice_catalog;",
         "ROLLBACK TO SAVEPOINT sluice_catalog;",
         "SHOW search_path; SHOW role; SHOW session_authorization;",

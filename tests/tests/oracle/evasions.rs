@@ -183,6 +183,12 @@ impl<'a> Runner<'a> {
                 Sent::Direct(sql) => {
                     is_alone = false;
                     let _ = self.setup.postgres.psql(&self.database(), sql);
+                    if ["CREATE", "ALTER", "DROP"]
+                        .iter()
+                        .any(|word| sql.starts_with(word))
+                    {
+                        self.catalog_is_known();
+                    }
                 }
             }
         }
@@ -197,6 +203,24 @@ impl<'a> Runner<'a> {
             });
         }
         self.go_on(&name, is_changed || !is_alone);
+    }
+
+    /// Waits until the gateway judges by the catalog as it is now: its reader has begun to read since, and a new session
+    /// waits for what it reads.
+    fn catalog_is_known(&mut self) {
+        let moment = exchange(&mut self.other, &query("SELECT clock_timestamp()"), 1).rows;
+        let database = self.database();
+        let sql = format!(
+            "SELECT 1 FROM pg_stat_activity WHERE application_name = 'sluice catalog' AND datname = '{database}' \
+             AND query_start > '{}' AND query NOT LIKE 'LISTEN%'",
+            moment.first().expect("the time")
+        );
+        let log_in = || Raw::try_log_in(self.setup.gateway.port(), "tester", "pencil", &database, &[]);
+        wait_until("the gateway reads the catalog", || {
+            drop(log_in());
+            !exchange(&mut self.other, &query(&sql), 1).rows.is_empty()
+        });
+        drop(log_in());
     }
 
     /// Waits for the session's end and looks again: its temporary tables go with it.

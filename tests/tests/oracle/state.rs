@@ -62,7 +62,7 @@ pub(crate) fn covers(effects: &[EffectLine], is_refresh: bool, difference: &Diff
             Action::Alter,
         ]),
         Area::Statistics => has(&[Action::Admin, Action::Alter, Action::Drop]),
-        Area::Lock => has(&[Action::Lock]),
+        Area::Lock => has(&[Action::Lock]) || (!effects.is_empty() && is_weak(&difference.name)),
         // The client's own, and what its statement connects to.
         Area::Session => true,
         Area::Slot => has(&[Action::Replicate]),
@@ -82,4 +82,15 @@ pub(crate) fn covers(effects: &[EffectLine], is_refresh: bool, difference: &Diff
             )
         }),
     }
+}
+
+/// Locks of tables and indexes that reading and writing rows keep until the transaction ends.
+fn is_weak(lock: &str) -> bool {
+    [
+        " relation AccessShareLock ",
+        " relation RowShareLock ",
+        " relation RowExclusiveLock ",
+    ]
+    .iter()
+    .any(|mode| lock.contains(mode))
 }

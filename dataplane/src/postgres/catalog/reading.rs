@@ -98,20 +98,29 @@ pub(super) struct Read {
     pub(super) was_notified: bool,
 }
 
+/// Refusals in a row after which there is no reading: what goes while it is printed is refused once.
+const REFUSALS_MAX: usize = 3;
+
 /// Reads the rows of a database's catalog.
 ///
 /// This leaves the connection as it was, also when the server refused; after another error it is good for nothing.
 pub(super) async fn read(upstream: &mut Upstream, place: Place) -> Result<Read, CatalogError> {
     let major = snapshot::major_of(&upstream.server_version)?;
-    match run(upstream, &snapshot::queries(major, place)).await {
-        Ok(Answer {
-            rows, was_notified, ..
-        }) => Ok(Read { rows, was_notified }),
-        Err(error) => {
-            if error.is_refusal() {
+    let queries = snapshot::queries(major, place);
+    let mut refusals = 0;
+    loop {
+        match run(upstream, &queries).await {
+            Ok(Answer {
+                rows, was_notified, ..
+            }) => return Ok(Read { rows, was_notified }),
+            Err(error) if error.is_refusal() => {
                 run(upstream, &snapshot::undo(place)).await?;
+                refusals += 1;
+                if refusals == REFUSALS_MAX {
+                    return Err(error);
+                }
             }
-            Err(error)
+            Err(error) => return Err(error),
         }
     }
 }

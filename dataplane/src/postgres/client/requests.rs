@@ -88,11 +88,16 @@ impl Session {
         finding: Option<Finding>,
         received: Moment,
     ) -> Result<Act, End> {
-        self.follow_catalog();
+        // What was just looked at is what the message waited for.
+        if !self.has_looked {
+            self.follow_catalog();
+        }
         if received.nanoseconds_since(self.age_seen) > AGE_SEEN_NS {
-            if self.is_catalog_expired(sluice_runtime::time::now()) {
+            let now = sluice_runtime::time::now();
+            if self.is_catalog_expired(now) {
                 return self.outlive_catalog();
             }
+            self.leave_old_catalog(now);
             self.age_seen = received;
         }
         let hostile = |error: ProtocolError| End::hostile(&error);
@@ -804,7 +809,7 @@ impl Session {
         }) = judged.statement()
         {
             // What was read since the savepoint may be gone.
-            self.leave_own_catalog();
+            self.leave_catalog_of_transaction();
         }
         self.state.touches(judged.touches());
         let runs = judged
@@ -944,21 +949,7 @@ impl Session {
                 return Some((kind.denied(denial), outcome));
             }
         }
-        if let Some(name) = &statement.runs_prepared {
-            // Names that the same message makes are in the table already.
-            let candidates = self.statements.candidates(name.as_bytes());
-            let mut effects: SmallVec<[Effect; 4]> = statement.effects.clone();
-            let mut is_known = !candidates.is_empty();
-            for prepared in &candidates {
-                is_known &= self.is_judged_now(prepared);
-                effects.extend(prepared.judged().effects().iter().cloned());
-            }
-            if !is_known {
-                effects.push(Effect::new(
-                    Action::Opaque,
-                    Object::new(ObjectKind::Prepared, name.clone()),
-                ));
-            }
+        if let Some(effects) = self.effects_with_prepared(statement) {
             let outcome = self.decide(&effects);
             if let Outcome::Deny(denial) = &outcome {
                 return Some((kind.denied(denial), outcome));
@@ -977,6 +968,24 @@ impl Session {
         None
     }
 
+    /// What a statement does together with the prepared one that it runs; none if it runs none.
+    fn effects_with_prepared(&self, statement: &Statement) -> Option<SmallVec<[Effect; 4]>> {
+        let name = statement.runs_prepared.as_ref()?;
+        // Names that the same message makes are in the table already.
+        let candidates = self.statements.candidates(name.as_bytes());
+        let mut effects = statement.effects.clone();
+        let mut is_known = !candidates.is_empty();
+        for prepared in &candidates {
+            is_known &= self.is_judged_now(prepared);
+            effects.extend(prepared.judged().effects().iter().cloned());
+        }
+        if !is_known {
+            let object = Object::new(ObjectKind::Prepared, name.clone());
+            effects.push(Effect::new(Action::Opaque, object));
+        }
+        Some(effects)
+    }
+
     /// What policy says of reading a portal that no Bind made.
     fn cursor_outcome(&self, name: &[u8]) -> Outcome {
         let object = Object::new(ObjectKind::Cursor, String::from_utf8_lossy(name));
@@ -989,9 +998,21 @@ impl Session {
             protocol,
             part,
             text,
-            judged: Judged { verdict, index },
+            judged,
             note,
         } = subject;
+        let Judged { verdict, index } = judged;
+        let with_prepared = judged
+            .statement()
+            .and_then(|statement| self.effects_with_prepared(statement))
+            .map(|effects| (effects.iter().collect(), effect_lines(&effects)));
+        let (mask, effects) = match &with_prepared {
+            Some((mask, lines)) => (*mask, lines.as_list()),
+            None => (
+                verdict.masks.get(*index).copied().unwrap_or(EffectMask::EMPTY),
+                verdict.lines(*index),
+            ),
+        };
         let note = if note.is_empty() {
             verdict.reason(*index).unwrap_or_default()
         } else {
@@ -1001,8 +1022,8 @@ impl Session {
             protocol,
             part: u16::try_from(part).unwrap_or(u16::MAX),
             bytes: text,
-            mask: verdict.masks.get(*index).copied().unwrap_or(EffectMask::EMPTY),
-            effects: verdict.lines(*index),
+            mask,
+            effects,
         };
         self.begin(run, text, outcome, note).into()
     }

@@ -461,7 +461,7 @@ impl Session {
                     self.end_portal(&portal, self.answered_since);
                 }
             }
-            self.leave_own_catalog();
+            self.leave_catalog_of_transaction();
         }
         Ok(())
     }

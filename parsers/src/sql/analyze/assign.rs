@@ -3,7 +3,7 @@
 use pg_query::NodeEnum;
 use pg_query::protobuf::{Node, RangeVar, SubLinkType};
 
-use super::relation::{Relations, effect_on_new};
+use super::relation::Relations;
 use super::scope::Item;
 use super::select::has_unknown_columns;
 use super::value::{Name, Value};
@@ -153,8 +153,7 @@ impl Walker<'_> {
             self.read_relation(oid, is_certain);
         }
         if target.relations.may_be_new {
-            let effect = effect_on_new(Action::Read, target.written);
-            self.add(effect);
+            self.act_on_new(Action::Read, target.written, EffectFlags::NONE);
         }
     }
 
@@ -180,8 +179,7 @@ impl Walker<'_> {
             self.changes_relation(action, oid, flags | uncertain, &numbers, 0);
         }
         if target.relations.may_be_new {
-            let effect = effect_on_new(action, target.written);
-            self.add(effect.with(flags));
+            self.act_on_new(action, target.written, flags);
         }
     }
 

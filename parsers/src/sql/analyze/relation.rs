@@ -12,6 +12,7 @@ use crate::sql::catalog::{Catalog, Found, Oid, Relation, RelationKind};
 use crate::sql::effect::{Action, Effect, EffectFlags, Object, ObjectKind};
 use crate::sql::lineage::{BaseColumn, Lineage};
 use crate::sql::resolve::{Named, Ty};
+use crate::sql::statement::Cause;
 
 /// Relations that were read.
 #[derive(Default)]
@@ -96,10 +97,10 @@ pub(super) fn system_column(relation: Oid, name: &str) -> Option<Column> {
     })
 }
 
-/// An effect on a relation that the catalog does not have, named as it is written.
-pub(super) fn effect_on_new(action: Action, relation: &RangeVar) -> Effect {
-    let flags = catalog_flag(&relation.schemaname) | EffectFlags::UNCERTAIN;
-    Effect::new(action, relation_object(ObjectKind::Relation, Some(relation))).with(flags)
+/// Whether a schema's name is that of a session's temporary objects. Only its own are in a session's catalog; others'
+/// views can be read, and run what they say.
+fn is_of_temporary_objects(schema: &str) -> bool {
+    schema.starts_with("pg_temp_") || schema.starts_with("pg_toast_temp_")
 }
 
 impl Walker<'_> {
@@ -137,10 +138,13 @@ impl Walker<'_> {
         }
     }
 
-    /// An effect on a relation of the catalog.
+    /// An effect on a relation of the catalog. One that was touched may have others below it by now.
     pub(super) fn effect_on(&self, action: Action, oid: Oid) -> Effect {
         if let Some(relation) = self.world.catalog.relation(oid) {
-            let (object, flags) = object(&self.world.catalog, relation);
+            let (object, mut flags) = object(&self.world.catalog, relation);
+            if self.resolver.is_touched(&relation.name) {
+                flags |= EffectFlags::UNCERTAIN;
+            }
             Effect::new(action, object).with(flags)
         } else {
             let object = Object::new(ObjectKind::Relation, oid.to_string());
@@ -161,10 +165,19 @@ impl Walker<'_> {
             self.add(effect.with(flags | uncertain));
         }
         if relations.may_be_new {
-            let effect = effect_on_new(action, relation);
-            self.add(effect.with(flags));
+            self.act_on_new(action, relation, flags);
         }
         relations
+    }
+
+    /// An effect on a relation that the catalog does not have, named as it is written.
+    pub(super) fn act_on_new(&mut self, action: Action, relation: &RangeVar, flags: EffectFlags) {
+        let object = relation_object(ObjectKind::Relation, Some(relation));
+        if is_of_temporary_objects(&relation.schemaname) {
+            self.opaque(Cause::OtherSession, object.clone());
+        }
+        let flags = flags | catalog_flag(&relation.schemaname) | EffectFlags::UNCERTAIN;
+        self.add(Effect::new(action, object).with(flags));
     }
 
     /// The relation is read; which columns of it is said by [`Self::uses_column`].

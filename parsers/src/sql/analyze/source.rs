@@ -10,7 +10,6 @@ use pg_query::protobuf::{
 };
 
 use super::call::Outputs;
-use super::relation::effect_on_new;
 use super::scope::{Item, Slot};
 use super::types::{BOOL, INT4, INT8};
 use super::value::{Column, Name, Row, Value};
@@ -119,8 +118,7 @@ impl Walker<'_> {
                 let _its_effects_count = self.relation_row(oid);
             }
             if relations.may_be_new {
-                let effect = effect_on_new(Action::Read, relation);
-                self.add(effect);
+                self.act_on_new(Action::Read, relation, EffectFlags::NONE);
             }
             let name = alias.as_ref().map_or(relname, |alias| &alias.aliasname);
             let mut item = Item::open(Some(name.as_str().into()));

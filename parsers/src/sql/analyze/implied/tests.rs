@@ -235,6 +235,12 @@ fn t08_rules_views_and_policies_are_followed() {
             &["Read relation public.secret", "Insert relation public.log"],
             &["Opaque"],
         ),
+        (
+            "another session's view",
+            "SELECT * FROM pg_temp_3.simple",
+            &["Opaque", "Read relation pg_temp_3.simple"],
+            &[],
+        ),
     ] {
         check(name, &world, sql, want, never);
     }

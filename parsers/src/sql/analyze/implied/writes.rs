@@ -104,9 +104,10 @@ impl<'w> Walker<'w> {
     }
 
     /// Rules: what they do beside or instead of the statement. The statement's own effect stays, for a rule may have a
-    /// condition.
+    /// condition. `NEW` and `OLD` are the relation, which the server takes for read.
     fn rules(&mut self, relation: &'w Relation, event: Event) {
         for rule in relation.rules.iter().filter(|rule| rule.event == event) {
+            self.read_relation(relation.oid, true);
             self.nested_printed(&text_of(&rule.name), &rule.definition, |walker, parsed| {
                 let Some(rule) = rule_of(parsed) else {
                     return walker.unknown("rule");

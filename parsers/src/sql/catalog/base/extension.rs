@@ -71,10 +71,11 @@ pub(super) fn lines() -> impl Iterator<Item = &'static str> {
 }
 
 /// Sorted. The names are those in `pg_extension`.
-const TABLES: [(&str, &str); 7] = [
+const TABLES: [(&str, &str); 8] = [
     ("citext", include_str!("../../../../data/extensions/citext.tsv")),
     ("hstore", include_str!("../../../../data/extensions/hstore.tsv")),
     ("pg_trgm", include_str!("../../../../data/extensions/pg_trgm.tsv")),
+    ("pgaudit", include_str!("../../../../data/extensions/pgaudit.tsv")),
     (
         "pgcrypto",
         include_str!("../../../../data/extensions/pgcrypto.tsv"),

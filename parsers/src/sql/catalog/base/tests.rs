@@ -176,6 +176,7 @@ fn t07_every_function_is_judged() {
         "citext",
         "hstore",
         "pg_trgm",
+        "pgaudit",
         "pgcrypto",
         "postgis",
         "uuid-ossp",
