@@ -78,7 +78,8 @@ impl Change {
                     local: *local,
                 })
             }
-            Kind::Fetch { .. } => match Self::by_effects(statement) {
+            // A block may fetch from cursors and make deferred triggers run.
+            Kind::Fetch { .. } | Kind::Do { may_end: false } => match Self::by_effects(statement) {
                 Self::Nothing => Self::Fetch,
                 change => change,
             },
