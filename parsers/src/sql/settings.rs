@@ -28,9 +28,16 @@ const HARMLESS: &[&str] = &[
     "default_transaction_read_only",
     "extra_float_digits",
     "geqo",
+    "hnsw.ef_search",
+    "hnsw.iterative_scan",
+    "hnsw.max_scan_tuples",
+    "hnsw.scan_mem_multiplier",
     "idle_in_transaction_session_timeout",
     "idle_session_timeout",
     "intervalstyle",
+    "ivfflat.iterative_scan",
+    "ivfflat.max_probes",
+    "ivfflat.probes",
     "jit",
     "lc_monetary",
     "lc_numeric",
@@ -163,5 +170,28 @@ fn canonical(folded: &str) -> &str {
         "time zone" => "timezone",
         "session authorization" => "session_authorization",
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_of_their_class() {
+        assert!(HARMLESS.is_sorted() && LEXING.is_sorted());
+        for (name, want) in [
+            ("Application_Name", Class::Harmless),
+            ("hnsw.ef_search", Class::Harmless),
+            ("ivfflat.probes", Class::Harmless),
+            ("hnsw.other", Class::Other),
+            ("Time Zone", Class::Harmless),
+            ("NAMES", Class::Lexing),
+            ("role", Class::Role),
+            ("search_path", Class::Other),
+            ("session_replication_role", Class::Other),
+        ] {
+            assert_eq!(classify(name), want, "{name}");
+        }
     }
 }

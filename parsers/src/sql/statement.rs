@@ -253,7 +253,10 @@ pub enum StatementKind {
         analyze: bool,
     },
     /// DO.
-    Do,
+    Do {
+        /// It may commit or roll back, or what it does is not seen.
+        may_end: bool,
+    },
     /// CALL. May end transactions.
     Call,
     /// Any other statement that was understood.
@@ -298,7 +301,7 @@ impl StatementKind {
             Self::Unlisten => "UNLISTEN",
             Self::Notify => "NOTIFY",
             Self::Explain { .. } => "EXPLAIN",
-            Self::Do => "DO",
+            Self::Do { .. } => "DO",
             Self::Call => "CALL",
             Self::Other => "statement",
             Self::Unreadable => "unreadable",

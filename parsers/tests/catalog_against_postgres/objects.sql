@@ -1,6 +1,7 @@
 CREATE ROLE watcher BYPASSRLS;
 CREATE ROLE outsider LOGIN;
 CREATE EXTENSION file_fdw;
+CREATE EXTENSION bloom;
 CREATE SCHEMA "Shop ""1""";
 CREATE SCHEMA hidden;
 SET search_path = "Shop ""1""";
@@ -16,6 +17,8 @@ ALTER TABLE parent DROP COLUMN gone;
 CREATE TABLE child (extra pair) INHERITS (parent);
 CREATE TABLE orders (id int PRIMARY KEY, parent int REFERENCES parent ON DELETE CASCADE ON UPDATE SET NULL, note text);
 CREATE FUNCTION lowered(text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT lower($1)';
+CREATE TABLE signed (a int, b int);
+CREATE INDEX signed_bloom ON signed USING bloom (a, b);
 CREATE INDEX orders_note ON orders (lowered(note), id) WHERE checked(id);
 CREATE TABLE measures (at date, value float8) PARTITION BY RANGE (at, (value * 2));
 CREATE TABLE measures_1 PARTITION OF measures FOR VALUES FROM ('2020-01-01', 0) TO ('2021-01-01', 0);

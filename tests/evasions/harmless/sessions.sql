@@ -251,3 +251,7 @@ replication=false
 @direct CREATE TABLE newcomer (id int)
 @query SELECT id FROM newcomer
 @passes
+
+-- name: t03 statements behind a block of PL/pgSQL that only reads
+-- protocol: simple
+DO $$ BEGIN PERFORM name FROM customers; END $$; SELECT name FROM customers

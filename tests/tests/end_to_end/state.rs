@@ -344,6 +344,41 @@ fn t05_what_was_prepared_is_judged_again_in_another_state() {
 }
 
 #[test]
+fn t03_a_failed_transaction_is_left_whatever_ran_in_it() {
+    let postgres = postgres();
+    let gateway = gateway(&postgres);
+    let mut raw = gateway.log_in();
+    for (name, block) in [
+        (
+            "what it runs is computed",
+            "DO $$ BEGIN EXECUTE 'SELECT ' || 1; END $$",
+        ),
+        ("what it says is all", "DO $$ BEGIN PERFORM 1; END $$"),
+        (
+            "another text behind it",
+            "DO $$ BEGIN EXECUTE 'SELECT 1'; END $$; SELECT 1",
+        ),
+    ] {
+        for end in [
+            "ROLLBACK",
+            "COMMIT",
+            "ROLLBACK TO s; ROLLBACK",
+            "/* it is over */ ROLLBACK",
+        ] {
+            for sql in ["BEGIN", "SAVEPOINT s", block, "SELECT 1/0", end] {
+                raw.send(&query(sql));
+                raw.receive_until_ready(1);
+            }
+            assert_eq!(
+                answers(&mut raw, &[query("SELECT name FROM customers LIMIT 1")], 1),
+                "T D C ZI",
+                "{name}, {end}"
+            );
+        }
+    }
+}
+
+#[test]
 fn t11_a_cycle_that_copy_swallows_is_waited_for_rightly() {
     let postgres = postgres();
     postgres.sql("shop", "CREATE TABLE copied_in (id int)");

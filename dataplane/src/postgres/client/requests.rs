@@ -230,7 +230,7 @@ impl Session {
                 continue;
             }
             let decided = judged.outcome();
-            let is_uncertain = is_unread || self.is_uncertain(&statement.kind);
+            let is_uncertain = is_unread || self.is_uncertain(&statement.kind, sql);
             let gated = if judged.verdict.is_plain && !is_uncertain {
                 None
             } else {
@@ -311,7 +311,7 @@ impl Session {
         if !verdict.is_plain || !self.state.is_settled() {
             let mut statements = verdict.statements.iter().zip(&verdict.outcomes);
             refused = statements.find_map(|(statement, outcome)| {
-                let is_uncertain = self.is_uncertain(&statement.kind);
+                let is_uncertain = self.is_uncertain(&statement.kind, parse.sql);
                 if statement.decided_at_bind.is_empty() {
                     return self.gate_statement(Kind::Parse, statement, outcome, is_uncertain);
                 }
@@ -811,10 +811,10 @@ impl Session {
     }
 
     /// Whether a statement sent now would run in a state that is not known and that its meaning depends on.
-    fn is_uncertain(&self, kind: &StatementKind) -> bool {
+    fn is_uncertain(&self, kind: &StatementKind, text: &[u8]) -> bool {
         !self.state.is_settled()
             && self.state.view(self.model.is_idle()) != View::Certain
-            && (has_names(kind) || !self.state.lexing_is_known())
+            && (has_names(kind) || !(self.state.lexing_is_known() || reads_alike(text)))
     }
 
     /// Notes what a statement's success changes; `place` is its place in a Query. Says whether it has to be told.
@@ -906,7 +906,7 @@ impl Session {
         let pairs = verdict.statements.iter().zip(&verdict.outcomes).enumerate();
         let mut pairs = pairs.filter(|(index, _)| only.is_none_or(|only| only == *index));
         let refused = pairs.find_map(|(_, (statement, outcome))| {
-            let is_uncertain = self.is_uncertain(&statement.kind);
+            let is_uncertain = self.is_uncertain(&statement.kind, &prepared.text);
             if is_current {
                 return self.gate_statement(kind, statement, outcome, is_uncertain);
             }
@@ -1059,6 +1059,12 @@ impl Session {
         };
         self.begin(run, text, outcome, "").into()
     }
+}
+
+/// Whether a text is read the same whatever the settings are that decide how text is read: those are about strings in
+/// single quotes, and about bytes beyond ASCII. ROLLBACK is, so that a session always gets out of a failed transaction.
+fn reads_alike(text: &[u8]) -> bool {
+    text.is_ascii() && !text.contains(&b'\'')
 }
 
 /// Whether what a statement does can depend on the search path or on whose rights hold.

@@ -78,7 +78,8 @@ impl Change {
                     local: *local,
                 })
             }
-            Kind::Fetch { .. } => match Self::by_effects(statement) {
+            // A block may fetch from cursors and make deferred triggers run.
+            Kind::Fetch { .. } | Kind::Do { may_end: false } => match Self::by_effects(statement) {
                 Self::Nothing => Self::Fetch,
                 change => change,
             },
@@ -87,7 +88,7 @@ impl Change {
                 change => change,
             },
             // They may commit, and what they run besides is mostly not seen.
-            Kind::Call | Kind::Do | Kind::Unreadable => Self::EndsUnknown,
+            Kind::Call | Kind::Do { may_end: true } | Kind::Unreadable => Self::EndsUnknown,
             _ => Self::by_effects(statement),
         }
     }
@@ -100,6 +101,8 @@ impl Change {
                 Action::Opaque => unknown = SettingSet::ALL,
                 // The name of the setting is not in it.
                 Action::SetRole => unknown = unknown.with(Tracked::Role).with(Tracked::SessionAuthorization),
+                // RESET ALL in a body.
+                Action::Set if &*effect.object.name == "all" => unknown = SettingSet::ALL,
                 Action::Set if effect.object.kind == ObjectKind::Setting => {
                     if let Some(setting) = Tracked::named(&effect.object.name) {
                         unknown = unknown.with(setting);

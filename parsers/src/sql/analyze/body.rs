@@ -238,8 +238,8 @@ impl<'w> Walker<'w> {
         }
     }
 
-    /// DO.
-    pub(super) fn do_block(&mut self, block: &DoStmt) {
+    /// DO. Gives whether it may end the transaction.
+    pub(super) fn do_block(&mut self, block: &DoStmt) -> bool {
         let what = Object::new(ObjectKind::Nothing, "DO");
         let option = |name: &str| {
             let mut options = block.args.iter().filter_map(|node| match &node.node {
@@ -253,8 +253,10 @@ impl<'w> Walker<'w> {
             _ => Err(plpgsql::Unreadable),
         };
         let Ok(body) = body else {
-            return self.opaque(Cause::Code, what);
+            self.opaque(Cause::Code, what);
+            return true;
         };
+        let may_end = body.may_end;
         let arguments = Arguments {
             named: PLPGSQL_VARIABLES
                 .map(|name| (name.into(), Value::unknown()))
@@ -266,6 +268,7 @@ impl<'w> Walker<'w> {
         self.pieces(&what, body);
         self.converts_what_was_seen(wanted);
         self.arguments = outside;
+        may_end
     }
 
     fn pieces(&mut self, what: &Object, body: plpgsql::Body) {

@@ -65,7 +65,7 @@ impl<'w> Predicted<'w> {
         }
         let changes_names = statement.effects.iter().any(|effect| match effect.action {
             Action::Opaque | Action::SetRole => true,
-            Action::Set => &*effect.object.name == "search_path",
+            Action::Set => matches!(&*effect.object.name, "search_path" | "all"),
             _ => false,
         });
         if changes_names || statement.runs_prepared.is_some() {

@@ -109,8 +109,8 @@ impl Walker<'_> {
                 StatementKind::Close { name }
             }
             NodeEnum::DoStmt(block) => {
-                self.do_block(block);
-                StatementKind::Do
+                let may_end = self.do_block(block);
+                StatementKind::Do { may_end }
             }
             NodeEnum::CallStmt(call) => {
                 let CallStmt {
@@ -175,7 +175,9 @@ impl Walker<'_> {
             }
             NodeEnum::AlterSystemStmt(alter) => {
                 let name = alter.setstmt.as_ref().map_or("", |set| set.name.as_str());
-                self.act(Action::Admin, Object::new(ObjectKind::Setting, name));
+                // It writes postgresql.auto.conf, whose settings name files and programs.
+                let setting = Object::new(ObjectKind::Setting, name);
+                self.add(Effect::new(Action::Admin, setting).with(EffectFlags::FILE));
                 StatementKind::Other
             }
             definition => {

@@ -40,6 +40,8 @@ pub(super) struct Body {
     pub(super) variables: Vec<Box<str>>,
     /// Variables that are declared with a type of their own, and that type as in the text.
     pub(super) typed: Vec<(Box<str>, String)>,
+    /// It may commit or roll back: by itself, or by what it calls.
+    pub(super) may_end: bool,
 }
 
 /// A body that does not follow the grammar, or is too large.

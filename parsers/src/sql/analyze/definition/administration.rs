@@ -47,8 +47,10 @@ impl Walker<'_> {
                 self.later_setting(alter.setstmt.as_ref());
             }
             NodeEnum::DropRoleStmt(drop) => {
+                // Its memberships go with it.
                 for node in &drop.roles {
                     self.act(Action::Drop, object_of(ObjectKind::Role, Some(node)));
+                    self.act(Action::Grant, object_of(ObjectKind::Role, Some(node)));
                 }
             }
             NodeEnum::DropOwnedStmt(drop) => {
@@ -68,27 +70,36 @@ impl Walker<'_> {
                 }
             }
             NodeEnum::CreatedbStmt(create) => {
-                self.act(
+                self.whole(
                     Action::Create,
-                    Object::new(ObjectKind::Database, create.dbname.as_str()),
+                    ObjectKind::Database,
+                    &create.dbname,
+                    EffectFlags::NONE,
                 );
             }
             NodeEnum::DropdbStmt(drop) => {
-                self.act(
+                // All that is in it goes with it.
+                self.whole(
                     Action::Drop,
-                    Object::new(ObjectKind::Database, drop.dbname.as_str()),
+                    ObjectKind::Database,
+                    &drop.dbname,
+                    EffectFlags::CASCADE,
                 );
             }
             NodeEnum::AlterDatabaseStmt(alter) => {
-                self.act(
+                self.whole(
                     Action::Alter,
-                    Object::new(ObjectKind::Database, alter.dbname.as_str()),
+                    ObjectKind::Database,
+                    &alter.dbname,
+                    EffectFlags::NONE,
                 );
             }
             NodeEnum::AlterDatabaseRefreshCollStmt(alter) => {
-                self.act(
+                self.whole(
                     Action::Alter,
-                    Object::new(ObjectKind::Database, alter.dbname.as_str()),
+                    ObjectKind::Database,
+                    &alter.dbname,
+                    EffectFlags::NONE,
                 );
             }
             NodeEnum::AlterDatabaseSetStmt(alter) => {
@@ -97,20 +108,16 @@ impl Walker<'_> {
                 self.later_setting(alter.setstmt.as_ref());
             }
             NodeEnum::CreateTableSpaceStmt(create) => {
-                let object = Object::new(ObjectKind::Tablespace, create.tablespacename.as_str());
-                self.add(Effect::new(Action::Create, object).with(EffectFlags::FILE));
+                let name = &create.tablespacename;
+                self.whole(Action::Create, ObjectKind::Tablespace, name, EffectFlags::FILE);
             }
             NodeEnum::DropTableSpaceStmt(drop) => {
-                self.act(
-                    Action::Drop,
-                    Object::new(ObjectKind::Tablespace, drop.tablespacename.as_str()),
-                );
+                let name = &drop.tablespacename;
+                self.whole(Action::Drop, ObjectKind::Tablespace, name, EffectFlags::NONE);
             }
             NodeEnum::AlterTableSpaceOptionsStmt(alter) => {
-                self.act(
-                    Action::Alter,
-                    Object::new(ObjectKind::Tablespace, alter.tablespacename.as_str()),
-                );
+                let name = &alter.tablespacename;
+                self.whole(Action::Alter, ObjectKind::Tablespace, name, EffectFlags::NONE);
             }
             NodeEnum::AlterTableMoveAllStmt(alter) => {
                 self.act(
@@ -121,6 +128,13 @@ impl Walker<'_> {
             _ => return self.outside_world(kind),
         }
         true
+    }
+
+    /// What the server has as a whole: it is defined, and the server is administered.
+    fn whole(&mut self, action: Action, kind: ObjectKind, name: &str, flags: EffectFlags) {
+        let object = Object::new(kind, name);
+        self.add(Effect::new(Action::Admin, object.clone()).with(flags));
+        self.add(Effect::new(action, object).with(flags));
     }
 
     fn grant(&mut self, grant: &GrantStmt) {

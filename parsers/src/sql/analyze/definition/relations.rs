@@ -3,7 +3,7 @@
 use pg_query::NodeEnum;
 use pg_query::protobuf::{CreatePolicyStmt, CreateTrigStmt, DropStmt, IndexStmt, Node, ObjectType, RuleStmt};
 
-use super::super::walk::{Walker, named};
+use super::super::walk::{Walker, named, object_of};
 use super::{cascade, object_kind, range_var, strings};
 use crate::sql::catalog::{Found, Oid};
 use crate::sql::effect::{Action, Effect, EffectFlags, Object, ObjectKind};
@@ -212,9 +212,18 @@ impl Walker<'_> {
             // What depends on it goes too, and that is not followed.
             self.touches.everything();
         }
+        let object_type = ObjectType::try_from(*remove_type);
+        let more = match object_type {
+            Ok(ObjectType::ObjectForeignServer | ObjectType::ObjectFdw) => EffectFlags::FOREIGN,
+            _ => EffectFlags::NONE,
+        };
         for object in objects {
-            self.changes_object(Action::Drop, *remove_type, None, Some(object), flags);
-            match ObjectType::try_from(*remove_type) {
+            if object_type == Ok(ObjectType::ObjectPublication) {
+                let publication = object_of(ObjectKind::Replication, Some(object));
+                self.act(Action::Replicate, publication);
+            }
+            self.changes_object(Action::Drop, *remove_type, None, Some(object), flags | more);
+            match object_type {
                 Ok(ObjectType::ObjectSchema) if !flags.is_empty() => self.drop_schema(object),
                 Ok(ObjectType::ObjectTable | ObjectType::ObjectForeignTable) => self.drop_children(object),
                 // Conversions of values change everywhere.

@@ -252,7 +252,7 @@ const INDEXES: &str = "{locked} SELECT 'i', i.indrelid, i.indexprs IS NOT NULL, 
     i.indpred IS NOT NULL, \
     CASE WHEN i.indpred IS NOT NULL AND i.indrelid NOT IN (SELECT relation FROM locked) \
       THEN pg_catalog.pg_get_expr(i.indpred, i.indrelid) END, \
-    i.indclass, a.amhandler, x.conexclop \
+    i.indclass, a.amhandler::pg_catalog.oid, x.conexclop \
     FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid \
     LEFT JOIN pg_catalog.pg_am a ON a.oid = c.relam AND a.oid >= 16384 \
     LEFT JOIN pg_catalog.pg_constraint x ON x.conindid = i.indexrelid AND x.contype = 'x' \

@@ -87,7 +87,12 @@ impl Reader<'_> {
             }
             ("execute", _) => {
                 self.at += 1;
+                self.found.may_end = true;
                 self.execute()
+            }
+            ("call" | "do", _) => {
+                self.found.may_end = true;
+                self.sql()
             }
             ("perform", _) => {
                 self.at += 1;
@@ -109,11 +114,14 @@ impl Reader<'_> {
                 self.at += 1;
                 self.expect_sign(";")
             }
-            ("commit" | "rollback", _) => self.only(|reader, at| {
-                ["commit", "rollback", "and", "no", "chain"]
-                    .iter()
-                    .any(|word| reader.is_word(at, word))
-            }),
+            ("commit" | "rollback", _) => {
+                self.found.may_end = true;
+                self.only(|reader, at| {
+                    ["commit", "rollback", "and", "no", "chain"]
+                        .iter()
+                        .any(|word| reader.is_word(at, word))
+                })
+            }
             _ => self.sql(),
         }
     }

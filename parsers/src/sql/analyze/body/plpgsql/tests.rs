@@ -177,3 +177,19 @@ proptest::proptest! {
         let _ = read(&words.join(" "));
     }
 }
+
+#[test]
+fn t03_what_may_end_the_transaction_is_found() {
+    for (body, want) in [
+        ("BEGIN UPDATE t SET commit = 1; PERFORM f('rollback'); END", false),
+        ("DECLARE execute int; BEGIN execute := 1; END", false),
+        ("BEGIN COMMIT; END", true),
+        ("BEGIN IF x THEN rollback and chain; END IF; END", true),
+        ("BEGIN NULL; EXCEPTION WHEN others THEN ROLLBACK; END", true),
+        ("BEGIN CALL p(); END", true),
+        ("BEGIN DO 'BEGIN COMMIT; END'; END", true),
+        ("BEGIN EXECUTE 'CALL p()'; END", true),
+    ] {
+        assert_eq!(read(body).map(|body| body.may_end), Ok(want), "{body}");
+    }
+}
