@@ -2,8 +2,13 @@
 //!
 //! An effect may be on more than its resource: on every column of its table, or on any relation of the database where
 //! its own is not known. Among these only those that a policy names can make a difference to it, so each policy is
-//! asked about the resource and about what it names itself. A `forbid` applies if it does to one of them, a `permit`
-//! only if it does to all: the decision is right whatever the effect turns out to be on.
+//! asked about the resource, about what it names itself, and about one that nothing names. A `forbid` applies if it does to
+//! one of them, a `permit` only if it does to all: the decision is right whatever the effect turns out to be on.
+//!
+//! What is certainly on one thing and may be on any others (code that cannot be known, `DROP ... CASCADE`) is permitted
+//! by a permit of that thing that names no other one for which it does not hold.
+
+use std::collections::HashSet;
 
 use cedar_policy::{Authorizer, Context, Entities, Entity, Request, RestrictedExpression};
 
@@ -28,8 +33,8 @@ pub(super) struct Asker<'a> {
     /// The attributes of the session that they look at.
     pub(super) session: Vec<(String, RestrictedExpression)>,
     pub(super) authorizer: &'a Authorizer,
-    /// The entities for each thing that was asked about.
-    pub(super) entities: Vec<(On<'a>, Entities)>,
+    /// The entities for each action and each thing that was asked about.
+    pub(super) entities: Vec<(usize, On<'a>, Entities)>,
 }
 
 /// What a rule says of a question; rules whose scope does not take it in say nothing.
@@ -115,7 +120,7 @@ impl<'a> Asker<'a> {
             let action = VOCABULARY.actions[question.action].clone();
             let request = Request::new(self.who.uid.clone(), action, uid, context, None)
                 .expect("only a schema could refuse a request");
-            (request, self.entities_for(on))
+            (request, self.entities_for(question.action, on))
         })
     }
 
@@ -131,12 +136,13 @@ impl<'a> Asker<'a> {
         context.merge(session).expect("the names differ from each other")
     }
 
-    /// The principal's entities, with what is asked about among them.
-    fn entities_for(&mut self, on: On<'a>) -> Entities {
-        if let Some((_, entities)) = self.entities.iter().find(|(known, _)| *known == on) {
+    /// The principal's entities, with the action and what is asked about among them.
+    fn entities_for(&mut self, action: usize, on: On<'a>) -> Entities {
+        let mut known = self.entities.iter();
+        if let Some((.., entities)) = known.find(|known| (known.0, known.1) == (action, on)) {
             return entities.clone();
         }
-        let mut own = Vec::new();
+        let mut own = Vec::from_iter(VOCABULARY.groups.get(&VOCABULARY.actions[action]).cloned());
         let in_database = [self.who.database.clone(), self.who.connection.clone()];
         match on {
             On::Database => {}
@@ -158,48 +164,46 @@ impl<'a> Asker<'a> {
         let entities = entities
             .add_entities(own, None)
             .expect("no other entity of a principal has such an id");
-        self.entities.push((on, entities.clone()));
+        self.entities.push((action, on, entities.clone()));
         entities
     }
 }
 
-/// What beside its resource a question may be on, as far as the rule can tell one from another.
+/// What beside its resource a question may be on, as far as the rule can tell one from another; nothing twice.
 fn also_on(rule: &Rule, question: &Question<'_>, own_tree: Option<usize>, tree: Option<&Tree>) -> Vec<Thing> {
+    let may_be = |kind: Kind| VOCABULARY.applies(question.action, kind);
     let mut things = Vec::new();
-    let (holder, kinds) = match (question.reach, question.on) {
-        (Reach::Columns, On::Thing(table)) => {
-            if rule.is_forbid {
-                things.push(Thing::other_in(Kind::Column, table.node));
-            }
-            if !table.is_named {
+    let holder = match (question.reach, question.on) {
+        (Reach::Parts, On::Thing(whole)) => {
+            let kinds = whole.kind.and_below().skip(1).filter(|&kind| may_be(kind));
+            things.extend(kinds.map(|kind| Thing::other_in(kind, whole.node)));
+            if !whole.is_named {
                 return things;
             }
-            (table.node, Kinds::COLUMNS)
+            whole.node
         }
-        (Reach::Below(holder, kinds), _) => (holder, kinds),
+        (Reach::Any(kinds), _) => {
+            // What is on one thing and may be on anything else besides needs a permit of that one.
+            if rule.is_forbid || kinds != Kinds::ALL {
+                let kinds = Kind::ALL.into_iter().filter(|&kind| kinds.holds(kind) && may_be(kind));
+                things.extend(kinds.map(|kind| Thing::other_in(kind, None)));
+            }
+            None
+        }
         _ => return things,
     };
-    let may_be = |kind: Kind| kinds.holds(kind) && VOCABULARY.applies(question.action, kind);
-    // For a permit the resource stands for all that nothing names.
-    if rule.is_forbid && question.reach != Reach::Columns {
-        let others = Kind::ALL.into_iter().filter(|&kind| may_be(kind));
-        let in_holder = |kind: &Kind| {
-            holder
-                .zip(tree)
-                .is_none_or(|(node, tree)| tree.kind(node).and_below().skip(1).any(|below| below == *kind))
-        };
-        things.extend(others.filter(in_holder).map(|kind| Thing::other_in(kind, holder)));
-    }
-    let Some(tree) = tree else { return things };
-    let named = rule.named.iter().filter(|(of, _)| Some(*of) == own_tree);
-    for &(_, node) in named.filter(|(_, node)| Some(*node) != holder && tree.is_in(*node, holder)) {
-        push_named(&mut things, node, tree, may_be);
-    }
-    let resource = match question.on {
-        On::Thing(thing) => Some(thing),
-        On::Database | On::Setting { .. } => None,
+    let may_be = |kind: Kind| match question.reach {
+        Reach::Any(kinds) => kinds.holds(kind) && may_be(kind),
+        Reach::Parts | Reach::Itself => may_be(kind),
     };
-    things.retain(|thing| Some(*thing) != resource);
+    if let Some(tree) = tree {
+        let named = rule.named.iter().filter(|(of, _)| Some(*of) == own_tree);
+        for &(_, node) in named.filter(|(_, node)| Some(*node) != holder && tree.is_in(*node, holder)) {
+            push_named(&mut things, node, tree, may_be);
+        }
+    }
+    let mut known = HashSet::new();
+    things.retain(|thing| On::Thing(*thing) != question.on && known.insert(*thing));
     things
 }
 

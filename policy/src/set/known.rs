@@ -104,19 +104,14 @@ impl Known {
                 next = tree.parent(node);
             }
         }
-        let below = match (question.reach, question.on) {
-            (Reach::Below(holder, kinds), _) => Some((holder, Some(kinds))),
-            (Reach::Columns, On::Thing(table)) if table.is_named => Some((table.node, None)),
-            _ => None,
-        };
-        if let Some((holder, kinds)) = below {
-            let nodes = known.by_node.iter();
+        let also = known.by_node.iter().filter(|(node, _)| match (question.reach, question.on) {
             // What holds a thing of the kinds may take one in.
-            let may_hold = |node: NodeId| {
-                kinds.is_none_or(|kinds| tree.kind(node).and_below().any(|kind| kinds.holds(kind)))
-            };
-            let nodes = nodes.filter(|(node, _)| may_hold(**node) && tree.is_in(**node, holder));
-            found.extend(nodes.flat_map(|(_, rules)| rules));
+            (Reach::Any(kinds), _) => tree.kind(**node).and_below().any(|kind| kinds.holds(kind)),
+            (Reach::Parts, On::Thing(whole)) => whole.is_named && tree.is_in(**node, whole.node),
+            _ => false,
+        });
+        if question.reach != Reach::Itself {
+            found.extend(also.flat_map(|(_, rules)| rules));
         }
         found.sort_unstable();
         found.dedup();

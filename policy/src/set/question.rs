@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use sluice_parsers::sql::effect::{Action, Effect, EffectFlags, FilterKind, ObjectKind};
 
-use super::tree::{NodeId, Thing, Tree};
+use super::tree::{Thing, Tree};
 use crate::names::{self, Kind};
 use crate::schema::{VOCABULARY, context_number};
 
@@ -35,10 +35,10 @@ pub(super) enum On<'a> {
 pub(super) enum Reach {
     /// Nothing.
     Itself,
-    /// Each column of the table.
-    Columns,
-    /// Whatever is of these kinds in a node, or in the database.
-    Below(Option<NodeId>, Kinds),
+    /// Each column of the table, or each thing in the schema.
+    Parts,
+    /// Whatever is of these kinds in the database.
+    Any(Kinds),
 }
 
 /// A set of kinds.
@@ -46,19 +46,18 @@ pub(super) enum Reach {
 pub(super) struct Kinds(u8);
 
 impl Kinds {
-    pub(super) const COLUMNS: Self = Self(1 << Kind::Column as u8);
     const RELATIONS: Self = Self(1 << Kind::Table as u8 | 1 << Kind::Column as u8);
     const FUNCTIONS: Self = Self(1 << Kind::Function as u8);
     const SCHEMAS: Self = Self(1 << Kind::Schema as u8);
     const ROLES: Self = Self(1 << Kind::Role as u8);
-    const ALL: Self = Self(u8::MAX);
+    pub(super) const ALL: Self = Self(u8::MAX);
 
     pub(super) const fn holds(self, kind: Kind) -> bool {
         self.0 & 1 << kind as u8 != 0
     }
 }
 
-const ANYTHING: Reach = Reach::Below(None, Kinds::ALL);
+const ANYTHING: Reach = Reach::Any(Kinds::ALL);
 
 /// A question, and what of the effect it is about.
 #[derive(Debug, Clone, Copy)]
@@ -84,7 +83,7 @@ pub(super) fn each<'a>(effect: &'a Effect, tree: Option<&Tree>, mut ask: impl Fn
         question: Question {
             on: On::Thing(thing),
             reach: match reach {
-                Reach::Columns => Reach::Itself,
+                Reach::Parts => Reach::Itself,
                 further => further,
             },
             ..question
@@ -147,7 +146,7 @@ fn subject<'a>(effect: &'a Effect, tree: Option<&Tree>) -> (On<'a>, Reach) {
                     if VOCABULARY.applies(number, Kind::Column)
                         && !effect.flags.contains(EffectFlags::NO_COLUMNS) =>
                 {
-                    (on, Reach::Columns)
+                    (on, Reach::Parts)
                 }
                 known => known,
             }
@@ -159,11 +158,7 @@ fn subject<'a>(effect: &'a Effect, tree: Option<&Tree>) -> (On<'a>, Reach) {
         ObjectKind::Function => (On::Database, Reach::Itself),
         ObjectKind::Schema if VOCABULARY.applies(number, Kind::Schema) => {
             match thing(Kind::Schema, effect, tree, Kinds::SCHEMAS) {
-                (On::Thing(schema), Reach::Itself) if effect.action != Action::Create => {
-                    let node = schema.node.filter(|_| schema.is_named);
-                    let below = node.map_or(Reach::Itself, |node| Reach::Below(Some(node), Kinds::ALL));
-                    (On::Thing(schema), below)
-                }
+                (on, Reach::Itself) if effect.action != Action::Create => (on, Reach::Parts),
                 known => known,
             }
         }
@@ -173,7 +168,7 @@ fn subject<'a>(effect: &'a Effect, tree: Option<&Tree>) -> (On<'a>, Reach) {
                 Some(schema) => (On::Thing(find(Kind::Schema, &[schema], tree)), Reach::Itself),
                 None => (
                     On::Thing(Thing::other_in(Kind::Schema, None)),
-                    Reach::Below(None, Kinds::SCHEMAS),
+                    Reach::Any(Kinds::SCHEMAS),
                 ),
             }
         }
@@ -210,7 +205,7 @@ fn thing<'a>(kind: Kind, effect: &'a Effect, tree: Option<&Tree>, kinds: Kinds) 
     let parts = match names_of(effect) {
         Some((Some(schema), name)) if kind.parts() == 2 => [schema, name],
         Some((None, name)) if kind.parts() == 1 => return (On::Thing(find(kind, &[name], tree)), Reach::Itself),
-        _ => return (On::Thing(Thing::other_in(kind, None)), Reach::Below(None, kinds)),
+        _ => return (On::Thing(Thing::other_in(kind, None)), Reach::Any(kinds)),
     };
     (On::Thing(find(kind, &parts, tree)), Reach::Itself)
 }
