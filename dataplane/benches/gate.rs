@@ -7,7 +7,7 @@ use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use sluice_dataplane::gate::{Gate, GateLimits, Judgement};
 use sluice_parsers::sql::analyze;
 use sluice_policy::identity::{Identity, Method};
-use sluice_policy::{PolicySet, Principal, Snapshot, Target};
+use sluice_policy::{Client, PolicySet, Principal, Snapshot, Target};
 
 /// A hundred bytes; the number is another one each time.
 fn statement(number: u32) -> String {
@@ -26,7 +26,10 @@ fn decisions(criterion: &mut Criterion) {
     let mut gate = Gate::new(snapshot.reader(), limits, 7);
     let identity = Identity::new("https://issuer.example", "crew", Method::Oidc);
     let target = Target::new("orders", "shop").expect("a connection's name");
-    let context = gate.context(Principal::new(&identity, target));
+    let context = gate.context(
+        Principal::new(&identity, target),
+        Client::new([127, 0, 0, 1].into()),
+    );
     let texts: Vec<String> = (0..1024).map(statement).collect();
     assert_eq!(texts[0].len(), 100);
 

@@ -2,9 +2,10 @@
 //!
 //! A template of an earlier text gives a text's shape, else one walk of the lexer does. The shape, the literals that
 //! matter, the declared parameter types, and the [`Context`] (the principal with its connection and database, the
-//! session's state, the catalog) are the key of the core's decision cache; hashes find, exact comparison decides. A miss
-//! is analysed by the server's own grammar, here if it is short, else on a helper thread ([`Judgement::Away`]). A new
-//! policy epoch empties the cache.
+//! session's state, the catalog, and of the client what policies look at) are the key of the core's decision cache; hashes
+//! find, exact comparison decides. A miss is analysed by the server's own grammar, here if it is short, else on a helper
+//! thread ([`Judgement::Away`]). A verdict that looked at the time keeps its analysis and is decided again for every use.
+//! A new policy epoch empties the cache.
 
 mod bytes;
 mod cache;
@@ -13,6 +14,7 @@ mod context;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use sluice_audit::record::{LEFT_OUT, LIST_LEN_MAX, List, ListBuffer};
 use sluice_parsers::sql::analyze;
@@ -23,7 +25,7 @@ use sluice_parsers::sql::statement::{Analysis, Cause, Reason, Statement, Stateme
 use sluice_parsers::sql::template::{self, Template};
 use sluice_parsers::sql::weight;
 use sluice_parsers::sql::world::{SessionNames, Touched, World};
-use sluice_policy::{Decision, Denial, PolicySnapshot, Principal, Reader};
+use sluice_policy::{Client, Decision, Denial, Moment, PolicySnapshot, Principal, Reader};
 
 use self::bytes::verdict_bytes;
 use self::cache::DecisionKey;
@@ -43,7 +45,7 @@ const EFFECT_LINES_MAX: usize = 256;
 const LEFT_OUT_BYTES_MAX: usize = 36;
 
 /// What policy said of one statement.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The first policy that permits, if the decision names one.
     Allow(Option<Arc<str>>),
@@ -70,7 +72,9 @@ pub struct Verdict {
     pub outcomes: Box<[Outcome]>,
     /// The epoch of the policy that was asked.
     pub epoch: u64,
-    /// Every statement is allowed, and nothing about it depends on the session.
+    /// A policy looked at the time: what was decided may be another thing now.
+    pub is_timed: bool,
+    /// Every statement is allowed, and nothing about it depends on the session or the time.
     pub is_plain: bool,
     /// No statement's success changes anything that the session or the core keeps.
     pub is_inert: bool,
@@ -94,8 +98,9 @@ struct Expected {
 }
 
 impl Verdict {
-    fn new(statements: Vec<Statement>, outcomes: Box<[Outcome]>, epoch: u64, text_bytes: usize) -> Self {
+    fn new(statements: Vec<Statement>, decided: Decided, epoch: u64, text_bytes: usize) -> Self {
         use StatementKind::{Close, CopyOut, Deallocate, Declare, DiscardAll, Prepare};
+        let Decided { outcomes, is_timed } = decided;
         let is_allowed = outcomes
             .iter()
             .all(|outcome| matches!(outcome, Outcome::Allow(_)));
@@ -113,7 +118,9 @@ impl Verdict {
             changes.clear();
         }
         Self {
+            is_timed,
             is_plain: is_allowed
+                && !is_timed
                 && statements.iter().all(|statement| {
                     statement.runs_prepared.is_none() && !matches!(statement.kind, CopyOut { .. })
                 }),
@@ -142,6 +149,11 @@ impl Verdict {
             prepared_text: RefCell::default(),
             text_bytes_max: 2 * text_bytes,
         }
+    }
+
+    /// Whether it is what policy says under that epoch, without asking again.
+    pub fn holds_in(&self, epoch: u64) -> bool {
+        self.epoch == epoch && !self.is_timed
     }
 
     /// Whether a statement changes what the catalog says.
@@ -201,6 +213,33 @@ impl Verdict {
     }
 }
 
+/// What was decided of a text's statements.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Decided {
+    outcomes: Box<[Outcome]>,
+    /// A policy looked at the time.
+    is_timed: bool,
+}
+
+impl Decided {
+    /// How many statements are denied because a policy could not be evaluated.
+    fn policy_errors(&self) -> u64 {
+        self.outcomes
+            .iter()
+            .map(|outcome| u64::from(outcome.is_policy_error()))
+            .sum()
+    }
+}
+
+impl From<Vec<Decision>> for Decided {
+    fn from(decisions: Vec<Decision>) -> Self {
+        Self {
+            is_timed: decisions.iter().any(Decision::is_timed),
+            outcomes: decisions.into_iter().map(Outcome::from).collect(),
+        }
+    }
+}
+
 fn changes_catalog(mask: EffectMask) -> bool {
     let ddl = [Action::Create, Action::Alter, Action::Drop, Action::Opaque];
     ddl.into_iter().any(|action| mask.contains(action))
@@ -221,6 +260,7 @@ pub struct Errand {
     world: World,
     policies: Arc<PolicySnapshot>,
     principal: Arc<Principal>,
+    client: Arc<Client>,
     /// The number of the context in which it was asked for.
     context: u64,
 }
@@ -244,7 +284,12 @@ impl Errand {
     /// Analyses and decides; takes as long as it takes.
     pub fn run(&self) -> Finding {
         let analysis = analyze::analyze_bytes(&self.sql, &self.limits, &self.world);
-        let decisions = decide(&self.policies, &self.principal, &analysis.statements);
+        let decisions = decide(
+            &self.policies,
+            &self.principal,
+            &self.client,
+            &analysis.statements,
+        );
         Finding {
             analysis,
             decisions,
@@ -315,8 +360,8 @@ impl Gate {
     }
 
     /// The context of a principal before anything is known of its session.
-    pub fn context(&mut self, principal: Principal) -> Context {
-        self.shares.context(principal)
+    pub fn context(&mut self, principal: Principal, client: Client) -> Context {
+        self.shares.context(principal, client)
     }
 
     /// The same principal's context in another state; sessions in equal states share it.
@@ -361,6 +406,7 @@ impl Gate {
                 world: context.world(parameter_types),
                 policies: Arc::clone(self.policies.current()),
                 principal: Arc::clone(&context.principal),
+                client: Arc::clone(&context.client),
                 context: context.id,
             }));
         }
@@ -368,7 +414,12 @@ impl Gate {
         let world = context.world(parameter_types);
         let analysis = analyze::analyze_bytes(sql, &self.limits.analysis, &world);
         let policies = self.policies.current();
-        let decisions = decide(policies, &context.principal, &analysis.statements);
+        let decisions = decide(
+            policies,
+            &context.principal,
+            &context.client,
+            &analysis.statements,
+        );
         let finding = Finding {
             analysis,
             decisions,
@@ -398,22 +449,37 @@ impl Gate {
         let analysis = analyze::analyze_bytes(sql, &self.limits.analysis, &world);
         let policies = self.policies();
         let epoch = policies.epoch;
-        let decisions = decide(policies, &context.principal, &analysis.statements);
-        let outcomes = self.outcomes(decisions);
+        let decisions = decide(
+            policies,
+            &context.principal,
+            &context.client,
+            &analysis.statements,
+        );
+        let decided = self.decided(decisions);
         Some(Rc::new(Verdict::new(
             analysis.statements,
-            outcomes,
+            decided,
             epoch,
             sql.len(),
         )))
     }
 
-    fn outcomes(&mut self, decisions: Vec<Decision>) -> Box<[Outcome]> {
-        let outcomes: Box<[Outcome]> = decisions.into_iter().map(Outcome::from).collect();
-        for outcome in &outcomes {
-            self.counts.policy_errors += u64::from(outcome.is_policy_error());
+    fn decided(&mut self, decisions: Vec<Decision>) -> Decided {
+        let decided = Decided::from(decisions);
+        self.counts.policy_errors += decided.policy_errors();
+        decided
+    }
+
+    /// The number of what policies look at in a context's client; 0 if that is nothing.
+    fn told(&mut self, context: &Context) -> u64 {
+        let (epoch, number) = context.told.get();
+        if epoch == self.epoch {
+            return number;
         }
-        outcomes
+        let told = self.policies.current().told(&context.client);
+        let number = told.map_or(0, |told| self.shares.told(&context.share, told));
+        context.told.set((self.epoch, number));
+        number
     }
 
     /// Makes a verdict of what an errand found and caches it.
@@ -437,9 +503,10 @@ impl Gate {
         {
             self.counts.excessive += 1;
         }
-        let outcomes = self.outcomes(finding.decisions);
-        let verdict = Rc::new(Verdict::new(statements, outcomes, finding.epoch, sql.len()));
+        let decided = self.decided(finding.decisions);
+        let verdict = Rc::new(Verdict::new(statements, decided, finding.epoch, sql.len()));
         let is_current = finding.epoch == self.epoch();
+        let told = self.told(context);
         if readable && is_current && sql.len() <= CACHED_TEXT_BYTES_MAX && self.shape.scan(sql).is_ok() {
             let verdict_bytes = verdict_bytes(&verdict);
             let (shape_hash, normalized) = (self.shape.hash(), self.shape.normalized());
@@ -453,6 +520,7 @@ impl Gate {
                 shape: &known,
                 kept: &self.kept,
                 context: context.id,
+                told,
                 parameter_types,
             };
             let hash = key_hash(self.seed, shape_hash, &key);
@@ -465,7 +533,11 @@ impl Gate {
 
     /// Asks policy about effects that no text has by itself: a startup parameter, a prepared statement by name.
     pub fn decide_effects(&mut self, effects: &[Effect], context: &Context) -> Outcome {
-        let outcome = Outcome::from(self.policies().decide(&context.principal, effects));
+        let outcome =
+            Outcome::from(
+                self.policies()
+                    .decide(&context.principal, &context.client, now(), effects),
+            );
         self.counts.policy_errors += u64::from(outcome.is_policy_error());
         outcome
     }
@@ -485,8 +557,10 @@ impl Gate {
 
     fn look_up(&mut self, sql: &[u8], parameter_types: &[u8], context: &Context) -> Option<Rc<Verdict>> {
         self.kept.clear();
+        let told = self.told(context);
         let head = template::head_hash(self.seed, sql);
-        let decisions = &mut context.share.borrow_mut().decisions;
+        let mut share = context.share.borrow_mut();
+        let decisions = &mut share.decisions;
         let known = decisions.recognise(head, sql, &mut self.literals);
         let shape = if let Some(shape) = known {
             shape::kept_literals(sql, &self.literals, &shape.neutral, &mut self.kept);
@@ -505,15 +579,45 @@ impl Gate {
             shape: &shape,
             kept: &self.kept,
             context: context.id,
+            told,
             parameter_types,
         };
         let seed = self.seed;
-        decisions.find(|| key_hash(seed, shape.hash, &key), &key)
+        let verdict = decisions.find(|| key_hash(seed, shape.hash, &key), &key)?;
+        if !verdict.is_timed {
+            return Some(verdict);
+        }
+        drop(share);
+        let policies = self.policies.current();
+        let decisions = decide(policies, &context.principal, &context.client, &verdict.statements);
+        let decided = Decided::from(decisions);
+        self.counts.policy_errors += decided.policy_errors();
+        if decided.outcomes == verdict.outcomes {
+            return Some(verdict);
+        }
+        let text_bytes = verdict.text_bytes_max / 2;
+        let verdict = Rc::new(Verdict::new(
+            verdict.statements.clone(),
+            decided,
+            self.epoch,
+            text_bytes,
+        ));
+        let verdict_bytes = verdict_bytes(&verdict);
+        let mut share = context.share.borrow_mut();
+        let before = share.decisions.weight();
+        let hash = key_hash(seed, shape.hash, &key);
+        share
+            .decisions
+            .insert(hash, &key, Rc::clone(&verdict), verdict_bytes);
+        drop(share);
+        self.shares.grown(&context.share, before);
+        Some(verdict)
     }
 }
 
 fn key_hash(seed: u64, shape_hash: u64, key: &DecisionKey<'_>) -> u64 {
     let mut hash = shape_hash ^ key.context.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    hash = hash.rotate_left(17) ^ key.told.wrapping_mul(0xd6e8_feb8_6659_fd93);
     for part in [key.kept, key.parameter_types] {
         if !part.is_empty() {
             hash = hash.rotate_left(23) ^ hash_bytes(seed, part);
@@ -525,7 +629,7 @@ fn key_hash(seed: u64, shape_hash: u64, key: &DecisionKey<'_>) -> u64 {
 impl From<Decision> for Outcome {
     fn from(decision: Decision) -> Self {
         match decision {
-            Decision::Allow { policies } => Self::Allow(policies.into_iter().next()),
+            Decision::Allow(permission) => Self::Allow(permission.policies.into_iter().next()),
             Decision::Deny(denial) => Self::Deny(Rc::new(*denial)),
         }
     }
@@ -554,11 +658,23 @@ pub fn effect_lines(effects: &[Effect]) -> ListBuffer {
     list
 }
 
-fn decide(policies: &PolicySnapshot, who: &Principal, statements: &[Statement]) -> Vec<Decision> {
+fn decide(
+    policies: &PolicySnapshot,
+    who: &Principal,
+    client: &Client,
+    statements: &[Statement],
+) -> Vec<Decision> {
+    let now = now();
+    let statements = statements.iter();
     statements
-        .iter()
-        .map(|statement| policies.decide(who, &statement.effects))
+        .map(|statement| policies.decide(who, client, now, &statement.effects))
         .collect()
+}
+
+/// The time that policies are told.
+pub(crate) fn now() -> Moment {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Moment::from_unix_ms(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]
@@ -581,7 +697,10 @@ mod tests {
     fn context(gate: &mut Gate, database: &str) -> Context {
         let identity = Identity::new("https://issuer.example", "crew", Method::Oidc);
         let target = Target::new("orders", database).expect("names");
-        let nowhere = gate.context(Principal::new(&identity, target));
+        let nowhere = gate.context(
+            Principal::new(&identity, target),
+            Client::new([127, 0, 0, 1].into()),
+        );
         let world = World::built_in(15);
         let database = Arc::new(Database {
             epoch: 1,

@@ -6,9 +6,15 @@ use std::hint::black_box;
 use criterion::{Criterion, criterion_group, criterion_main};
 use sluice_parsers::sql::effect::{Action, Effect, EffectFlags, Object, ObjectKind};
 use sluice_policy::identity::{GROUPS_MAX, Identity, Method};
-use sluice_policy::{PolicySet, Principal, Target};
+use sluice_policy::{Client, Moment, PolicySet, Principal, Target};
 
 const CREW: &str = include_str!("../../configs/policies/crew-analytics.cedar");
+
+const NOW: Moment = Moment::from_unix_ms(1_700_000_000_000);
+
+fn client() -> Client {
+    Client::new([127, 0, 0, 1].into())
+}
 
 /// The shipped policies of one crew, and those of other crews up to 20.
 fn policies() -> PolicySet {
@@ -44,20 +50,32 @@ fn benches(criterion: &mut Criterion) {
         Effect::new(Action::Read, table.clone()),
     ];
     group.bench_function("allow-2-effects", |bencher| {
-        bencher.iter(|| assert!(policies.decide(&who, black_box(&insert)).is_allow()));
+        bencher.iter(|| {
+            assert!(
+                policies
+                    .decide(&who, &client(), NOW, black_box(&insert))
+                    .is_allow()
+            )
+        });
     });
     let delete = [
         Effect::new(Action::Delete, table.clone()).with(EffectFlags::UNFILTERED),
         Effect::new(Action::Read, table),
     ];
     group.bench_function("deny-2-effects", |bencher| {
-        bencher.iter(|| assert!(!policies.decide(&who, black_box(&delete)).is_allow()));
+        bencher.iter(|| {
+            assert!(
+                !policies
+                    .decide(&who, &client(), NOW, black_box(&delete))
+                    .is_allow()
+            )
+        });
     });
     let set = [
         Effect::new(Action::Set, Object::new(ObjectKind::Setting, "work_mem")).with(EffectFlags::HARMLESS),
     ];
     group.bench_function("allow-set", |bencher| {
-        bencher.iter(|| assert!(policies.decide(&who, black_box(&set)).is_allow()));
+        bencher.iter(|| assert!(policies.decide(&who, &client(), NOW, black_box(&set)).is_allow()));
     });
     group.bench_function("principal", |bencher| {
         bencher.iter(|| Principal::new(black_box(&identity), target.clone()));

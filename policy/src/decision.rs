@@ -2,35 +2,52 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
+use crate::annotations::{Limits, Severity};
 use crate::text::printable;
 
 /// How much of a name goes into a message.
 const NAME_CHARS_MAX: usize = 128;
+/// How much of an id of several names does.
+const RESOURCE_CHARS_MAX: usize = 384;
+/// How much of the approvers' groups does.
+const APPROVERS_CHARS_MAX: usize = 512;
 
 /// What policy answers for a statement or a connect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
     /// Every effect is permitted.
-    Allow {
-        /// The policies that permit, without repeats: the first effect's before the second's. Those that permit
-        /// the connect are among them only where nothing but the connect was asked.
-        policies: Vec<Arc<str>>,
-    },
+    Allow(Permission),
     /// At least one effect is not.
     Deny(Box<Denial>),
+}
+
+/// What an allow says beside yes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Permission {
+    /// The policies that permit, without repeats: the first effect's before the second's. Those that permit
+    /// the connect are among them only where nothing but the connect was asked.
+    pub policies: Vec<Arc<str>>,
+    /// What the statement may use up: of an effect's permits the most generous holds, of the effects the strictest.
+    /// Whoever runs the statement has to hold it to them.
+    pub limits: Limits,
+    /// The highest of the permits.
+    pub severity: Option<Severity>,
+    /// A condition looked at the time: the decision is true now, and has to be made again for every use.
+    pub is_timed: bool,
 }
 
 impl Decision {
     /// Whether it is an allow.
     pub const fn is_allow(&self) -> bool {
-        matches!(self, Self::Allow { .. })
+        matches!(self, Self::Allow(_))
     }
 
     /// The denial, if it is one.
     pub fn denial(&self) -> Option<&Denial> {
         match self {
-            Self::Allow { .. } => None,
+            Self::Allow(_) => None,
             Self::Deny(denial) => Some(denial),
         }
     }
@@ -38,15 +55,25 @@ impl Decision {
     /// What the record names: the policy that denies, or the first that permits.
     pub fn policy(&self) -> Option<&str> {
         match self {
-            Self::Allow { policies } => policies.first().map(AsRef::as_ref),
+            Self::Allow(permission) => permission.policies.first().map(AsRef::as_ref),
             Self::Deny(denial) => denial.policy.as_deref(),
+        }
+    }
+
+    /// Whether a condition looked at the time: the decision is true now, and has to be made again for every use.
+    pub const fn is_timed(&self) -> bool {
+        match self {
+            Self::Allow(permission) => permission.is_timed,
+            Self::Deny(denial) => denial.is_timed,
         }
     }
 }
 
-/// Why an effect is not allowed.
+/// Why an effect is not allowed, the least final cause first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Cause {
+    /// Somebody has to approve it first, and nobody can be asked yet.
+    Approval,
     /// No policy permits it.
     NoPermit,
     /// It would change how the next statement's text is read. Only [`crate::PolicySet::allow_all`] permits that.
@@ -61,6 +88,7 @@ impl Cause {
     /// The name in records and metrics.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Approval => "approval",
             Self::NoPermit => "no_permit",
             Self::Lexing => "lexing",
             Self::Forbid => "forbid",
@@ -69,13 +97,63 @@ impl Cause {
     }
 }
 
+/// Who would have to approve a statement.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Approval {
+    /// Of each of these lists one group has to say yes. Sorted, without repeats.
+    pub required: Vec<Arc<[Arc<str>]>>,
+    /// The policies that ask for it, without repeats.
+    pub policies: Vec<Arc<str>>,
+    /// How long a yes holds: the shortest of those policies' times.
+    pub ttl: Option<Duration>,
+    /// The effects that need it, by their places, ascending. A yes is for these and no other.
+    pub effects: Vec<usize>,
+}
+
+impl Approval {
+    /// Both together: what two effects of one statement need.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.required.extend(other.required);
+        self.required.sort_unstable();
+        self.required.dedup();
+        for policy in other.policies {
+            if !self.policies.contains(&policy) {
+                self.policies.push(policy);
+            }
+        }
+        self.ttl = match (self.ttl, other.ttl) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+        self.effects.extend(other.effects);
+    }
+}
+
+/// `dba and one of owners, security`
+impl fmt::Display for Approval {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, groups) in self.required.iter().enumerate() {
+            if index > 0 {
+                f.write_str(" and ")?;
+            }
+            if groups.len() > 1 {
+                f.write_str("one of ")?;
+            }
+            f.write_str(&groups.join(", "))?;
+        }
+        Ok(())
+    }
+}
+
 /// A denied effect. Its `Display` is the message that the client gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Denial {
-    /// The policy that forbids or cannot be evaluated: its `@id`, or `policy0` and so on.
+    /// The policy that forbids, cannot be evaluated or asks for an approval: its `@id`, or `policy0` and so on.
     pub policy: Option<Arc<str>>,
     /// That policy's `@message`.
     pub message: Option<Arc<str>>,
+    /// That policy's `@severity`.
+    pub severity: Option<Severity>,
     /// Why.
     pub cause: Cause,
     /// Which of the statement's effects; `None` for the connect itself.
@@ -86,14 +164,20 @@ pub struct Denial {
     pub object: Box<str>,
     /// `connection/database`.
     pub on: Arc<str>,
+    /// The id of what was asked about: `connection/database/schema.table.column`, or as much of it as is known.
+    pub resource: Box<str>,
+    /// Whose yes to the whole statement is missing, where nothing else is ([`Cause::Approval`]).
+    pub approval: Option<Box<Approval>>,
     /// What the evaluation ran into; for the record, never for the client.
     pub error: Option<Box<str>>,
+    /// A condition looked at the time: the decision is true now, and has to be made again for every use.
+    pub is_timed: bool,
 }
 
 impl Denial {
-    /// What is denied, in the way of an SQL message: `DELETE on orders/shop`.
+    /// What is denied, in the way of an SQL message: `DELETE on orders/shop/public.customers`.
     fn subject(&self) -> String {
-        let on = printable(&self.on, NAME_CHARS_MAX);
+        let on = printable(&self.resource, RESOURCE_CHARS_MAX);
         let words = match self.action {
             "SetRole" => "SET ROLE".to_owned(),
             action => action.to_ascii_uppercase(),
@@ -101,6 +185,7 @@ impl Denial {
         // The name is what the client has to change where the action alone says little.
         let named = matches!(self.action, "Set" | "Opaque" | "Execute") && !self.object.is_empty();
         if named {
+            let on = printable(&self.on, NAME_CHARS_MAX);
             format!("{words} ({}) on {on}", printable(&self.object, NAME_CHARS_MAX))
         } else {
             format!("{words} on {on}")
@@ -116,6 +201,18 @@ impl fmt::Display for Denial {
         }
         f.write_str(": ")?;
         match (&self.message, self.cause) {
+            (message, Cause::Approval) => {
+                let approval = self.approval.as_deref().map(ToString::to_string);
+                let by = printable(&approval.unwrap_or_default(), APPROVERS_CHARS_MAX);
+                write!(
+                    f,
+                    "{} needs the approval of {by}, which cannot be asked for yet",
+                    self.subject()
+                )?;
+                message
+                    .as_ref()
+                    .map_or(Ok(()), |message| write!(f, ": {message}"))
+            }
             (Some(message), Cause::Forbid) => f.write_str(message),
             (_, Cause::Forbid) => write!(f, "it forbids {}", self.subject()),
             (_, Cause::NoPermit) => write!(f, "nothing permits {}", self.subject()),
@@ -141,12 +238,21 @@ mod tests {
         Denial {
             policy: policy.map(Arc::from),
             message: message.map(Arc::from),
+            severity: None,
             cause,
             effect: Some(0),
             action,
             object: object.into(),
             on: "orders/shop".into(),
+            resource: "orders/shop/public.t".into(),
+            approval: (cause == Cause::Approval).then(|| {
+                Box::new(Approval {
+                    required: vec![["dba".into()].into(), ["owners".into(), "security".into()].into()],
+                    ..Approval::default()
+                })
+            }),
             error: None,
+            is_timed: false,
         }
     }
 
@@ -162,12 +268,24 @@ mod tests {
             (
                 "forbid without",
                 denial(Cause::Forbid, "Drop", "relation t", Some("policy3"), None),
-                "sluice: denied by policy \"policy3\": it forbids DROP on orders/shop",
+                "sluice: denied by policy \"policy3\": it forbids DROP on orders/shop/public.t",
             ),
             (
                 "no permit",
                 denial(Cause::NoPermit, "Delete", "relation t", None, None),
-                "sluice: denied by policy: nothing permits DELETE on orders/shop",
+                "sluice: denied by policy: nothing permits DELETE on orders/shop/public.t",
+            ),
+            (
+                "approval",
+                denial(
+                    Cause::Approval,
+                    "Delete",
+                    "relation t",
+                    Some("ask"),
+                    Some("say why in the ticket"),
+                ),
+                "sluice: denied by policy \"ask\": DELETE on orders/shop/public.t needs the approval of dba and one of \
+                 owners, security, which cannot be asked for yet: say why in the ticket",
             ),
             (
                 "opaque names what is unknown",
@@ -188,7 +306,7 @@ mod tests {
                     Some("sum"),
                     Some(why),
                 ),
-                "sluice: denied by policy \"sum\": it cannot be evaluated for SET ROLE on orders/shop",
+                "sluice: denied by policy \"sum\": it cannot be evaluated for SET ROLE on orders/shop/public.t",
             ),
             (
                 "names of the client are made printable",

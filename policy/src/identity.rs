@@ -48,8 +48,10 @@ pub struct Identity {
     pub subject: String,
     /// Sorted, without duplicates: see [`Identity::set_groups`].
     groups: Vec<String>,
-    /// What else the issuer said, bounded in size. For the record only: no decision reads it.
+    /// What else the issuer said, bounded in size.
     pub claims: serde_json::Map<String, serde_json::Value>,
+    /// The issuer said more than is in [`Self::claims`]: policies that look at claims cannot be evaluated.
+    pub claims_are_cut: bool,
     /// How it was proven.
     pub method: Method,
     /// When what proved it expires, in seconds of the Unix epoch. `None`: it does not. It is looked at when a session
@@ -65,6 +67,7 @@ impl Identity {
             subject: subject.into(),
             groups: Vec::new(),
             claims: serde_json::Map::new(),
+            claims_are_cut: false,
             method,
             expires_at_s: None,
         }

@@ -1,18 +1,20 @@
 //! An identity on a database of a connection, made ready for decisions.
 //!
-//! A session builds its [`Principal`] once: the entities of Cedar's requests are made here and not for each
-//! statement. It depends on no policy, so it stays as it is when policies are swapped. Two principals that
-//! are equal get equal decisions from one policy set; a decision cache may share them.
+//! A session builds its [`Principal`] once. It depends on no policy, so it stays as it is when policies are swapped; what
+//! of a set can apply to it is found when that is asked first, and kept. Two principals that are equal get equal
+//! decisions from one policy set for equal clients; a decision cache may share them.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
 use cedar_policy::{Entities, Entity, EntityUid, RestrictedExpression};
 
 use crate::identity::{Identity, Method};
 use crate::schema::VOCABULARY;
+use crate::set::Known;
 
 /// A database of a connection.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -60,7 +62,7 @@ impl fmt::Display for Target {
     }
 }
 
-/// Everything about a session that a decision can depend on, apart from the policies and the statement.
+/// Who asks, and where: what decisions depend on that is the same for all sessions of an identity on a database.
 pub struct Principal {
     issuer: String,
     subject: String,
@@ -69,51 +71,32 @@ pub struct Principal {
     target: Target,
     /// `target` as messages show it.
     pub(crate) on: Arc<str>,
+    /// Its id in policies.
+    pub(crate) id: Box<str>,
     pub(crate) uid: EntityUid,
     pub(crate) database: EntityUid,
-    pub(crate) entities: Entities,
+    pub(crate) connection: EntityUid,
+    /// What of the policy set that was asked last can apply here.
+    pub(crate) known: ArcSwapOption<Known>,
 }
 
 impl Principal {
     /// Makes the identity ready for decisions on the target.
     pub fn new(identity: &Identity, target: Target) -> Self {
         let on = target.to_string();
-        let uid = VOCABULARY.identity(&identity.principal_id());
-        let connection = VOCABULARY.connection(&target.connection);
-        let database = VOCABULARY.database(&on);
-        let groups: HashSet<_> = identity
-            .groups()
-            .iter()
-            .map(|group| VOCABULARY.group(group))
-            .collect();
-        let mut entities: Vec<_> = groups.iter().cloned().map(Entity::with_uid).collect();
-        entities.push(entity(
-            &uid,
-            [
-                ("issuer", identity.issuer.as_str()),
-                ("subject", identity.subject.as_str()),
-                ("method", identity.method.name()),
-            ],
-            groups,
-        ));
-        entities.push(entity(
-            &database,
-            [("name", target.database.as_str())],
-            HashSet::from([connection.clone()]),
-        ));
-        entities.push(Entity::with_uid(connection));
-        let entities = Entities::from_entities(entities, Some(&VOCABULARY.schema))
-            .expect("the entities have distinct ids and the attributes that the schema asks for");
+        let id = identity.principal_id();
         Self {
             issuer: identity.issuer.clone(),
             subject: identity.subject.clone(),
             groups: identity.groups().to_vec(),
             method: identity.method,
+            uid: VOCABULARY.identity(&id),
+            database: VOCABULARY.database(&on),
+            connection: VOCABULARY.connection(&target.connection),
+            id: id.into(),
             target,
             on: on.into(),
-            uid,
-            database,
-            entities,
+            known: ArcSwapOption::empty(),
         }
     }
 
@@ -122,17 +105,34 @@ impl Principal {
         &self.target
     }
 
-    /// The entities with one setting among them, which belongs to this principal's database.
-    pub(crate) fn entities_with_setting(&self, setting: &EntityUid, harmless: bool) -> Entities {
-        let mut parents = HashSet::from([self.database.clone()]);
-        if harmless {
-            parents.insert(VOCABULARY.harmless.clone());
-        }
-        let setting = Entity::new_no_attrs(setting.clone(), parents);
-        self.entities
-            .clone()
-            .add_entities([setting], None)
-            .expect("no other entity of a principal is a setting")
+    pub(crate) fn groups(&self) -> &[String] {
+        &self.groups
+    }
+
+    /// Its entity in these groups, and that of its database.
+    pub(crate) fn entities(&self, groups: impl IntoIterator<Item = EntityUid>) -> Entities {
+        let text = |name: &str, value: &str| {
+            let value = RestrictedExpression::new_string(value.to_owned());
+            (name.to_owned(), value)
+        };
+        let claims = RestrictedExpression::new_entity_uid(VOCABULARY.claims(&self.id));
+        let attributes = HashMap::from([
+            text("issuer", &self.issuer),
+            text("subject", &self.subject),
+            text("method", self.method.name()),
+            ("claims".to_owned(), claims),
+        ]);
+        let groups: HashSet<_> = groups.into_iter().collect();
+        let identity = Entity::new(self.uid.clone(), attributes, groups);
+        let name = HashMap::from([text("name", &self.target.database)]);
+        let database = Entity::new(
+            self.database.clone(),
+            name,
+            HashSet::from([self.connection.clone()]),
+        );
+        let entities = [identity, database].map(|entity| entity.expect("texts evaluate to themselves"));
+        // A test holds them against the schema; here that would cost more than the rest.
+        Entities::from_entities(entities, None).expect("the entities have distinct ids")
     }
 
     /// What equality and hashing look at.
@@ -174,23 +174,6 @@ impl fmt::Debug for Principal {
     }
 }
 
-fn entity<const N: usize>(
-    uid: &EntityUid,
-    attributes: [(&str, &str); N],
-    parents: HashSet<EntityUid>,
-) -> Entity {
-    let attributes: HashMap<_, _> = attributes
-        .into_iter()
-        .map(|(name, value)| {
-            (
-                name.to_owned(),
-                RestrictedExpression::new_string(value.to_owned()),
-            )
-        })
-        .collect();
-    Entity::new(uid.clone(), attributes, parents).expect("strings evaluate to themselves")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -209,6 +192,15 @@ mod tests {
                 .map(|target| target.to_string());
             assert_eq!(got.as_deref(), want, "{name}");
         }
+    }
+
+    #[test]
+    fn entities_are_what_the_schema_says() {
+        let identity = Identity::new(LOCAL_ISSUER, "ops", Method::Scram);
+        let who = Principal::new(&identity, Target::new("orders", "shop").unwrap());
+        let entities = who.entities([VOCABULARY.group("crew")]);
+        let entities: Vec<_> = entities.iter().cloned().collect();
+        Entities::from_entities(entities, Some(&VOCABULARY.schema)).unwrap();
     }
 
     #[test]

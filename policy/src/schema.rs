@@ -7,10 +7,12 @@ use cedar_policy::{
 };
 use sluice_parsers::sql::effect::{Action, EffectFlags, FilterKind};
 
+use crate::names::Kind;
+
 /// The schema's text, as `sluice policy schema` prints it.
 pub const SCHEMA: &str = include_str!("sluice.cedarschema");
 /// Counts up when a policy that was valid may no longer be.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// Requests are numbered: the actions of effects by their own number, then `Connect`.
 pub(crate) const CONNECT: usize = Action::ALL.len();
@@ -33,6 +35,8 @@ const CONTEXT_FLAGS: [(EffectFlags, &str); 9] = [
 
 /// The schema and everything that is the same for every principal and policy set.
 pub(crate) struct Vocabulary {
+    /// Held to by tests; requests are made of its own words.
+    #[cfg(test)]
     pub(crate) schema: Schema,
     pub(crate) validator: Validator,
     /// By number of request.
@@ -42,11 +46,16 @@ pub(crate) struct Vocabulary {
     /// The actions in their groups.
     pub(crate) groups: Entities,
     pub(crate) harmless: EntityUid,
+    /// By number of request: the kinds of what lies in a database that the action applies to.
+    kinds: [Vec<Kind>; REQUEST_ACTIONS],
     identity: EntityTypeName,
+    claims: EntityTypeName,
     group: EntityTypeName,
     connection: EntityTypeName,
     database: EntityTypeName,
     setting: EntityTypeName,
+    /// In the order of [`Kind::ALL`].
+    named: [EntityTypeName; Kind::ALL.len()],
 }
 
 /// The vocabulary. Its parts come from this crate's own text, which a test reads.
@@ -56,16 +65,32 @@ pub(crate) static VOCABULARY: LazyLock<Vocabulary> = LazyLock::new(|| {
     let names = Action::ALL.map(Action::name).into_iter().chain(["Connect"]);
     let actions: Vec<_> = names.map(|name| uid(&action, name)).collect();
     let groups = schema.action_entities().expect("the shipped schema is valid");
+    let named = Kind::ALL.map(|kind| entity_type(kind.name()));
+    let kinds: Vec<Vec<Kind>> = actions
+        .iter()
+        .map(|action| {
+            let types = schema.resources_for_action(action);
+            let types: Vec<_> = types.into_iter().flatten().collect();
+            let kinds = Kind::ALL.into_iter();
+            kinds
+                .filter(|&kind| types.contains(&&named[kind as usize]))
+                .collect()
+        })
+        .collect();
     Vocabulary {
         validator: Validator::new(schema.clone()),
+        #[cfg(test)]
         schema,
         groups,
         actions: actions.try_into().expect("one action for each number of request"),
         contexts: (0..1 << CONTEXT_FLAGS.len())
-            .map(|number| context(number, None))
+            .map(|number| context(number, None, false))
             .collect(),
         harmless: uid(&entity_type("SettingGroup"), "harmless"),
+        kinds: kinds.try_into().expect("one list for each action"),
+        named,
         identity: entity_type("Identity"),
+        claims: entity_type("Claims"),
         group: entity_type("Group"),
         connection: entity_type("Connection"),
         database: entity_type("Database"),
@@ -76,6 +101,21 @@ pub(crate) static VOCABULARY: LazyLock<Vocabulary> = LazyLock::new(|| {
 impl Vocabulary {
     pub(crate) fn identity(&self, id: &str) -> EntityUid {
         uid(&self.identity, id)
+    }
+
+    /// The claims of the identity of that id.
+    pub(crate) fn claims(&self, id: &str) -> EntityUid {
+        uid(&self.claims, id)
+    }
+
+    /// What lies in a database, by its id.
+    pub(crate) fn named(&self, kind: Kind, id: &str) -> EntityUid {
+        uid(&self.named[kind as usize], id)
+    }
+
+    /// Whether an action is ever on something of that kind.
+    pub(crate) fn applies(&self, number: usize, kind: Kind) -> bool {
+        self.kinds[number].contains(&kind)
     }
 
     pub(crate) fn group(&self, name: &str) -> EntityUid {
@@ -94,11 +134,11 @@ impl Vocabulary {
         uid(&self.setting, name)
     }
 
-    /// The context of an effect with that number; only `Filter` has a kind.
-    pub(crate) fn context(&self, number: u16, filter: Option<FilterKind>) -> Context {
+    /// The context of an effect with that number, without the session's attributes; only `Filter` has a kind.
+    pub(crate) fn context(&self, number: u16, filter: Option<FilterKind>, is_approved: bool) -> Context {
         match filter {
-            None => self.contexts[usize::from(number)].clone(),
-            Some(kind) => context(number, Some(kind)),
+            None if !is_approved => self.contexts[usize::from(number)].clone(),
+            kind => context(number, kind, is_approved),
         }
     }
 }
@@ -113,7 +153,7 @@ pub(crate) fn context_number(flags: EffectFlags) -> u16 {
 }
 
 /// Inverse of [`context_number`] for the context's attributes.
-fn context(number: u16, filter: Option<FilterKind>) -> Context {
+fn context(number: u16, filter: Option<FilterKind>, is_approved: bool) -> Context {
     let kind = filter.map(|kind| {
         let name = RestrictedExpression::new_string(kind.name().to_owned());
         ("kind".to_owned(), name)
@@ -124,7 +164,8 @@ fn context(number: u16, filter: Option<FilterKind>) -> Context {
             RestrictedExpression::new_bool(number & 1 << bit != 0),
         )
     });
-    Context::from_pairs(pairs.chain(kind)).expect("the names differ from each other")
+    let approved = ("approved".to_owned(), RestrictedExpression::new_bool(is_approved));
+    Context::from_pairs(pairs.chain(kind).chain([approved])).expect("the names differ from each other")
 }
 
 fn entity_type(name: &str) -> EntityTypeName {
@@ -140,6 +181,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::client::{Client, Mentions, Moment};
 
     #[test]
     fn every_action_of_an_effect_is_in_the_schema_and_nothing_else() {
@@ -159,7 +201,11 @@ mod tests {
             .difference(&asked)
             .filter(|name| !groups.contains(*name))
             .collect();
-        assert!(never.is_empty(), "never asked for: {never:?}");
+        assert_eq!(
+            never,
+            ["Action::\"Unmask\""],
+            "never asked for, as the schema says of it"
+        );
     }
 
     #[test]
@@ -171,14 +217,23 @@ mod tests {
             (64, EffectFlags::CATALOG),
         ] {
             assert_eq!(context_number(flags), number);
-            vocabulary
-                .context(number, None)
-                .validate(&vocabulary.schema, &vocabulary.actions[Action::Delete as usize])
-                .unwrap();
-            for kind in FilterKind::ALL {
-                vocabulary
-                    .context(number, Some(kind))
-                    .validate(&vocabulary.schema, &vocabulary.actions[Action::Filter as usize])
+            for (action, kind) in FilterKind::ALL
+                .into_iter()
+                .map(|kind| (Action::Filter, Some(kind)))
+                .chain([(Action::Delete, None)])
+            {
+                let every = Mentions {
+                    time: true,
+                    client_address: true,
+                    application_name: true,
+                    ..Mentions::default()
+                };
+                let client = Client::new([10, 0, 0, 1].into()).with_application_name("psql");
+                let session = every.attributes(&client, Moment::from_unix_ms(0));
+                let session = Context::from_pairs(session).unwrap();
+                let context = vocabulary.context(number, kind, true).merge(session).unwrap();
+                context
+                    .validate(&vocabulary.schema, &vocabulary.actions[action as usize])
                     .unwrap();
             }
         }

@@ -1,20 +1,31 @@
 //! A set of policies: read, checked and asked.
 
+mod ask;
+mod conditions;
+mod decide;
+mod known;
 mod parse;
+mod question;
 mod rule;
 mod statements;
+mod tree;
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use cedar_policy::{Authorizer, Context, Entities, EntityUid, Request};
-use sluice_parsers::sql::effect::{Action, Effect, EffectFlags, FilterKind};
+use cedar_policy::Authorizer;
+use sluice_parsers::sql::effect::Effect;
 
-use self::rule::{Rule, Word};
-use crate::decision::{Cause, Decision, Denial};
+use self::known::ByPrincipal;
+pub(crate) use self::known::Known;
+use self::rule::Rule;
+use self::tree::Tree;
+use crate::client::{Client, Mentions, Moment, Told};
+use crate::decision::{Decision, Permission};
 use crate::errors::PolicyErrors;
+use crate::explain::Explained;
 use crate::principal::Principal;
-use crate::schema::{CONNECT, REQUEST_ACTIONS, VOCABULARY, context_number};
 
 /// Policies that were checked against the schema.
 #[derive(Debug)]
@@ -28,10 +39,16 @@ enum Kind {
 
 #[derive(Debug)]
 struct Policies {
+    /// No other set of this process has it.
+    number: u64,
     /// In the order of the file.
     rules: Vec<Rule>,
-    /// By number of request: the places of those whose scope can name that action.
-    by_action: [Vec<usize>; REQUEST_ACTIONS],
+    by_principal: ByPrincipal,
+    /// What the policies name, by database.
+    trees: Vec<Tree>,
+    tree_of: HashMap<Box<str>, usize>,
+    /// What the conditions of all policies look at.
+    mentions: Mentions,
     authorizer: Authorizer,
 }
 
@@ -69,159 +86,89 @@ impl PolicySet {
         self.len() == 0
     }
 
-    /// Whether `who` may have a session.
-    pub fn connect(&self, who: &Principal) -> Decision {
-        self.decide(who, &[])
-    }
-
-    /// Whether `who` may run a statement with these effects. Each effect is a request of its own, and `Connect`
-    /// is asked with every statement, as the policies may have changed since the session began. Of several
-    /// denials the one that says most is given: a policy that cannot be evaluated, then a `forbid`, then what
-    /// nothing permits; among equals the first effect's.
-    pub fn decide(&self, who: &Principal, effects: &[Effect]) -> Decision {
+    /// What of a client the policies look at, none if nothing. Two clients of which that is equal get equal decisions for
+    /// equal principals at one time; a decision cache may share them.
+    pub fn told(&self, client: &Client) -> Option<Told> {
         match &self.0 {
-            Kind::AllowAll => Decision::Allow { policies: Vec::new() },
-            Kind::Policies(policies) => policies.decide(who, effects),
+            Kind::AllowAll => None,
+            Kind::Policies(policies) => policies.mentions.told(client),
         }
     }
-}
 
-/// What makes two effects the same request.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-struct Question<'a> {
-    action: Action,
-    context: u16,
-    filter: Option<FilterKind>,
-    lexing: bool,
-    setting: Option<(&'a str, bool)>,
-}
+    /// Whether `who` may have a session.
+    pub fn connect(&self, who: &Principal, client: &Client, now: Moment) -> Decision {
+        self.decide(who, client, now, &[])
+    }
 
-impl<'a> Question<'a> {
-    fn new(effect: &'a Effect) -> Self {
-        let setting = (effect.action == Action::Set)
-            .then(|| (&*effect.object.name, effect.flags.contains(EffectFlags::HARMLESS)));
-        Self {
-            action: effect.action,
-            context: context_number(effect.flags),
-            // A filter of no known kind is of the kind that nothing permits by itself.
-            filter: (effect.action == Action::Filter).then(|| effect.filter.unwrap_or(FilterKind::Other)),
-            lexing: effect.flags.contains(EffectFlags::LEXING),
-            setting,
+    /// Whether `who` may run a statement with these effects. Each effect is a request of its own, one on columns is one for
+    /// each of them, and `Connect` is asked with every statement, as the policies may have changed since the session
+    /// began. Of several denials the one that says most is given: a policy that cannot be evaluated, then a `forbid`,
+    /// then what nothing permits, then what needs an approval; among equals the first effect's.
+    ///
+    /// A decision that [`Decision::is_timed`] holds at `now` and has to be made again for every use.
+    pub fn decide(&self, who: &Principal, client: &Client, now: Moment, effects: &[Effect]) -> Decision {
+        match &self.0 {
+            Kind::AllowAll => Decision::Allow(Permission::default()),
+            Kind::Policies(policies) => policies.decide(who, client, now, effects),
+        }
+    }
+
+    /// The requests of [`Self::decide`], in the order of the effects, and which policies had a say in each. Requests that
+    /// are alike to the policies are listed once, with the first effect that makes them. [`PolicySet::allow_all`] makes
+    /// no requests.
+    pub fn explain(
+        &self,
+        who: &Principal,
+        client: &Client,
+        now: Moment,
+        effects: &[Effect],
+    ) -> Vec<Explained> {
+        match &self.0 {
+            Kind::AllowAll => Vec::new(),
+            Kind::Policies(policies) => policies.explain(who, client, now, effects),
         }
     }
 }
 
 impl Policies {
-    fn decide(&self, who: &Principal, effects: &[Effect]) -> Decision {
-        let mut permits = match self.ask(CONNECT, who, &who.database, Context::empty(), &who.entities) {
-            Answer::Permit(found) => found,
-            // Without a session there is nothing else to say.
-            Answer::Deny(cause, rule, error) => {
-                return Decision::Deny(Box::new(deny(cause, rule, error, who, None)));
-            }
-        };
-        if !effects.is_empty() {
-            permits.clear();
+    fn new(
+        rules: Vec<Rule>,
+        by_principal: ByPrincipal,
+        trees: Vec<Tree>,
+        tree_of: HashMap<Box<str>, usize>,
+    ) -> Self {
+        static SETS: AtomicU64 = AtomicU64::new(0);
+        let mut mentions = Mentions::default();
+        for rule in &rules {
+            mentions.add(&rule.mentions);
         }
-        let mut denial: Option<Denial> = None;
-        // A statement can have as many effects as its text has room for, and few that differ.
-        let mut asked = HashSet::with_capacity(effects.len().min(16));
-        for (index, effect) in effects.iter().enumerate() {
-            let question = Question::new(effect);
-            if !asked.insert(question) {
-                continue;
-            }
-            match self.ask_question(&question, who) {
-                Answer::Permit(found) => permits.extend(found),
-                Answer::Deny(cause, rule, error) => {
-                    if denial.as_ref().is_none_or(|worst| worst.cause < cause) {
-                        denial = Some(deny(cause, rule, error, who, Some((index, effect))));
-                    }
-                }
-            }
-        }
-        if let Some(denial) = denial {
-            return Decision::Deny(Box::new(denial));
-        }
-        let mut named = HashSet::with_capacity(permits.len());
-        permits.retain(|place| named.insert(*place));
-        Decision::Allow {
-            policies: permits
-                .into_iter()
-                .map(|place| Arc::clone(&self.rules[place].name))
-                .collect(),
+        Self {
+            number: SETS.fetch_add(1, Ordering::Relaxed),
+            rules,
+            by_principal,
+            trees,
+            tree_of,
+            mentions,
+            authorizer: Authorizer::new(),
         }
     }
 
-    fn ask_question(&self, question: &Question<'_>, who: &Principal) -> Answer<'_> {
-        if question.lexing {
-            return Answer::Deny(Cause::Lexing, None, None);
+    /// What can apply to a principal; found anew when another set was asked about it last.
+    fn known(&self, who: &Principal) -> Arc<Known> {
+        let known = who.known.load_full();
+        if let Some(known) = known.filter(|known| known.set == self.number) {
+            return known;
         }
-        let number = question.action as usize;
-        let context = VOCABULARY.context(question.context, question.filter);
-        match question.setting {
-            None => self.ask(number, who, &who.database, context, &who.entities),
-            Some((name, harmless)) => {
-                let setting = VOCABULARY.setting(name);
-                let entities = who.entities_with_setting(&setting, harmless);
-                self.ask(number, who, &setting, context, &entities)
-            }
-        }
-    }
-
-    fn ask(
-        &self,
-        number: usize,
-        who: &Principal,
-        on: &EntityUid,
-        context: Context,
-        entities: &Entities,
-    ) -> Answer<'_> {
-        let action = VOCABULARY.actions[number].clone();
-        let request = Request::new(who.uid.clone(), action, on.clone(), context, None)
-            .expect("only a schema could refuse a request");
-        let mut permits = Vec::new();
-        let mut forbid = None;
-        for &place in &self.by_action[number] {
-            let rule = &self.rules[place];
-            match rule.say(&self.authorizer, &request, &who.uid, on, entities) {
-                Word::Nothing => {}
-                Word::Permit => permits.push(place),
-                Word::Forbid => forbid = forbid.or(Some(rule)),
-                Word::Error(error) => return Answer::Deny(Cause::EvaluationError, Some(rule), Some(error)),
-            }
-        }
-        match forbid {
-            Some(rule) => Answer::Deny(Cause::Forbid, Some(rule), None),
-            None if permits.is_empty() => Answer::Deny(Cause::NoPermit, None, None),
-            None => Answer::Permit(permits),
-        }
-    }
-}
-
-/// The answer to one request.
-enum Answer<'a> {
-    /// The places of the policies that permit.
-    Permit(Vec<usize>),
-    Deny(Cause, Option<&'a Rule>, Option<Box<str>>),
-}
-
-fn deny(
-    cause: Cause,
-    rule: Option<&Rule>,
-    error: Option<Box<str>>,
-    who: &Principal,
-    effect: Option<(usize, &Effect)>,
-) -> Denial {
-    Denial {
-        policy: rule.map(|rule| Arc::clone(&rule.name)),
-        message: rule.and_then(|rule| rule.message.clone()),
-        cause,
-        effect: effect.map(|(index, _)| index),
-        action: effect.map_or("Connect", |(_, effect)| effect.action.name()),
-        object: effect.map_or_else(Box::default, |(_, effect)| effect.object.to_string().into()),
-        on: Arc::clone(&who.on),
-        error,
+        let tree = self.tree_of.get(&*who.on).copied();
+        let known = Arc::new(Known::new(
+            self.number,
+            who,
+            &self.rules,
+            &self.by_principal,
+            tree,
+        ));
+        who.known.store(Some(Arc::clone(&known)));
+        known
     }
 }
 

@@ -2,9 +2,15 @@
 
 use sluice_parsers::sql::effect::{Action, Effect, EffectFlags, FilterKind, Object, ObjectKind};
 use sluice_policy::identity::{Identity, LOCAL_ISSUER, Method};
-use sluice_policy::{Cause, Decision, PolicySet, Principal, Target};
+use sluice_policy::{Cause, Client, Decision, Moment, PolicySet, Principal, Target};
 
 const CREW: &str = include_str!("../../configs/policies/crew-analytics.cedar");
+
+const NOW: Moment = Moment::from_unix_ms(1_700_000_000_000);
+
+fn client() -> Client {
+    Client::new([127, 0, 0, 1].into())
+}
 
 fn principal(groups: &[&str], connection: &str, database: &str) -> Principal {
     let identity =
@@ -24,7 +30,7 @@ fn effect(action: Action, flags: EffectFlags) -> Effect {
 /// The message of a denial, or `allow` and the policies that permit.
 fn shown(decision: &Decision) -> String {
     match decision {
-        Decision::Allow { policies } => format!("allow {}", policies.join(" ")),
+        Decision::Allow(permission) => format!("allow {}", permission.policies.join(" ")),
         Decision::Deny(denial) => denial.to_string(),
     }
 }
@@ -178,7 +184,11 @@ fn shipped_policies_decide_as_they_say() {
             .iter()
             .map(|(action, flags)| effect(*action, *flags))
             .collect();
-        assert_eq!(shown(&policy.decide(who, &effects)), want, "{name}");
+        assert_eq!(
+            shown(&policy.decide(who, &client(), NOW, &effects)),
+            want,
+            "{name}"
+        );
     }
 }
 
@@ -189,7 +199,9 @@ fn read_only_permits_nothing_that_changes() {
     for action in Action::ALL {
         let permitted = matches!(action, Action::Read | Action::Copy);
         assert_eq!(
-            read_only.decide(&who, &[effect(action, NONE)]).is_allow(),
+            read_only
+                .decide(&who, &client(), NOW, &[effect(action, NONE)])
+                .is_allow(),
             permitted,
             "{action}"
         );
@@ -207,7 +219,11 @@ fn t15_read_only_permits_filters_that_give_no_value_away() {
         };
         let permitted = matches!(kind, FilterKind::Order | FilterKind::Group | FilterKind::Join);
         let name = kind.name();
-        assert_eq!(read_only.decide(&who, &[filter]).is_allow(), permitted, "{name}");
+        assert_eq!(
+            read_only.decide(&who, &client(), NOW, &[filter]).is_allow(),
+            permitted,
+            "{name}"
+        );
     }
 }
 
@@ -221,7 +237,11 @@ fn t16_read_only_tells_metadata_from_what_is_sensitive() {
         (EffectFlags::UNCERTAIN, true),
     ] {
         let effects = [effect(Action::Read, flags)];
-        assert_eq!(read_only.decide(&who, &effects).is_allow(), permitted, "{flags}");
+        assert_eq!(
+            read_only.decide(&who, &client(), NOW, &effects).is_allow(),
+            permitted,
+            "{flags}"
+        );
     }
 }
 
@@ -235,31 +255,35 @@ fn allow_all_permits_everything_and_nothing_else_permits_lexing() {
     for action in Action::ALL {
         let every = EffectFlags::from_bits(u16::MAX);
         let lexing = [effect(action, every)];
-        assert!(all.decide(&who, &lexing).is_allow(), "{action}");
+        assert!(all.decide(&who, &client(), NOW, &lexing).is_allow(), "{action}");
         assert_eq!(
             permit_all
-                .decide(&who, &lexing)
+                .decide(&who, &client(), NOW, &lexing)
                 .denial()
                 .map(|denial| denial.cause),
             Some(Cause::Lexing),
             "{action}"
         );
         assert!(
-            permit_all.decide(&who, &[effect(action, NONE)]).is_allow(),
+            permit_all
+                .decide(&who, &client(), NOW, &[effect(action, NONE)])
+                .is_allow(),
             "{action}"
         );
         assert!(
-            !nothing.decide(&who, &[effect(action, NONE)]).is_allow(),
+            !nothing
+                .decide(&who, &client(), NOW, &[effect(action, NONE)])
+                .is_allow(),
             "{action}"
         );
     }
     assert!(
-        all.connect(&who).is_allow()
-            && permit_all.connect(&who).is_allow()
-            && !nothing.connect(&who).is_allow()
+        all.connect(&who, &client(), NOW).is_allow()
+            && permit_all.connect(&who, &client(), NOW).is_allow()
+            && !nothing.connect(&who, &client(), NOW).is_allow()
     );
     assert!(
-        shown(&permit_all.decide(&who, &[effect(Action::Set, EffectFlags::LEXING)]))
+        shown(&permit_all.decide(&who, &client(), NOW, &[effect(Action::Set, EffectFlags::LEXING)]))
             .starts_with("sluice: denied by policy")
     );
 }
@@ -278,7 +302,7 @@ fn a_policy_that_cannot_be_evaluated_denies_and_is_named() {
             "{permit} @id(\"sum\") @message(\"m\") {effect_of_policy} (principal, action == Action::\"{action}\", resource) when {{ {OVERFLOW} }};"
         );
         let policy = PolicySet::parse(&source, "p.cedar").unwrap();
-        let decision = policy.decide(&who, &[effect(Action::Delete, NONE)]);
+        let decision = policy.decide(&who, &client(), NOW, &[effect(Action::Delete, NONE)]);
         assert_eq!(!decision.is_allow(), denied, "{name}");
         if let Some(denial) = decision.denial() {
             assert_eq!(
@@ -311,20 +335,23 @@ fn policies_without_id_are_numbered_and_connect_is_asked_every_time() {
         Target::new("orders", "shop").unwrap(),
     );
     assert_eq!(
-        shown(&policy.decide(&local, &[effect(Action::Read, NONE)])),
+        shown(&policy.decide(&local, &client(), NOW, &[effect(Action::Read, NONE)])),
         "allow policy0"
     );
     assert_eq!(
-        shown(&policy.decide(&local, &[effect(Action::Drop, NONE)])),
+        shown(&policy.decide(&local, &client(), NOW, &[effect(Action::Drop, NONE)])),
         "sluice: denied by policy \"policy1\": it forbids DROP on orders/shop"
     );
     let agent = principal(&[], "orders", "shop");
     assert_eq!(
-        shown(&policy.decide(&agent, &[effect(Action::Read, NONE)])),
+        shown(&policy.decide(&agent, &client(), NOW, &[effect(Action::Read, NONE)])),
         "sluice: denied by policy: nothing permits CONNECT on orders/shop"
     );
     assert_eq!(
-        policy.connect(&agent).denial().and_then(|denial| denial.effect),
+        policy
+            .connect(&agent, &client(), NOW)
+            .denial()
+            .and_then(|denial| denial.effect),
         None
     );
 }
@@ -338,9 +365,9 @@ fn scopes_name_identities_databases_and_settings() {
     for (name, policy, effect, permitted) in [
         ("identity", format!("permit (principal == {identity}, action == Action::\"Read\", resource);"), effect(Action::Read, NONE), true),
         ("other identity", "permit (principal == Identity::\"local#agent-7\", action == Action::\"Read\", resource);".into(), effect(Action::Read, NONE), false),
-        ("database", "permit (principal, action == Action::\"Read\", resource == Database::\"orders/shop\");".into(), effect(Action::Read, NONE), true),
-        ("other database", "permit (principal, action == Action::\"Read\", resource == Database::\"orders/shop2\");".into(), effect(Action::Read, NONE), false),
-        ("same database elsewhere", "permit (principal, action == Action::\"Read\", resource == Database::\"billing/shop\");".into(), effect(Action::Read, NONE), false),
+        ("database", "permit (principal, action == Action::\"Read\", resource in Database::\"orders/shop\");".into(), effect(Action::Read, NONE), true),
+        ("other database", "permit (principal, action == Action::\"Read\", resource in Database::\"orders/shop2\");".into(), effect(Action::Read, NONE), false),
+        ("same database elsewhere", "permit (principal, action == Action::\"Read\", resource in Database::\"billing/shop\");".into(), effect(Action::Read, NONE), false),
         ("setting", "permit (principal, action == Action::\"Set\", resource == Setting::\"app.tenant\");".into(), custom.clone(), true),
         ("other setting", "permit (principal, action == Action::\"Set\", resource == Setting::\"app.tenant2\");".into(), custom.clone(), false),
         ("settings of a connection", "permit (principal, action == Action::\"Set\", resource in Connection::\"orders\");".into(), custom.clone(), true),
@@ -352,10 +379,10 @@ fn scopes_name_identities_databases_and_settings() {
         ),
         ("not harmless", "permit (principal, action == Action::\"Set\", resource in SettingGroup::\"harmless\");".into(), custom.clone(), false),
         ("harmless", "permit (principal, action == Action::\"Set\", resource in SettingGroup::\"harmless\");".into(), custom.with(EffectFlags::HARMLESS), true),
-        ("attribute", "permit (principal, action == Action::\"Read\", resource) when { principal.issuer == \"https://issuer.example\" && resource.name == \"shop\" };".into(), effect(Action::Read, NONE), true),
+        ("attribute", "permit (principal, action == Action::\"Read\", resource) when { principal.issuer == \"https://issuer.example\" && resource in Connection::\"orders\" };".into(), effect(Action::Read, NONE), true),
     ] {
         let policy = PolicySet::parse(&format!("{connect}\n{policy}"), "p.cedar").unwrap_or_else(|errors| panic!("{name}: {:?}", errors.mistakes()));
-        let decision = policy.decide(&who, &[effect]);
+        let decision = policy.decide(&who, &client(), NOW, &[effect]);
         assert_eq!(decision.is_allow(), permitted, "{name}: {}", shown(&decision));
     }
 }
@@ -365,9 +392,12 @@ fn repeated_effects_are_asked_once() {
     let crew = PolicySet::parse(CREW, "crew-analytics.cedar").unwrap();
     let who = principal(&["crew-analytics"], "orders", "shop");
     let mut effects = vec![effect(Action::Read, NONE); 100_000];
-    assert_eq!(shown(&crew.decide(&who, &effects)), "allow crew-connect-and-read");
+    assert_eq!(
+        shown(&crew.decide(&who, &client(), NOW, &effects)),
+        "allow crew-connect-and-read"
+    );
     effects.push(effect(Action::Drop, NONE));
-    let decision = crew.decide(&who, &effects);
+    let decision = crew.decide(&who, &client(), NOW, &effects);
     assert_eq!(
         decision.denial().and_then(|denial| denial.effect),
         Some(100_000),

@@ -5,7 +5,13 @@ use sluice_parsers::sql::effect::Effect;
 use sluice_parsers::sql::settings::startup_effect;
 use sluice_parsers::sql::world::World;
 use sluice_policy::identity::{Identity, Method};
-use sluice_policy::{Decision, PolicySet, Principal, Target};
+use sluice_policy::{Client, Decision, Moment, PolicySet, Principal, Target};
+
+const NOW: Moment = Moment::from_unix_ms(1_700_000_000_000);
+
+fn client() -> Client {
+    Client::new([127, 0, 0, 1].into())
+}
 
 fn principal() -> Principal {
     let identity = Identity::new("https://issuer.example", "agent-7", Method::Oidc);
@@ -132,7 +138,7 @@ fn t25_statements_of_drivers_and_tools_pass() {
         ("ping", "SELECT 1"),
     ] {
         let effects = effects(sql);
-        if let Some(why) = refused(&read_only.decide(&who, &effects)) {
+        if let Some(why) = refused(&read_only.decide(&who, &client(), NOW, &effects)) {
             denied.push(format!(
                 "{name}: {why} ({})",
                 effects
@@ -169,7 +175,7 @@ fn t04_startup_parameters_are_judged_as_settings() {
         ("app.tenant", "7", false),
     ] {
         let effects: Vec<_> = startup_effect(name, value).into_iter().collect();
-        let decision = read_only.decide(&who, &effects);
+        let decision = read_only.decide(&who, &client(), NOW, &effects);
         assert_eq!(
             decision.is_allow(),
             permitted,
@@ -240,7 +246,7 @@ fn what_changes_or_escapes_is_denied() {
         "SELECT 'a",
     ] {
         let effects = effects(sql);
-        if read_only.decide(&who, &effects).is_allow() {
+        if read_only.decide(&who, &client(), NOW, &effects).is_allow() {
             allowed.push(format!(
                 "{sql}: {}",
                 effects

@@ -1,139 +1,58 @@
-//! Decisions are what Cedar says when it is asked in the plainest way: every effect alone, every policy each
-//! time, entities and context written out as JSON and checked against the schema.
+//! Decisions are what Cedar says when it is asked in the plainest way: every policy each time, every column by itself, and
+//! where it is not known what an effect is on, everything that it may be on; entities and context written out as JSON and
+//! checked against the schema.
+
+mod naive;
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
-use std::str::FromStr;
-use std::sync::LazyLock;
 
-use cedar_policy::{Authorizer, Context, Entities, EntityUid, Request, Schema};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use serde_json::json;
 use sluice_parsers::sql::effect::{Action, Effect, EffectFlags, FilterKind, Object, ObjectKind};
 use sluice_policy::identity::{Identity, Method};
-use sluice_policy::{Cause, Decision, PolicySet, Principal, SCHEMA, Target};
+use sluice_policy::{Client, Decision, Moment, PolicySet, Principal, Target};
 
-const FLAGS: [(EffectFlags, &str); 9] = [
-    (EffectFlags::UNFILTERED, "unfiltered"),
-    (EffectFlags::PROGRAM, "program"),
-    (EffectFlags::FILE, "file"),
-    (EffectFlags::FOREIGN, "foreign"),
-    (EffectFlags::OTHER_USER, "other_user"),
-    (EffectFlags::CASCADE, "cascade"),
-    (EffectFlags::CATALOG, "catalog"),
-    (EffectFlags::UNCERTAIN, "uncertain"),
-    (EffectFlags::SENSITIVE, "sensitive"),
-];
+use self::naive::{Naive, Policies, Verdict};
 
-static SCHEMA_READ: LazyLock<Schema> = LazyLock::new(|| Schema::from_cedarschema_str(SCHEMA).unwrap().0);
+/// The parts of a database that policies and effects of this test speak of.
+const SCHEMAS: [&str; 2] = ["public", "App"];
+const TABLES: [&str; 3] = ["customers", "orders", "t 1"];
+const COLUMNS: [&str; 4] = ["email", "id", "na\"me", "total"];
 
-/// The worst cause and the policies that it comes from; or the policies that permit.
-type Naive = Result<BTreeSet<String>, (Cause, BTreeSet<String>)>;
-
-fn ask(
-    policies: &cedar_policy::PolicySet,
-    identity: &Identity,
-    target: &Target,
-    action: &str,
-    effect: Option<&Effect>,
-) -> Naive {
-    let schema = &*SCHEMA_READ;
-    let uid = |kind: &str, id: &str| json!({"type": kind, "id": id});
-    let on = format!("{}/{}", target.connection(), target.database());
-    let who = format!("{}#{}", identity.issuer, identity.subject);
-    let groups: Vec<_> = identity
-        .groups()
-        .iter()
-        .map(|group| uid("Group", group))
-        .collect();
-    let attributes =
-        json!({"issuer": identity.issuer, "subject": identity.subject, "method": identity.method.name()});
-    let mut entities = vec![
-        json!({"uid": uid("Identity", &who), "attrs": attributes, "parents": groups}),
-        json!({"uid": uid("Connection", target.connection()), "attrs": {}, "parents": []}),
-        json!({"uid": uid("Database", &on), "attrs": {"name": target.database()}, "parents": [uid("Connection", target.connection())]}),
-    ];
-    let mut resource = uid("Database", &on);
-    let mut context = json!({});
-    if let Some(effect) = effect {
-        for (flag, name) in FLAGS {
-            context[name] = effect.flags.contains(flag).into();
-        }
-        if effect.action == Action::Filter {
-            context["kind"] = effect.filter.unwrap_or(FilterKind::Other).name().into();
-        }
-        if effect.action == Action::Set {
-            resource = uid("Setting", &effect.object.name);
-            let mut parents = vec![uid("Database", &on)];
-            if effect.flags.contains(EffectFlags::HARMLESS) {
-                parents.push(uid("SettingGroup", "harmless"));
-            }
-            entities.push(json!({"uid": resource, "attrs": {}, "parents": parents}));
-        }
-    }
-    let entities = Entities::from_json_value(entities.into(), Some(schema)).unwrap();
-    let action = EntityUid::from_json(uid("Action", action)).unwrap();
-    let context = Context::from_json_value(context, Some((schema, &action))).unwrap();
-    let request = Request::new(
-        EntityUid::from_json(uid("Identity", &who)).unwrap(),
-        action,
-        EntityUid::from_json(resource).unwrap(),
-        context,
-        Some(schema),
-    )
-    .unwrap();
-    let response = Authorizer::new().is_authorized(&request, policies, &entities);
-    let name = |id: &cedar_policy::PolicyId| {
-        policies
-            .annotation(id, "id")
-            .map_or_else(|| id.to_string(), str::to_owned)
-    };
-    let failed: BTreeSet<_> = response
-        .diagnostics()
-        .errors()
-        .map(|error| {
-            let cedar_policy::AuthorizationError::PolicyEvaluationError(error) = error;
-            name(error.policy_id())
-        })
-        .collect();
-    let reasons: BTreeSet<_> = response.diagnostics().reason().map(name).collect();
-    match response.decision() {
-        _ if !failed.is_empty() => Err((Cause::EvaluationError, failed)),
-        cedar_policy::Decision::Allow => Ok(reasons),
-        cedar_policy::Decision::Deny if reasons.is_empty() => Err((Cause::NoPermit, reasons)),
-        cedar_policy::Decision::Deny => Err((Cause::Forbid, reasons)),
+fn quoted(name: &str) -> String {
+    if name.bytes().all(|byte| byte.is_ascii_lowercase()) {
+        name.to_owned()
+    } else {
+        format!("\"{}\"", name.replace('"', "\"\""))
     }
 }
 
-fn decide(source: &str, identity: &Identity, target: &Target, effects: &[Effect]) -> Naive {
-    let policies = cedar_policy::PolicySet::from_str(source).unwrap();
-    let mut permits = ask(&policies, identity, target, "Connect", None)?;
-    if !effects.is_empty() {
-        permits.clear();
-    }
-    let mut worst: Option<(Cause, BTreeSet<String>)> = None;
-    for effect in effects {
-        let answer = if effect.flags.contains(EffectFlags::LEXING) {
-            Err((Cause::Lexing, BTreeSet::new()))
-        } else {
-            ask(&policies, identity, target, effect.action.name(), Some(effect))
-        };
-        match (answer, &mut worst) {
-            (Ok(more), _) => permits.extend(more),
-            (Err((cause, policies)), Some((worst, by))) if *worst == cause => by.extend(policies),
-            (Err(denial), worst) if worst.as_ref().is_none_or(|(cause, _)| *cause < denial.0) => {
-                *worst = Some(denial);
-            }
-            (Err(_), _) => {}
-        }
-    }
-    worst.map_or(Ok(permits), Err)
+fn literal(kind: &str, parts: &[&str]) -> String {
+    let parts: Vec<_> = parts.iter().map(|part| quoted(part)).collect();
+    format!("{kind}::{:?}", format!("orders/shop/{}", parts.join(".")))
+}
+
+/// Something in the database, as policies write it.
+fn place() -> impl Strategy<Value = String> {
+    let schema = || select(SCHEMAS.to_vec());
+    let table = || (schema(), select(TABLES[..2].to_vec()));
+    prop_oneof![
+        1 => schema().prop_map(|schema| literal("Schema", &[schema])),
+        3 => table().prop_map(|(schema, table)| literal("Table", &[schema, table])),
+        4 => (table(), select(COLUMNS[..3].to_vec()))
+            .prop_map(|((schema, table), column)| literal("Column", &[schema, table, column])),
+        1 => schema().prop_map(|schema| literal("Function", &[schema, "f"])),
+        1 => Just(literal("Role", &["app"])),
+        1 => Just("Table::\"billing/shop/public.customers\"".to_owned()),
+    ]
 }
 
 /// A policy that the schema may or may not take.
 fn policy() -> impl Strategy<Value = String> {
     let who = select(vec![
+        "principal",
         "principal",
         "principal in Group::\"crew\"",
         "principal in Group::\"dba\"",
@@ -141,72 +60,122 @@ fn policy() -> impl Strategy<Value = String> {
         "principal == Identity::\"https://i#other\"",
     ]);
     let action = prop_oneof![
-        3 => Just("action".to_owned()),
+        4 => Just("action".to_owned()),
         3 => select(Action::ALL.to_vec()).prop_map(|action| format!("action == Action::\"{action}\"")),
+        3 => Just("action in [Action::\"Read\", Action::\"Filter\", Action::\"Copy\"]".to_owned()),
         1 => Just("action == Action::\"Connect\"".to_owned()),
-        2 => select(vec!["Write", "Definition", "Destructive", "Administrative"]).prop_map(|group| format!("action in Action::\"{group}\"")),
-        2 => subsequence(Action::ALL.to_vec(), 1..5).prop_map(|actions| {
-            let names: Vec<_> = actions.iter().map(|action| format!("Action::\"{action}\"")).collect();
-            format!("action in [Action::\"Connect\", {}]", names.join(", "))
-        }),
-        1 => Just("action in [Action::\"Write\", Action::\"Read\", Action::\"Set\"]".to_owned()),
+        2 => select(vec!["Write", "Definition", "Destructive", "Administrative"])
+            .prop_map(|group| format!("action in Action::\"{group}\"")),
     ];
-    let on = select(vec![
-        "resource",
-        "resource in Connection::\"orders\"",
-        "resource in Connection::\"billing\"",
-        "resource == Database::\"orders/shop\"",
-        "resource in Database::\"orders/shop\"",
-        "resource in SettingGroup::\"harmless\"",
-        "resource == Setting::\"work_mem\"",
-        "resource is Database",
-    ]);
-    let condition = select(vec![
+    let on = prop_oneof![
+        4 => Just("resource".to_owned()),
+        1 => Just("resource in Connection::\"orders\"".to_owned()),
+        1 => Just("resource in Connection::\"billing\"".to_owned()),
+        1 => Just("resource in Database::\"orders/shop\"".to_owned()),
+        1 => Just("resource in SettingGroup::\"harmless\"".to_owned()),
+        1 => Just("resource == Setting::\"work_mem\"".to_owned()),
+        1 => select(vec!["Column", "Function", "Role", "Setting"]).prop_map(|kind| format!("resource is {kind}")),
+        6 => place().prop_map(|place| format!("resource in {place}")),
+        1 => place().prop_map(|place| format!("resource == {place}")),
+    ];
+    let condition = prop_oneof![
+        8 => Just(String::new()),
+        3 => place().prop_map(|place| format!("unless {{ resource in {place} }}")),
+        2 => (place(), place()).prop_map(|(one, other)| format!("when {{ resource in [{one}, {other}] }}")),
+        8 => select(vec![
+            "when { context has unfiltered && context.unfiltered }",
+            "unless { context has file && (context.file || context.program) }",
+            "when { principal.method == \"oidc\" }",
+            "when { context has kind && [\"order\", \"group\"].contains(context.kind) }",
+            "unless { context has sensitive && (context.sensitive || context.uncertain) }",
+            "unless { principal in Group::\"dba\" }",
+            "when { 9223372036854775807 + 1 > 0 }",
+            "when { context has file && context.file && 9223372036854775807 + 1 > 0 }",
+            "when { context.hour < 12 && context.weekday > 1 }",
+            "when { context.time < datetime(\"2024-01-01\") }",
+            "when { context.client_address.isInRange(ip(\"10.0.0.0/8\")) }",
+            "when { context has application_name && context.application_name like \"etl*\" }",
+            "when { principal.claims.hasTag(\"team\") && principal.claims.getTag(\"team\") has text && principal.claims.getTag(\"team\").text == \"x\" }",
+            "when { principal.claims.hasTag(\"level\") && principal.claims.getTag(\"level\") has number && principal.claims.getTag(\"level\").number > 3 }",
+            "when { resource is Column }",
+        ]).prop_map(str::to_owned),
+        4 => Just("when { context has approved && context.approved }".to_owned()),
+        3 => Just("unless { context has approved && context.approved }".to_owned()),
+    ];
+    let annotation = select(vec![
         "",
         "",
-        "",
-        "when { context has unfiltered && context.unfiltered }",
-        "unless { context has file && (context.file || context.program) }",
-        "when { context has cascade && (context.cascade || context.catalog || context.foreign || context.other_user) }",
-        "when { principal.method == \"oidc\" }",
-        "when { context has kind && [\"order\", \"group\"].contains(context.kind) }",
-        "unless { context has sensitive && (context.sensitive || context.uncertain) }",
-        "unless { principal in Group::\"dba\" }",
-        "when { 9223372036854775807 + 1 > 0 }",
-        "when { context has file && context.file && 9223372036854775807 + 1 > 0 }",
-        "when { resource in Connection::\"orders\" }",
+        "@approvers(\"dba\") ",
+        "@approvers(\"b,a\") @ttl(\"5m\") ",
+        "@max_rows(\"10\") ",
+        "@max_rows(\"5\") @max_time(\"1s\") ",
     ]);
     let effect = prop_oneof![3 => Just("permit"), 1 => Just("forbid")];
-    (effect, who, action, on, condition).prop_map(|(effect, who, action, on, condition)| {
-        format!("{effect} ({who}, {action}, {on}) {condition};")
-    })
+    (effect, annotation, who, action, on, condition).prop_map(
+        |(effect, annotation, who, action, on, condition)| {
+            format!("{annotation}{effect} ({who}, {action}, {on}) {condition};")
+        },
+    )
+}
+
+fn object() -> impl Strategy<Value = Object> {
+    let schema = || select(SCHEMAS.to_vec());
+    let relation = (schema(), select(TABLES.to_vec()));
+    prop_oneof![
+        10 => relation.prop_map(|(schema, table)| Object::in_schema(ObjectKind::Relation, schema, table)),
+        1 => Just(Object::in_schema(ObjectKind::Relation, "other", "x")),
+        1 => Just(Object::new(ObjectKind::Relation, "customers")),
+        1 => Just(Object::new(ObjectKind::Relation, "")),
+        1 => Just(Object::in_schema(ObjectKind::Relation, "pg_temp", "customers")),
+        1 => Just(Object::in_schema(ObjectKind::Sequence, "public", "orders")),
+        1 => schema().prop_map(|schema| Object::in_schema(ObjectKind::Function, schema, "f")),
+        1 => Just(Object::new(ObjectKind::Function, "f")),
+        1 => schema().prop_map(|schema| Object::new(ObjectKind::Schema, schema)),
+        1 => Just(Object::in_schema(ObjectKind::Type, "public", "money")),
+        1 => select(vec!["app", "other", ""]).prop_map(|role| Object::new(ObjectKind::Role, role)),
+        1 => select(vec![
+            ObjectKind::Nothing, ObjectKind::Path, ObjectKind::Extension, ObjectKind::Other, ObjectKind::AdvisoryLock,
+        ]).prop_map(|kind| Object::new(kind, "x")),
+    ]
 }
 
 fn effects() -> impl Strategy<Value = Vec<Effect>> {
-    let flags = prop_oneof![3 => Just(0_u16), 2 => 0_u16..128, 1 => any::<u16>()];
+    let flags = prop_oneof![
+        6 => Just(0_u16),
+        2 => 0_u16..128,
+        1 => Just(EffectFlags::NO_COLUMNS.bits()),
+        1 => any::<u16>(),
+    ];
     let setting = select(vec!["work_mem", "search_path", "app.tenant"]);
-    let effect = (select(Action::ALL.to_vec()), flags, setting, any::<bool>()).prop_map(
-        |(action, flags, setting, harmless)| {
+    let action = prop_oneof![
+        3 => select(vec![Action::Read, Action::Update, Action::Filter, Action::Drop, Action::Opaque]),
+        2 => select(Action::ALL.to_vec()),
+    ];
+    let columns = prop_oneof![2 => Just(Vec::new()), 3 => subsequence(COLUMNS.to_vec(), 1..=4)];
+    let effect = (action, flags, setting, any::<bool>(), object(), columns).prop_map(
+        |(action, flags, setting, harmless, object, columns)| {
             let object = if action == Action::Set {
                 Object::new(ObjectKind::Setting, setting)
             } else {
-                Object::new(ObjectKind::Relation, "t")
+                object
             };
             let flags = EffectFlags::from_bits(flags);
             let kinds = FilterKind::ALL;
             let kind = kinds[usize::from(flags.bits()) % kinds.len()];
+            let harmless = if harmless {
+                EffectFlags::HARMLESS
+            } else {
+                EffectFlags::NONE
+            };
             Effect {
                 filter: (action == Action::Filter).then_some(kind),
-                ..Effect::new(action, object).with(if harmless {
-                    EffectFlags::HARMLESS | flags
-                } else {
-                    flags
-                })
+                ..Effect::new(action, object).with(harmless | flags)
             }
+            .on_columns(columns.into_iter().map(Into::into).collect())
         },
     );
     // Repeats are what grouping has to get right.
-    (prop::collection::vec(effect, 0..5), any::<bool>()).prop_map(|(mut effects, twice)| {
+    (prop::collection::vec(effect, 0..4), prop::bool::weighted(0.2)).prop_map(|(mut effects, twice)| {
         if twice {
             effects.extend(effects.clone());
         }
@@ -214,47 +183,161 @@ fn effects() -> impl Strategy<Value = Vec<Effect>> {
     })
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
-
-    #[test]
-    fn decisions_are_those_of_plain_cedar(
-        policies in prop::collection::vec(policy(), 0..12),
-        connects in prop::bool::weighted(0.9),
-        groups in subsequence(vec!["crew", "dba", "x"], 0..3),
-        connection in select(vec!["orders", "billing"]),
-        effects in effects(),
-    ) {
+/// The policies that are taken, one a line and with a name each.
+fn source(policies: Vec<String>) -> String {
+    let named = |policies: &[String]| {
         let mut source = String::new();
-        let mut number = 0;
-        let connect = connects.then(|| "permit (principal, action == Action::\"Connect\", resource);".to_owned());
-        for policy in connect.into_iter().chain(policies) {
-            if PolicySet::parse(&policy, "p.cedar").is_ok() {
-                number += 1;
-                writeln!(source, "@id(\"p-{number}\") {policy}").unwrap();
-            }
+        for (number, policy) in policies.iter().enumerate() {
+            writeln!(source, "@id(\"p-{number}\") {policy}").unwrap();
         }
-        let identity = Identity::new("https://i", "agent", Method::Oidc).with_groups(groups);
-        let target = Target::new(connection, "shop").unwrap();
-        let principal = Principal::new(&identity, target.clone());
-        let set = PolicySet::parse(&source, "p.cedar").unwrap();
-        let got = set.decide(&principal, &effects);
-        match (decide(&source, &identity, &target, &effects), &got) {
-            (Ok(want), Decision::Allow { policies }) => {
-                let named: BTreeSet<_> = policies.iter().map(ToString::to_string).collect();
-                prop_assert_eq!(named, want);
+        source
+    };
+    let source = named(&policies);
+    let Err(errors) = PolicySet::parse(&source, "p.cedar") else {
+        return source;
+    };
+    let refused: BTreeSet<usize> = errors.mistakes().iter().map(|mistake| mistake.line - 1).collect();
+    let good = policies
+        .into_iter()
+        .enumerate()
+        .filter(|(number, _)| !refused.contains(number));
+    named(&good.map(|(_, policy)| policy).collect::<Vec<_>>())
+}
+
+/// Two of a kind, so that what is kept from one may be used for the other.
+#[derive(Debug, Clone)]
+struct Case {
+    policies: Vec<String>,
+    connects: bool,
+    groups: Vec<&'static str>,
+    connection: &'static str,
+    statements: [Vec<Effect>; 2],
+    hour: u64,
+    address: [u8; 4],
+    application_name: Option<&'static str>,
+    claims: serde_json::Value,
+}
+
+fn case() -> impl Strategy<Value = Case> {
+    let session = (
+        0_u64..200,
+        select(vec![[10, 1, 1, 1], [192, 168, 0, 1]]),
+        select(vec![None, Some("etl-7"), Some("psql")]),
+        select(vec![
+            json!({}),
+            json!({"team": "x", "level": 4}),
+            json!({"team": ["x"], "level": 3, "a": true, "b": {"c": 1}}),
+        ]),
+    );
+    let asked = (
+        prop::collection::vec(policy(), 0..10),
+        prop::bool::weighted(0.95),
+        subsequence(vec!["crew", "dba", "x"], 0..3),
+        prop_oneof![9 => Just("orders"), 1 => Just("billing")],
+        effects(),
+        effects(),
+    );
+    (asked, session).prop_map(
+        |(
+            (policies, connects, groups, connection, first, second),
+            (hour, address, application_name, claims),
+        )| Case {
+            policies,
+            connects,
+            groups,
+            connection,
+            statements: [first, second],
+            hour,
+            address,
+            application_name,
+            claims,
+        },
+    )
+}
+
+fn check(case: Case) -> Result<(), TestCaseError> {
+    let connect = "permit (principal, action == Action::\"Connect\", resource);".to_owned();
+    let policies = case.connects.then_some(connect).into_iter().chain(case.policies);
+    let source = source(policies.collect());
+    let mut identity = Identity::new("https://i", "agent", Method::Oidc).with_groups(case.groups);
+    identity.claims = case.claims.as_object().unwrap().clone();
+    let target = Target::new(case.connection, "shop").unwrap();
+    let mut client = Client::new(case.address.into()).with_claims(&identity);
+    if let Some(name) = case.application_name {
+        client = client.with_application_name(name);
+    }
+    let unix_ms = 1_703_980_800_000 + case.hour * 3_600_000;
+    let principal = Principal::new(&identity, target.clone());
+    let set = PolicySet::parse(&source, "p.cedar").unwrap();
+    let policies = Policies::new(&source);
+    let mut naive = Naive {
+        policies: &policies,
+        universe: Vec::new(),
+        identity: &identity,
+        target: &target,
+        unix_ms,
+        address: case.address,
+        application_name: case.application_name,
+    };
+    for effects in &case.statements {
+        let got = set.decide(&principal, &client, Moment::from_unix_ms(unix_ms), effects);
+        match (naive.decide(effects), &got) {
+            (Verdict::Allow { policies, limits }, Decision::Allow(permission)) => {
+                let named: BTreeSet<_> = permission.policies.iter().map(ToString::to_string).collect();
+                prop_assert_eq!(named, policies, "{}", source);
+                prop_assert_eq!(permission.limits, limits, "{}", source);
             }
-            (Err((cause, by)), Decision::Deny(denial)) => {
-                prop_assert_eq!(denial.cause, cause);
+            (
+                Verdict::Deny {
+                    cause,
+                    policies,
+                    required,
+                },
+                Decision::Deny(denial),
+            ) => {
+                prop_assert_eq!(denial.cause, cause, "{:?} of\n{}", effects, source);
                 match &denial.policy {
-                    Some(policy) => prop_assert!(by.contains(&**policy), "{policy} is not of {by:?}"),
-                    None => prop_assert!(by.is_empty(), "{:?}", by),
+                    Some(policy) => {
+                        prop_assert!(policies.contains(&**policy), "{policy} is not of {policies:?}")
+                    }
+                    None => prop_assert!(policies.is_empty(), "{:?}", policies),
                 }
+                let approval = denial.approval.as_deref().map(|approval| {
+                    let lists = approval.required.iter();
+                    lists
+                        .map(|groups| groups.iter().map(ToString::to_string).collect())
+                        .collect()
+                });
+                prop_assert_eq!(approval, required, "{:?} of\n{}", effects, source);
                 prop_assert!(denial.to_string().starts_with("sluice: denied by policy"));
             }
-            (want, got) => prop_assert!(false, "{want:?} but {got:?} of\n{source}"),
+            (want, got) => prop_assert!(false, "{want:?} but {got:?} for {effects:?} of\n{source}"),
+        }
+        // What is told of a decision is what was decided.
+        let explained = set.explain(&principal, &client, Moment::from_unix_ms(unix_ms), effects);
+        if explained.first().is_some_and(|connect| connect.cause.is_none()) {
+            prop_assert_eq!(
+                explained.iter().all(|request| request.cause.is_none()),
+                got.is_allow()
+            );
+            let worst = explained.iter().filter_map(|request| request.cause).max();
+            prop_assert_eq!(worst, got.denial().map(|denial| denial.cause));
         }
     }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn decisions_are_those_of_plain_cedar(case in case()) {
+        check(case)?;
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
     fn no_text_panics(text in "\\PC{0,80}", cut in 0..200_usize) {

@@ -48,7 +48,9 @@ pub(super) fn identity(
     let mut identity = Identity::new(&config.issuer, subject, Method::Oidc);
     identity.set_groups(groups);
     identity.expires_at_s = Some(expires_at_s.saturating_add(config.leeway_s));
+    let claimed = claims.len();
     identity.claims = bounded(claims);
+    identity.claims_are_cut = identity.claims.len() < claimed;
     Ok(identity)
 }
 

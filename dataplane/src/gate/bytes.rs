@@ -1,11 +1,13 @@
 //! How much memory what the cache keeps takes, about: enough that what a client can make large is bounded.
 
+use std::sync::Arc;
+
 use sluice_audit::record::ListBuffer;
 use sluice_parsers::sql::effect::{Effect, Object};
 use sluice_parsers::sql::lineage::BaseColumn;
 use sluice_parsers::sql::statement::{OutputColumn, Reason, Statement, StatementKind};
 use sluice_parsers::sql::world::Touched;
-use sluice_policy::Denial;
+use sluice_policy::{Approval, Denial};
 
 use super::{Outcome, Verdict};
 use crate::postgres::expected::Expectation;
@@ -73,7 +75,15 @@ fn outcome_bytes(outcome: &Outcome) -> usize {
     let denial = match outcome {
         Outcome::Allow(_) => 0,
         Outcome::Deny(denial) => {
-            size_of::<Denial>() + text_bytes(&denial.object) + denial.error.as_deref().map_or(0, text_bytes)
+            let approval = denial.approval.as_deref().map_or(0, |approval| {
+                let lists = approval.required.len() + approval.policies.len() + approval.effects.len();
+                size_of::<Approval>() + lists * (size_of::<Arc<[Arc<str>]>>() + ALLOCATION_BYTES)
+            });
+            size_of::<Denial>()
+                + text_bytes(&denial.object)
+                + text_bytes(&denial.resource)
+                + approval
+                + denial.error.as_deref().map_or(0, text_bytes)
         }
     };
     size_of::<Outcome>() + denial
@@ -88,6 +98,7 @@ mod tests {
     use sluice_parsers::sql::analyze;
     use sluice_parsers::sql::world::World;
 
+    use super::super::Decided;
     use super::*;
 
     /// Whatever a text repeats weighs more the more often it does, and never less than what it stands for.
@@ -123,8 +134,11 @@ mod tests {
             let analysis =
                 analyze::analyze_bytes(text.as_bytes(), &analyze::Limits::default(), &World::built_in(15));
             assert!(analysis.readable, "{name}");
-            let outcomes = vec![Outcome::Allow(None); analysis.statements.len()];
-            let verdict = Verdict::new(analysis.statements, outcomes.into(), 1, text.len());
+            let decided = Decided {
+                outcomes: vec![Outcome::Allow(None); analysis.statements.len()].into(),
+                is_timed: false,
+            };
+            let verdict = Verdict::new(analysis.statements, decided, 1, text.len());
             let bytes = verdict_bytes(&verdict);
             assert!(bytes > least * TIMES, "{name}: {bytes}");
         }

@@ -42,7 +42,8 @@ impl KnownShape {
     }
 
     fn set_latest(&self, key: &DecisionKey<'_>, verdict: &Rc<Verdict>) {
-        if key.is_shape_alone() {
+        // One that is decided again may be replaced.
+        if key.is_shape_alone() && !verdict.is_timed {
             *self.latest.borrow_mut() = Some((key.context, Rc::downgrade(verdict)));
         }
     }
@@ -55,13 +56,15 @@ pub(super) struct DecisionKey<'a> {
     /// The literals that are not neutral, each with an end mark.
     pub(super) kept: &'a [u8],
     pub(super) context: u64,
+    /// The number of what policies look at in the client; 0 if that is nothing.
+    pub(super) told: u64,
     pub(super) parameter_types: &'a [u8],
 }
 
 impl DecisionKey<'_> {
-    /// No literal and no declared type is a part of it.
+    /// No literal, no declared type and nothing of the client is a part of it.
     fn is_shape_alone(&self) -> bool {
-        self.kept.is_empty() && self.parameter_types.is_empty()
+        self.kept.is_empty() && self.parameter_types.is_empty() && self.told == 0
     }
 }
 
@@ -70,6 +73,7 @@ struct Entry {
     shape: Rc<KnownShape>,
     kept: Box<[u8]>,
     context: u64,
+    told: u64,
     parameter_types: Box<[u8]>,
     verdict: Rc<Verdict>,
 }
@@ -80,6 +84,7 @@ impl Entry {
         // nothing.
         Rc::ptr_eq(&self.shape, key.shape)
             && self.context == key.context
+            && self.told == key.told
             && *self.kept == *key.kept
             && *self.parameter_types == *key.parameter_types
     }
@@ -393,6 +398,7 @@ impl Decisions {
             shape: Rc::clone(key.shape),
             kept: key.kept.into(),
             context: key.context,
+            told: key.told,
             parameter_types: key.parameter_types.into(),
             verdict,
         };
@@ -539,9 +545,10 @@ mod tests {
                 shape: &shape,
                 kept: &[],
                 context: 1,
+                told: 0,
                 parameter_types: &types,
             };
-            let verdict = Rc::new(Verdict::new(Vec::new(), Box::default(), 1, 0));
+            let verdict = Rc::new(Verdict::new(Vec::new(), super::super::Decided::default(), 1, 0));
             decisions.insert(number, &key, verdict, 0);
         }
         let most = DECISIONS_BYTES_MAX / types.len();

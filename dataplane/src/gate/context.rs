@@ -3,7 +3,7 @@
 //! Each principal has a share of its own, with its contexts and its decisions. All shares together are bounded, and
 //! the heaviest gives way first: who floods the cache drives out what is his own.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use hashbrown::{HashMap, HashSet};
 use sluice_parsers::sql::catalog::{Catalog, Oid};
 use sluice_parsers::sql::lineage::BaseColumn;
 use sluice_parsers::sql::world::{SessionNames, World};
-use sluice_policy::Principal;
+use sluice_policy::{Client, Principal, Told};
 
 use super::cache::{Decisions, Weight};
 
@@ -20,6 +20,9 @@ const PRINCIPALS_MAX: usize = 4096;
 
 /// States of one principal's sessions over this are forgotten.
 const STATES_MAX: usize = 256;
+
+/// What policies look at in the clients of one principal's sessions: over this many they are forgotten.
+const TOLD_MAX: usize = 256;
 
 /// What is known of a session's database.
 #[derive(Clone, Debug, Default)]
@@ -41,6 +44,10 @@ pub struct Context {
     pub(super) id: u64,
     /// Who asks, for which connection and database.
     pub principal: Arc<Principal>,
+    /// What else policies may look at.
+    pub client: Arc<Client>,
+    /// The epoch of policy that was asked what it looks at in the client, and the number of that.
+    pub(super) told: Cell<(u64, u64)>,
     pub(super) share: Rc<RefCell<Share>>,
     names: Arc<SessionNames>,
     database: Arc<Database>,
@@ -80,6 +87,8 @@ pub(super) struct Share {
     pub(super) decisions: Decisions,
     /// The numbers of its contexts.
     states: HashMap<State, u64>,
+    /// The numbers of what policies look at in its clients.
+    told: HashMap<Told, u64>,
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -116,7 +125,7 @@ impl Shares {
     }
 
     /// The context of a principal whose session's state and database are not known.
-    pub(super) fn context(&mut self, principal: Principal) -> Context {
+    pub(super) fn context(&mut self, principal: Principal, client: Client) -> Context {
         if self.principals.len() >= PRINCIPALS_MAX {
             self.principals.clear();
         }
@@ -131,6 +140,8 @@ impl Shares {
         let context = Context {
             id: 0,
             principal,
+            client: Arc::new(client),
+            told: Cell::default(),
             share,
             names: Arc::clone(&self.unnamed),
             database: Arc::clone(&self.nowhere),
@@ -142,6 +153,7 @@ impl Shares {
         let share = Rc::new(RefCell::new(Share {
             decisions: Decisions::new(self.decisions_max),
             states: HashMap::new(),
+            told: HashMap::new(),
         }));
         if self.all.len() == self.all.capacity() {
             self.all.retain(|share| share.strong_count() > 0);
@@ -174,10 +186,24 @@ impl Shares {
         Context {
             id,
             principal: Arc::clone(&context.principal),
+            client: Arc::clone(&context.client),
+            told: context.told.clone(),
             share: Rc::clone(&context.share),
             names: Arc::clone(names),
             database: Arc::clone(database),
         }
+    }
+
+    /// The number of what policies look at in a client; equal for equal things, and never used for another.
+    pub(super) fn told(&mut self, share: &Rc<RefCell<Share>>, told: Told) -> u64 {
+        let known = &mut share.borrow_mut().told;
+        if known.len() >= TOLD_MAX && !known.contains_key(&told) {
+            known.clear();
+        }
+        *known.entry(told).or_insert_with(|| {
+            self.contexts_made += 1;
+            self.contexts_made
+        })
     }
 
     /// Forgets every decision.

@@ -1,5 +1,6 @@
 //! A client's login: TLS, the startup packet, the proof of identity, and what it wants to reach.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -14,14 +15,14 @@ use sluice_parsers::postgres::{ProtocolError, SqlState};
 use sluice_parsers::sql::effect::Effect;
 use sluice_parsers::sql::settings::startup_effect;
 use sluice_policy::identity::{Identity, TokenError};
-use sluice_policy::{Principal, Target};
+use sluice_policy::{Client, Principal, Target};
 use sluice_runtime::net::Socket;
 
 use super::cancel::{self, CancelRequest};
 use super::session::End;
 use super::wire::{Message, Messages, WireError};
 use crate::core::Core;
-use crate::gate::{Context, Outcome};
+use crate::gate::{self, Context, Outcome};
 use crate::settings::{Connection, Listener, ListenerTarget, ListenerTls, ServerTls};
 use crate::stream::{Stream, StreamError};
 use crate::tls::Tls;
@@ -147,6 +148,10 @@ pub(crate) async fn log_in(
     listener: &Listener,
     socket: Socket,
 ) -> Result<LoggedIn, NoSession> {
+    // A client that is gone already has no address, and gets nowhere.
+    let address = socket
+        .peer_address()
+        .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip());
     let Greeted {
         mut stream,
         rest,
@@ -179,7 +184,7 @@ pub(crate) async fn log_in(
             return Err(refused.by(startup.user.as_bytes()).recorded(text));
         }
     };
-    match admit(core, listener, &startup, &identity).await {
+    match admit(core, listener, &startup, &identity, address) {
         Ok((connection, database, context)) => Ok(LoggedIn {
             stream,
             messages,
@@ -556,16 +561,13 @@ fn password_message(message: Message) -> Result<Message, Unproven> {
 
 type Admitted = (Arc<Connection>, String, Context);
 
-/// Identities with more groups are made ready for policy on a helper thread: some three microseconds a group are too
-/// much for a core when there are hundreds.
-const GROUPS_ON_CORE_MAX: usize = 32;
-
 /// Finds what the client wants to reach, and asks policy about it and about each startup parameter.
-async fn admit(
+fn admit(
     core: &Core,
     listener: &Listener,
     startup: &Startup,
     identity: &Identity,
+    address: IpAddr,
 ) -> Result<Admitted, (EventKind, End, String)> {
     let refuse = |sqlstate, message: String, connection: &str| {
         let end = End::new(EndReason::ConnectDenied, sqlstate, message);
@@ -575,15 +577,16 @@ async fn admit(
         reach(core, listener, startup).map_err(|message| refuse(NO_SUCH_DATABASE, message, ""))?;
     let target = Target::new(connection.name.as_str(), database.as_str())
         .map_err(|error| refuse(NO_SUCH_DATABASE, error.to_string(), &connection.name))?;
-    let principal = if identity.groups().len() <= GROUPS_ON_CORE_MAX {
-        Principal::new(identity, target)
-    } else {
-        let identity = identity.clone();
-        let made = core.helpers.run(move || Principal::new(&identity, target)).await;
-        made.map_err(|error| refuse(SqlState::INTERNAL_ERROR, error.to_string(), &connection.name))?
-    };
+    let mut client = Client::new(address).with_claims(identity);
+    if let Some((_, name)) = startup
+        .settings
+        .iter()
+        .rfind(|(name, _)| name == "application_name")
+    {
+        client = client.with_application_name(name);
+    }
     let mut gate = core.gate.borrow_mut();
-    let context = gate.context(principal);
+    let context = gate.context(Principal::new(identity, target), client);
     let denied = |outcome: Outcome, name: &str| match outcome {
         Outcome::Allow(_) => Ok(()),
         Outcome::Deny(denial) => {
@@ -601,7 +604,9 @@ async fn admit(
             ))
         }
     };
-    let connect = gate.policies().connect(&context.principal);
+    let connect = gate
+        .policies()
+        .connect(&context.principal, &context.client, gate::now());
     denied(connect.into(), "")?;
     for (name, value) in &startup.settings {
         let effect: Option<Effect> = startup_effect(name, value);

@@ -1,7 +1,7 @@
 //! Effects: an action on an object, the unit that policy decides on.
 //!
-//! Objects are named as they are written in the statement: nothing here resolves a name through a search path.
-//! They are for the record and for messages; policy decides by action, flags, connection and database.
+//! An object of the catalog has its own schema and name. One that the catalog does not have is named as the statement
+//! names it: without a schema it may be anything of that name.
 
 use std::fmt;
 
@@ -143,8 +143,10 @@ impl EffectFlags {
     pub const UNCERTAIN: Self = Self(1 << 9);
     /// A catalog that tells of values in tables or of what other sessions do.
     pub const SENSITIVE: Self = Self(1 << 10);
+    /// The relation's rows are read and none of its columns, as `count(*)` does.
+    pub const NO_COLUMNS: Self = Self(1 << 11);
 
-    const NAMES: [(Self, &'static str); 11] = [
+    const NAMES: [(Self, &'static str); 12] = [
         (Self::UNFILTERED, "unfiltered"),
         (Self::PROGRAM, "program"),
         (Self::FILE, "file"),
@@ -156,6 +158,7 @@ impl EffectFlags {
         (Self::CATALOG, "catalog"),
         (Self::UNCERTAIN, "uncertain"),
         (Self::SENSITIVE, "sensitive"),
+        (Self::NO_COLUMNS, "no_columns"),
     ];
 
     /// Whether all of `other` is set.

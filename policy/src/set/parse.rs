@@ -1,37 +1,23 @@
 //! From the text of a policy file to a checked set, or to every mistake in it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use cedar_policy::{Authorizer, Policy, PolicyId, ValidationMode, ValidationWarning};
+use cedar_policy::{Effect, EntityUid, Policy, PolicyId, ValidationMode, ValidationWarning};
 
 use super::Policies;
-use super::rule::Rule;
+use super::conditions::{self, Misnomer};
+use super::known::{ByPrincipal, is_group};
+use super::rule::{self, Rule};
 use super::statements::statements;
+use super::tree::{NodeId, Tree};
+use crate::annotations::{AnnotationMistake, Annotations};
+use crate::client::Mentions;
 use crate::errors::{Mistakes, PolicyErrors};
+use crate::names::{self, Kind};
 use crate::schema::VOCABULARY;
-
-/// The longest `@id`.
-const ID_BYTES_MAX: usize = 128;
-/// The longest `@message`: it becomes the message of an error.
-const MESSAGE_BYTES_MAX: usize = 1024;
-/// Annotations with a meaning. Any other is refused: who writes one expects it to do something.
-const ANNOTATIONS: [&str; 2] = ["id", "message"];
-/// Types that policies of a later version will name.
-const LATER_TYPES: [&str; 10] = [
-    "Table",
-    "View",
-    "Relation",
-    "Schema",
-    "Column",
-    "Function",
-    "Class",
-    "Role",
-    "Sequence",
-    "Extension",
-];
 
 /// One policy of the file.
 struct Piece<'a> {
@@ -39,7 +25,8 @@ struct Piece<'a> {
     text: &'a str,
     policy: Policy,
     name: Arc<str>,
-    message: Option<Arc<str>>,
+    annotations: Annotations,
+    mentions: Mentions,
 }
 
 pub(super) fn parse(source: &str, file: &str) -> Result<Policies, PolicyErrors> {
@@ -69,7 +56,7 @@ pub(super) fn parse(source: &str, file: &str) -> Result<Policies, PolicyErrors> 
         Ok(_) | Err(_) => {}
     }
     if mistakes.is_empty() {
-        Ok(assemble(&pieces))
+        Ok(assemble(pieces))
     } else {
         Err(mistakes.into_errors())
     }
@@ -91,63 +78,89 @@ fn read_piece<'a>(
             return None;
         }
     };
-    for (key, value) in policy.annotations() {
-        if let Some((message, help)) = refuse_annotation(key, value) {
-            let (start, len) = annotation_place(text, key);
-            mistakes.note(range.start + start, len, message, None, Some(help));
+    let mut annotations = Annotations::default();
+    let mut refuse = |key: &str, mistake: AnnotationMistake| {
+        let (start, len) = annotation_place(text, key);
+        mistakes.note(
+            range.start + start,
+            len,
+            mistake.message,
+            None,
+            Some(mistake.help),
+        );
+    };
+    let mut keys: Vec<_> = policy.annotations().collect();
+    keys.sort_unstable();
+    for (key, value) in &keys {
+        if let Err(mistake) = annotations.take(key, value) {
+            refuse(key, mistake);
         }
     }
-    let name = policy.annotation("id").unwrap_or(&default_name).into();
-    let message = policy.annotation("message").map(Arc::from);
+    let found = conditions::look_through(&policy);
+    for (key, _) in &keys {
+        if let Some(mistake) = without_effect(key, &policy, &annotations, &found.mentions) {
+            refuse(key, mistake);
+        }
+    }
+    for Misnomer { about, mistake } in found.misnomers {
+        let (start, len) = entity_place(text, &about);
+        mistakes.note(
+            range.start + start,
+            len,
+            mistake.message,
+            None,
+            Some(mistake.help),
+        );
+    }
+    let name = annotations.id.clone().unwrap_or_else(|| default_name.into());
     Some(Piece {
         range,
         text,
         policy,
         name,
-        message,
+        annotations,
+        mentions: found.mentions,
     })
 }
 
-/// What is wrong with an annotation, and what to do.
-fn refuse_annotation(key: &str, value: &str) -> Option<(String, String)> {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:/".contains(&byte);
+/// Who writes an annotation expects it to do something.
+fn without_effect(
+    key: &str,
+    policy: &Policy,
+    annotations: &Annotations,
+    mentions: &Mentions,
+) -> Option<AnnotationMistake> {
     match key {
-        "id" if value.is_empty() || value.len() > ID_BYTES_MAX || !value.bytes().all(plain) => Some((
-            format!("@id({value:?}) is no name for a policy"),
-            format!("use 1 to {ID_BYTES_MAX} letters, digits and any of - _ . : /"),
+        "approvers" if !mentions.approved => Some(AnnotationMistake::new(
+            "@approvers has no effect: no condition asks for an approval",
+            "add `when { context.approved }` to a permit, or `unless { context.approved }` to a forbid",
         )),
-        "id" if is_default_name(value) => Some((
-            format!("@id({value:?}) is what a policy without @id is called"),
-            "give it a name that says what it is for".to_owned(),
+        "ttl" if annotations.approvers.is_empty() => Some(AnnotationMistake::new(
+            "@ttl has no effect: it says how long an approval holds",
+            "say with @approvers whose approval that is, or take @ttl out",
         )),
-        "message"
-            if value.is_empty() || value.len() > MESSAGE_BYTES_MAX || value.chars().any(char::is_control) =>
-        {
-            Some((
-                "@message is no message for a client".to_owned(),
-                format!("use one line of 1 to {MESSAGE_BYTES_MAX} bytes"),
+        "max_rows" | "max_bytes" | "max_time" | "max_affected" if policy.effect() == Effect::Forbid => {
+            Some(AnnotationMistake::new(
+                format!("@{key} has no effect: a forbid lets nothing through"),
+                "put it on the permit that lets the statement through",
             ))
         }
-        key if ANNOTATIONS.contains(&key) => None,
-        "approvers" | "ttl" | "max_affected" => Some((
-            format!("@{key} has no effect: this version does not hold statements for approval"),
-            "take the annotation out, and permit or forbid".to_owned(),
-        )),
-        key => Some((
-            format!("@{key} is not known"),
-            "known are @id and @message; a comment begins with //".to_owned(),
-        )),
+        _ => None,
     }
-}
-
-fn is_default_name(name: &str) -> bool {
-    name.strip_prefix("policy")
-        .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// Where `@key` stands in a policy's text.
 fn annotation_place(text: &str, key: &str) -> (usize, usize) {
     let written = format!("@{key}");
+    text.find(&written).map_or((0, 0), |start| (start, written.len()))
+}
+
+/// Where an entity or a type stands in a policy's text, if it is written in the plain way.
+fn entity_place(text: &str, (of_type, id): &(String, Option<String>)) -> (usize, usize) {
+    let written = match id {
+        Some(id) => format!("{of_type}::{id:?}"),
+        None => format!("is {of_type}"),
+    };
     text.find(&written).map_or((0, 0), |start| (start, written.len()))
 }
 
@@ -202,34 +215,46 @@ fn explain_syntax(message: &str) -> Option<String> {
 }
 
 fn explain_schema(message: &str) -> Option<String> {
-    let named = |name: &&&str| message.contains(&format!("entity type `{name}`"));
-    if let Some(name) = LATER_TYPES.iter().find(named) {
-        return Some(format!(
-            "this version decides on connections, databases and settings; {name} needs names resolved as the server \
-             does, which a later version brings"
-        ));
-    }
-    if message.contains("approved") {
-        return Some("this version does not hold statements for approval".to_owned());
+    if message.contains("entity type `View`")
+        || message.contains("entity type `Relation`")
+        || message.contains("entity type `Sequence`")
+    {
+        return Some("relations of every kind are a Table".to_owned());
     }
     None
 }
 
-/// Puts checked pieces together. No mistake was found, so ids differ and pieces are policies.
-fn assemble(pieces: &[Piece<'_>]) -> Policies {
-    let rules: Vec<_> = pieces
-        .iter()
-        .map(|piece| Rule::new(&piece.policy, Arc::clone(&piece.name), piece.message.clone()))
-        .collect();
-    let by_action = std::array::from_fn(|number| {
-        let action = &VOCABULARY.actions[number];
-        (0..rules.len())
-            .filter(|place| rules[*place].may_name(action))
-            .collect()
-    });
-    Policies {
-        rules,
-        by_action,
-        authorizer: Authorizer::new(),
+/// Puts checked pieces together. No mistake was found, so ids differ and can be read, and pieces are policies.
+fn assemble(pieces: Vec<Piece<'_>>) -> Policies {
+    let mut trees: Vec<Tree> = Vec::new();
+    let mut tree_of: HashMap<Box<str>, usize> = HashMap::new();
+    let mut by_principal = ByPrincipal::default();
+    let mut node = |uid: &EntityUid| -> Option<(usize, NodeId)> {
+        let kind = Kind::from_name(&uid.type_name().to_string())?;
+        let named = names::read(kind, uid.id().as_ref()).ok()?;
+        let tree = *tree_of.entry(named.database.into()).or_insert_with(|| {
+            trees.push(Tree::default());
+            trees.len() - 1
+        });
+        let parts: Vec<&str> = named.parts.iter().map(|part| &**part).collect();
+        Some((tree, trees.get_mut(tree)?.add(named.database, kind, &parts)))
+    };
+    let mut rules = Vec::with_capacity(pieces.len());
+    for (place, piece) in pieces.into_iter().enumerate() {
+        let Piece {
+            policy,
+            name,
+            annotations,
+            mentions,
+            ..
+        } = piece;
+        by_principal.add(place, rule::principal(&policy));
+        policy
+            .entity_literals()
+            .iter()
+            .filter(|uid| is_group(uid))
+            .for_each(|uid| by_principal.add_group(uid));
+        rules.push(Rule::new(&policy, name, annotations, mentions, &mut node));
     }
+    Policies::new(rules, by_principal, trees, tree_of)
 }

@@ -897,7 +897,7 @@ impl Session {
             }
         }
         let Judged { verdict, index } = prepared.judged();
-        let is_current = self.core.gate.borrow_mut().epoch() == verdict.epoch;
+        let is_current = verdict.holds_in(self.core.gate.borrow_mut().epoch());
         if is_current && verdict.is_plain && self.state.is_settled() {
             return Gated::Allowed;
         }
@@ -933,7 +933,8 @@ impl Session {
     /// What a portal reads was settled at its Bind: where the state is another since, policy is asked about that too.
     fn gate_bound(&self, portal: &Portal) -> Option<Refused> {
         let (judged, context) = portal.bound.as_ref()?;
-        if *context == self.context.id() || judged.verdict.epoch == self.core.gate.borrow_mut().epoch() {
+        let epoch = self.core.gate.borrow_mut().epoch();
+        if *context == self.context.id() || judged.verdict.holds_in(epoch) {
             return None;
         }
         match self.decide(judged.effects()) {
