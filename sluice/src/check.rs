@@ -79,7 +79,10 @@ fn preflight(loaded: &Loaded, said: &mut String, tally: &mut Tally) {
 fn servers(loaded: &Loaded, said: &mut String, tally: &mut Tally) {
     for connection in &loaded.connections {
         let mut findings = login::examine(connection);
-        if !findings.iter().any(|finding| matches!(finding, Finding::Error(_))) {
+        if !findings
+            .iter()
+            .any(|finding| matches!(finding, Finding::Error(_)))
+        {
             findings.extend(harmless::examine(connection));
         }
         for finding in findings {

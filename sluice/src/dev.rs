@@ -11,8 +11,8 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use rustls::pki_types::{PrivateKeyDer, ServerName};
 use sluice_dataplane::settings::{
-    Audit, Buffers, CATALOG_MAX_AGE, Connection, Databases, Harmless, Identities, Limits, Listener, ListenerTarget,
-    ListenerTls, Masking, Secret, ServerTls, Settings, UpstreamTls, Verify,
+    Audit, Buffers, CATALOG_MAX_AGE, Connection, Databases, Harmless, Identities, Limits, Listener,
+    ListenerTarget, ListenerTls, Masking, Secret, ServerTls, Settings, UpstreamTls, Verify,
 };
 use sluice_masking::ClassSet;
 use sluice_policy::identity::{ScramIdentities, ScramIdentity};

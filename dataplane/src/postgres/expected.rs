@@ -167,7 +167,10 @@ fn has_unknown_columns(columns: &[OutputColumn]) -> bool {
 
 /// None for a value that may come from anywhere.
 fn guard(lineage: &Lineage, tags: &Tags) -> Option<Guard> {
-    let configured = lineage.columns()?.iter().filter_map(|column| tag_of(column, tags));
+    let configured = lineage
+        .columns()?
+        .iter()
+        .filter_map(|column| tag_of(column, tags));
     Some(common(configured).map_or(Guard::Open, Guard::Masked))
 }
 
@@ -185,8 +188,8 @@ fn unknown(statement: &Statement, tags: &Tags) -> Guard {
         return Guard::Masked(tag);
     }
     let mut effects = statement.effects.iter();
-    let is_uncertain = effects
-        .any(|effect| effect.action == Action::Read && effect.flags.contains(EffectFlags::UNCERTAIN));
+    let is_uncertain =
+        effects.any(|effect| effect.action == Action::Read && effect.flags.contains(EffectFlags::UNCERTAIN));
     if is_uncertain {
         Guard::MaskedIfComputed
     } else {
@@ -260,7 +263,8 @@ mod tests {
 
     #[test]
     fn t10_columns_are_masked_for_what_they_come_from() {
-        let derived = |numbers: &[i16]| Lineage::Derived(numbers.iter().map(|&number| base(number)).collect());
+        let derived =
+            |numbers: &[i16]| Lineage::Derived(numbers.iter().map(|&number| base(number)).collect());
         let read = |action, flags| Effect::new(action, Object::new(ObjectKind::Relation, "t")).with(flags);
         let none = EffectFlags::NONE;
         let uncertain = read(Action::Read, EffectFlags::UNCERTAIN);
@@ -273,13 +277,55 @@ mod tests {
             ("two of several", derived(&[1, 3]), vec![], vec![], 0, Some(None)),
             ("another", derived(&[9]), vec![], vec![], 0, None),
             ("one of several", derived(&[1, 9]), vec![], vec![], 0, email),
-            ("through a view", Lineage::column(base(1)), vec![], vec![], 30_000, email),
+            (
+                "through a view",
+                Lineage::column(base(1)),
+                vec![],
+                vec![],
+                30_000,
+                email,
+            ),
             ("unknown", Lineage::Unknown, vec![], vec![], 0, None),
-            ("unknown, beside a configured one", Lineage::Unknown, vec![], vec![1], 0, email),
-            ("unknown, of a view", Lineage::Unknown, vec![], vec![3], 30_000, Some(None)),
-            ("of what is opaque", Lineage::Unknown, vec![opaque], vec![], 0, Some(None)),
-            ("of an uncertain name", Lineage::Unknown, vec![uncertain.clone()], vec![], 0, Some(None)),
-            ("plain, of an uncertain name", Lineage::Unknown, vec![uncertain], vec![], 30_000, None),
+            (
+                "unknown, beside a configured one",
+                Lineage::Unknown,
+                vec![],
+                vec![1],
+                0,
+                email,
+            ),
+            (
+                "unknown, of a view",
+                Lineage::Unknown,
+                vec![],
+                vec![3],
+                30_000,
+                Some(None),
+            ),
+            (
+                "of what is opaque",
+                Lineage::Unknown,
+                vec![opaque],
+                vec![],
+                0,
+                Some(None),
+            ),
+            (
+                "of an uncertain name",
+                Lineage::Unknown,
+                vec![uncertain.clone()],
+                vec![],
+                0,
+                Some(None),
+            ),
+            (
+                "plain, of an uncertain name",
+                Lineage::Unknown,
+                vec![uncertain],
+                vec![],
+                30_000,
+                None,
+            ),
         ] {
             let statement = Statement {
                 effects: effects.into(),
@@ -312,16 +358,46 @@ mod tests {
         };
         let at = facts((TABLE, 4), TEXT);
         for (name, columns, described, want) in [
-            ("as it is", vec![plain(), computed()], vec![at, facts((0, 0), TEXT)], true),
+            (
+                "as it is",
+                vec![plain(), computed()],
+                vec![at, facts((0, 0), TEXT)],
+                true,
+            ),
             ("none", vec![], vec![], true),
             ("one less", vec![plain(), computed()], vec![at], false),
             ("one more", vec![plain()], vec![at, at], false),
-            ("another column", vec![plain()], vec![facts((TABLE, 5), TEXT)], false),
-            ("another table", vec![plain()], vec![facts((TABLE + 1, 4), TEXT)], false),
-            ("no column, a cast to a length", vec![plain()], vec![facts((0, 0), TEXT)], true),
+            (
+                "another column",
+                vec![plain()],
+                vec![facts((TABLE, 5), TEXT)],
+                false,
+            ),
+            (
+                "another table",
+                vec![plain()],
+                vec![facts((TABLE + 1, 4), TEXT)],
+                false,
+            ),
+            (
+                "no column, a cast to a length",
+                vec![plain()],
+                vec![facts((0, 0), TEXT)],
+                true,
+            ),
             ("another type", vec![plain()], vec![facts((TABLE, 4), 23)], false),
-            ("a type that nobody knew", vec![uncertain_type], vec![facts((TABLE, 4), 23)], true),
-            ("the type of what is computed", vec![computed()], vec![facts((0, 0), 23)], true),
+            (
+                "a type that nobody knew",
+                vec![uncertain_type],
+                vec![facts((TABLE, 4), 23)],
+                true,
+            ),
+            (
+                "the type of what is computed",
+                vec![computed()],
+                vec![facts((0, 0), 23)],
+                true,
+            ),
             ("columns that nobody knew", vec![star.clone()], vec![at, at], true),
         ] {
             let expected = Expectation::of(&statement(columns), &tags(), &catalog);

@@ -136,7 +136,10 @@ impl Session {
     /// The catalog as this session sees it in its transaction.
     pub(crate) fn take_own_catalog(&mut self, catalog: Catalog) {
         let known = self.catalog.snapshot().tags();
-        let (database, tags) = self.core.catalogs.describe(catalog, &self.connection, Some(known));
+        let (database, tags) = self
+            .core
+            .catalogs
+            .describe(catalog, &self.connection, Some(known));
         self.masks.tags = tags;
         self.database = database;
         self.state.catalog_was_read_here();

@@ -96,7 +96,10 @@ fn judge(entry: &Entry<'_>, catalogs: &[Catalog]) -> Vec<Finding> {
             findings.push(Finding::Fact(format!("{what}: {}", counted(count, "function"))));
         }
         None if findings.is_empty() => {
-            let databases: Vec<_> = catalogs.iter().map(|catalog| visible(&catalog.database)).collect();
+            let databases: Vec<_> = catalogs
+                .iter()
+                .map(|catalog| visible(&catalog.database))
+                .collect();
             findings.push(Finding::Warning(format!(
                 "{what} is nowhere in {}; correct its name, or remove the entry",
                 databases.join(", ")

@@ -8,7 +8,8 @@ use super::reader::{At, Table};
 use super::value::{Mistake, sql_name, text};
 
 /// What says how an entry without a definition gets one.
-const DEFINITION_HELP: &str = "`sluice check --connect` prints the line with the definition that is there now";
+const DEFINITION_HELP: &str =
+    "`sluice check --connect` prints the line with the definition that is there now";
 
 pub(super) fn read(table: &Table<'_>) -> Option<Harmless> {
     let functions = functions(table);
@@ -24,7 +25,11 @@ fn functions(table: &Table<'_>) -> Option<Vec<HarmlessFunction>> {
     let mut found: Vec<HarmlessFunction> = Vec::new();
     let mut right = true;
     for (name, entry) in table.named_tables("functions") {
-        let owner = entry.required("owner", "name the role that owns the function: owner = \"postgres\"", role);
+        let owner = entry.required(
+            "owner",
+            "name the role that owns the function: owner = \"postgres\"",
+            role,
+        );
         let definition = definition(&entry);
         let signature = match name.value.parse::<Signature>() {
             Ok(signature) => signature,
@@ -75,12 +80,14 @@ fn extensions(table: &Table<'_>) -> Option<Vec<HarmlessExtension>> {
 /// A role's name, as SQL has it.
 fn role(value: &DeValue<'_>) -> Result<String, Mistake> {
     let written = text(value)?;
-    sql_name(&written, 1).and_then(|mut parts| parts.pop()).ok_or_else(|| {
-        Mistake::new(
-            format!("{written:?} is not the name of a role"),
-            "write it as in SQL: a name with capitals or other signs goes into double quotes",
-        )
-    })
+    sql_name(&written, 1)
+        .and_then(|mut parts| parts.pop())
+        .ok_or_else(|| {
+            Mistake::new(
+                format!("{written:?} is not the name of a role"),
+                "write it as in SQL: a name with capitals or other signs goes into double quotes",
+            )
+        })
 }
 
 /// `Err` means a mistake, which is reported.
@@ -107,7 +114,9 @@ fn warn_without(entry: &Table<'_>, name: &At<String>, definition: Option<Definit
 
 fn help(error: &SignatureError) -> &'static str {
     match error {
-        SignatureError::NoSchema => "write \"schema.name(type, ...)\": a name alone may mean another function",
+        SignatureError::NoSchema => {
+            "write \"schema.name(type, ...)\": a name alone may mean another function"
+        }
         SignatureError::TypeWithoutSchema(_) => "write the type as schema.type, unless it is built in",
         _ => "write \"schema.name(type, ...)\", as SELECT oid::regprocedure FROM pg_proc prints it",
     }

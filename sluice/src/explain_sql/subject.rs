@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use sluice_dataplane::{harmless_functions, protected_columns};
 use sluice_dataplane::settings::{Connection, Limits};
+use sluice_dataplane::{harmless_functions, protected_columns};
 use sluice_parsers::sql::catalog::Catalog;
 use sluice_parsers::sql::catalog::file;
 use sluice_parsers::sql::catalog::snapshot::Bases;
@@ -104,9 +104,8 @@ fn online(connection: &Connection, database: Option<&str>) -> Result<(Catalog, L
     let failed =
         |error: &dyn std::fmt::Display| Failure::other(format!("connection {}", connection.name), error);
     let database = database.unwrap_or(&connection.default_database);
-    let mut server =
-        Server::connect(connection, database, "sluice explain-sql")
-            .map_err(|error| failed(&crate::check::with_help(&error, connection)))?;
+    let mut server = Server::connect(connection, database, "sluice explain-sql")
+        .map_err(|error| failed(&crate::check::with_help(&error, connection)))?;
     let settings = server
         .query("SELECT pg_catalog.current_setting('search_path'), current_user")
         .map_err(|error| failed(&error))?;

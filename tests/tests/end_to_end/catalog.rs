@@ -104,7 +104,12 @@ fn t10_a_reading_that_fails_leaves_the_transaction_as_it_is() {
     let postgres = std::sync::Arc::new(Postgres::start(&["log_statement=all"]));
     let gateway = gateway(&postgres, "");
     let mut session = gateway.log_in();
-    for sql in ["SET lock_timeout = '300ms'", "BEGIN", "SAVEPOINT mine", "CREATE TABLE made (id int)"] {
+    for sql in [
+        "SET lock_timeout = '300ms'",
+        "BEGIN",
+        "SAVEPOINT mine",
+        "CREATE TABLE made (id int)",
+    ] {
         assert_eq!(rows_of(&mut session, sql), "", "{sql}");
     }
     let holder = {
@@ -118,14 +123,18 @@ fn t10_a_reading_that_fails_leaves_the_transaction_as_it_is() {
     assert!(rows_of(&mut session, "SELECT count(*) FROM made").contains('0'));
     let log = postgres.log();
     assert!(
-        log.contains("canceling statement due to lock timeout") && log.contains("ROLLBACK TO SAVEPOINT sluice_catalog"),
+        log.contains("canceling statement due to lock timeout")
+            && log.contains("ROLLBACK TO SAVEPOINT sluice_catalog"),
         "{log}"
     );
     // What the client did before is still there, its savepoint too.
     for sql in ["INSERT INTO made VALUES (1)", "RELEASE SAVEPOINT mine", "COMMIT"] {
         session.send(&query(sql));
         let messages = session.receive_until_ready(1);
-        assert!(!messages.iter().any(|(tag, _)| *tag == b'E'), "{sql}: {messages:?}");
+        assert!(
+            !messages.iter().any(|(tag, _)| *tag == b'E'),
+            "{sql}: {messages:?}"
+        );
     }
     assert_eq!(postgres.sql("shop", "SELECT count(*) FROM made"), "1");
     assert!(holder.join().expect("it ends").success);

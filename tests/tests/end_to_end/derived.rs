@@ -86,7 +86,11 @@ fn rows(session: &mut Raw, sent: &[Vec<u8>]) -> String {
         messages.extend(session.receive_until_ready(1));
     }
     let failed = messages.iter().find(|(tag, _)| *tag == b'E');
-    assert!(failed.is_none(), "{:?}", failed.map(|(_, body)| String::from_utf8_lossy(body)));
+    assert!(
+        failed.is_none(),
+        "{:?}",
+        failed.map(|(_, body)| String::from_utf8_lossy(body))
+    );
     let rows = messages.iter().filter(|(tag, _)| *tag == b'D');
     rows.map(|(_, body)| String::from_utf8_lossy(body).into_owned())
         .collect()
@@ -116,7 +120,10 @@ fn t10_what_is_computed_from_a_configured_column_is_masked() {
     let printed = gateway.python("derived.py", &arguments);
     let counts: Vec<&str> = printed.split_whitespace().collect();
     assert_eq!(counts.len(), DERIVED.len() * 6, "{printed}");
-    assert!(counts.iter().all(|count| matches!(*count, "1" | "2")), "{printed}");
+    assert!(
+        counts.iter().all(|count| matches!(*count, "1" | "2")),
+        "{printed}"
+    );
     let masked = gateway.metric("sluice_values_masked_total");
     assert!(masked > 0.0, "they count as e-mail addresses");
 }
@@ -132,7 +139,9 @@ fn t11_cursors_and_prepared_statements_keep_their_masks() {
     for (name, sent) in [
         (
             "a cursor in one text",
-            vec![query(&format!("BEGIN; DECLARE c CURSOR FOR {computed}; FETCH ALL c; COMMIT"))],
+            vec![query(&format!(
+                "BEGIN; DECLARE c CURSOR FOR {computed}; FETCH ALL c; COMMIT"
+            ))],
         ),
         (
             "a cursor, message by message",
@@ -162,11 +171,17 @@ fn t11_cursors_and_prepared_statements_keep_their_masks() {
         ),
         (
             "PREPARE and EXECUTE in one text",
-            vec![query(&format!("PREPARE p AS {computed}; EXECUTE p; DEALLOCATE p"))],
+            vec![query(&format!(
+                "PREPARE p AS {computed}; EXECUTE p; DEALLOCATE p"
+            ))],
         ),
         (
             "EXECUTE of what Parse prepared",
-            vec![[parse("q", computed), sync()].concat(), query("EXECUTE q"), query("DEALLOCATE q")],
+            vec![
+                [parse("q", computed), sync()].concat(),
+                query("EXECUTE q"),
+                query("DEALLOCATE q"),
+            ],
         ),
         (
             "EXECUTE in a portal",
@@ -246,10 +261,13 @@ fn t10_a_description_that_contradicts_the_snapshot_masks_the_rows() {
     );
     let text = rows(&mut session, &note);
     assert!(is_masked(&text), "{text}");
-    sluice_tests::wait_until("the snapshot was read again, and tells `note` from `email`", || {
-        let email = rows(&mut session, &[query("SELECT 1, note FROM people")]);
-        email.contains("ada@") || email.contains("lovelace")
-    });
+    sluice_tests::wait_until(
+        "the snapshot was read again, and tells `note` from `email`",
+        || {
+            let email = rows(&mut session, &[query("SELECT 1, note FROM people")]);
+            email.contains("ada@") || email.contains("lovelace")
+        },
+    );
     // What is named `email` is masked.
     let text = rows(&mut session, &[query("SELECT email FROM people")]);
     assert!(text.contains('*') && !text.contains("a note"), "{text}");

@@ -80,7 +80,11 @@ fn statements_are_explained_as_the_gate_sees_them() {
 
     // For people the same, and from stdin.
     let text = explain(&gateway, &[sql]);
-    for want in ["Read relation public.people_view", "shown text: derived public.people.email", "id = <int4>"] {
+    for want in [
+        "Read relation public.people_view",
+        "shown text: derived public.people.email",
+        "id = <int4>",
+    ] {
         assert!(text.stdout.contains(want), "{text:?}");
     }
     let mut child = Command::new(sluice())
@@ -125,13 +129,19 @@ fn a_saved_schema_explains_as_the_server_does() {
         })
         .collect();
     assert_eq!(online, offline);
-    assert!(online[0].contains("public.people.email") && online[2].contains("Opaque"), "{online:#?}");
+    assert!(
+        online[0].contains("public.people.email") && online[2].contains("Opaque"),
+        "{online:#?}"
+    );
     // A file that somebody has broken says where.
     let path = gateway.folder().join("shop.json");
     let text = fs::read_to_string(&path).expect("the file");
     fs::write(&path, text.replacen("\"server\"", "\"sever\"", 1)).expect("the file");
     let broken = explain(&gateway, &["--offline", "shop.json", "SELECT 1"]);
-    assert!(!broken.success && broken.stderr.contains("shop.json: line 3"), "{broken:?}");
+    assert!(
+        !broken.success && broken.stderr.contains("shop.json: line 3"),
+        "{broken:?}"
+    );
 }
 
 #[test]
@@ -139,24 +149,31 @@ fn names_are_those_of_the_session_that_is_asked_for() {
     let (_postgres, gateway) = gateway();
     let sql = "SELECT id FROM people";
     for (name, arguments, wants) in [
-        ("the login's", &[][..], &["Read relation public.people (id)\n"][..]),
+        (
+            "the login's",
+            &[][..],
+            &["Read relation public.people (id)\n"][..],
+        ),
         (
             "another path",
             &["--search-path", "other, public"],
             &["Read relation other.people (id)\n"],
         ),
-        (
-            "no path",
-            &["--search-path", ""],
-            &["people", "uncertain"],
-        ),
+        ("no path", &["--search-path", ""], &["people", "uncertain"]),
         // Which schemas another role may use is not known.
         (
             "another role",
             &["--role", "somebody"],
-            &["Read relation somebody.people [uncertain]", "Read relation public.people [uncertain]"],
+            &[
+                "Read relation somebody.people [uncertain]",
+                "Read relation public.people [uncertain]",
+            ],
         ),
-        ("the login by its name", &["--role", "postgres"], &["Read relation public.people (id)\n"]),
+        (
+            "the login by its name",
+            &["--role", "postgres"],
+            &["Read relation public.people (id)\n"],
+        ),
     ] {
         let output = explain(&gateway, &[arguments, &[sql]].concat());
         assert!(output.success, "{name}: {output:?}");
@@ -173,8 +190,13 @@ fn what_cannot_be_explained_says_why() {
     let output = explain(&gateway, &["--json", "SELEC 1"]);
     let explained = json_of(&output);
     assert_eq!(explained["statements"][0]["kind"], "unreadable");
-    assert_eq!(explained["statements"][0]["effects"], json!(["Opaque syntax error"]));
-    let reason = explained["statements"][0]["reasons"][0].as_str().unwrap_or_default();
+    assert_eq!(
+        explained["statements"][0]["effects"],
+        json!(["Opaque syntax error"])
+    );
+    let reason = explained["statements"][0]["reasons"][0]
+        .as_str()
+        .unwrap_or_default();
     assert!(reason.contains("at or near \"SELEC\""), "{reason}");
 
     let config = fs::read_to_string(gateway.folder().join("sluice.toml")).expect("the configuration");

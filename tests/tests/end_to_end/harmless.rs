@@ -81,15 +81,13 @@ fn t07_a_listed_function_is_harmless_until_it_is_another() {
     assert!(before.log().contains("has no `definition`") || checked.stderr.contains("has no `definition`"));
     drop(before);
 
-    let gateway = gateway(
-        &postgres,
-        &format!("{}\n{}", pasted[0], pasted[1]),
-        &pasted[2],
-    );
+    let gateway = gateway(&postgres, &format!("{}\n{}", pasted[0], pasted[1]), &pasted[2]);
     let checked = check(&gateway);
     assert!(checked.success, "{checked:?}");
     assert!(
-        checked.stdout.contains("harmless.functions: geo.made(pg_catalog.text): 1 function")
+        checked
+            .stdout
+            .contains("harmless.functions: geo.made(pg_catalog.text): 1 function")
             && checked.stdout.contains("harmless.extensions: fuzzystrmatch: "),
         "{checked:?}"
     );
@@ -107,19 +105,32 @@ fn t07_a_listed_function_is_harmless_until_it_is_another() {
     );
     wait_until("the function is known", || {
         // Before that it is opaque by its name, and then by what is in it.
-        gateway.sql("SELECT other.made('SELECT 1')").stderr.contains("OPAQUE (EXECUTE)")
+        gateway
+            .sql("SELECT other.made('SELECT 1')")
+            .stderr
+            .contains("OPAQUE (EXECUTE)")
     });
     for (path, is_first) in [("other, geo", false), ("other", false), ("geo, other", true)] {
         postgres.sql("shop", &format!("ALTER DATABASE shop SET search_path = {path}"));
         let output = gateway.sql("SELECT made('SELECT 1')");
-        assert!(if is_first { output.success } else { is_opaque(&output) }, "{path}: {output:?}");
+        assert!(
+            if is_first {
+                output.success
+            } else {
+                is_opaque(&output)
+            },
+            "{path}: {output:?}"
+        );
     }
     postgres.sql("shop", "ALTER DATABASE shop RESET search_path");
 
     let body = |body: &str| {
-        format!("CREATE OR REPLACE FUNCTION geo.made(what text) RETURNS text LANGUAGE plpgsql AS $_${body}$_$")
+        format!(
+            "CREATE OR REPLACE FUNCTION geo.made(what text) RETURNS text LANGUAGE plpgsql AS $_${body}$_$"
+        )
     };
-    let as_it_was = body("DECLARE x text; BEGIN EXECUTE 'SELECT ' || quote_literal(what) INTO x; RETURN x; END");
+    let as_it_was =
+        body("DECLARE x text; BEGIN EXECUTE 'SELECT ' || quote_literal(what) INTO x; RETURN x; END");
     for (name, change, back) in [
         (
             "another body",
@@ -138,7 +149,10 @@ fn t07_a_listed_function_is_harmless_until_it_is_another() {
         ),
         (
             "made anew, with another OID",
-            format!("DROP FUNCTION geo.made(text); {}", body("BEGIN EXECUTE what; RETURN what; END")),
+            format!(
+                "DROP FUNCTION geo.made(text); {}",
+                body("BEGIN EXECUTE what; RETURN what; END")
+            ),
             format!("DROP FUNCTION geo.made(text); {as_it_was}"),
         ),
     ] {
@@ -154,7 +168,9 @@ fn t07_a_listed_function_is_harmless_until_it_is_another() {
         wait_until("it is as it was", is_harmless);
     }
     assert!(
-        gateway.log().contains("is not what the configuration takes for harmless"),
+        gateway
+            .log()
+            .contains("is not what the configuration takes for harmless"),
         "{}",
         gateway.log()
     );
@@ -207,7 +223,13 @@ fn t07_a_function_of_the_server_that_was_altered_is_opaque() {
     let output = gateway.sql("SELECT lower('X')");
     assert!(is_opaque(&output), "{output:?}");
     assert!(gateway.sql("SELECT upper('x'), 1 + 1").success);
-    assert!(gateway.log().contains("of the server's own functions were altered"), "{}", gateway.log());
+    assert!(
+        gateway
+            .log()
+            .contains("of the server's own functions were altered"),
+        "{}",
+        gateway.log()
+    );
     postgres.sql("shop", "ALTER FUNCTION pg_catalog.lower(text) SECURITY INVOKER");
     wait_until("it is as it came", || gateway.sql("SELECT lower('X')").success);
 }

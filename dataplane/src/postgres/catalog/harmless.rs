@@ -101,8 +101,8 @@ mod tests {
     fn catalog(change: impl Fn(&mut Vec<Vec<&'static str>>)) -> Catalog {
         let function = |oid, schema, name, owner, arguments, language, body, extension| {
             vec![
-                "F", oid, schema, name, owner, "f", arguments, "-", "-", "-", "0", "-", "0", "25", "f", "f", "v",
-                "f", "-", language, "f", body, "-", extension, "{}", "some",
+                "F", oid, schema, name, owner, "f", arguments, "-", "-", "-", "0", "-", "0", "25", "f", "f",
+                "v", "f", "-", language, "f", body, "-", extension, "{}", "some",
             ]
         };
         let mut rows = vec![
@@ -113,14 +113,25 @@ mod tests {
             vec!["l", "16400", "somebody", "f", "f"],
             vec!["x", "20200", "shapes", "1.0"],
             function("20001", "20100", "area", "10", "701 701", "c", "area", "-"),
-            function("20002", "20100", "area", "10", "701", "p", "BEGIN EXECUTE x; END", "-"),
+            function(
+                "20002",
+                "20100",
+                "area",
+                "10",
+                "701",
+                "p",
+                "BEGIN EXECUTE x; END",
+                "-",
+            ),
             function("20003", "2200", "circle", "10", "", "c", "circle", "20200"),
             function("20004", "2200", "square", "10", "", "c", "square", "20200"),
         ];
         change(&mut rows);
         let mut all = Rows::new(1 << 20);
         for row in &rows {
-            let fields = row.iter().map(|field| (*field != "-").then_some(field.as_bytes()));
+            let fields = row
+                .iter()
+                .map(|field| (*field != "-").then_some(field.as_bytes()));
             all.push(fields).expect("few rows");
         }
         all.decode(&Bases::default()).expect("the rows decode")
@@ -157,7 +168,10 @@ mod tests {
         let members = vec![Oid(20_003), Oid(20_004)];
         assert_eq!(shapes(of_shapes).standing(&as_it_was), Standing::Holds(members));
         let other = Some("00".repeat(32).parse().expect("a hash"));
-        assert!(matches!(area(other).standing(&as_it_was), Standing::Differs { .. }));
+        assert!(matches!(
+            area(other).standing(&as_it_was),
+            Standing::Differs { .. }
+        ));
 
         let set = |row: usize, field: usize, value: &'static str| {
             move |rows: &mut Vec<Vec<&'static str>>| rows[row][field] = value

@@ -172,9 +172,7 @@ impl Catalog {
         }
         // By what they are: OIDs come in another order in each database.
         hashes.sort_unstable();
-        Some(DefinitionHash::of(
-            hashes.iter().map(|hash| Some(hash.as_str())),
-        ))
+        Some(DefinitionHash::of(hashes.iter().map(|hash| Some(hash.as_str()))))
     }
 }
 
@@ -191,7 +189,10 @@ mod tests {
         assert_eq!(text.to_uppercase().parse(), Ok(hash));
         let json = serde_json::to_string(&hash).expect("a text");
         assert_eq!(json, format!("\"{text}\""));
-        assert_eq!(serde_json::from_str::<DefinitionHash>(&json).expect("a hash"), hash);
+        assert_eq!(
+            serde_json::from_str::<DefinitionHash>(&json).expect("a hash"),
+            hash
+        );
         for (name, wrong) in [
             ("empty", String::new()),
             ("short", text[1..].to_owned()),

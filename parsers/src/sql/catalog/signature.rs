@@ -158,7 +158,11 @@ impl fmt::Display for Signature {
         write!(f, "{}.{}(", Quoted(&self.schema), Quoted(&self.name))?;
         for (index, argument) in self.arguments.iter().enumerate() {
             let separator = if index == 0 { "" } else { ", " };
-            let TypeRef { schema, name, is_array } = argument;
+            let TypeRef {
+                schema,
+                name,
+                is_array,
+            } = argument;
             write!(f, "{separator}{}.{}", Quoted(schema), Quoted(name))?;
             if *is_array {
                 f.write_str("[]")?;
@@ -190,16 +194,28 @@ mod tests {
         let form = || Err(SignatureError::Form);
         for (text, want) in [
             ("public.f()", Ok("public.f()")),
-            ("Geo.F(int, double precision)", Ok("geo.f(pg_catalog.int4, pg_catalog.float8)")),
+            (
+                "Geo.F(int, double precision)",
+                Ok("geo.f(pg_catalog.int4, pg_catalog.float8)"),
+            ),
             ("geo.\"F\"(text[])", Ok("geo.\"F\"(pg_catalog.text[])")),
-            ("geo.f(geo.point, \"Geo\".\"a\"\"b\"[])", Ok("geo.f(geo.point, \"Geo\".\"a\"\"b\"[])")),
+            (
+                "geo.f(geo.point, \"Geo\".\"a\"\"b\"[])",
+                Ok("geo.f(geo.point, \"Geo\".\"a\"\"b\"[])"),
+            ),
             (
                 "geo.f(timestamp with time zone, character varying, bit varying)",
                 Ok("geo.f(pg_catalog.timestamptz, pg_catalog.varchar, pg_catalog.varbit)"),
             ),
-            ("geo.f(x integer, VARIADIC y text[])", Ok("geo.f(pg_catalog.int4, pg_catalog.text[])")),
+            (
+                "geo.f(x integer, VARIADIC y text[])",
+                Ok("geo.f(pg_catalog.int4, pg_catalog.text[])"),
+            ),
             ("f(int)", Err(SignatureError::NoSchema)),
-            ("public.f(point3d)", Err(SignatureError::TypeWithoutSchema("point3d".into()))),
+            (
+                "public.f(point3d)",
+                Err(SignatureError::TypeWithoutSchema("point3d".into())),
+            ),
             ("public.f", form()),
             ("public.f(", form()),
             ("public.f() CASCADE", form()),

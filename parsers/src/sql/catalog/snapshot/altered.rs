@@ -42,7 +42,9 @@ impl OwnFunction {
 /// Puts those that were altered over what is known of them, as opaque.
 pub(super) fn mark(catalog: &mut Catalog, below: &Catalog, found: &[OwnFunction]) {
     for own in found {
-        let Some(known) = below.function(own.oid) else { continue };
+        let Some(known) = below.function(own.oid) else {
+            continue;
+        };
         if own.is_as_it_came(known, below.server_major) {
             continue;
         }
@@ -63,9 +65,11 @@ mod tests {
     fn catalog(rows: &[[&str; 6]]) -> Catalog {
         let mut all = Rows::new(1 << 20);
         let text = |field: &'static str| Some(field.as_bytes());
-        all.push(["v", "150000", "shop"].map(text).into_iter()).expect("a row");
+        all.push(["v", "150000", "shop"].map(text).into_iter())
+            .expect("a row");
         for row in rows {
-            all.push(row.iter().map(|field| Some(field.as_bytes()))).expect("few rows");
+            all.push(row.iter().map(|field| Some(field.as_bytes())))
+                .expect("few rows");
         }
         all.decode(&Bases::default()).expect("the rows decode")
     }
@@ -76,13 +80,37 @@ mod tests {
         let as_it_came = ["B", "870", "12", "lower", "f", "f"];
         for (name, lower, want) in [
             ("as it came", as_it_came, Behavior::Pure),
-            ("in SQL", ["B", "870", "14", "SELECT 'x'", "f", "f"], Behavior::Opaque),
-            ("another C function", ["B", "870", "12", "upper", "f", "f"], Behavior::Opaque),
-            ("in a library", ["B", "870", "13", "lower", "f", "f"], Behavior::Opaque),
-            ("as its owner", ["B", "870", "12", "lower", "t", "f"], Behavior::Opaque),
-            ("under a setting", ["B", "870", "12", "lower", "f", "t"], Behavior::Opaque),
+            (
+                "in SQL",
+                ["B", "870", "14", "SELECT 'x'", "f", "f"],
+                Behavior::Opaque,
+            ),
+            (
+                "another C function",
+                ["B", "870", "12", "upper", "f", "f"],
+                Behavior::Opaque,
+            ),
+            (
+                "in a library",
+                ["B", "870", "13", "lower", "f", "f"],
+                Behavior::Opaque,
+            ),
+            (
+                "as its owner",
+                ["B", "870", "12", "lower", "t", "f"],
+                Behavior::Opaque,
+            ),
+            (
+                "under a setting",
+                ["B", "870", "12", "lower", "f", "t"],
+                Behavior::Opaque,
+            ),
         ] {
-            let rows = [lower, ["B", "871", "12", "upper", "f", "f"], ["B", "879", "14", "SELECT 1", "f", "f"]];
+            let rows = [
+                lower,
+                ["B", "871", "12", "upper", "f", "f"],
+                ["B", "879", "14", "SELECT 1", "f", "f"],
+            ];
             let catalog = catalog(&rows);
             let known = |oid| catalog.function(Oid(oid)).and_then(|function| function.known);
             assert_eq!(known(870), Some(want), "{name}");

@@ -5,9 +5,7 @@ use smallvec::SmallVec;
 
 use super::fields::Row;
 use super::{SnapshotError, UNREADABLE};
-use crate::sql::catalog::{
-    Catalog, DefinitionHash, Function, FunctionKind, Language, Oid, Volatility, base,
-};
+use crate::sql::catalog::{Catalog, DefinitionHash, Function, FunctionKind, Language, Oid, Volatility, base};
 
 /// Fields that are no part of the definition (what row it is, the OIDs of function and schema), or that are OIDs, which
 /// are others in each database: [`define`] puts names in their place.
