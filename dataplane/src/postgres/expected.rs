@@ -211,6 +211,7 @@ fn common(mut tags: impl Iterator<Item = Tag>) -> Option<Tag> {
 #[cfg(test)]
 mod tests {
     use sluice_parsers::postgres::backend::Format;
+    use sluice_parsers::sql::analyze;
     use sluice_parsers::sql::effect::{Effect, Object, ObjectKind};
     use sluice_parsers::sql::world::World;
     use smallvec::SmallVec;
@@ -238,7 +239,7 @@ mod tests {
 
     fn statement(columns: Vec<OutputColumn>) -> Statement {
         let world = World::built_in(15);
-        let analysis = sluice_parsers::sql::analyze::analyze("SELECT 1", &Default::default(), &world);
+        let analysis = analyze::analyze("SELECT 1", &analyze::Limits::default(), &world);
         Statement {
             columns: columns.into(),
             ..analysis.statements[0].clone()
