@@ -170,7 +170,7 @@ fn guard(lineage: &Lineage, tags: &Tags) -> Option<Guard> {
     let configured = lineage
         .columns()?
         .iter()
-        .filter_map(|column| tag_of(column, tags));
+        .filter_map(|&column| tag_of(column, tags));
     Some(common(configured).map_or(Guard::Open, Guard::Masked))
 }
 
@@ -184,7 +184,7 @@ fn unknown(statement: &Statement, tags: &Tags) -> Guard {
         return Guard::Masked(None);
     }
     let read = statement.protected_reads.iter();
-    if let Some(tag) = common(read.filter_map(|column| tag_of(column, tags))) {
+    if let Some(tag) = common(read.filter_map(|&column| tag_of(column, tags))) {
         return Guard::Masked(tag);
     }
     let mut effects = statement.effects.iter();
@@ -197,7 +197,7 @@ fn unknown(statement: &Statement, tags: &Tags) -> Guard {
     }
 }
 
-fn tag_of(column: &BaseColumn, tags: &Tags) -> Option<Tag> {
+fn tag_of(column: BaseColumn, tags: &Tags) -> Option<Tag> {
     tags.get(&(column.relation.0, column.number)).copied()
 }
 
