@@ -197,15 +197,15 @@ struct Known {
     description: Description,
     is_scanned: bool,
     tags: Arc<Tags>,
-    expected: Option<Rc<Expectation>>,
+    expected: Rc<Expectation>,
 }
 
-/// Equal expectations are of statements that read the same; most are the very same one.
-fn is_same(one: Option<&Rc<Expectation>>, other: Option<&Rc<Expectation>>) -> bool {
-    match (one, other) {
-        (Some(one), Some(other)) => Rc::ptr_eq(one, other) || one == other,
-        (None, None) => true,
-        _ => false,
+impl Known {
+    /// Whether it is of the same rows. Equal expectations are of statements that read the same; most are the very same.
+    fn is_of(&self, is_scanned: bool, tags: &Arc<Tags>, expected: &Rc<Expectation>) -> bool {
+        self.is_scanned == is_scanned
+            && Arc::ptr_eq(&self.tags, tags)
+            && (Rc::ptr_eq(&self.expected, expected) || self.expected == *expected)
     }
 }
 
@@ -216,24 +216,17 @@ impl PlanCache {
         described: &[u8],
         is_scanned: bool,
         tags: &Arc<Tags>,
-        expected: Option<&Rc<Expectation>>,
+        expected: &Rc<Expectation>,
     ) -> Result<Description, ProtocolError> {
         if let Some(known) = self.0.get(described)
-            && known.is_scanned == is_scanned
-            && Arc::ptr_eq(&known.tags, tags)
-            && is_same(known.expected.as_ref(), expected)
+            && known.is_of(is_scanned, tags, expected)
         {
             return Ok(known.description.clone());
         }
         let columns = Facts::of(described)?;
         let description = Description {
-            plan: Rc::new(Plan::new(
-                &columns,
-                is_scanned,
-                tags,
-                expected.map(|expected| &**expected),
-            )),
-            is_expected: expected.is_none_or(|expected| expected.agrees(&columns)),
+            plan: Rc::new(Plan::new(&columns, is_scanned, tags, Some(expected))),
+            is_expected: expected.agrees(&columns),
             columns,
         };
         if described.len() <= REMEMBERED_BYTES_MAX {
@@ -244,7 +237,7 @@ impl PlanCache {
                 description: description.clone(),
                 is_scanned,
                 tags: Arc::clone(tags),
-                expected: expected.cloned(),
+                expected: Rc::clone(expected),
             };
             self.0.insert(described.into(), known);
         }

@@ -170,7 +170,7 @@ fn guard(lineage: &Lineage, tags: &Tags) -> Option<Guard> {
     let configured = lineage
         .columns()?
         .iter()
-        .filter_map(|column| tag_of(column, tags));
+        .filter_map(|&column| tag_of(column, tags));
     Some(common(configured).map_or(Guard::Open, Guard::Masked))
 }
 
@@ -184,7 +184,7 @@ fn unknown(statement: &Statement, tags: &Tags) -> Guard {
         return Guard::Masked(None);
     }
     let read = statement.protected_reads.iter();
-    if let Some(tag) = common(read.filter_map(|column| tag_of(column, tags))) {
+    if let Some(tag) = common(read.filter_map(|&column| tag_of(column, tags))) {
         return Guard::Masked(tag);
     }
     let mut effects = statement.effects.iter();
@@ -197,7 +197,7 @@ fn unknown(statement: &Statement, tags: &Tags) -> Guard {
     }
 }
 
-fn tag_of(column: &BaseColumn, tags: &Tags) -> Option<Tag> {
+fn tag_of(column: BaseColumn, tags: &Tags) -> Option<Tag> {
     tags.get(&(column.relation.0, column.number)).copied()
 }
 
@@ -211,6 +211,7 @@ fn common(mut tags: impl Iterator<Item = Tag>) -> Option<Tag> {
 #[cfg(test)]
 mod tests {
     use sluice_parsers::postgres::backend::Format;
+    use sluice_parsers::sql::analyze;
     use sluice_parsers::sql::effect::{Effect, Object, ObjectKind};
     use sluice_parsers::sql::world::World;
     use smallvec::SmallVec;
@@ -238,7 +239,7 @@ mod tests {
 
     fn statement(columns: Vec<OutputColumn>) -> Statement {
         let world = World::built_in(15);
-        let analysis = sluice_parsers::sql::analyze::analyze("SELECT 1", &Default::default(), &world);
+        let analysis = analyze::analyze("SELECT 1", &analyze::Limits::default(), &world);
         Statement {
             columns: columns.into(),
             ..analysis.statements[0].clone()

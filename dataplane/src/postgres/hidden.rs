@@ -229,7 +229,7 @@ impl Session {
     }
 
     /// Takes the client's transaction back to the savepoint before a query that failed.
-    fn undo_hidden(&mut self, failed: Box<Hidden>, out: &mut Output) -> Result<(), End> {
+    fn undo_hidden(&mut self, failed: &Hidden, out: &mut Output) -> Result<(), End> {
         self.model
             .sent(Sent::Query, Ticket::Hidden)
             .map_err(End::out_of_turn)?;
@@ -237,10 +237,12 @@ impl Session {
         encode::query(&mut query, failed.purpose.undo().as_bytes());
         out.to_server.push(query.into());
         self.hidden = Some(Box::new(Hidden {
+            purpose: failed.purpose,
             rows: Vec::new(),
+            bytes: 0,
             stage: Stage::Undone,
+            failed: failed.failed,
             deadline: sluice_runtime::time::now() + ANSWER_TIME_MAX,
-            ..*failed
         }));
         Ok(())
     }
@@ -250,7 +252,7 @@ impl Session {
             return Ok(());
         };
         if status == TransactionStatus::Failed && hidden.stage == Stage::Begun {
-            return self.undo_hidden(hidden, out);
+            return self.undo_hidden(&hidden, out);
         }
         if let Some(sqlstate) = hidden.failed {
             // Where the client's transaction has failed by no fault of its own, it can never know what is so.

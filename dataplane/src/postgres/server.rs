@@ -1,8 +1,9 @@
 //! What the server answers: each message is matched to what it answers, masked, recorded, and forwarded.
 //!
-//! This file cuts the stream, masks and forwards; [`replies`] knows what each reply means, and [`words`] what of an
-//! error may be told.
+//! This file cuts the stream, masks and forwards; [`replies`] knows what each reply means, [`described`] whether a
+//! description is what was expected, and [`words`] what of an error may be told.
 
+mod described;
 mod replies;
 mod words;
 

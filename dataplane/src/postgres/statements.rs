@@ -308,7 +308,7 @@ impl Portal {
         &self,
         is_scanned: bool,
         tags: &Tags,
-        expected: impl FnOnce() -> Option<Rc<Expectation>>,
+        expected: impl FnOnce() -> Rc<Expectation>,
     ) -> Option<Rc<Plan>> {
         let mut plan = self.plan.borrow_mut();
         if plan.is_none()
@@ -318,7 +318,7 @@ impl Portal {
         {
             let expected = expected();
             let format = |index, _| formats.of(index);
-            let plan_now = Plan::with_formats(&columns, format, is_scanned, tags, expected.as_deref());
+            let plan_now = Plan::with_formats(&columns, format, is_scanned, tags, Some(&expected));
             *plan = Some(Rc::new(plan_now));
         }
         plan.clone()

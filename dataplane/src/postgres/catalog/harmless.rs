@@ -97,8 +97,11 @@ mod tests {
 
     use super::*;
 
+    type Row = Vec<&'static str>;
+    type Change = Box<dyn Fn(&mut Vec<Row>)>;
+
     /// A database with a C function, a PL/pgSQL function beside it and an extension of two.
-    fn catalog(change: impl Fn(&mut Vec<Vec<&'static str>>)) -> Catalog {
+    fn catalog(change: impl Fn(&mut Vec<Row>)) -> Catalog {
         let function = |oid, schema, name, owner, arguments, language, body, extension| {
             vec![
                 "F", oid, schema, name, owner, "f", arguments, "-", "-", "-", "0", "-", "0", "25", "f", "f",
@@ -174,9 +177,8 @@ mod tests {
         ));
 
         let set = |row: usize, field: usize, value: &'static str| {
-            move |rows: &mut Vec<Vec<&'static str>>| rows[row][field] = value
+            move |rows: &mut Vec<Row>| rows[row][field] = value
         };
-        type Change = Box<dyn Fn(&mut Vec<Vec<&'static str>>)>;
         let changes: [(&str, Change, bool, bool); 12] = [
             ("nothing", Box::new(|_| ()), true, true),
             ("another OID", Box::new(set(6, 1, "30000")), true, true),

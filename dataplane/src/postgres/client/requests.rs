@@ -499,13 +499,12 @@ impl Session {
                 break;
             }
         }
-        let (portal, run) = match candidates.first() {
-            Some(portal) => (Rc::clone(portal), portal.run.take()),
+        let (portal, run) = if let Some(portal) = candidates.first() {
+            (Rc::clone(portal), portal.run.take())
+        } else {
             // A cursor of SQL's DECLARE, which was judged then: its rows are the statement's that was allowed.
-            None => {
-                let declared = self.cursors.get(execute.portal).cloned();
-                (Rc::new(Portal::of_cursor(declared)), None)
-            }
+            let declared = self.cursors.get(execute.portal).cloned();
+            (Rc::new(Portal::of_cursor(declared)), None)
         };
         // SQL may have closed the portal and opened a cursor in its place.
         if candidates.len() > 1 || portal.statement.is_some() && self.cursors.get(execute.portal).is_some() {

@@ -125,7 +125,7 @@ impl Session {
             Reaction::Columns(judged) => {
                 if self.masks.is_on() {
                     let expected = self.expected_of(&judged);
-                    self.plan = self.described(body, expected)?.plan;
+                    self.plan = self.described(body, &expected)?.plan;
                 }
                 Ok(Delivery::Forward)
             }
@@ -224,7 +224,7 @@ impl Session {
                     prepared.describe(match role {
                         Role::RowDescription => {
                             let expected = self.expected_of(&prepared.judged());
-                            self.described(body, expected)?.columns
+                            self.described(body, &expected)?.columns
                         }
                         _ => Rc::from([]),
                     });
@@ -236,7 +236,7 @@ impl Session {
                     && role == Role::RowDescription
                 {
                     let expected = self.expected_of_portal(&portal);
-                    let Description { columns, plan, .. } = self.described(body, expected)?;
+                    let Description { columns, plan, .. } = self.described(body, &expected)?;
                     portal.set_plan(plan);
                     // Under a name that SQL shares another portal may have answered.
                     if let Some(statement) = &portal.statement
@@ -374,68 +374,6 @@ impl Session {
         }
         self.mask_text(body);
         Delivery::Forward
-    }
-
-    /// Reads a RowDescription. One that contradicts the analysis shows that the snapshot was another database's than
-    /// the server's: it is read again, and nothing of these rows is shown as it is where columns are configured.
-    fn described(&mut self, body: &[u8], expected: Option<Rc<Expectation>>) -> Result<Description, End> {
-        let description = {
-            let mut plans = self.core.plans.borrow_mut();
-            plans
-                .read(body, self.masks.scans(), &self.masks.tags, expected.as_ref())
-                .map_err(End::server)?
-        };
-        if description.is_expected {
-            return Ok(description);
-        }
-        tracing::debug!(session = self.id, ?expected, described = ?description.columns, "other columns");
-        // A snapshot that is read again and found the same is not at fault.
-        if self.contradicted != self.database.epoch {
-            self.contradicted = self.database.epoch;
-            self.catalog.request_refresh(&self.core);
-            tracing::warn!(
-                session = self.id,
-                connection = self.connection.name,
-                "the server gives other columns than the catalog's snapshot tells; it is read again"
-            );
-        }
-        Ok(description)
-    }
-
-    /// What is expected of the rows of a statement that is being answered.
-    fn expected_of(&self, judged: &Judged) -> Option<Rc<Expectation>> {
-        let anything = || Some(Rc::new(Expectation::anything()));
-        match &judged.statement()?.kind {
-            StatementKind::Execute { name } => match self.statements.current(name.as_bytes()) {
-                Some(prepared) => self.expected_by_text(&prepared.judged()),
-                None => anything(),
-            },
-            StatementKind::Fetch { name } => {
-                let portal = self.portals.current(name.as_bytes());
-                match (self.cursors.get(name.as_bytes()), portal) {
-                    (Some(declared), None) => self.expected_by_text(declared),
-                    (None, Some(portal)) => match &portal.bound {
-                        Some((judged, _)) if !portal.is_ambiguous.get() => self.expected_by_text(judged),
-                        _ => anything(),
-                    },
-                    _ => anything(),
-                }
-            }
-            _ => self.expected_by_text(judged),
-        }
-    }
-
-    fn expected_by_text(&self, judged: &Judged) -> Option<Rc<Expectation>> {
-        let catalog = &self.database.catalog;
-        judged.verdict.expected(judged.index, &self.masks.tags, catalog)
-    }
-
-    /// What is expected of a portal's rows: its names got their meaning at its Bind, or at the DECLARE.
-    pub(in crate::postgres) fn expected_of_portal(&self, portal: &Portal) -> Option<Rc<Expectation>> {
-        match &portal.bound {
-            Some((judged, _)) if !portal.is_ambiguous.get() => self.expected_of(judged),
-            _ => Some(Rc::new(Expectation::anything())),
-        }
     }
 
     /// How the data of a COPY are masked.

@@ -162,17 +162,18 @@ impl Catalog {
     /// The hash over all functions of an extension: another one whenever one of them is changed, added or taken out.
     /// None if one of them is not known well enough.
     pub fn extension_hash(&self, extension: Oid) -> Option<DefinitionHash> {
-        let mut hashes = Vec::new();
+        let mut members = Vec::new();
         for oid in self.members_of(extension) {
             let function = self.function(oid)?;
             let mut hasher = Hasher::new();
             hasher.field(Some(&function.definition_hash?.to_string()));
             hasher.field(Some(&self.schema(function.schema)?.name));
-            hashes.push(hasher.finish().to_string());
+            members.push(hasher.finish().to_string());
         }
         // By what they are: OIDs come in another order in each database.
-        hashes.sort_unstable();
-        Some(DefinitionHash::of(hashes.iter().map(|hash| Some(hash.as_str()))))
+        members.sort_unstable();
+        let fields = members.iter().map(|member| Some(member.as_str()));
+        Some(DefinitionHash::of(fields))
     }
 }
 
