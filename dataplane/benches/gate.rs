@@ -26,7 +26,10 @@ fn decisions(criterion: &mut Criterion) {
     let mut gate = Gate::new(snapshot.reader(), limits, 7);
     let identity = Identity::new("https://issuer.example", "crew", Method::Oidc);
     let target = Target::new("orders", "shop").expect("a connection's name");
-    let context = gate.context(Principal::new(&identity, target), Client::new([127, 0, 0, 1].into()));
+    let context = gate.context(
+        Principal::new(&identity, target),
+        Client::new([127, 0, 0, 1].into()),
+    );
     let texts: Vec<String> = (0..1024).map(statement).collect();
     assert_eq!(texts[0].len(), 100);
 

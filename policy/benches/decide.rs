@@ -50,14 +50,26 @@ fn benches(criterion: &mut Criterion) {
         Effect::new(Action::Read, table.clone()),
     ];
     group.bench_function("allow-2-effects", |bencher| {
-        bencher.iter(|| assert!(policies.decide(&who, &client(), NOW, black_box(&insert)).is_allow()));
+        bencher.iter(|| {
+            assert!(
+                policies
+                    .decide(&who, &client(), NOW, black_box(&insert))
+                    .is_allow()
+            )
+        });
     });
     let delete = [
         Effect::new(Action::Delete, table.clone()).with(EffectFlags::UNFILTERED),
         Effect::new(Action::Read, table),
     ];
     group.bench_function("deny-2-effects", |bencher| {
-        bencher.iter(|| assert!(!policies.decide(&who, &client(), NOW, black_box(&delete)).is_allow()));
+        bencher.iter(|| {
+            assert!(
+                !policies
+                    .decide(&who, &client(), NOW, black_box(&delete))
+                    .is_allow()
+            )
+        });
     });
     let set = [
         Effect::new(Action::Set, Object::new(ObjectKind::Setting, "work_mem")).with(EffectFlags::HARMLESS),

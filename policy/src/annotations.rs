@@ -15,8 +15,7 @@ const TTL_MAX: Duration = Duration::from_hours(7 * 24);
 const TIME_MAX: Duration = Duration::from_hours(24);
 
 /// Every annotation there is, for messages.
-const KNOWN: &str =
-    "known are @id, @message, @approvers, @ttl, @severity, @max_rows, @max_bytes, @max_time and @max_affected";
+const KNOWN: &str = "known are @id, @message, @approvers, @ttl, @severity, @max_rows, @max_bytes, @max_time and @max_affected";
 
 /// How much a policy's word weighs for whoever watches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -201,7 +200,9 @@ fn approvers(value: &str) -> Result<Arc<[Arc<str>]>, AnnotationMistake> {
 }
 
 fn severity(value: &str) -> Result<Severity, AnnotationMistake> {
-    let found = Severity::ALL.into_iter().find(|severity| severity.name() == value);
+    let found = Severity::ALL
+        .into_iter()
+        .find(|severity| severity.name() == value);
     found.ok_or_else(|| {
         let words = Severity::ALL.map(Severity::name).join(", ");
         AnnotationMistake::new(
@@ -317,7 +318,10 @@ mod tests {
             let got = Annotations::default().take(key, value);
             assert_eq!(got.is_ok(), is_good, "@{key}({value:?}): {got:?}");
             if let Err(mistake) = got {
-                assert!(!mistake.help.is_empty() && mistake.message.starts_with('@'), "{mistake:?}");
+                assert!(
+                    !mistake.help.is_empty() && mistake.message.starts_with('@'),
+                    "{mistake:?}"
+                );
             }
         }
     }

@@ -88,7 +88,9 @@ impl Claims {
         let chosen = self.by_name.iter().filter(|(name, _)| names.holds(name));
         Self {
             are_cut: self.lacks(names),
-            by_name: chosen.map(|(name, value)| (name.clone(), value.clone())).collect(),
+            by_name: chosen
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect(),
         }
     }
 }
@@ -182,10 +184,7 @@ impl Mentions {
         } = self;
         (*client_address || *application_name || !claims.is_none()).then(|| Told {
             address: client_address.then_some(client.address),
-            application_name: client
-                .application_name
-                .clone()
-                .filter(|_| *application_name),
+            application_name: client.application_name.clone().filter(|_| *application_name),
             claims: client.claims.chosen(claims),
         })
     }
@@ -273,12 +272,15 @@ impl Moment {
 fn date(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;
     let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let month = if month_from_march < 10 {
+        month_from_march + 3
+    } else {
+        month_from_march - 9
+    };
     (era * 400 + year_of_era + u64::from(month <= 2), month, day)
 }
 
@@ -326,12 +328,54 @@ mod tests {
         let these = |name: &str| ClaimNames::These([name.into()].into());
         for (name, mentions, are_alike) in [
             ("nothing", Mentions::default(), true),
-            ("the time", Mentions { time: true, ..Mentions::default() }, true),
-            ("the address", Mentions { client_address: true, ..Mentions::default() }, false),
-            ("the name", Mentions { application_name: true, ..Mentions::default() }, false),
-            ("a claim", Mentions { claims: these("team"), ..Mentions::default() }, true),
-            ("another claim", Mentions { claims: these("jti"), ..Mentions::default() }, false),
-            ("all claims", Mentions { claims: ClaimNames::All, ..Mentions::default() }, false),
+            (
+                "the time",
+                Mentions {
+                    time: true,
+                    ..Mentions::default()
+                },
+                true,
+            ),
+            (
+                "the address",
+                Mentions {
+                    client_address: true,
+                    ..Mentions::default()
+                },
+                false,
+            ),
+            (
+                "the name",
+                Mentions {
+                    application_name: true,
+                    ..Mentions::default()
+                },
+                false,
+            ),
+            (
+                "a claim",
+                Mentions {
+                    claims: these("team"),
+                    ..Mentions::default()
+                },
+                true,
+            ),
+            (
+                "another claim",
+                Mentions {
+                    claims: these("jti"),
+                    ..Mentions::default()
+                },
+                false,
+            ),
+            (
+                "all claims",
+                Mentions {
+                    claims: ClaimNames::All,
+                    ..Mentions::default()
+                },
+                false,
+            ),
         ] {
             assert_eq!(mentions.told(&one) == mentions.told(&two), are_alike, "{name}");
         }

@@ -204,8 +204,14 @@ impl fmt::Display for Denial {
             (message, Cause::Approval) => {
                 let approval = self.approval.as_deref().map(ToString::to_string);
                 let by = printable(&approval.unwrap_or_default(), APPROVERS_CHARS_MAX);
-                write!(f, "{} needs the approval of {by}, which cannot be asked for yet", self.subject())?;
-                message.as_ref().map_or(Ok(()), |message| write!(f, ": {message}"))
+                write!(
+                    f,
+                    "{} needs the approval of {by}, which cannot be asked for yet",
+                    self.subject()
+                )?;
+                message
+                    .as_ref()
+                    .map_or(Ok(()), |message| write!(f, ": {message}"))
             }
             (Some(message), Cause::Forbid) => f.write_str(message),
             (_, Cause::Forbid) => write!(f, "it forbids {}", self.subject()),
@@ -271,7 +277,13 @@ mod tests {
             ),
             (
                 "approval",
-                denial(Cause::Approval, "Delete", "relation t", Some("ask"), Some("say why in the ticket")),
+                denial(
+                    Cause::Approval,
+                    "Delete",
+                    "relation t",
+                    Some("ask"),
+                    Some("say why in the ticket"),
+                ),
                 "sluice: denied by policy \"ask\": DELETE on orders/shop/public.t needs the approval of dba and one of \
                  owners, security, which cannot be asked for yet: say why in the ticket",
             ),

@@ -253,8 +253,16 @@ mod tests {
     fn ids_are_read_or_refused_with_the_way_out() {
         for (kind, id, want) in [
             (Kind::Schema, "orders/shop/public", Ok("public")),
-            (Kind::Table, "orders/shop/public.customers", Ok("public customers")),
-            (Kind::Column, "orders/shop/public.customers.email", Ok("public customers email")),
+            (
+                Kind::Table,
+                "orders/shop/public.customers",
+                Ok("public customers"),
+            ),
+            (
+                Kind::Column,
+                "orders/shop/public.customers.email",
+                Ok("public customers email"),
+            ),
             (Kind::Function, "orders/shop/app.f$1", Ok("app f$1")),
             (Kind::Role, "orders/shop/app_owner", Ok("app_owner")),
             (Kind::Table, "orders/a/b/public.t", Ok("public t")),
@@ -264,14 +272,42 @@ mod tests {
             (Kind::Table, "public.customers", Err("no id of a Table")),
             (Kind::Table, "shop/public.customers", Err("no id of a Table")),
             (Kind::Table, "orders/shop/customers", Err("no id of a Table")),
-            (Kind::Table, "orders/shop/public.customers.email", Err("no id of a Table")),
-            (Kind::Column, "orders/shop/public.customers", Err("no id of a Column")),
-            (Kind::Table, "orders/shop/public.Customers", Err("not how PostgreSQL writes")),
-            (Kind::Table, "orders/shop/public.1st", Err("not how PostgreSQL writes")),
-            (Kind::Table, "orders/shop/public.", Err("not how PostgreSQL writes")),
-            (Kind::Table, "orders/shop/public.\"customers\"", Err("needs no quotes")),
+            (
+                Kind::Table,
+                "orders/shop/public.customers.email",
+                Err("no id of a Table"),
+            ),
+            (
+                Kind::Column,
+                "orders/shop/public.customers",
+                Err("no id of a Column"),
+            ),
+            (
+                Kind::Table,
+                "orders/shop/public.Customers",
+                Err("not how PostgreSQL writes"),
+            ),
+            (
+                Kind::Table,
+                "orders/shop/public.1st",
+                Err("not how PostgreSQL writes"),
+            ),
+            (
+                Kind::Table,
+                "orders/shop/public.",
+                Err("not how PostgreSQL writes"),
+            ),
+            (
+                Kind::Table,
+                "orders/shop/public.\"customers\"",
+                Err("needs no quotes"),
+            ),
             (Kind::Table, "orders/shop/public.\"\"", Err("does not take")),
-            (Kind::Table, "orders/shop/public.\"a\"b\"", Err("no id of a Table")),
+            (
+                Kind::Table,
+                "orders/shop/public.\"a\"b\"",
+                Err("no id of a Table"),
+            ),
             (Kind::Table, "orders/shop/public.\"A\"b", Err("no id of a Table")),
             (Kind::Column, "orders/shop/public.t.ctid", Err("the server's own")),
             (Kind::Table, "/shop/public.t", Err("no id of a Table")),

@@ -125,7 +125,11 @@ impl Principal {
         let groups: HashSet<_> = groups.into_iter().collect();
         let identity = Entity::new(self.uid.clone(), attributes, groups);
         let name = HashMap::from([text("name", &self.target.database)]);
-        let database = Entity::new(self.database.clone(), name, HashSet::from([self.connection.clone()]));
+        let database = Entity::new(
+            self.database.clone(),
+            name,
+            HashSet::from([self.connection.clone()]),
+        );
         let entities = [identity, database].map(|entity| entity.expect("texts evaluate to themselves"));
         // A test holds them against the schema; here that would cost more than the rest.
         Entities::from_entities(entities, None).expect("the entities have distinct ids")

@@ -72,7 +72,9 @@ pub(crate) static VOCABULARY: LazyLock<Vocabulary> = LazyLock::new(|| {
             let types = schema.resources_for_action(action);
             let types: Vec<_> = types.into_iter().flatten().collect();
             let kinds = Kind::ALL.into_iter();
-            kinds.filter(|&kind| types.contains(&&named[kind as usize])).collect()
+            kinds
+                .filter(|&kind| types.contains(&&named[kind as usize]))
+                .collect()
         })
         .collect();
     Vocabulary {
@@ -199,7 +201,11 @@ mod tests {
             .difference(&asked)
             .filter(|name| !groups.contains(*name))
             .collect();
-        assert_eq!(never, ["Action::\"Unmask\""], "never asked for, as the schema says of it");
+        assert_eq!(
+            never,
+            ["Action::\"Unmask\""],
+            "never asked for, as the schema says of it"
+        );
     }
 
     #[test]

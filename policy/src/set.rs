@@ -17,8 +17,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use cedar_policy::Authorizer;
 use sluice_parsers::sql::effect::Effect;
 
-pub(crate) use self::known::Known;
 use self::known::ByPrincipal;
+pub(crate) use self::known::Known;
 use self::rule::Rule;
 use self::tree::Tree;
 use crate::client::{Client, Mentions, Moment, Told};
@@ -86,6 +86,17 @@ impl PolicySet {
         self.len() == 0
     }
 
+    /// The policies that limit what a statement may use up (`@max_rows` and its kind), in the order of the file. A decision
+    /// carries limits; it is for whoever runs the statement to hold it to them.
+    pub fn limiting(&self) -> impl Iterator<Item = &str> {
+        let rules = match &self.0 {
+            Kind::AllowAll => &[][..],
+            Kind::Policies(policies) => &policies.rules[..],
+        };
+        let limiting = rules.iter().filter(|rule| !rule.annotations.limits.is_none());
+        limiting.map(|rule| &*rule.name)
+    }
+
     /// What of a client the policies look at, none if nothing. Two clients of which that is equal get equal decisions for
     /// equal principals at one time; a decision cache may share them.
     pub fn told(&self, client: &Client) -> Option<Told> {
@@ -116,7 +127,13 @@ impl PolicySet {
     /// The requests of [`Self::decide`], in the order of the effects, and which policies had a say in each. Requests that
     /// are alike to the policies are listed once, with the first effect that makes them. [`PolicySet::allow_all`] makes
     /// no requests.
-    pub fn explain(&self, who: &Principal, client: &Client, now: Moment, effects: &[Effect]) -> Vec<Explained> {
+    pub fn explain(
+        &self,
+        who: &Principal,
+        client: &Client,
+        now: Moment,
+        effects: &[Effect],
+    ) -> Vec<Explained> {
         match &self.0 {
             Kind::AllowAll => Vec::new(),
             Kind::Policies(policies) => policies.explain(who, client, now, effects),
@@ -154,7 +171,13 @@ impl Policies {
             return known;
         }
         let tree = self.tree_of.get(&*who.on).copied();
-        let known = Arc::new(Known::new(self.number, who, &self.rules, &self.by_principal, tree));
+        let known = Arc::new(Known::new(
+            self.number,
+            who,
+            &self.rules,
+            &self.by_principal,
+            tree,
+        ));
         who.known.store(Some(Arc::clone(&known)));
         known
     }

@@ -184,7 +184,11 @@ fn shipped_policies_decide_as_they_say() {
             .iter()
             .map(|(action, flags)| effect(*action, *flags))
             .collect();
-        assert_eq!(shown(&policy.decide(who, &client(), NOW, &effects)), want, "{name}");
+        assert_eq!(
+            shown(&policy.decide(who, &client(), NOW, &effects)),
+            want,
+            "{name}"
+        );
     }
 }
 
@@ -195,7 +199,9 @@ fn read_only_permits_nothing_that_changes() {
     for action in Action::ALL {
         let permitted = matches!(action, Action::Read | Action::Copy);
         assert_eq!(
-            read_only.decide(&who, &client(), NOW, &[effect(action, NONE)]).is_allow(),
+            read_only
+                .decide(&who, &client(), NOW, &[effect(action, NONE)])
+                .is_allow(),
             permitted,
             "{action}"
         );
@@ -213,7 +219,11 @@ fn t15_read_only_permits_filters_that_give_no_value_away() {
         };
         let permitted = matches!(kind, FilterKind::Order | FilterKind::Group | FilterKind::Join);
         let name = kind.name();
-        assert_eq!(read_only.decide(&who, &client(), NOW, &[filter]).is_allow(), permitted, "{name}");
+        assert_eq!(
+            read_only.decide(&who, &client(), NOW, &[filter]).is_allow(),
+            permitted,
+            "{name}"
+        );
     }
 }
 
@@ -227,7 +237,11 @@ fn t16_read_only_tells_metadata_from_what_is_sensitive() {
         (EffectFlags::UNCERTAIN, true),
     ] {
         let effects = [effect(Action::Read, flags)];
-        assert_eq!(read_only.decide(&who, &client(), NOW, &effects).is_allow(), permitted, "{flags}");
+        assert_eq!(
+            read_only.decide(&who, &client(), NOW, &effects).is_allow(),
+            permitted,
+            "{flags}"
+        );
     }
 }
 
@@ -251,11 +265,15 @@ fn allow_all_permits_everything_and_nothing_else_permits_lexing() {
             "{action}"
         );
         assert!(
-            permit_all.decide(&who, &client(), NOW, &[effect(action, NONE)]).is_allow(),
+            permit_all
+                .decide(&who, &client(), NOW, &[effect(action, NONE)])
+                .is_allow(),
             "{action}"
         );
         assert!(
-            !nothing.decide(&who, &client(), NOW, &[effect(action, NONE)]).is_allow(),
+            !nothing
+                .decide(&who, &client(), NOW, &[effect(action, NONE)])
+                .is_allow(),
             "{action}"
         );
     }
@@ -330,7 +348,10 @@ fn policies_without_id_are_numbered_and_connect_is_asked_every_time() {
         "sluice: denied by policy: nothing permits CONNECT on orders/shop"
     );
     assert_eq!(
-        policy.connect(&agent, &client(), NOW).denial().and_then(|denial| denial.effect),
+        policy
+            .connect(&agent, &client(), NOW)
+            .denial()
+            .and_then(|denial| denial.effect),
         None
     );
 }
@@ -371,7 +392,10 @@ fn repeated_effects_are_asked_once() {
     let crew = PolicySet::parse(CREW, "crew-analytics.cedar").unwrap();
     let who = principal(&["crew-analytics"], "orders", "shop");
     let mut effects = vec![effect(Action::Read, NONE); 100_000];
-    assert_eq!(shown(&crew.decide(&who, &client(), NOW, &effects)), "allow crew-connect-and-read");
+    assert_eq!(
+        shown(&crew.decide(&who, &client(), NOW, &effects)),
+        "allow crew-connect-and-read"
+    );
     effects.push(effect(Action::Drop, NONE));
     let decision = crew.decide(&who, &client(), NOW, &effects);
     assert_eq!(

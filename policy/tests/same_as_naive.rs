@@ -102,11 +102,20 @@ fn policy() -> impl Strategy<Value = String> {
         4 => Just("when { context has approved && context.approved }".to_owned()),
         3 => Just("unless { context has approved && context.approved }".to_owned()),
     ];
-    let annotation = select(vec!["", "", "@approvers(\"dba\") ", "@approvers(\"b,a\") @ttl(\"5m\") ", "@max_rows(\"10\") ", "@max_rows(\"5\") @max_time(\"1s\") "]);
+    let annotation = select(vec![
+        "",
+        "",
+        "@approvers(\"dba\") ",
+        "@approvers(\"b,a\") @ttl(\"5m\") ",
+        "@max_rows(\"10\") ",
+        "@max_rows(\"5\") @max_time(\"1s\") ",
+    ]);
     let effect = prop_oneof![3 => Just("permit"), 1 => Just("forbid")];
-    (effect, annotation, who, action, on, condition).prop_map(|(effect, annotation, who, action, on, condition)| {
-        format!("{annotation}{effect} ({who}, {action}, {on}) {condition};")
-    })
+    (effect, annotation, who, action, on, condition).prop_map(
+        |(effect, annotation, who, action, on, condition)| {
+            format!("{annotation}{effect} ({who}, {action}, {on}) {condition};")
+        },
+    )
 }
 
 fn object() -> impl Strategy<Value = Object> {
@@ -134,7 +143,6 @@ fn effects() -> impl Strategy<Value = Vec<Effect>> {
     let flags = prop_oneof![
         6 => Just(0_u16),
         2 => 0_u16..128,
-        1 => Just(EffectFlags::NO_COLUMNS.bits()),
         1 => any::<u16>(),
     ];
     let setting = select(vec!["work_mem", "search_path", "app.tenant"]);
@@ -145,11 +153,19 @@ fn effects() -> impl Strategy<Value = Vec<Effect>> {
     let columns = prop_oneof![2 => Just(Vec::new()), 3 => subsequence(COLUMNS.to_vec(), 1..=4)];
     let effect = (action, flags, setting, any::<bool>(), object(), columns).prop_map(
         |(action, flags, setting, harmless, object, columns)| {
-            let object = if action == Action::Set { Object::new(ObjectKind::Setting, setting) } else { object };
+            let object = if action == Action::Set {
+                Object::new(ObjectKind::Setting, setting)
+            } else {
+                object
+            };
             let flags = EffectFlags::from_bits(flags);
             let kinds = FilterKind::ALL;
             let kind = kinds[usize::from(flags.bits()) % kinds.len()];
-            let harmless = if harmless { EffectFlags::HARMLESS } else { EffectFlags::NONE };
+            let harmless = if harmless {
+                EffectFlags::HARMLESS
+            } else {
+                EffectFlags::NONE
+            };
             Effect {
                 filter: (action == Action::Filter).then_some(kind),
                 ..Effect::new(action, object).with(harmless | flags)
@@ -176,9 +192,14 @@ fn source(policies: Vec<String>) -> String {
         source
     };
     let source = named(&policies);
-    let Err(errors) = PolicySet::parse(&source, "p.cedar") else { return source };
+    let Err(errors) = PolicySet::parse(&source, "p.cedar") else {
+        return source;
+    };
     let refused: BTreeSet<usize> = errors.mistakes().iter().map(|mistake| mistake.line - 1).collect();
-    let good = policies.into_iter().enumerate().filter(|(number, _)| !refused.contains(number));
+    let good = policies
+        .into_iter()
+        .enumerate()
+        .filter(|(number, _)| !refused.contains(number));
     named(&good.map(|(_, policy)| policy).collect::<Vec<_>>())
 }
 
@@ -265,15 +286,26 @@ fn check(case: Case) -> Result<(), TestCaseError> {
                 prop_assert_eq!(named, policies, "{}", source);
                 prop_assert_eq!(permission.limits, limits, "{}", source);
             }
-            (Verdict::Deny { cause, policies, required }, Decision::Deny(denial)) => {
+            (
+                Verdict::Deny {
+                    cause,
+                    policies,
+                    required,
+                },
+                Decision::Deny(denial),
+            ) => {
                 prop_assert_eq!(denial.cause, cause, "{:?} of\n{}", effects, source);
                 match &denial.policy {
-                    Some(policy) => prop_assert!(policies.contains(&**policy), "{policy} is not of {policies:?}"),
+                    Some(policy) => {
+                        prop_assert!(policies.contains(&**policy), "{policy} is not of {policies:?}")
+                    }
                     None => prop_assert!(policies.is_empty(), "{:?}", policies),
                 }
                 let approval = denial.approval.as_deref().map(|approval| {
                     let lists = approval.required.iter();
-                    lists.map(|groups| groups.iter().map(ToString::to_string).collect()).collect()
+                    lists
+                        .map(|groups| groups.iter().map(ToString::to_string).collect())
+                        .collect()
                 });
                 prop_assert_eq!(approval, required, "{:?} of\n{}", effects, source);
                 prop_assert!(denial.to_string().starts_with("sluice: denied by policy"));
@@ -283,7 +315,10 @@ fn check(case: Case) -> Result<(), TestCaseError> {
         // What is told of a decision is what was decided.
         let explained = set.explain(&principal, &client, Moment::from_unix_ms(unix_ms), effects);
         if explained.first().is_some_and(|connect| connect.cause.is_none()) {
-            prop_assert_eq!(explained.iter().all(|request| request.cause.is_none()), got.is_allow());
+            prop_assert_eq!(
+                explained.iter().all(|request| request.cause.is_none()),
+                got.is_allow()
+            );
             let worst = explained.iter().filter_map(|request| request.cause).max();
             prop_assert_eq!(worst, got.denial().map(|denial| denial.cause));
         }

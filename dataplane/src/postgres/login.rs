@@ -578,7 +578,11 @@ fn admit(
     let target = Target::new(connection.name.as_str(), database.as_str())
         .map_err(|error| refuse(NO_SUCH_DATABASE, error.to_string(), &connection.name))?;
     let mut client = Client::new(address).with_claims(identity);
-    if let Some((_, name)) = startup.settings.iter().rfind(|(name, _)| name == "application_name") {
+    if let Some((_, name)) = startup
+        .settings
+        .iter()
+        .rfind(|(name, _)| name == "application_name")
+    {
         client = client.with_application_name(name);
     }
     let mut gate = core.gate.borrow_mut();

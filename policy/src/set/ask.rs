@@ -46,7 +46,12 @@ pub(super) struct Said<'r> {
 
 impl<'a> Asker<'a> {
     /// Asks every rule that may have a say, in the order of the file.
-    pub(super) fn ask<'r>(&mut self, rules: &'r [Rule], question: &Question<'a>, is_approved: bool) -> Vec<Said<'r>> {
+    pub(super) fn ask<'r>(
+        &mut self,
+        rules: &'r [Rule],
+        question: &Question<'a>,
+        is_approved: bool,
+    ) -> Vec<Said<'r>> {
         let mut said = Vec::new();
         let mut context = None;
         for place in self.known.rules(question, self.tree) {
@@ -79,7 +84,11 @@ impl<'a> Asker<'a> {
                 word => {
                     let does = word == Word::Applies;
                     let before = *applies.get_or_insert(does);
-                    applies = Some(if rule.is_forbid { before || does } else { before && does });
+                    applies = Some(if rule.is_forbid {
+                        before || does
+                    } else {
+                        before && does
+                    });
                 }
             }
         };
@@ -95,7 +104,11 @@ impl<'a> Asker<'a> {
         }
         // A permit that leaves out one of the things permits nothing.
         let applies = applies? && (rule.is_forbid || !is_outside);
-        Some(if applies { Word::Applies } else { Word::ConditionFalse })
+        Some(if applies {
+            Word::Applies
+        } else {
+            Word::ConditionFalse
+        })
     }
 
     fn applies(
@@ -111,7 +124,9 @@ impl<'a> Asker<'a> {
         }
         let authorizer = self.authorizer;
         rule.applies(authorizer, || {
-            let context = context.get_or_insert_with(|| self.context(question, is_approved)).clone();
+            let context = context
+                .get_or_insert_with(|| self.context(question, is_approved))
+                .clone();
             let uid = match on {
                 On::Database => self.who.database.clone(),
                 On::Setting { name, .. } => VOCABULARY.setting(name),
@@ -185,7 +200,9 @@ fn also_on(rule: &Rule, question: &Question<'_>, own_tree: Option<usize>, tree: 
         (Reach::Any(kinds), _) => {
             // What is on one thing and may be on anything else besides needs a permit of that one.
             if rule.is_forbid || kinds != Kinds::ALL {
-                let kinds = Kind::ALL.into_iter().filter(|&kind| kinds.holds(kind) && may_be(kind));
+                let kinds = Kind::ALL
+                    .into_iter()
+                    .filter(|&kind| kinds.holds(kind) && may_be(kind));
                 things.extend(kinds.map(|kind| Thing::other_in(kind, None)));
             }
             None

@@ -35,8 +35,12 @@ pub(super) fn look_through(policy: &Policy) -> Conditions {
         walk.check_id(&uid);
     }
     match policy.resource_constraint() {
-        ResourceConstraint::Eq(uid) => walk.check_equal(&uid.type_name().to_string(), Some(uid.id().as_ref())),
-        ResourceConstraint::Is(name) | ResourceConstraint::IsIn(name, _) => walk.check_equal(&name.to_string(), None),
+        ResourceConstraint::Eq(uid) => {
+            walk.check_equal(&uid.type_name().to_string(), Some(uid.id().as_ref()))
+        }
+        ResourceConstraint::Is(name) | ResourceConstraint::IsIn(name, _) => {
+            walk.check_equal(&name.to_string(), None)
+        }
         ResourceConstraint::Any | ResourceConstraint::In(_) => {}
     }
     // What has no such form could not be looked through, and looks at everything.
@@ -91,10 +95,16 @@ impl Walk {
             _ => return,
         };
         let is_missed = |number: usize| below.iter().any(|&kind| VOCABULARY.applies(number, kind));
-        let missed = self.actions.iter().find(|&&number| number != CONNECT && is_missed(number));
+        let missed = self
+            .actions
+            .iter()
+            .find(|&&number| number != CONNECT && is_missed(number));
         let Some(&missed) = missed else { return };
         let action = &VOCABULARY.actions[missed];
-        let what = id.map_or_else(|| format!("`is {of_type}`"), |id| format!("`== {of_type}::{id:?}`"));
+        let what = id.map_or_else(
+            || format!("`is {of_type}`"),
+            |id| format!("`== {of_type}::{id:?}`"),
+        );
         let help = match id {
             Some(id) => format!("write `resource in {of_type}::{id:?}`, which takes in what it holds"),
             None => format!(
@@ -117,7 +127,8 @@ impl Walk {
                 about: (uid.ty.to_string(), Some(uid.eid.to_string())),
                 mistake: IdMistake {
                     message: format!("of {uid} nothing is known here"),
-                    help: "ask of principal, action or resource, and name on the right side what it is in".to_owned(),
+                    help: "ask of principal, action or resource, and name on the right side what it is in"
+                        .to_owned(),
                 },
             });
         }

@@ -99,7 +99,10 @@ impl Policies {
         let mut is_timed = connect.is_timed();
         let mut permission = Permission::default();
         let mut permits: Vec<usize> = Vec::new();
-        if let Outcome::Deny { cause, rule, error, .. } = connect.outcome {
+        if let Outcome::Deny {
+            cause, rule, error, ..
+        } = connect.outcome
+        {
             // Without a session there is nothing else to say.
             let worst = Worst {
                 cause,
@@ -197,7 +200,12 @@ impl Policies {
                             question::written(kind.map_or("Database", crate::names::Kind::name), &id)
                         }
                     };
-                    explained.push(self::explained(Some(index), effect.action.name(), resource, answer));
+                    explained.push(self::explained(
+                        Some(index),
+                        effect.action.name(),
+                        resource,
+                        answer,
+                    ));
                 }
             });
         }
@@ -268,7 +276,9 @@ impl Policies {
         }
         if permitting(said).next().is_none() {
             let rules = permitting(&with).map(|said| said.rule);
-            let asked: Vec<_> = rules.filter(|rule| !rule.annotations.approvers.is_empty()).collect();
+            let asked: Vec<_> = rules
+                .filter(|rule| !rule.annotations.approvers.is_empty())
+                .collect();
             let groups = asked.iter().flat_map(|rule| rule.annotations.approvers.iter());
             let mut groups: Vec<_> = groups.cloned().collect();
             if groups.is_empty() {
@@ -288,11 +298,13 @@ impl Policies {
 }
 
 fn permitting<'s, 'r>(said: &'s [Said<'r>]) -> impl Iterator<Item = &'s Said<'r>> {
-    said.iter().filter(|said| !said.rule.is_forbid && said.word == Word::Applies)
+    said.iter()
+        .filter(|said| !said.rule.is_forbid && said.word == Word::Applies)
 }
 
 fn forbidding<'s, 'r>(said: &'s [Said<'r>]) -> impl Iterator<Item = &'s Said<'r>> {
-    said.iter().filter(|said| said.rule.is_forbid && said.word == Word::Applies)
+    said.iter()
+        .filter(|said| said.rule.is_forbid && said.word == Word::Applies)
 }
 
 fn deny(worst: Worst<'_, '_>, who: &Principal, approval: Option<Approval>, is_timed: bool) -> Denial {

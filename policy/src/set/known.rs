@@ -104,12 +104,15 @@ impl Known {
                 next = tree.parent(node);
             }
         }
-        let also = known.by_node.iter().filter(|(node, _)| match (question.reach, question.on) {
-            // What holds a thing of the kinds may take one in.
-            (Reach::Any(kinds), _) => tree.kind(**node).and_below().any(|kind| kinds.holds(kind)),
-            (Reach::Parts, On::Thing(whole)) => whole.is_named && tree.is_in(**node, whole.node),
-            _ => false,
-        });
+        let also = known
+            .by_node
+            .iter()
+            .filter(|(node, _)| match (question.reach, question.on) {
+                // What holds a thing of the kinds may take one in.
+                (Reach::Any(kinds), _) => tree.kind(**node).and_below().any(|kind| kinds.holds(kind)),
+                (Reach::Parts, On::Thing(whole)) => whole.is_named && tree.is_in(**node, whole.node),
+                _ => false,
+            });
         if question.reach != Reach::Itself {
             found.extend(also.flat_map(|(_, rules)| rules));
         }

@@ -81,7 +81,13 @@ fn read_piece<'a>(
     let mut annotations = Annotations::default();
     let mut refuse = |key: &str, mistake: AnnotationMistake| {
         let (start, len) = annotation_place(text, key);
-        mistakes.note(range.start + start, len, mistake.message, None, Some(mistake.help));
+        mistakes.note(
+            range.start + start,
+            len,
+            mistake.message,
+            None,
+            Some(mistake.help),
+        );
     };
     let mut keys: Vec<_> = policy.annotations().collect();
     keys.sort_unstable();
@@ -98,7 +104,13 @@ fn read_piece<'a>(
     }
     for Misnomer { about, mistake } in found.misnomers {
         let (start, len) = entity_place(text, &about);
-        mistakes.note(range.start + start, len, mistake.message, None, Some(mistake.help));
+        mistakes.note(
+            range.start + start,
+            len,
+            mistake.message,
+            None,
+            Some(mistake.help),
+        );
     }
     let name = annotations.id.clone().unwrap_or_else(|| default_name.into());
     Some(Piece {

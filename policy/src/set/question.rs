@@ -92,13 +92,21 @@ pub(super) fn each<'a>(effect: &'a Effect, tree: Option<&Tree>, mut ask: impl Fn
     };
     let table = match on {
         On::Thing(table) if table.kind == Kind::Table => table,
-        _ => return ask(Asked { question, column: None }),
+        _ => {
+            return ask(Asked {
+                question,
+                column: None,
+            });
+        }
     };
     let is_on_columns = !effect.columns.is_empty()
         && names_of(effect).is_some()
         && VOCABULARY.applies(question.action, Kind::Column);
     if !is_on_columns {
-        return ask(Asked { question, column: None });
+        return ask(Asked {
+            question,
+            column: None,
+        });
     }
     let other = Thing::other_in(Kind::Column, table.node);
     let Some(named) = tree.and_then(|tree| tree.columns(table)) else {
@@ -142,10 +150,7 @@ fn subject<'a>(effect: &'a Effect, tree: Option<&Tree>) -> (On<'a>, Reach) {
         ObjectKind::Relation | ObjectKind::Sequence if VOCABULARY.applies(number, Kind::Table) => {
             let (on, reach) = thing(Kind::Table, effect, tree, Kinds::RELATIONS);
             match (on, reach) {
-                (On::Thing(_), Reach::Itself)
-                    if VOCABULARY.applies(number, Kind::Column)
-                        && !effect.flags.contains(EffectFlags::NO_COLUMNS) =>
-                {
+                (On::Thing(_), Reach::Itself) if VOCABULARY.applies(number, Kind::Column) => {
                     (on, Reach::Parts)
                 }
                 known => known,
@@ -204,7 +209,9 @@ fn subject<'a>(effect: &'a Effect, tree: Option<&Tree>) -> (On<'a>, Reach) {
 fn thing<'a>(kind: Kind, effect: &'a Effect, tree: Option<&Tree>, kinds: Kinds) -> (On<'a>, Reach) {
     let parts = match names_of(effect) {
         Some((Some(schema), name)) if kind.parts() == 2 => [schema, name],
-        Some((None, name)) if kind.parts() == 1 => return (On::Thing(find(kind, &[name], tree)), Reach::Itself),
+        Some((None, name)) if kind.parts() == 1 => {
+            return (On::Thing(find(kind, &[name], tree)), Reach::Itself);
+        }
         _ => return (On::Thing(Thing::other_in(kind, None)), Reach::Any(kinds)),
     };
     (On::Thing(find(kind, &parts, tree)), Reach::Itself)
@@ -270,7 +277,9 @@ pub(super) fn resource(database: &str, effect: &Effect, column: Option<&str>) ->
         (Some((Some(schema), name)), Some(column)) => {
             (Some(Kind::Column), names::id(database, &[schema, name, column]))
         }
-        (Some((Some(schema), name)), None) if kind.parts() == 2 => (Some(kind), names::id(database, &[schema, name])),
+        (Some((Some(schema), name)), None) if kind.parts() == 2 => {
+            (Some(kind), names::id(database, &[schema, name]))
+        }
         (Some((None, name)), _) if kind.parts() == 1 => (Some(kind), names::id(database, &[name])),
         _ => whole(),
     }

@@ -85,7 +85,10 @@ impl OfType {
 
 impl Resource {
     /// Reads a scope; `node` finds what an id of a database names.
-    fn of(constraint: ResourceConstraint, mut node: impl FnMut(&EntityUid) -> Option<(usize, NodeId)>) -> Self {
+    fn of(
+        constraint: ResourceConstraint,
+        mut node: impl FnMut(&EntityUid) -> Option<(usize, NodeId)>,
+    ) -> Self {
         let (of_type, uid, is_itself) = match constraint {
             ResourceConstraint::Any => (None, None, false),
             ResourceConstraint::Is(of_type) => (Some(of_type), None, false),
@@ -226,13 +229,17 @@ pub(super) fn actions(policy: &Policy) -> Vec<usize> {
             .any(|group| group == action || VOCABULARY.groups.is_ancestor_of(group, action)),
     };
     let all = VOCABULARY.actions.iter().enumerate();
-    all.filter(|(_, action)| names(action)).map(|(number, _)| number).collect()
+    all.filter(|(_, action)| names(action))
+        .map(|(number, _)| number)
+        .collect()
 }
 
 /// The entity that the principal has to be or to be in; none if anybody may be it.
 pub(super) fn principal(policy: &Policy) -> Option<EntityUid> {
     match policy.principal_constraint() {
         PrincipalConstraint::Any | PrincipalConstraint::Is(_) => None,
-        PrincipalConstraint::In(uid) | PrincipalConstraint::Eq(uid) | PrincipalConstraint::IsIn(_, uid) => Some(uid),
+        PrincipalConstraint::In(uid) | PrincipalConstraint::Eq(uid) | PrincipalConstraint::IsIn(_, uid) => {
+            Some(uid)
+        }
     }
 }

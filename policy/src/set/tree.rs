@@ -162,7 +162,10 @@ impl Tree {
 pub(super) fn entity(tree: Option<&Tree>, database: &str, thing: Thing) -> (EntityUid, Vec<EntityUid>) {
     let Some((tree, node)) = tree.zip(thing.node) else {
         let parts = vec![""; thing.kind.parts()];
-        return (VOCABULARY.named(thing.kind, &names::id(database, &parts)), Vec::new());
+        return (
+            VOCABULARY.named(thing.kind, &names::id(database, &parts)),
+            Vec::new(),
+        );
     };
     let mut holders = Vec::new();
     let mut next = tree.parent(node);
@@ -177,7 +180,10 @@ pub(super) fn entity(tree: Option<&Tree>, database: &str, thing: Thing) -> (Enti
     let parts = tree.node(node).parts.iter();
     let mut parts: Vec<&str> = parts.map(|part| &**part).collect();
     parts.resize(thing.kind.parts(), "");
-    (VOCABULARY.named(thing.kind, &names::id(database, &parts)), holders)
+    (
+        VOCABULARY.named(thing.kind, &names::id(database, &parts)),
+        holders,
+    )
 }
 
 #[cfg(test)]
@@ -188,7 +194,10 @@ mod tests {
     fn what_is_not_named_is_one_of_the_others() {
         let mut tree = Tree::default();
         let column = tree.add("o/s", Kind::Column, &["public", "customers", "email"]);
-        assert_eq!(tree.add("o/s", Kind::Column, &["public", "customers", "email"]), column);
+        assert_eq!(
+            tree.add("o/s", Kind::Column, &["public", "customers", "email"]),
+            column
+        );
         let table = tree.parent(column).unwrap();
         let schema = tree.parent(table).unwrap();
         let function = tree.add("o/s", Kind::Function, &["public", "customers"]);
@@ -198,13 +207,37 @@ mod tests {
             is_named: true,
         };
         for (kind, parts, want) in [
-            (Kind::Column, &["public", "customers", "email"][..], named(Kind::Column, column)),
-            (Kind::Column, &["public", "customers", "id"], Thing::other_in(Kind::Column, Some(table))),
-            (Kind::Column, &["public", "orders", "email"], Thing::other_in(Kind::Column, Some(schema))),
-            (Kind::Column, &["app", "customers", "email"], Thing::other_in(Kind::Column, None)),
+            (
+                Kind::Column,
+                &["public", "customers", "email"][..],
+                named(Kind::Column, column),
+            ),
+            (
+                Kind::Column,
+                &["public", "customers", "id"],
+                Thing::other_in(Kind::Column, Some(table)),
+            ),
+            (
+                Kind::Column,
+                &["public", "orders", "email"],
+                Thing::other_in(Kind::Column, Some(schema)),
+            ),
+            (
+                Kind::Column,
+                &["app", "customers", "email"],
+                Thing::other_in(Kind::Column, None),
+            ),
             (Kind::Table, &["public", "customers"], named(Kind::Table, table)),
-            (Kind::Function, &["public", "customers"], named(Kind::Function, function)),
-            (Kind::Function, &["public", "f"], Thing::other_in(Kind::Function, Some(schema))),
+            (
+                Kind::Function,
+                &["public", "customers"],
+                named(Kind::Function, function),
+            ),
+            (
+                Kind::Function,
+                &["public", "f"],
+                Thing::other_in(Kind::Function, Some(schema)),
+            ),
             (Kind::Role, &["public"], Thing::other_in(Kind::Role, None)),
             (Kind::Schema, &["public"], named(Kind::Schema, schema)),
         ] {
@@ -215,6 +248,9 @@ mod tests {
         let (uid, holders) = entity(Some(&tree), "o/s", Thing::other_in(Kind::Column, Some(table)));
         assert_eq!(uid.to_string(), r#"Column::"o/s/public.customers.\"\"""#);
         let holders: Vec<_> = holders.iter().map(ToString::to_string).collect();
-        assert_eq!(holders, [r#"Table::"o/s/public.customers""#, r#"Schema::"o/s/public""#]);
+        assert_eq!(
+            holders,
+            [r#"Table::"o/s/public.customers""#, r#"Schema::"o/s/public""#]
+        );
     }
 }

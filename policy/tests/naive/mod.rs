@@ -119,7 +119,11 @@ impl Resource {
 
 fn quoted(name: &str) -> String {
     let is_plain = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
-    if is_plain { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
+    if is_plain {
+        name.to_owned()
+    } else {
+        format!("\"{}\"", name.replace('"', "\"\""))
+    }
 }
 
 fn uid(kind: &str, id: &str) -> Value {
@@ -127,9 +131,12 @@ fn uid(kind: &str, id: &str) -> Value {
 }
 
 fn applies(action: &str, kind: &str) -> bool {
-    static KINDS: LazyLock<std::sync::Mutex<BTreeMap<(String, String), bool>>> = LazyLock::new(std::sync::Mutex::default);
+    static KINDS: LazyLock<std::sync::Mutex<BTreeMap<(String, String), bool>>> =
+        LazyLock::new(std::sync::Mutex::default);
     let mut known = KINDS.lock().unwrap();
-    *known.entry((action.to_owned(), kind.to_owned())).or_insert_with(|| is_declared(action, kind))
+    *known
+        .entry((action.to_owned(), kind.to_owned()))
+        .or_insert_with(|| is_declared(action, kind))
 }
 
 fn is_declared(action: &str, kind: &str) -> bool {
@@ -149,7 +156,13 @@ impl Naive<'_> {
         for policy in self.policies.all.policies() {
             found.extend(self.named(policy));
         }
-        for (kind, names) in [("Schema", 1), ("Table", 2), ("Column", 3), ("Function", 2), ("Role", 1)] {
+        for (kind, names) in [
+            ("Schema", 1),
+            ("Table", 2),
+            ("Column", 3),
+            ("Function", 2),
+            ("Role", 1),
+        ] {
             found.insert(Resource::new(kind, &vec![""; names]));
         }
         found.into_iter().collect()
@@ -161,11 +174,17 @@ impl Naive<'_> {
         for literal in policy.entity_literals() {
             let id: &str = literal.id().as_ref();
             let kind = literal.type_name().to_string();
-            let Some(rest) = id.strip_prefix(&format!("{}/", self.on())) else { continue };
+            let Some(rest) = id.strip_prefix(&format!("{}/", self.on())) else {
+                continue;
+            };
             // Names of this test hold neither dots nor slashes.
             let names: Vec<String> = rest
                 .split('.')
-                .map(|part| part.strip_prefix('"').map_or(part.to_owned(), |part| part[..part.len() - 1].replace("\"\"", "\"")))
+                .map(|part| {
+                    part.strip_prefix('"').map_or(part.to_owned(), |part| {
+                        part[..part.len() - 1].replace("\"\"", "\"")
+                    })
+                })
                 .collect();
             let mut add = |kind: &'static str, more: usize| {
                 let mut names = names.clone();
@@ -197,8 +216,10 @@ impl Naive<'_> {
         let action = effect.action.name();
         let of = |kinds: &[&str], holder: &[String]| -> Vec<Resource> {
             let all = self.universe.iter().cloned();
-            all.filter(|one| kinds.contains(&one.kind) && one.names.starts_with(holder) && applies(action, one.kind))
-                .collect()
+            all.filter(|one| {
+                kinds.contains(&one.kind) && one.names.starts_with(holder) && applies(action, one.kind)
+            })
+            .collect()
         };
         let anything = || of(&["Schema", "Table", "Column", "Function", "Role"], &[]);
         let alone = |on: Resource| Subject {
@@ -234,7 +255,8 @@ impl Naive<'_> {
                         let mut subjects = Vec::new();
                         for column in &effect.columns {
                             let mut subject = alone(Resource::new("Column", &[schema, &object.name, column]));
-                            if effect.flags.contains(EffectFlags::CASCADE) || effect.action == Action::Opaque {
+                            if effect.flags.contains(EffectFlags::CASCADE) || effect.action == Action::Opaque
+                            {
                                 subject.besides = anything();
                             }
                             subjects.push(subject);
@@ -243,10 +265,9 @@ impl Naive<'_> {
                     }
                     let mut columns = of(&["Column"], &table.names);
                     columns.push(Resource::new("Column", &[schema, &object.name, ""]));
-                    let is_whole = is_on_columns && !effect.flags.contains(EffectFlags::NO_COLUMNS);
                     Subject {
                         on: table,
-                        any_of: if is_whole { columns } else { Vec::new() },
+                        any_of: if is_on_columns { columns } else { Vec::new() },
                         besides: Vec::new(),
                     }
                 }
@@ -274,7 +295,9 @@ impl Naive<'_> {
                 }
                 subject
             }
-            ObjectKind::Type if applies(action, "Schema") => alone(Resource::new("Schema", &[schema.unwrap()])),
+            ObjectKind::Type if applies(action, "Schema") => {
+                alone(Resource::new("Schema", &[schema.unwrap()]))
+            }
             ObjectKind::Role if applies(action, "Role") => {
                 let mut subject = role();
                 if matches!(effect.action, Action::Drop | Action::Alter) {
@@ -304,11 +327,23 @@ impl Naive<'_> {
     }
 
     /// What the policies say of one resource.
-    fn ask(&self, policies: &Policies, action: &str, effect: Option<&Effect>, on: &Resource, approved: bool) -> Said {
+    fn ask(
+        &self,
+        policies: &Policies,
+        action: &str,
+        effect: Option<&Effect>,
+        on: &Resource,
+        approved: bool,
+    ) -> Said {
         let schema = &*READ_SCHEMA;
         let database = self.on();
         let who = format!("{}#{}", self.identity.issuer, self.identity.subject);
-        let groups: Vec<_> = self.identity.groups().iter().map(|group| uid("Group", group)).collect();
+        let groups: Vec<_> = self
+            .identity
+            .groups()
+            .iter()
+            .map(|group| uid("Group", group))
+            .collect();
         let mut claims = serde_json::Map::new();
         for (name, value) in &self.identity.claims {
             let claim = match value {
@@ -386,7 +421,14 @@ impl Naive<'_> {
         let action = EntityUid::from_json(uid("Action", action)).unwrap();
         let context = Context::from_json_value(context, Some((schema, &action))).unwrap();
         let principal = EntityUid::from_json(uid("Identity", &who)).unwrap();
-        let request = Request::new(principal, action, EntityUid::from_json(resource).unwrap(), context, Some(schema)).unwrap();
+        let request = Request::new(
+            principal,
+            action,
+            EntityUid::from_json(resource).unwrap(),
+            context,
+            Some(schema),
+        )
+        .unwrap();
         let mut said = Said::default();
         for of_word in &policies.of_word {
             let response = Authorizer::new().is_authorized(&request, of_word, &entities);
@@ -441,7 +483,11 @@ impl Naive<'_> {
 
     fn approvers(&self, policy: &str) -> Vec<String> {
         let groups = self.annotation(policy, "approvers");
-        let mut groups: Vec<String> = groups.iter().flat_map(|groups| groups.split(',')).map(str::to_owned).collect();
+        let mut groups: Vec<String> = groups
+            .iter()
+            .flat_map(|groups| groups.split(','))
+            .map(str::to_owned)
+            .collect();
         groups.sort();
         groups
     }
@@ -478,14 +524,20 @@ impl Naive<'_> {
     }
 
     fn limits(&self, permits: &BTreeSet<String>) -> Limits {
-        let each = |key: &str| permits.iter().map(|permit| self.annotation(permit, key)).collect::<Vec<_>>();
+        let each = |key: &str| {
+            permits
+                .iter()
+                .map(|permit| self.annotation(permit, key))
+                .collect::<Vec<_>>()
+        };
         let most = |key: &str, read: &dyn Fn(String) -> u64| {
             let values: Option<Vec<u64>> = each(key).into_iter().map(|value| value.map(read)).collect();
             values.and_then(|values| values.into_iter().max())
         };
         Limits {
             max_rows: most("max_rows", &|rows| u64::from_str(&rows).unwrap()),
-            max_time: most("max_time", &|time| time.trim_end_matches('s').parse().unwrap()).map(Duration::from_secs),
+            max_time: most("max_time", &|time| time.trim_end_matches('s').parse().unwrap())
+                .map(Duration::from_secs),
             ..Limits::default()
         }
     }
@@ -513,7 +565,11 @@ impl Naive<'_> {
         if said.permits.is_empty() {
             return deny(Cause::NoPermit, BTreeSet::new());
         }
-        let mut policies = if effects.is_empty() { said.permits } else { BTreeSet::new() };
+        let mut policies = if effects.is_empty() {
+            said.permits
+        } else {
+            BTreeSet::new()
+        };
         let mut limits = Limits::default();
         let mut denials: BTreeMap<Cause, BTreeSet<String>> = BTreeMap::new();
         let mut required = BTreeSet::new();
@@ -526,7 +582,10 @@ impl Naive<'_> {
                 let action = effect.action.name();
                 let said = self.ask_subject(action, Some(effect), &subject, false);
                 if !said.failed.is_empty() {
-                    denials.entry(Cause::EvaluationError).or_default().extend(said.failed);
+                    denials
+                        .entry(Cause::EvaluationError)
+                        .or_default()
+                        .extend(said.failed);
                 } else if said.forbids.is_empty() && !said.permits.is_empty() {
                     limits = limits.strictest(self.limits(&said.permits));
                     policies.extend(said.permits);
@@ -563,11 +622,29 @@ fn date(day: u64, second: u64) -> String {
         year += 1;
     }
     let mut month = 0;
-    let days = [31, 28 + u64::from(is_leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    let days = [
+        31,
+        28 + u64::from(is_leap(year)),
+        31,
+        30,
+        31,
+        30,
+        31,
+        31,
+        30,
+        31,
+        30,
+        31,
+    ];
     while left >= days[month] {
         left -= days[month];
         month += 1;
     }
     let (hour, minute) = (second / 3600, second / 60 % 60);
-    format!("{year}-{:02}-{:02}T{hour:02}:{minute:02}:{:02}Z", month + 1, left + 1, second % 60)
+    format!(
+        "{year}-{:02}-{:02}T{hour:02}:{minute:02}:{:02}Z",
+        month + 1,
+        left + 1,
+        second % 60
+    )
 }
