@@ -224,6 +224,82 @@ unless { resource in Column::"orders/shop/public.customers.id" };
 }
 
 #[test]
+fn shipped_policies_are_valid() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../configs/policies");
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let source = std::fs::read_to_string(&path).unwrap();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let read = PolicySet::parse(&source, &name);
+        assert!(read.is_ok(), "{read:?}");
+        names.push(name);
+    }
+    names.sort();
+    assert_eq!(
+        names,
+        ["columns.cedar", "crew-analytics.cedar", "read-only.cedar"]
+    );
+}
+
+#[test]
+fn the_shipped_columns_decide_as_they_say() {
+    let columns = include_str!("../../configs/policies/columns.cedar");
+    let columns = PolicySet::parse(columns, "columns.cedar").unwrap();
+    let identity = identity().with_groups(["analysts"]);
+    let analyst = Principal::new(&identity, Target::new("orders", "shop").unwrap());
+    let at_night = Moment::from_unix_ms(1_700_010_000_000);
+    let customers = |action, columns: &[&str]| on_table(action, "public.customers", columns);
+    for (name, now, effect, want) in [
+        (
+            "plain",
+            NOW,
+            customers(Action::Read, &["id", "country"]),
+            "allow analysts-read",
+        ),
+        (
+            "names",
+            NOW,
+            customers(Action::Read, &["id", "name"]),
+            "deny \"no-names\": names and addresses of customers are for support",
+        ),
+        (
+            "addresses",
+            NOW,
+            on_table(Action::Read, "public.addresses", &["city"]),
+            "deny \"no-names\": names and addresses of customers are for support",
+        ),
+        (
+            "a catalog",
+            NOW,
+            on_table(Action::Read, "pg_catalog.pg_class", &["relname"]).with(EffectFlags::CATALOG),
+            "allow analysts-catalogs",
+        ),
+        (
+            "by day",
+            NOW,
+            on_table(Action::Update, "public.orders", &["total"]),
+            "deny: nothing permits UPDATE on orders/shop/public.orders.total",
+        ),
+        (
+            "by night",
+            at_night,
+            on_table(Action::Update, "public.orders", &["total"]),
+            "allow analysts-correct",
+        ),
+        (
+            "removing",
+            NOW,
+            customers(Action::Delete, &[]),
+            "deny \"ask-before-delete\": DELETE on orders/shop/public.customers needs the approval of data-owners, which cannot be asked for yet",
+        ),
+    ] {
+        let decision = columns.decide(&analyst, &client(), now, &[effect]);
+        assert_eq!(shown(&decision), want, "{name}");
+    }
+}
+
+#[test]
 fn a_statement_pays_for_what_policies_name() {
     let hiding = parse(HIDING);
     let columns: Vec<String> = (0..1000).map(|number| format!("c{number}")).collect();
