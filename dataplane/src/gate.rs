@@ -261,6 +261,7 @@ pub struct Errand {
     policies: Arc<PolicySnapshot>,
     principal: Arc<Principal>,
     client: Arc<Client>,
+    clock: fn() -> Moment,
     /// The number of the context in which it was asked for.
     context: u64,
 }
@@ -288,6 +289,7 @@ impl Errand {
             &self.policies,
             &self.principal,
             &self.client,
+            (self.clock)(),
             &analysis.statements,
         );
         Finding {
@@ -338,6 +340,8 @@ pub struct Gate {
     kept: Vec<u8>,
     seed: u64,
     shares: Shares,
+    /// Of the time that policies are told.
+    clock: fn() -> Moment,
     /// What happened since they were taken last.
     pub counts: GateCounts,
 }
@@ -355,6 +359,7 @@ impl Gate {
             kept: Vec::new(),
             seed,
             shares: Shares::new(limits.decisions_max),
+            clock: now,
             counts: GateCounts::default(),
         }
     }
@@ -407,6 +412,7 @@ impl Gate {
                 policies: Arc::clone(self.policies.current()),
                 principal: Arc::clone(&context.principal),
                 client: Arc::clone(&context.client),
+                clock: self.clock,
                 context: context.id,
             }));
         }
@@ -418,6 +424,7 @@ impl Gate {
             policies,
             &context.principal,
             &context.client,
+            (self.clock)(),
             &analysis.statements,
         );
         let finding = Finding {
@@ -453,6 +460,7 @@ impl Gate {
             policies,
             &context.principal,
             &context.client,
+            (self.clock)(),
             &analysis.statements,
         );
         let decided = self.decided(decisions);
@@ -533,10 +541,11 @@ impl Gate {
 
     /// Asks policy about effects that no text has by itself: a startup parameter, a prepared statement by name.
     pub fn decide_effects(&mut self, effects: &[Effect], context: &Context) -> Outcome {
+        let now = (self.clock)();
         let outcome =
             Outcome::from(
                 self.policies()
-                    .decide(&context.principal, &context.client, now(), effects),
+                    .decide(&context.principal, &context.client, now, effects),
             );
         self.counts.policy_errors += u64::from(outcome.is_policy_error());
         outcome
@@ -589,7 +598,13 @@ impl Gate {
         }
         drop(share);
         let policies = self.policies.current();
-        let decisions = decide(policies, &context.principal, &context.client, &verdict.statements);
+        let decisions = decide(
+            policies,
+            &context.principal,
+            &context.client,
+            (self.clock)(),
+            &verdict.statements,
+        );
         let decided = Decided::from(decisions);
         self.counts.policy_errors += decided.policy_errors();
         if decided.outcomes == verdict.outcomes {
@@ -662,9 +677,9 @@ fn decide(
     policies: &PolicySnapshot,
     who: &Principal,
     client: &Client,
+    now: Moment,
     statements: &[Statement],
 ) -> Vec<Decision> {
-    let now = now();
     let statements = statements.iter();
     statements
         .map(|statement| policies.decide(who, client, now, &statement.effects))
@@ -904,6 +919,73 @@ mod tests {
                 before + 1,
                 "declared types are a part of the key"
             );
+        }
+    }
+
+    #[test]
+    fn what_policies_look_at_in_a_client_is_a_part_of_the_key() {
+        let connect = "permit (principal, action == Action::\"Connect\", resource);";
+        let far = "forbid (principal, action == Action::\"Read\", resource) unless { context.client_address.isLoopback() };";
+        let read = "permit (principal, action == Action::\"Read\", resource);";
+        let identity = Identity::new("https://issuer.example", "crew", Method::Oidc);
+        let blind = PolicySet::parse(&format!("{connect}\n{read}"), "p.cedar").expect("policies");
+        let snapshot = Arc::new(Snapshot::new(blind));
+        let mut gate = gate(&snapshot);
+        let mut at = |gate: &mut Gate, address: [u8; 4]| {
+            let target = Target::new("orders", "shop").expect("names");
+            gate.context(Principal::new(&identity, target), Client::new(address.into()))
+        };
+        let (here, there) = (at(&mut gate, [127, 0, 0, 1]), at(&mut gate, [10, 0, 0, 1]));
+        let text = "select a from t";
+        assert!(!judged(&mut gate, text, &here).2);
+        assert!(judged(&mut gate, text, &there).2, "no policy tells them apart");
+        let looking = PolicySet::parse(&format!("{connect}\n{read}\n{far}"), "p.cedar").expect("policies");
+        snapshot.replace(looking);
+        assert_eq!(judged(&mut gate, text, &here).1, [true]);
+        let (_, allowed, is_hit) = judged(&mut gate, text, &there);
+        assert_eq!((allowed.as_slice(), is_hit), (&[false][..], false));
+        let again = at(&mut gate, [10, 0, 0, 1]);
+        let (_, allowed, is_hit) = judged(&mut gate, text, &again);
+        assert_eq!((allowed.as_slice(), is_hit), (&[false][..], true));
+        // A thousand addresses take no more than what one identity may have.
+        for number in 0..1000_u32 {
+            let [_, _, high, low] = number.to_be_bytes();
+            let context = at(&mut gate, [10, 1, high, low]);
+            judged(&mut gate, text, &context);
+            assert!(gate.cached() <= 100, "{} after {number}", gate.cached());
+        }
+    }
+
+    #[test]
+    fn what_looked_at_the_time_is_decided_again() {
+        thread_local! {
+            static HOUR: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+        }
+        let source = "permit (principal, action == Action::\"Connect\", resource);\n\
+                      permit (principal, action == Action::\"Read\", resource) when { context.hour < 12 };";
+        let policies = PolicySet::parse(source, "p.cedar").expect("policies");
+        let snapshot = Arc::new(Snapshot::new(policies));
+        let mut gate = gate(&snapshot);
+        gate.clock = || Moment::from_unix_ms(HOUR.get() * 3_600_000);
+        let who = context(&mut gate, "shop");
+        let mut was_asked = false;
+        for hour in [0, 11, 12, 13, 23, 24, 25] {
+            HOUR.set(hour);
+            for _ in 0..2 {
+                let text = "select a from t where b = 1";
+                let Judgement::Known(verdict) = gate.judge(text.as_bytes(), &[], &who) else {
+                    panic!("{text} is short");
+                };
+                let is_allowed = matches!(verdict.outcomes[0], Outcome::Allow(_));
+                assert_eq!(is_allowed, hour % 24 < 12, "{hour}");
+                assert!(!verdict.is_plain && !verdict.holds_in(gate.epoch()), "{hour}");
+                assert_eq!(
+                    (gate.counts.hits > 0, gate.counts.misses),
+                    (was_asked, 1),
+                    "{hour}"
+                );
+                was_asked = true;
+            }
         }
     }
 

@@ -143,7 +143,6 @@ fn effects() -> impl Strategy<Value = Vec<Effect>> {
     let flags = prop_oneof![
         6 => Just(0_u16),
         2 => 0_u16..128,
-        1 => Just(EffectFlags::NO_COLUMNS.bits()),
         1 => any::<u16>(),
     ];
     let setting = select(vec!["work_mem", "search_path", "app.tenant"]);

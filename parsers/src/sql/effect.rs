@@ -143,10 +143,8 @@ impl EffectFlags {
     pub const UNCERTAIN: Self = Self(1 << 9);
     /// A catalog that tells of values in tables or of what other sessions do.
     pub const SENSITIVE: Self = Self(1 << 10);
-    /// The relation's rows are read and none of its columns, as `count(*)` does.
-    pub const NO_COLUMNS: Self = Self(1 << 11);
 
-    const NAMES: [(Self, &'static str); 12] = [
+    const NAMES: [(Self, &'static str); 11] = [
         (Self::UNFILTERED, "unfiltered"),
         (Self::PROGRAM, "program"),
         (Self::FILE, "file"),
@@ -158,7 +156,6 @@ impl EffectFlags {
         (Self::CATALOG, "catalog"),
         (Self::UNCERTAIN, "uncertain"),
         (Self::SENSITIVE, "sensitive"),
-        (Self::NO_COLUMNS, "no_columns"),
     ];
 
     /// Whether all of `other` is set.

@@ -150,10 +150,7 @@ fn subject<'a>(effect: &'a Effect, tree: Option<&Tree>) -> (On<'a>, Reach) {
         ObjectKind::Relation | ObjectKind::Sequence if VOCABULARY.applies(number, Kind::Table) => {
             let (on, reach) = thing(Kind::Table, effect, tree, Kinds::RELATIONS);
             match (on, reach) {
-                (On::Thing(_), Reach::Itself)
-                    if VOCABULARY.applies(number, Kind::Column)
-                        && !effect.flags.contains(EffectFlags::NO_COLUMNS) =>
-                {
+                (On::Thing(_), Reach::Itself) if VOCABULARY.applies(number, Kind::Column) => {
                     (on, Reach::Parts)
                 }
                 known => known,

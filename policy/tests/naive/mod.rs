@@ -265,10 +265,9 @@ impl Naive<'_> {
                     }
                     let mut columns = of(&["Column"], &table.names);
                     columns.push(Resource::new("Column", &[schema, &object.name, ""]));
-                    let is_whole = is_on_columns && !effect.flags.contains(EffectFlags::NO_COLUMNS);
                     Subject {
                         on: table,
-                        any_of: if is_whole { columns } else { Vec::new() },
+                        any_of: if is_on_columns { columns } else { Vec::new() },
                         besides: Vec::new(),
                     }
                 }

@@ -52,7 +52,17 @@ pub(super) fn read(table: &Table<'_>, problems: &Problems, folder: &Path) -> Opt
                 }
             };
             match PolicySet::parse(&source, &file.value.display().to_string()) {
-                Ok(policies) => Some(policies),
+                Ok(policies) => {
+                    if let Some(limiting) = policies.limiting().next() {
+                        table.warning(
+                            "file",
+                            file.span,
+                            format!("has limits that are not enforced yet: @max_... of \"{limiting}\""),
+                            "do not rely on @max_rows, @max_bytes, @max_time and @max_affected",
+                        );
+                    }
+                    Some(policies)
+                }
                 Err(errors) => {
                     problems.foreign(errors.into());
                     None

@@ -300,7 +300,8 @@ pub(super) fn named(kind: ObjectKind, names: &[Node]) -> Object {
     match parts(names).as_deref() {
         None | Some([]) => Object::new(kind, ""),
         Some([name]) => Object::new(kind, *name),
-        Some([qualifiers @ .., name]) => Object::in_schema(kind, &qualifiers.join("."), name),
+        // The server takes no database but its own before the schema.
+        Some([.., schema, name]) => Object::in_schema(kind, schema, name),
     }
 }
 

@@ -1,0 +1,593 @@
+//! What policies say of tables, columns, functions and roles, of the time and the client, and of approvals and limits.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use sluice_parsers::sql::effect::{Action, Effect, EffectFlags, Object, ObjectKind};
+use sluice_policy::identity::{Identity, Method};
+use sluice_policy::{Cause, Client, Decision, Moment, PolicySet, Principal, Severity, Target, Word};
+
+/// A Tuesday at 22:13 UTC.
+const NOW: Moment = Moment::from_unix_ms(1_700_000_000_000);
+const CONNECT: &str = "@id(\"connect\") permit (principal, action == Action::\"Connect\", resource);";
+
+fn identity() -> Identity {
+    Identity::new("https://issuer.example", "agent-7", Method::Oidc).with_groups(["crew"])
+}
+
+fn principal() -> Principal {
+    Principal::new(&identity(), Target::new("orders", "shop").unwrap())
+}
+
+fn client() -> Client {
+    Client::new([10, 1, 2, 3].into())
+}
+
+fn parse(policies: &str) -> PolicySet {
+    PolicySet::parse(&format!("{CONNECT}\n{policies}"), "p.cedar")
+        .unwrap_or_else(|errors| panic!("{policies}: {:?}", errors.mistakes()))
+}
+
+fn on_table(action: Action, table: &str, columns: &[&str]) -> Effect {
+    let (schema, name) = table.split_once('.').unwrap_or(("", table));
+    let columns = columns.iter().map(|column| (*column).into()).collect();
+    Effect::new(action, Object::in_schema(ObjectKind::Relation, schema, name)).on_columns(columns)
+}
+
+fn decide(policies: &PolicySet, effect: Effect) -> Decision {
+    policies.decide(&principal(), &client(), NOW, &[effect])
+}
+
+fn shown(decision: &Decision) -> String {
+    match decision {
+        Decision::Allow(permission) => format!("allow {}", permission.policies.join(" ")),
+        Decision::Deny(denial) => denial.to_string().replace("sluice: denied by policy", "deny"),
+    }
+}
+
+/// Everybody reads all of `public` but e-mail addresses and salaries.
+const HIDING: &str = r#"
+@id("read") permit (principal, action == Action::"Read", resource in Schema::"orders/shop/public");
+@id("no-email") forbid (principal, action in [Action::"Read", Action::"Copy"], resource == Column::"orders/shop/public.customers.email");
+@id("no-salaries") @message("ask the owner") forbid (principal, action, resource in Table::"orders/shop/public.salaries");
+"#;
+
+#[test]
+fn columns_are_asked_about_by_themselves_and_what_is_not_known_fails_closed() {
+    let hiding = parse(HIDING);
+    let reads = |table: &str, columns: &[&str]| on_table(Action::Read, table, columns);
+    for (name, effect, want) in [
+        (
+            "other columns",
+            reads("public.customers", &["id", "name"]),
+            "allow read",
+        ),
+        (
+            "the column",
+            reads("public.customers", &["email", "id"]),
+            "deny \"no-email\": it forbids READ on orders/shop/public.customers.email",
+        ),
+        (
+            "the whole table",
+            reads("public.customers", &[]),
+            "deny \"no-email\": it forbids READ on orders/shop/public.customers",
+        ),
+        (
+            "another table's column of that name",
+            reads("public.orders", &["email"]),
+            "allow read",
+        ),
+        ("another table", reads("public.orders", &[]), "allow read"),
+        (
+            "another schema",
+            reads("app.orders", &["id", "total"]),
+            "deny: nothing permits READ on orders/shop/app.orders.id",
+        ),
+        (
+            "a column of a hidden table",
+            reads("public.salaries", &["id"]),
+            "deny \"no-salaries\": ask the owner",
+        ),
+        (
+            "a table that is not known",
+            reads("orders", &[]),
+            "deny \"no-salaries\": ask the owner",
+        ),
+        (
+            "a temporary one",
+            reads("pg_temp.orders", &["id"]),
+            "deny \"no-salaries\": ask the owner",
+        ),
+        (
+            "what nothing names, in quotes",
+            reads("public.Odd \"name\"", &["x"]),
+            "allow read",
+        ),
+        (
+            "what cannot be known at all",
+            Effect::new(Action::Opaque, Object::nothing()),
+            "deny \"no-salaries\": ask the owner",
+        ),
+        (
+            "what goes with a table",
+            on_table(Action::Drop, "public.orders", &[]).with(EffectFlags::CASCADE),
+            "deny \"no-salaries\": ask the owner",
+        ),
+        (
+            "the schema that holds it",
+            Effect::new(Action::Drop, Object::new(ObjectKind::Schema, "public")),
+            "deny \"no-salaries\": ask the owner",
+        ),
+        (
+            "a schema that does not",
+            Effect::new(Action::Drop, Object::new(ObjectKind::Schema, "app")),
+            "deny: nothing permits DROP on orders/shop/app",
+        ),
+        (
+            "a name of three parts is none of two",
+            reads("public.customers.email", &[]),
+            "allow read",
+        ),
+    ] {
+        assert_eq!(shown(&decide(&hiding, effect)), want, "{name}");
+    }
+}
+
+#[test]
+fn permits_name_tables_columns_functions_and_roles() {
+    let policies = parse(
+        r#"
+@id("two") permit (principal, action == Action::"Read", resource)
+when { resource in [Column::"orders/shop/public.customers.id", Column::"orders/shop/public.customers.name"] };
+@id("all-but") permit (principal, action == Action::"Update", resource in Table::"orders/shop/public.customers")
+unless { resource in Column::"orders/shop/public.customers.id" };
+@id("search") permit (principal, action == Action::"Opaque", resource == Function::"orders/shop/app.search");
+@id("sleep") permit (principal, action == Action::"Execute", resource == Function::"orders/shop/pg_catalog.pg_sleep");
+@id("app") permit (principal, action == Action::"SetRole", resource == Role::"orders/shop/app");
+@id("ddl") permit (principal, action in Action::"Definition", resource in Schema::"orders/shop/scratch");
+"#,
+    );
+    let function = |action, schema: &str, name: &str| {
+        Effect::new(action, Object::in_schema(ObjectKind::Function, schema, name))
+    };
+    let customers = |action, columns: &[&str]| on_table(action, "public.customers", columns);
+    for (name, effect, is_allowed) in [
+        ("named columns", customers(Action::Read, &["id", "name"]), true),
+        ("one more", customers(Action::Read, &["id", "email"]), false),
+        ("the table", customers(Action::Read, &[]), false),
+        (
+            "a column of the others",
+            customers(Action::Update, &["name", "email"]),
+            true,
+        ),
+        (
+            "the one left out",
+            customers(Action::Update, &["id", "name"]),
+            false,
+        ),
+        ("all of them", customers(Action::Update, &[]), false),
+        (
+            "an opaque function",
+            function(Action::Opaque, "app", "search"),
+            true,
+        ),
+        ("another one", function(Action::Opaque, "app", "find"), false),
+        (
+            "one of that name somewhere",
+            function(Action::Opaque, "", "search"),
+            false,
+        ),
+        ("a built-in one", function(Action::Execute, "", "pg_sleep"), true),
+        (
+            "a built-in one, perhaps",
+            function(Action::Execute, "", "pg_sleep").with(EffectFlags::UNCERTAIN),
+            false,
+        ),
+        (
+            "a role",
+            Effect::new(Action::SetRole, Object::new(ObjectKind::Role, "app")),
+            true,
+        ),
+        (
+            "another role",
+            Effect::new(Action::SetRole, Object::new(ObjectKind::Role, "dba")),
+            false,
+        ),
+        (
+            "whatever role",
+            Effect::new(Action::SetRole, Object::new(ObjectKind::Role, "")),
+            false,
+        ),
+        (
+            "a table in the schema",
+            on_table(Action::Create, "scratch.t", &[]),
+            true,
+        ),
+        ("a table somewhere", on_table(Action::Create, "t", &[]), false),
+        (
+            "the schema",
+            Effect::new(Action::Drop, Object::new(ObjectKind::Schema, "scratch")),
+            true,
+        ),
+        (
+            "a type of it",
+            Effect::new(
+                Action::Create,
+                Object::in_schema(ObjectKind::Type, "scratch", "mood"),
+            ),
+            true,
+        ),
+    ] {
+        let decision = decide(&policies, effect);
+        assert_eq!(decision.is_allow(), is_allowed, "{name}: {}", shown(&decision));
+    }
+}
+
+#[test]
+fn shipped_policies_are_valid() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../configs/policies");
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let source = std::fs::read_to_string(&path).unwrap();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let read = PolicySet::parse(&source, &name);
+        assert!(read.is_ok(), "{read:?}");
+        names.push(name);
+    }
+    names.sort();
+    assert_eq!(
+        names,
+        ["columns.cedar", "crew-analytics.cedar", "read-only.cedar"]
+    );
+}
+
+#[test]
+fn the_shipped_columns_decide_as_they_say() {
+    let columns = include_str!("../../configs/policies/columns.cedar");
+    let columns = PolicySet::parse(columns, "columns.cedar").unwrap();
+    let identity = identity().with_groups(["analysts"]);
+    let analyst = Principal::new(&identity, Target::new("orders", "shop").unwrap());
+    let at_night = Moment::from_unix_ms(1_700_010_000_000);
+    let customers = |action, columns: &[&str]| on_table(action, "public.customers", columns);
+    for (name, now, effect, want) in [
+        (
+            "plain",
+            NOW,
+            customers(Action::Read, &["id", "country"]),
+            "allow analysts-read",
+        ),
+        (
+            "names",
+            NOW,
+            customers(Action::Read, &["id", "name"]),
+            "deny \"no-names\": names and addresses of customers are for support",
+        ),
+        (
+            "addresses",
+            NOW,
+            on_table(Action::Read, "public.addresses", &["city"]),
+            "deny \"no-names\": names and addresses of customers are for support",
+        ),
+        (
+            "a catalog",
+            NOW,
+            on_table(Action::Read, "pg_catalog.pg_class", &["relname"]).with(EffectFlags::CATALOG),
+            "allow analysts-catalogs",
+        ),
+        (
+            "by day",
+            NOW,
+            on_table(Action::Update, "public.orders", &["total"]),
+            "deny: nothing permits UPDATE on orders/shop/public.orders.total",
+        ),
+        (
+            "by night",
+            at_night,
+            on_table(Action::Update, "public.orders", &["total"]),
+            "allow analysts-correct",
+        ),
+        (
+            "removing",
+            NOW,
+            customers(Action::Delete, &[]),
+            "deny \"ask-before-delete\": DELETE on orders/shop/public.customers needs the approval of data-owners, which cannot be asked for yet",
+        ),
+    ] {
+        let decision = columns.decide(&analyst, &client(), now, &[effect]);
+        assert_eq!(shown(&decision), want, "{name}");
+    }
+}
+
+#[test]
+fn a_statement_pays_for_what_policies_name() {
+    let hiding = parse(HIDING);
+    let columns: Vec<String> = (0..1000).map(|number| format!("c{number}")).collect();
+    let mut columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+    columns.push("email");
+    let mut effects: Vec<_> = (0..1000)
+        .map(|number| on_table(Action::Read, &format!("public.t{number}"), &columns))
+        .collect();
+    effects.push(on_table(Action::Read, "public.customers", &columns[..1000]));
+    let asked = hiding.explain(&principal(), &client(), NOW, &effects);
+    let asked: Vec<_> = asked.iter().map(|request| request.resource.as_str()).collect();
+    assert_eq!(
+        asked,
+        [
+            "Database::\"orders/shop\"",
+            "Column::\"orders/shop/public.t0.c0\"",
+            "Column::\"orders/shop/public.customers.c0\""
+        ]
+    );
+}
+
+#[test]
+fn explain_names_who_permits_who_forbids_and_who_nearly_did() {
+    let policies = parse(
+        r#"
+@id("read") permit (principal, action == Action::"Read", resource);
+@id("nights") permit (principal, action == Action::"Read", resource) when { context.hour < 6 };
+@id("sum") forbid (principal, action == Action::"Read", resource) when { 9223372036854775807 + 1 > 0 };
+@id("elsewhere") forbid (principal, action == Action::"Read", resource in Table::"orders/shop/public.orders");
+"#,
+    );
+    let effects = [on_table(Action::Read, "public.customers", &["id"])];
+    let explained = policies.explain(&principal(), &client(), NOW, &effects);
+    assert_eq!(explained.len(), 2);
+    assert_eq!((explained[0].effect, explained[0].cause), (None, None));
+    assert_eq!(
+        (explained[1].effect, explained[1].cause),
+        (Some(0), Some(Cause::EvaluationError))
+    );
+    let opinions: Vec<_> = explained[1]
+        .opinions
+        .iter()
+        .map(|opinion| (&*opinion.policy, &opinion.word))
+        .collect();
+    let [
+        ("read", Word::Applies),
+        ("nights", Word::ConditionFalse),
+        ("sum", Word::Error(error)),
+    ] = opinions[..]
+    else {
+        panic!("{opinions:?}");
+    };
+    assert!(error.contains("overflow"));
+}
+
+#[test]
+fn conditions_look_at_the_time_the_client_and_claims() {
+    let etl = client().with_application_name("etl-7");
+    let mut claimed = identity();
+    claimed.claims =
+        serde_json::from_str(r#"{"team": "ops", "level": 4, "tags": ["a"], "nested": {"a": 1}}"#).unwrap();
+    let claiming = client().with_claims(&claimed);
+    let mut cut = claimed.clone();
+    cut.claims_are_cut = true;
+    let cut = client().with_claims(&cut);
+    let claim = |name: &str, field: &str, test: &str| {
+        format!(
+            "principal.claims.hasTag(\"{name}\") && principal.claims.getTag(\"{name}\") has {field} && principal.claims.getTag(\"{name}\").{field}{test}"
+        )
+    };
+    for (condition, client, is_allowed, is_timed) in [
+        ("context.hour >= 22".to_owned(), &etl, true, true),
+        ("context.hour < 22".to_owned(), &etl, false, true),
+        ("context.weekday == 2".to_owned(), &etl, true, true),
+        (
+            "context.time < datetime(\"2023-11-14T22:13:20.001Z\")".to_owned(),
+            &etl,
+            true,
+            true,
+        ),
+        (
+            "context.time < datetime(\"2023-11-14T22:13:20.000Z\")".to_owned(),
+            &etl,
+            false,
+            true,
+        ),
+        (
+            "context.client_address.isInRange(ip(\"10.0.0.0/8\"))".to_owned(),
+            &etl,
+            true,
+            false,
+        ),
+        (
+            "context.client_address.isInRange(ip(\"192.168.0.0/16\"))".to_owned(),
+            &etl,
+            false,
+            false,
+        ),
+        (
+            "context has application_name && context.application_name like \"etl-*\"".to_owned(),
+            &etl,
+            true,
+            false,
+        ),
+        (
+            "context has application_name && context.application_name like \"etl-*\"".to_owned(),
+            &claiming,
+            false,
+            false,
+        ),
+        (claim("team", "text", " == \"ops\""), &claiming, true, false),
+        (claim("team", "number", " == 1"), &claiming, false, false),
+        (claim("level", "number", " > 3"), &claiming, true, false),
+        (claim("tags", "texts", ".contains(\"a\")"), &claiming, true, false),
+        (claim("nested", "text", " == \"x\""), &claiming, false, false),
+        (claim("team", "text", " == \"ops\""), &etl, false, false),
+        (claim("team", "text", " == \"ops\""), &cut, true, false),
+        // What was left out cannot be told from what was not there.
+        (
+            "!principal.claims.hasTag(\"other\")".to_owned(),
+            &cut,
+            false,
+            false,
+        ),
+        (
+            "!principal.claims.hasTag(\"other\")".to_owned(),
+            &claiming,
+            true,
+            false,
+        ),
+    ] {
+        let policies = parse(&format!(
+            "permit (principal, action == Action::\"Read\", resource) when {{ {condition} }};"
+        ));
+        let effects = [on_table(Action::Read, "public.t", &["a"])];
+        let decision = policies.decide(&principal(), client, NOW, &effects);
+        assert_eq!(
+            (decision.is_allow(), decision.is_timed()),
+            (is_allowed, is_timed),
+            "{condition}: {}",
+            shown(&decision)
+        );
+        let is_told = !is_timed;
+        assert_eq!(policies.told(client).is_some(), is_told, "{condition}");
+    }
+    // Only what was asked makes a decision timed.
+    let timed = parse(
+        "permit (principal, action == Action::\"Read\", resource);\npermit (principal, action == Action::\"Drop\", resource) when { context.hour < 6 };",
+    );
+    assert!(!decide(&timed, on_table(Action::Read, "public.t", &["a"])).is_timed());
+    assert!(decide(&timed, on_table(Action::Drop, "public.t", &[])).is_timed());
+}
+
+#[test]
+fn what_an_approval_would_permit_is_told() {
+    let ask = "@id(\"ask\") @approvers(\"dba\") @ttl(\"15m\") permit (principal, action == Action::\"Delete\", resource) when { context.approved };";
+    let guard = "@id(\"guard\") @approvers(\"owners,security\") @ttl(\"5m\") @severity(\"high\") forbid (principal, action in Action::\"Write\", resource in Table::\"orders/shop/public.customers\") unless { context.approved };";
+    let write = "@id(\"write\") permit (principal, action in Action::\"Write\", resource);";
+    let mute = "@id(\"mute\") forbid (principal, action == Action::\"Delete\", resource) unless { context.approved };";
+    let never = "@id(\"never\") forbid (principal, action == Action::\"Delete\", resource);";
+    for (name, policies, cause, required, ttl_s) in [
+        ("a permit", vec![ask], Cause::Approval, "dba", 900),
+        (
+            "a forbid over a permit",
+            vec![write, guard],
+            Cause::Approval,
+            "one of owners, security",
+            300,
+        ),
+        (
+            "both",
+            vec![ask, guard],
+            Cause::Approval,
+            "dba and one of owners, security",
+            300,
+        ),
+        ("a forbid that asks nobody", vec![ask, mute], Cause::Forbid, "", 0),
+        ("a forbid for good", vec![ask, never], Cause::Forbid, "", 0),
+        ("nothing that would permit", vec![guard], Cause::Forbid, "", 0),
+    ] {
+        let policies = parse(&policies.join("\n"));
+        let decision = decide(&policies, on_table(Action::Delete, "public.customers", &[]));
+        let denial = decision.denial().expect(name);
+        assert_eq!(denial.cause, cause, "{name}: {denial}");
+        let approval = denial.approval.as_deref();
+        assert_eq!(
+            approval.map(ToString::to_string).unwrap_or_default(),
+            required,
+            "{name}"
+        );
+        assert_eq!(
+            approval.and_then(|approval| approval.ttl),
+            (ttl_s > 0).then(|| Duration::from_secs(ttl_s)),
+            "{name}"
+        );
+        assert!(!denial.to_string().is_empty());
+    }
+    let policies = parse(&[write, guard].join("\n"));
+    let decision = decide(&policies, on_table(Action::Delete, "public.customers", &[]));
+    assert_eq!(
+        shown(&decision),
+        "deny \"guard\": DELETE on orders/shop/public.customers needs the approval of one of owners, security, which cannot be asked for yet"
+    );
+    assert_eq!(
+        decision.denial().and_then(|denial| denial.severity),
+        Some(Severity::High)
+    );
+    // A statement of which another effect is denied for good is not held.
+    let effects = [
+        on_table(Action::Delete, "public.customers", &[]),
+        on_table(Action::Drop, "public.t", &[]),
+    ];
+    let decision = policies.decide(&principal(), &client(), NOW, &effects);
+    assert_eq!(
+        decision
+            .denial()
+            .map(|denial| (denial.cause, denial.approval.is_none())),
+        Some((Cause::NoPermit, true))
+    );
+    // An approval is for each of the effects that need it.
+    let effects = [
+        on_table(Action::Read, "public.t", &["a"]),
+        on_table(Action::Delete, "public.customers", &[]),
+        on_table(Action::Update, "public.customers", &["a"]),
+        on_table(Action::Delete, "public.customers", &[]),
+    ];
+    let policies = parse(&format!(
+        "{write}\n{guard}\npermit (principal, action == Action::\"Read\", resource);"
+    ));
+    let decision = policies.decide(&principal(), &client(), NOW, &effects);
+    let approval = decision
+        .denial()
+        .and_then(|denial| denial.approval.clone())
+        .expect("held");
+    assert_eq!(approval.effects, [1, 2, 3]);
+}
+
+#[test]
+fn limits_and_severity_are_carried() {
+    let policies = parse(
+        r#"
+@id("some") @max_rows("100") @max_bytes("1MiB") @severity("low") permit (principal, action == Action::"Read", resource);
+@id("more") @max_rows("1000") @max_bytes("10KiB") permit (principal, action == Action::"Read", resource in Table::"orders/shop/public.t");
+@id("few") @max_affected("5") @max_time("2s") permit (principal, action == Action::"Delete", resource);
+@id("any") permit (principal, action == Action::"Read", resource in Table::"orders/shop/public.free");
+"#,
+    );
+    let reads = |table: &str| on_table(Action::Read, table, &["a"]);
+    for (name, effects, want) in [
+        (
+            "one permit",
+            vec![reads("public.x")],
+            "Some(100) Some(1048576) None None",
+        ),
+        (
+            "the most generous of two",
+            vec![reads("public.t")],
+            "Some(1000) Some(1048576) None None",
+        ),
+        (
+            "one without limits",
+            vec![reads("public.free")],
+            "None None None None",
+        ),
+        (
+            "the strictest of effects",
+            vec![reads("public.free"), reads("public.t"), reads("public.x")],
+            "Some(100) Some(1048576) None None",
+        ),
+        (
+            "of different limits",
+            vec![reads("public.x"), on_table(Action::Delete, "public.x", &[])],
+            "Some(100) Some(1048576) Some(2s) Some(5)",
+        ),
+    ] {
+        let Decision::Allow(permission) = policies.decide(&principal(), &client(), NOW, &effects) else {
+            panic!("{name} is denied");
+        };
+        let limits = permission.limits;
+        let mut got = String::new();
+        write!(
+            got,
+            "{:?} {:?} {:?} {:?}",
+            limits.max_rows, limits.max_bytes, limits.max_time, limits.max_affected
+        )
+        .unwrap();
+        assert_eq!(got, want, "{name}");
+        assert_eq!(permission.severity, Some(Severity::Low), "{name}");
+    }
+    assert_eq!(policies.limiting().collect::<Vec<_>>(), ["some", "more", "few"]);
+}
