@@ -454,13 +454,14 @@ impl Gate {
             ..context.world(parameter_types)
         };
         let analysis = analyze::analyze_bytes(sql, &self.limits.analysis, &world);
+        let now = (self.clock)();
         let policies = self.policies();
         let epoch = policies.epoch;
         let decisions = decide(
             policies,
             &context.principal,
             &context.client,
-            (self.clock)(),
+            now,
             &analysis.statements,
         );
         let decided = self.decided(decisions);

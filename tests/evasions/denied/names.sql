@@ -76,9 +76,6 @@ CREATE TEMP TABLE customers (id int); SELECT * FROM customers
 -- protocol: simple
 CREATE TEMP VIEW pg_class AS SELECT wipe() AS oid; SELECT * FROM pg_temp.pg_class
 
--- name: t12 a temporary view of another session
-SELECT * FROM pg_temp_3.customers
-
 -- name: t12 a function of the temporary schema
 -- protocol: simple
 CREATE FUNCTION pg_temp.now2() RETURNS int LANGUAGE sql AS 'SELECT wipe()'; SELECT pg_temp.now2()

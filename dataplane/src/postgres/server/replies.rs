@@ -19,7 +19,6 @@ use super::{Delivery, words};
 use crate::gate::{Outcome, Verdict};
 use crate::postgres::columns::Description;
 use crate::postgres::copy::{CopyOut, HiddenColumns};
-use crate::postgres::expected::Expectation;
 use crate::postgres::session::{End, Session, prepared_name, unreadable_under};
 use crate::postgres::state::Tracked;
 use crate::postgres::statements::{Judged, Portal, Prepared, QueryTicket, Refusal, Run, Ticket};
