@@ -61,9 +61,14 @@ SELECT c.oid, n.nspname, c.relname, c.relkind, c.reltype,
   CASE WHEN c.relkind = 'i' THEN '' ELSE
     (SELECT string_agg(attnum || ':' || attname || ':' || atttypid, ' ' ORDER BY attnum)
      FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped) END,
-  coalesce((SELECT string_agg(DISTINCT read[1], ' ')
-    FROM pg_rewrite w CROSS JOIN regexp_matches(w.ev_action::text, ':relid (\\d+)', 'g') read
-    WHERE w.ev_class = c.oid AND read[1]::oid <> c.oid), '')
+  coalesce((SELECT string_agg(DISTINCT read, ' ') FROM (
+    SELECT found[1] AS read
+      FROM pg_rewrite w CROSS JOIN regexp_matches(w.ev_action::text, ':relid (\\d+)', 'g') found
+      WHERE w.ev_class = c.oid AND found[1]::oid <> c.oid
+    -- pg_get_viewdef and pg_get_ruledef ask by a statement of their own.
+    UNION SELECT 'pg_rewrite'::regclass::oid::text
+      FROM pg_rewrite w WHERE w.ev_class = c.oid
+        AND w.ev_action::text ~ ':funcid (1573|1640|1641|2504|2505|2506|3159) ') reads), '')
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 """
 

@@ -932,7 +932,7 @@ mod tests {
         let blind = PolicySet::parse(&format!("{connect}\n{read}"), "p.cedar").expect("policies");
         let snapshot = Arc::new(Snapshot::new(blind));
         let mut gate = gate(&snapshot);
-        let mut at = |gate: &mut Gate, address: [u8; 4]| {
+        let at = |gate: &mut Gate, address: [u8; 4]| {
             let target = Target::new("orders", "shop").expect("names");
             gate.context(Principal::new(&identity, target), Client::new(address.into()))
         };
