@@ -414,13 +414,14 @@ impl Gate {
             ..context.world(parameter_types)
         };
         let analysis = analyze::analyze_bytes(sql, &self.limits.analysis, &world);
+        let now = (self.clock)();
         let policies = self.policies();
         let epoch = policies.epoch;
         let decisions = decide(
             policies,
             &context.principal,
             &context.client,
-            (self.clock)(),
+            now,
             &analysis.statements,
         );
         let decided = self.decided(decisions);
@@ -891,7 +892,7 @@ mod tests {
         let blind = PolicySet::parse(&format!("{connect}\n{read}"), "p.cedar").expect("policies");
         let snapshot = Arc::new(Snapshot::new(blind));
         let mut gate = gate(&snapshot);
-        let mut at = |gate: &mut Gate, address: [u8; 4]| {
+        let at = |gate: &mut Gate, address: [u8; 4]| {
             let target = Target::new("orders", "shop").expect("names");
             gate.context(Principal::new(&identity, target), Client::new(address.into()))
         };
