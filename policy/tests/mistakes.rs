@@ -72,7 +72,7 @@ fn every_mistake_is_reported_at_its_place() {
         (
             "the type of a table",
             "forbid (principal, action in Action::\"Write\", resource) when { resource is Table };".to_owned(),
-            &["1:74: `is Table` misses what a Table holds"],
+            &["1:73: `is Table` misses what a Table holds"],
         ),
         (
             "a database without what is in it",

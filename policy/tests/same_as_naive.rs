@@ -203,14 +203,14 @@ fn source(policies: Vec<String>) -> String {
     named(&good.map(|(_, policy)| policy).collect::<Vec<_>>())
 }
 
-/// Two of a kind, so that what is kept from one may be used for the other.
+/// One policy set, who asks it and what for.
 #[derive(Debug, Clone)]
 struct Case {
     policies: Vec<String>,
     connects: bool,
     groups: Vec<&'static str>,
     connection: &'static str,
-    statements: [Vec<Effect>; 2],
+    statements: [Vec<Effect>; 1],
     hour: u64,
     address: [u8; 4],
     application_name: Option<&'static str>,
@@ -229,27 +229,25 @@ fn case() -> impl Strategy<Value = Case> {
         ]),
     );
     let asked = (
-        prop::collection::vec(policy(), 0..10),
+        prop::collection::vec(policy(), 0..8),
         prop::bool::weighted(0.95),
         subsequence(vec!["crew", "dba", "x"], 0..3),
         prop_oneof![9 => Just("orders"), 1 => Just("billing")],
         effects(),
-        effects(),
     );
     (asked, session).prop_map(
-        |(
-            (policies, connects, groups, connection, first, second),
-            (hour, address, application_name, claims),
-        )| Case {
-            policies,
-            connects,
-            groups,
-            connection,
-            statements: [first, second],
-            hour,
-            address,
-            application_name,
-            claims,
+        |((policies, connects, groups, connection, effects), (hour, address, application_name, claims))| {
+            Case {
+                policies,
+                connects,
+                groups,
+                connection,
+                statements: [effects],
+                hour,
+                address,
+                application_name,
+                claims,
+            }
         },
     )
 }
