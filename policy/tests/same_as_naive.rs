@@ -270,6 +270,7 @@ fn check(case: Case) -> Result<(), TestCaseError> {
     let mut naive = Naive {
         policies: &policies,
         universe: Vec::new(),
+        entities: Default::default(),
         identity: &identity,
         target: &target,
         unix_ms,
