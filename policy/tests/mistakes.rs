@@ -72,7 +72,7 @@ fn every_mistake_is_reported_at_its_place() {
         (
             "the type of a table",
             "forbid (principal, action in Action::\"Write\", resource) when { resource is Table };".to_owned(),
-            &["1:74: `is Table` misses what a Table holds"],
+            &["1:73: `is Table` misses what a Table holds"],
         ),
         (
             "a database without what is in it",
@@ -87,7 +87,7 @@ fn every_mistake_is_reported_at_its_place() {
         (
             "a question about something named",
             "permit (principal, action == Action::\"Read\", resource) when { Table::\"orders/shop/public.t\" in Schema::\"orders/shop/public\" };".to_owned(),
-            &["1:65: of Table::\"orders/shop/public.t\" nothing is known here", "1:65: `== Table"],
+            &["1:63: of Table::\"orders/shop/public.t\" nothing is known here", "1:63: `== Table"],
         ),
         (
             "no such attribute of a context",

@@ -91,12 +91,12 @@ fn columns_are_asked_about_by_themselves_and_what_is_not_known_fails_closed() {
         (
             "a table that is not known",
             reads("orders", &[]),
-            "deny \"no-salaries\": ask the owner",
+            "deny \"no-email\": it forbids READ on orders/shop",
         ),
         (
             "a temporary one",
             reads("pg_temp.orders", &["id"]),
-            "deny \"no-salaries\": ask the owner",
+            "deny \"no-email\": it forbids READ on orders/shop",
         ),
         (
             "what nothing names, in quotes",

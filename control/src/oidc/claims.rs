@@ -416,6 +416,7 @@ mod tests {
         .unwrap();
         let text = Value::Object(identity.claims.clone()).to_string();
         assert!(text.len() <= CLAIMS_BYTES_MAX, "{} bytes", text.len());
+        assert!(identity.claims_are_cut, "policies are told");
         assert_eq!(identity.claims["azp"], "crew");
         assert_eq!(identity.claims["sub"], "agent");
         assert!(!identity.claims.contains_key("aaa") && identity.claims.len() > 100);

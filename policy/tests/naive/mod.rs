@@ -1,5 +1,6 @@
 //! The decision that the documentation describes, with nothing but Cedar's own `Authorizer` and no thought for its cost.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 use std::sync::LazyLock;
@@ -51,6 +52,7 @@ pub(crate) struct Naive<'a> {
     pub(crate) application_name: Option<&'static str>,
     /// Filled by [`Naive::decide`].
     pub(crate) universe: Vec<Resource>,
+    pub(crate) entities: RefCell<BTreeMap<(Resource, bool), Entities>>,
 }
 
 /// Policies, by what they say; Cedar names no permits where a forbid applies.
@@ -417,7 +419,12 @@ impl Naive<'_> {
                 context["kind"] = effect.filter.unwrap_or(FilterKind::Other).name().into();
             }
         }
-        let entities = Entities::from_json_value(entities.into(), Some(schema)).unwrap();
+        // Written out once for each resource: reading JSON takes longer than all the rest.
+        let is_harmless = effect.is_some_and(|effect| effect.flags.contains(EffectFlags::HARMLESS));
+        let mut read = self.entities.borrow_mut();
+        let read = read.entry((on.clone(), is_harmless));
+        let entities =
+            read.or_insert_with(|| Entities::from_json_value(entities.into(), Some(schema)).unwrap());
         let action = EntityUid::from_json(uid("Action", action)).unwrap();
         let context = Context::from_json_value(context, Some((schema, &action))).unwrap();
         let principal = EntityUid::from_json(uid("Identity", &who)).unwrap();
@@ -431,7 +438,7 @@ impl Naive<'_> {
         .unwrap();
         let mut said = Said::default();
         for of_word in &policies.of_word {
-            let response = Authorizer::new().is_authorized(&request, of_word, &entities);
+            let response = Authorizer::new().is_authorized(&request, of_word, entities);
             let name = |id: &cedar_policy::PolicyId| of_word.annotation(id, "id").unwrap().to_owned();
             said.failed.extend(response.diagnostics().errors().map(|error| {
                 let cedar_policy::AuthorizationError::PolicyEvaluationError(error) = error;
