@@ -126,7 +126,10 @@ impl Verdict {
                 }),
             is_inert: changes.is_empty()
                 && statements.iter().all(|statement| {
-                    statement.runs_prepared.is_none() && statement.touches == Touched::Nothing
+                    statement.runs_prepared.is_none()
+                        && !statement.takes_cursors
+                        && !statement.takes_statements
+                        && statement.touches == Touched::Nothing
                 })
                 && !masks.iter().copied().any(changes_catalog)
                 && !statements.iter().any(|statement| {

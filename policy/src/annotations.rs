@@ -7,7 +7,7 @@ use std::time::Duration;
 const ID_BYTES_MAX: usize = 128;
 /// The longest `@message`: it becomes the message of an error.
 const MESSAGE_BYTES_MAX: usize = 1024;
-/// The longest name of a group, and how many groups may approve.
+/// How many groups may approve.
 const APPROVERS_MAX: usize = 32;
 /// The longest time for which an approval may hold.
 const TTL_MAX: Duration = Duration::from_hours(7 * 24);

@@ -156,6 +156,7 @@ impl ClaimNames {
 
 /// What a condition looks at beside effects and identities.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "what is looked at, each by itself")]
 pub(crate) struct Mentions {
     /// The time, the hour or the day of the week.
     pub(crate) time: bool,

@@ -238,7 +238,14 @@ fn shipped_policies_are_valid() {
     names.sort();
     assert_eq!(
         names,
-        ["columns.cedar", "crew-analytics.cedar", "read-only.cedar"]
+        [
+            "application.cedar",
+            "break-glass.cedar",
+            "columns.cedar",
+            "crew-analytics.cedar",
+            "migrations.cedar",
+            "read-only.cedar"
+        ]
     );
 }
 

@@ -1,6 +1,6 @@
 //! A client's login: TLS, the startup packet, the proof of identity, and what it wants to reach.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -148,10 +148,10 @@ pub(crate) async fn log_in(
     listener: &Listener,
     socket: Socket,
 ) -> Result<LoggedIn, NoSession> {
-    // A client that is gone already has no address, and gets nowhere.
-    let address = socket
-        .peer_address()
-        .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip());
+    // A client that is gone already has no address. None is made up for it: policies may ask about it.
+    let Ok(address) = socket.peer_address().map(|address| address.ip()) else {
+        return Err(NoSession::Gone);
+    };
     let Greeted {
         mut stream,
         rest,

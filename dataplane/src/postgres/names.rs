@@ -165,6 +165,16 @@ impl<T> Names<T> {
         });
     }
 
+    /// Calls for all that names stand for or may come to stand for, but the unnamed one.
+    pub(crate) fn each_named(&self, mut call: impl FnMut(&T)) {
+        for slot in self.named.values() {
+            slot.pending
+                .iter()
+                .chain(&slot.current)
+                .for_each(|value| call(value));
+        }
+    }
+
     /// All that `name` may stand for when a message sent now arrives, the likeliest first.
     pub(crate) fn candidates(&self, name: &[u8]) -> SmallVec<[Rc<T>; 2]> {
         let name = name_key(name);

@@ -35,6 +35,8 @@ pub(crate) struct Prepared {
     /// How it came by its name.
     made_by: MadeBy,
     keeps_columns: bool,
+    /// Unseen by the gateway, another text may have been prepared under its name.
+    is_doubtful: Cell<bool>,
     /// Its result columns, once the server described them.
     columns: RefCell<Described>,
     budget: Rc<Cell<usize>>,
@@ -121,6 +123,7 @@ impl Prepared {
             judged: RefCell::new(judged),
             context: Cell::new(context),
             made_by,
+            is_doubtful: Cell::new(false),
             columns: RefCell::default(),
             budget: Rc::clone(budget),
         }
@@ -137,6 +140,7 @@ impl Prepared {
             context: Cell::new(context),
             made_by: self.made_by,
             keeps_columns: self.keeps_columns,
+            is_doubtful: self.is_doubtful.clone(),
             columns: self.columns.clone(),
             budget: Rc::clone(&self.budget),
         }
@@ -190,7 +194,17 @@ impl Prepared {
     /// Whether the server lets its result columns never change. Those of EXECUTE, FETCH and CALL are what stands under
     /// a name when they run.
     pub(crate) fn keeps_columns(&self) -> bool {
-        self.keeps_columns
+        self.keeps_columns && !self.is_doubtful.get()
+    }
+
+    /// Code ran that may have prepared another text under its name.
+    pub(crate) fn doubt(&self) {
+        self.is_doubtful.set(true);
+    }
+
+    /// Whether another text may stand under its name.
+    pub(crate) fn is_doubtful(&self) -> bool {
+        self.is_doubtful.get()
     }
 
     pub(crate) fn describe(&self, columns: Rc<[Facts]>) {

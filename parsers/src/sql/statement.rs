@@ -52,6 +52,10 @@ pub struct Statement {
     pub decided_at_bind: SmallVec<[u16; 2]>,
     /// What is opaque for that: built-in functions, which Parse and planning do not call.
     pub opaque_until_bind: SmallVec<[Object; 1]>,
+    /// Code in it may put something else under the names of cursors.
+    pub takes_cursors: bool,
+    /// Code in it may put something else under the names of prepared statements.
+    pub takes_statements: bool,
 }
 
 /// A column of the rows that a statement gives. A column `*` of unknown lineage stands for columns that are not known,

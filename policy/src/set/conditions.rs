@@ -36,10 +36,10 @@ pub(super) fn look_through(policy: &Policy) -> Conditions {
     }
     match policy.resource_constraint() {
         ResourceConstraint::Eq(uid) => {
-            walk.check_equal(&uid.type_name().to_string(), Some(uid.id().as_ref()))
+            walk.check_equal(&uid.type_name().to_string(), Some(uid.id().as_ref()));
         }
         ResourceConstraint::Is(name) | ResourceConstraint::IsIn(name, _) => {
-            walk.check_equal(&name.to_string(), None)
+            walk.check_equal(&name.to_string(), None);
         }
         ResourceConstraint::Any | ResourceConstraint::In(_) => {}
     }

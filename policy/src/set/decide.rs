@@ -119,10 +119,10 @@ impl Policies {
         let mut approval = Approval::default();
         // A statement can have as many effects as its text has room for, and few that differ. Of each question: whether
         // its answer is that somebody has to approve.
-        let mut asked: HashMap<Question<'_>, bool> = HashMap::with_capacity(effects.len().min(16));
+        let mut answered: HashMap<Question<'_>, bool> = HashMap::with_capacity(effects.len().min(16));
         for (index, effect) in effects.iter().enumerate() {
             question::each(effect, asker.tree, |Asked { question, column }| {
-                if let Some(needs_approval) = asked.get(&question) {
+                if let Some(needs_approval) = answered.get(&question) {
                     if *needs_approval && approval.effects.last() != Some(&index) {
                         approval.effects.push(index);
                     }
@@ -130,7 +130,7 @@ impl Policies {
                 }
                 let answer = self.answer(&mut asker, &question);
                 is_timed |= answer.is_timed();
-                asked.insert(question, answer.outcome.cause() == Some(Cause::Approval));
+                answered.insert(question, answer.outcome.cause() == Some(Cause::Approval));
                 let limits = permitting(&answer.said)
                     .map(|said| said.rule.annotations.limits)
                     .reduce(Limits::most_generous);
@@ -188,10 +188,10 @@ impl Policies {
         let connect = self.answer(&mut asker, &CONNECTING);
         let resource = question::written("Database", &who.on);
         let mut explained = vec![explained(None, "Connect", resource, connect)];
-        let mut asked = HashSet::new();
+        let mut answered = HashSet::new();
         for (index, effect) in effects.iter().enumerate() {
             question::each(effect, asker.tree, |Asked { question, column }| {
-                if asked.insert(question) {
+                if answered.insert(question) {
                     let answer = self.answer(&mut asker, &question);
                     let resource = match question.on {
                         On::Setting { name, .. } => question::written("Setting", name),
@@ -276,10 +276,10 @@ impl Policies {
         }
         if permitting(said).next().is_none() {
             let rules = permitting(&with).map(|said| said.rule);
-            let asked: Vec<_> = rules
+            let conditional: Vec<_> = rules
                 .filter(|rule| !rule.annotations.approvers.is_empty())
                 .collect();
-            let groups = asked.iter().flat_map(|rule| rule.annotations.approvers.iter());
+            let groups = conditional.iter().flat_map(|rule| rule.annotations.approvers.iter());
             let mut groups: Vec<_> = groups.cloned().collect();
             if groups.is_empty() {
                 return None;
@@ -287,7 +287,7 @@ impl Policies {
             groups.sort_unstable();
             groups.dedup();
             approval.required.push(groups.into());
-            asking.extend(asked);
+            asking.extend(conditional);
         }
         approval.required.sort_unstable();
         approval.required.dedup();

@@ -159,8 +159,6 @@ fn subject<'a>(effect: &'a Effect, tree: Option<&Tree>) -> (On<'a>, Reach) {
         ObjectKind::Function if VOCABULARY.applies(number, Kind::Function) => {
             thing(Kind::Function, effect, tree, Kinds::FUNCTIONS)
         }
-        // A sensitive function of the catalog is read.
-        ObjectKind::Function => (On::Database, Reach::Itself),
         ObjectKind::Schema if VOCABULARY.applies(number, Kind::Schema) => {
             match thing(Kind::Schema, effect, tree, Kinds::SCHEMAS) {
                 (on, Reach::Itself) if effect.action != Action::Create => (on, Reach::Parts),
@@ -183,7 +181,9 @@ fn subject<'a>(effect: &'a Effect, tree: Option<&Tree>) -> (On<'a>, Reach) {
             let is_owner = matches!(effect.action, Action::Drop | Action::Alter);
             (on, if is_owner { ANYTHING } else { reach })
         }
-        ObjectKind::Setting
+        // A function may be read: a sensitive one of the catalog.
+        ObjectKind::Function
+        | ObjectKind::Setting
         | ObjectKind::Channel
         | ObjectKind::Cursor
         | ObjectKind::Prepared
@@ -218,7 +218,7 @@ fn thing<'a>(kind: Kind, effect: &'a Effect, tree: Option<&Tree>, kinds: Kinds) 
 }
 
 fn find(kind: Kind, parts: &[&str], tree: Option<&Tree>) -> Thing {
-    tree.map_or(Thing::other_in(kind, None), |tree| tree.find(kind, parts))
+    tree.map_or_else(|| Thing::other_in(kind, None), |tree| tree.find(kind, parts))
 }
 
 /// The schema and the name of an effect's object; none where they are not known.

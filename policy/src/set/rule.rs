@@ -102,14 +102,13 @@ impl Resource {
                 let id: &str = uid.id().as_ref();
                 match uid.type_name().to_string().as_str() {
                     // The connection itself is never asked about.
-                    "Connection" if is_itself => Bound::Nothing,
+                    "Connection" | "SettingGroup" if is_itself => Bound::Nothing,
                     "Connection" => Bound::Connection(id.into()),
                     "Database" => Bound::Database {
                         id: id.into(),
                         is_itself,
                     },
                     "Setting" => Bound::Setting(id.into()),
-                    "SettingGroup" if is_itself => Bound::Nothing,
                     "SettingGroup" => Bound::Harmless,
                     _ => node(&uid).map_or(Bound::Nothing, |(tree, node)| Bound::Node {
                         tree,

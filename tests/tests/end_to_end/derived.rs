@@ -230,6 +230,68 @@ fn t11_cursors_and_prepared_statements_keep_their_masks() {
                 query("COMMIT"),
             ],
         ),
+        (
+            "a cursor that a block puts in another's place",
+            vec![
+                query("BEGIN"),
+                query("DECLARE c CURSOR FOR SELECT upper(note) FROM people"),
+                query(
+                    "DO $$ DECLARE c refcursor := 'c'; BEGIN CLOSE c; OPEN c FOR SELECT upper(email) FROM people; END $$",
+                ),
+                query("FETCH ALL c"),
+                query("COMMIT"),
+            ],
+        ),
+        (
+            "a cursor that a block opens under a name that was given up",
+            vec![
+                query("BEGIN; SAVEPOINT s"),
+                query("DECLARE c CURSOR FOR SELECT upper(note) FROM people"),
+                query("ROLLBACK TO s"),
+                query(
+                    "DO $$ DECLARE c refcursor := 'c'; BEGIN OPEN c FOR SELECT upper(email) FROM people; END $$",
+                ),
+                query("FETCH ALL c"),
+                query("COMMIT"),
+            ],
+        ),
+        (
+            "a statement that a block prepares in another's place",
+            vec![
+                query("PREPARE p AS SELECT upper(note) FROM people"),
+                query(
+                    "DO $$ BEGIN EXECUTE 'DEALLOCATE p'; EXECUTE 'PREPARE p AS SELECT upper(email) FROM people'; END $$",
+                ),
+                query("EXECUTE p"),
+                query("DEALLOCATE p"),
+            ],
+        ),
+        (
+            "the same without dynamic SQL",
+            vec![
+                query("PREPARE p AS SELECT upper(note) FROM people"),
+                query("DO $$ BEGIN DEALLOCATE p; PREPARE p AS SELECT upper(email) FROM people; END $$"),
+                query("EXECUTE p"),
+                query("DEALLOCATE p"),
+            ],
+        ),
+        (
+            "a portal that a block opens anew",
+            vec![
+                query("BEGIN"),
+                [
+                    parse("s", "SELECT upper(note) FROM people"),
+                    bind("c", "s"),
+                    sync(),
+                ]
+                .concat(),
+                query(
+                    "DO $$ DECLARE c refcursor := 'c'; BEGIN CLOSE c; OPEN c FOR SELECT upper(email) FROM people; END $$",
+                ),
+                [execute("c"), sync()].concat(),
+                query("COMMIT"),
+            ],
+        ),
     ] {
         let text = rows(&mut session, &sent);
         assert!(is_masked(&text) && text.contains("***"), "{name}: {text}");

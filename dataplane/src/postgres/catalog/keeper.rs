@@ -244,10 +244,13 @@ impl Keeper {
                 let catalogs = &self.core.catalogs;
                 let known = current.as_ref().map(|current| &current.tags);
                 let (database, tags) = catalogs.describe(catalog, &self.database.connection, known);
-                let listed = current.as_ref().map(|current| &current.database.listed);
-                if listed.is_none_or(|before| *before != database.listed) {
-                    let connection = &self.database.connection;
+                let connection = &self.database.connection;
+                let before = current.as_ref().map(|current| &current.database);
+                if before.is_none_or(|before| before.listed != database.listed) {
                     harmless::warn_of_others(&database.catalog, &connection.name, &connection.harmless);
+                }
+                let altered = |database: &crate::gate::Database| database.catalog.altered_functions().count();
+                if before.map_or(0, |before| altered(before)) != altered(&database) {
                     warn_of_altered(&database.catalog, &connection.name);
                 }
                 let snapshot = CatalogSnapshot {

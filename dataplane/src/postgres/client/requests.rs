@@ -435,7 +435,7 @@ impl Session {
             sent: Moment::now(),
             ..run
         };
-        let is_ambiguous = candidates.len() > 1;
+        let is_ambiguous = candidates.len() > 1 || candidates.iter().any(|prepared| prepared.is_doubtful());
         let portal = Rc::new(Portal::new(portal_name, prepared, formats, run, is_ambiguous));
         self.bound_runs += 1;
         if portal_name.is_empty() {
@@ -818,6 +818,7 @@ impl Session {
 
     /// Notes what a statement's success changes; `place` is its place in a Query. Says whether it has to be told.
     fn foresee(&mut self, judged: &Judged, place: Option<usize>) -> bool {
+        self.doubt_names(judged);
         if self.model.skips() {
             return false;
         }
@@ -851,8 +852,43 @@ impl Session {
         is_noted
     }
 
+    /// Code in a statement may put something else under names. SQL cannot do that to the unnamed ones.
+    fn doubt_names(&mut self, judged: &Judged) {
+        let Some(statement) = judged.statement() else {
+            return;
+        };
+        let (takes_cursors, takes_statements) = self.takes_names(statement);
+        if takes_statements {
+            self.statements.each_named(Prepared::doubt);
+        }
+        if takes_cursors || takes_statements {
+            self.cursors.closed(None);
+            self.portals.each_named(|portal| portal.is_ambiguous.set(true));
+        }
+    }
+
+    /// Whether code in a statement, or in the prepared one that it runs, may put something else under the names of
+    /// cursors, and of prepared statements.
+    pub(in crate::postgres) fn takes_names(&self, statement: &Statement) -> (bool, bool) {
+        let mut taken = (statement.takes_cursors, statement.takes_statements);
+        if let Some(name) = &statement.runs_prepared {
+            let candidates = self.statements.candidates(name.as_bytes());
+            let is_unknown =
+                candidates.is_empty() || candidates.iter().any(|prepared| prepared.is_doubtful());
+            taken = (taken.0 || is_unknown, taken.1 || is_unknown);
+            for prepared in &candidates {
+                let judged = prepared.judged();
+                let run = judged.statement();
+                taken.0 |= run.is_some_and(|statement| statement.takes_cursors);
+                taken.1 |= run.is_some_and(|statement| statement.takes_statements);
+            }
+        }
+        taken
+    }
+
     /// Parse and Bind run code already: types' functions, and what the planner takes for constant.
     fn foresee_unseen(&mut self, judged: &Judged) -> bool {
+        self.doubt_names(judged);
         let mut effects = judged
             .statement()
             .into_iter()
@@ -878,6 +914,9 @@ impl Session {
             },
             // Which of them it is, its Bind's answer tells.
             _ => {
+                for prepared in candidates.iter().filter_map(|portal| portal.statement.as_ref()) {
+                    self.doubt_names(&prepared.judged());
+                }
                 let is_inert = |portal: &Rc<Portal>| {
                     let prepared = portal.statement.as_ref();
                     prepared.is_some_and(|prepared| prepared.judged().verdict.is_inert)
@@ -897,8 +936,15 @@ impl Session {
         }
         let Judged { verdict, index } = prepared.judged();
         let is_current = verdict.holds_in(self.core.gate.borrow_mut().epoch());
-        if is_current && verdict.is_plain && self.state.is_settled() {
+        if is_current && verdict.is_plain && self.state.is_settled() && !prepared.is_doubtful() {
             return Gated::Allowed;
+        }
+        if prepared.is_doubtful() {
+            let object = Object::new(ObjectKind::Prepared, "that code may have replaced");
+            let outcome = self.decide(&[Effect::new(Action::Opaque, object)]);
+            if let Outcome::Deny(denial) = &outcome {
+                return Gated::Refused((kind.denied(denial), outcome));
+            }
         }
         // The server takes one statement only of a Parse's text.
         let only = prepared.is_made_by_sql().then_some(index);
@@ -995,7 +1041,7 @@ impl Session {
         let mut effects = statement.effects.clone();
         let mut is_known = !candidates.is_empty();
         for prepared in &candidates {
-            is_known &= self.is_judged_now(prepared);
+            is_known &= self.is_judged_now(prepared) && !prepared.is_doubtful();
             effects.extend(prepared.judged().effects().iter().cloned());
         }
         if !is_known {

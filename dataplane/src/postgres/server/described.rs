@@ -10,8 +10,8 @@ use crate::postgres::session::{End, Session};
 use crate::postgres::statements::{Judged, Portal};
 
 impl Session {
-    /// Reads a RowDescription. One that contradicts the analysis shows that the snapshot was another database's than
-    /// the server's: it is read again, and nothing of these rows is shown as it is where columns are configured.
+    /// Reads a RowDescription. One that contradicts the analysis shows that the database is no longer
+    /// what the snapshot says: it is read again, and nothing of these rows is shown as it is where columns are configured.
     pub(super) fn described(&mut self, body: &[u8], expected: &Rc<Expectation>) -> Result<Description, End> {
         let description = {
             let mut plans = self.core.plans.borrow_mut();
@@ -45,8 +45,8 @@ impl Session {
         };
         match &statement.kind {
             StatementKind::Execute { name } => match self.statements.current(name.as_bytes()) {
-                Some(prepared) => self.expected_by_text(&prepared.judged()),
-                None => anything(),
+                Some(prepared) if !prepared.is_doubtful() => self.expected_by_text(&prepared.judged()),
+                _ => anything(),
             },
             StatementKind::Fetch { name } => {
                 let portal = self.portals.current(name.as_bytes());

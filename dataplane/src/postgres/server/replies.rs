@@ -480,6 +480,9 @@ impl Session {
         let Some(statement) = verdict.statements.get(statement as usize) else {
             return;
         };
+        if self.takes_names(statement) != (false, false) {
+            self.cursors.closed(None);
+        }
         match &statement.kind {
             StatementKind::Prepare { name } => {
                 if let Some(prepared) = prepared {

@@ -3,8 +3,8 @@
 //! Any statement can make the server quote a value: a cast (`invalid input syntax for type integer: "Ada"`), a
 //! constraint (`Key (name)=(Ada) already exists`), a function's own words. So the texts give way to a fixed one, but
 //! where they can be about nothing but names: an error with a position in the statement's text was found before anything
-//! ran, and some places of the server name objects only. SQLSTATE, severity, position, and the names of schema, table,
-//! column, type, constraint, file, line and routine stay.
+//! ran, and some places of the server name objects only. There the names of schema, table, column, type and constraint
+//! stay too; elsewhere only severity, SQLSTATE, position, file, line and routine do. RAISE chooses even the SQLSTATE.
 
 use sluice_parsers::postgres::backend::Fields;
 use sluice_parsers::postgres::frame::HEADER_BYTES;
@@ -13,9 +13,19 @@ use sluice_parsers::postgres::frame::HEADER_BYTES;
 const WITHHELD: &[u8] =
     b"sluice: the server's message is withheld, as it may quote masked columns; the SQLSTATE tells what failed";
 
-/// Fields that pass: severity, SQLSTATE, position; names of schema, table, column, type and constraint; file, line and
-/// routine. Not so message, detail, hint, where, internal query with its position, and what is not known.
-const PASSING: &[u8] = b"SVCPstcdnFLR";
+/// Fields that pass: severity, SQLSTATE, position; file, line and routine. Not so message, detail, hint, where, internal
+/// query with its position, and what is not known.
+const PASSING: &[u8] = b"SVCPFLR";
+
+/// Names of schema, table, column, type and constraint.
+const NAMES: &[u8] = b"stcdn";
+
+/// The routine of PL/pgSQL's RAISE, and the SQLSTATE that it has for an exception if none is given.
+const RAISE: &[u8] = b"exec_stmt_raise";
+const RAISED: &[u8] = b"P0001";
+
+/// The SQLSTATE of a notice.
+const NOTICED: &[u8] = b"00000";
 
 /// Routines of the server whose messages have names of objects and nothing else in them. RAISE and functions in other
 /// languages report routines of their own.
@@ -56,6 +66,8 @@ pub(super) fn withheld(tag: u8, body: &[u8]) -> Option<Vec<u8>> {
         match field.kind {
             b'M' if is_naming => push(b'M', field.value),
             b'M' => push(b'M', WITHHELD),
+            b'C' if of(b'R') == Some(RAISE) => push(b'C', if tag == b'E' { RAISED } else { NOTICED }),
+            kind if is_naming && NAMES.contains(&kind) => push(kind, field.value),
             kind if PASSING.contains(&kind) => push(kind, field.value),
             _ => {}
         }
@@ -129,6 +141,11 @@ mod tests {
                     "nc",
                     "R_bt_check_unique",
                 ]),
+            ),
+            (
+                "RAISE, which chooses every field",
+                &["SERROR", "CLE078", "Mm", "cAda", "nAda", "Rexec_stmt_raise"],
+                Some(&["SERROR", "CP0001", message, "Rexec_stmt_raise"]),
             ),
             (
                 "a mistake in the text",

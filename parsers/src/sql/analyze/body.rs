@@ -272,6 +272,11 @@ impl<'w> Walker<'w> {
     }
 
     fn pieces(&mut self, what: &Object, body: plpgsql::Body) {
+        self.takes_cursors |= body.takes_cursors;
+        if body.fetches && !self.world.protected.is_empty() {
+            // What the cursor gives may be of a protected column, and go anywhere from here.
+            self.opaque(Cause::Code, Object::new(ObjectKind::Cursor, "FETCH in a body"));
+        }
         let typed = self.typed_variables(what, &body);
         if let Some(arguments) = self.arguments.as_mut().and_then(Rc::get_mut) {
             let variables = body.variables.iter();
@@ -313,6 +318,12 @@ impl<'w> Walker<'w> {
         found
     }
 
+    /// Whether `||` can be no other operator than the server's own.
+    fn concatenates_plainly(&self) -> bool {
+        let mut own = self.catalog().operators.values();
+        !self.resolver.is_touched("||") && !own.any(|operator| &*operator.name == "||")
+    }
+
     fn piece(&mut self, what: &Object, piece: Piece) {
         match piece {
             Piece::Statement(sql) => self.nested_statements(what, &sql),
@@ -335,7 +346,7 @@ impl<'w> Walker<'w> {
             Piece::Dynamic(sql) => {
                 let mut code = None;
                 self.nested(what, &format!("SELECT {sql}"), |walker, parsed| {
-                    code = constant_of(parsed);
+                    code = constant_of(parsed, walker.concatenates_plainly());
                     for raw in &parsed.stmts {
                         walker.optional(raw.stmt.as_deref());
                     }
@@ -412,21 +423,22 @@ fn only_value(parsed: &ParseResult) -> Option<&Node> {
     }
 }
 
-/// The text that a SELECT of one expression gives, if it is a constant: strings and their concatenation.
-fn constant_of(parsed: &ParseResult) -> Option<String> {
-    constant_text(only_value(parsed)?)
+/// The text that a SELECT of one expression gives, if it is a constant: strings and, if that is the server's own, their
+/// concatenation.
+fn constant_of(parsed: &ParseResult, concatenates: bool) -> Option<String> {
+    constant_text(only_value(parsed)?, concatenates)
 }
 
-fn constant_text(node: &Node) -> Option<String> {
+fn constant_text(node: &Node, concatenates: bool) -> Option<String> {
     match &node.node {
         Some(NodeEnum::AConst(constant)) => match constant.val.as_ref()? {
             a_const::Val::Sval(text) => Some(text.sval.clone()),
             _ => None,
         },
         Some(NodeEnum::AExpr(operation)) => match &operation.name[..] {
-            [name] if string(name) == Some("||") => {
-                let left = constant_text(operation.lexpr.as_deref()?)?;
-                let right = constant_text(operation.rexpr.as_deref()?)?;
+            [name] if concatenates && string(name) == Some("||") => {
+                let left = constant_text(operation.lexpr.as_deref()?, concatenates)?;
+                let right = constant_text(operation.rexpr.as_deref()?, concatenates)?;
                 Some(left + &right)
             }
             _ => None,

@@ -228,6 +228,10 @@ impl Walker<'_> {
             if gathers {
                 self.filters(FilterKind::Aggregate, &value.lineage);
             }
+            // How many rows there are tells what it was given.
+            if function.is_some_and(|function| function.returns_set) {
+                self.filters(FilterKind::Limit, &value.lineage);
+            }
             if known.is_some_and(is_sink) {
                 self.leaks(&value.lineage);
             }

@@ -25,6 +25,12 @@ const CURSOR_OPTION_HOLD: i32 = 0x0020;
 impl Walker<'_> {
     /// Walks a statement of any kind.
     pub(super) fn statement(&mut self, kind: &NodeEnum) -> StatementKind {
+        // The session follows what is sent, not what stands in a body.
+        if self.arguments.is_some() {
+            use NodeEnum::{ClosePortalStmt, DeallocateStmt, DeclareCursorStmt, DiscardStmt, PrepareStmt};
+            self.takes_statements |= matches!(kind, PrepareStmt(_) | DeallocateStmt(_) | DiscardStmt(_));
+            self.takes_cursors |= matches!(kind, DeclareCursorStmt(_) | ClosePortalStmt(_) | DiscardStmt(_));
+        }
         match kind {
             NodeEnum::SelectStmt(select) => {
                 let columns = self.select(select);

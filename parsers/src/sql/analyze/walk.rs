@@ -41,6 +41,10 @@ pub(super) struct Walker<'w> {
     pub(super) decided_at_bind: SmallVec<[u16; 2]>,
     /// What is opaque for that.
     pub(super) opaque_until_bind: SmallVec<[Object; 1]>,
+    /// A body opens or closes cursors.
+    pub(super) takes_cursors: bool,
+    /// A body prepares statements, or lets them go.
+    pub(super) takes_statements: bool,
     /// The columns of the rows that the statement gives.
     pub(super) output: Vec<OutputColumn>,
     /// The types that PREPARE declares for parameters.
@@ -105,6 +109,8 @@ impl<'w> Walker<'w> {
             runs_prepared: None,
             decided_at_bind: SmallVec::new(),
             opaque_until_bind: SmallVec::new(),
+            takes_cursors: false,
+            takes_statements: false,
             output: Vec::new(),
             parameter_types: None,
             ctes: Vec::new(),
@@ -194,6 +200,11 @@ impl<'w> Walker<'w> {
 
     pub(super) fn act(&mut self, action: Action, object: Object) {
         self.add(Effect::new(action, object));
+    }
+
+    /// Whether something of it is not known.
+    pub(super) fn is_opaque(&self) -> bool {
+        self.effects.iter().any(|effect| effect.action == Action::Opaque)
     }
 
     pub(super) fn opaque(&mut self, cause: Cause, object: Object) {

@@ -42,6 +42,10 @@ pub(super) struct Body {
     pub(super) typed: Vec<(Box<str>, String)>,
     /// It may commit or roll back: by itself, or by what it calls.
     pub(super) may_end: bool,
+    /// It opens or closes cursors.
+    pub(super) takes_cursors: bool,
+    /// It reads from a cursor, of which it does not tell what that gives.
+    pub(super) fetches: bool,
 }
 
 /// A body that does not follow the grammar, or is too large.

@@ -104,12 +104,19 @@ impl Reader<'_> {
             ("get", _) => self.only(|reader, at| {
                 reader.is_name(at) || [".", ",", "=", ":="].iter().any(|sign| reader.is_sign(at, sign))
             }),
-            ("open", _) => self.open_cursor(),
-            ("fetch" | "move" | "close", _) => self.only(|reader, at| {
-                reader.is_name(at)
-                    || matches!(reader.kind(at), Some(TokenKind::Integer | TokenKind::Param))
-                    || [".", ",", "-", "+"].iter().any(|sign| reader.is_sign(at, sign))
-            }),
+            ("open", _) => {
+                self.found.takes_cursors = true;
+                self.open_cursor()
+            }
+            (word @ ("fetch" | "move" | "close"), _) => {
+                self.found.takes_cursors |= word == "close";
+                self.found.fetches |= word == "fetch";
+                self.only(|reader, at| {
+                    reader.is_name(at)
+                        || matches!(reader.kind(at), Some(TokenKind::Integer | TokenKind::Param))
+                        || [".", ",", "-", "+"].iter().any(|sign| reader.is_sign(at, sign))
+                })
+            }
             ("null", _) => {
                 self.at += 1;
                 self.expect_sign(";")
