@@ -572,8 +572,8 @@ impl Gate {
         self.kept.clear();
         let told = self.told(context);
         let head = template::head_hash(self.seed, sql);
-        let mut share = context.share.borrow_mut();
-        let decisions = &mut share.decisions;
+        let mut own = context.share.borrow_mut();
+        let decisions = &mut own.decisions;
         let known = decisions.recognise(head, sql, &mut self.literals);
         let shape = if let Some(shape) = known {
             shape::kept_literals(sql, &self.literals, &shape.neutral, &mut self.kept);
@@ -600,7 +600,7 @@ impl Gate {
         if !verdict.is_timed {
             return Some(verdict);
         }
-        drop(share);
+        drop(own);
         let policies = self.policies.current();
         let decisions = decide(
             policies,
@@ -622,13 +622,12 @@ impl Gate {
             text_bytes,
         ));
         let verdict_bytes = verdict_bytes(&verdict);
-        let mut share = context.share.borrow_mut();
-        let before = share.decisions.weight();
+        let mut own = context.share.borrow_mut();
+        let before = own.decisions.weight();
         let hash = key_hash(seed, shape.hash, &key);
-        share
-            .decisions
+        own.decisions
             .insert(hash, &key, Rc::clone(&verdict), verdict_bytes);
-        drop(share);
+        drop(own);
         self.shares.grown(&context.share, before);
         Some(verdict)
     }

@@ -75,7 +75,7 @@ fn benches(criterion: &mut Criterion) {
                 policies
                     .decide(&who, &client(), NOW, black_box(&insert))
                     .is_allow()
-            )
+            );
         });
     });
     let delete = [
@@ -88,7 +88,7 @@ fn benches(criterion: &mut Criterion) {
                 !policies
                     .decide(&who, &client(), NOW, black_box(&delete))
                     .is_allow()
-            )
+            );
         });
     });
     let set = [
@@ -118,7 +118,7 @@ fn benches(criterion: &mut Criterion) {
                 policies
                     .decide(&many, &client(), NOW, black_box(&insert))
                     .is_allow()
-            )
+            );
         });
     });
     group.bench_function("deny-2-effects", |bencher| {
@@ -127,7 +127,7 @@ fn benches(criterion: &mut Criterion) {
                 !policies
                     .decide(&many, &client(), NOW, black_box(&delete))
                     .is_allow()
-            )
+            );
         });
     });
     group.finish();

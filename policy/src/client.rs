@@ -326,7 +326,7 @@ mod tests {
             here.with_claims(&identity(serde_json::json!({"team": "x", "jti": "1"}))),
             there.with_claims(&identity(serde_json::json!({"team": "x", "jti": "2"}))),
         );
-        let these = |name: &str| ClaimNames::These([name.into()].into());
+        let only = |name: &str| ClaimNames::These([name.into()].into());
         for (name, mentions, are_alike) in [
             ("nothing", Mentions::default(), true),
             (
@@ -356,7 +356,7 @@ mod tests {
             (
                 "a claim",
                 Mentions {
-                    claims: these("team"),
+                    claims: only("team"),
                     ..Mentions::default()
                 },
                 true,
@@ -364,7 +364,7 @@ mod tests {
             (
                 "another claim",
                 Mentions {
-                    claims: these("jti"),
+                    claims: only("jti"),
                     ..Mentions::default()
                 },
                 false,

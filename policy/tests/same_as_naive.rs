@@ -260,7 +260,7 @@ fn check(case: Case) -> Result<(), TestCaseError> {
     let policies = case.connects.then_some(connect).into_iter().chain(case.policies);
     let (source, set) = source(policies.collect());
     let mut identity = Identity::new("https://i", "agent", Method::Oidc).with_groups(case.groups);
-    identity.claims = case.claims.as_object().unwrap().clone();
+    identity.claims.clone_from(case.claims.as_object().unwrap());
     let target = Target::new(case.connection, "shop").unwrap();
     let mut client = Client::new(case.address.into()).with_claims(&identity);
     if let Some(name) = case.application_name {
@@ -272,7 +272,7 @@ fn check(case: Case) -> Result<(), TestCaseError> {
     let mut naive = Naive {
         policies: &policies,
         universe: Vec::new(),
-        entities: Default::default(),
+        entities: std::cell::RefCell::default(),
         identity: &identity,
         target: &target,
         unix_ms,
@@ -298,7 +298,7 @@ fn check(case: Case) -> Result<(), TestCaseError> {
                 prop_assert_eq!(denial.cause, cause, "{:?} of\n{}", effects, source);
                 match &denial.policy {
                     Some(policy) => {
-                        prop_assert!(policies.contains(&**policy), "{policy} is not of {policies:?}")
+                        prop_assert!(policies.contains(&**policy), "{policy} is not of {policies:?}");
                     }
                     None => prop_assert!(policies.is_empty(), "{:?}", policies),
                 }

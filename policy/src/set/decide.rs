@@ -279,7 +279,9 @@ impl Policies {
             let conditional: Vec<_> = rules
                 .filter(|rule| !rule.annotations.approvers.is_empty())
                 .collect();
-            let groups = conditional.iter().flat_map(|rule| rule.annotations.approvers.iter());
+            let groups = conditional
+                .iter()
+                .flat_map(|rule| rule.annotations.approvers.iter());
             let mut groups: Vec<_> = groups.cloned().collect();
             if groups.is_empty() {
                 return None;

@@ -138,8 +138,9 @@ impl Resource {
     /// Whether what is asked about is in the scope, given that something in its database can be.
     pub(super) fn holds(&self, on: On<'_>, tree: Option<&Tree>) -> bool {
         let is_of_type = match (self.of_type, on) {
-            (None, _) => true,
-            (Some(OfType::Database), On::Database) | (Some(OfType::Setting), On::Setting { .. }) => true,
+            (None, _)
+            | (Some(OfType::Database), On::Database)
+            | (Some(OfType::Setting), On::Setting { .. }) => true,
             (Some(OfType::Kind(kind)), On::Thing(thing)) => thing.kind == kind,
             _ => false,
         };

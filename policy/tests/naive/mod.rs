@@ -59,7 +59,7 @@ pub(crate) struct Naive<'a> {
 pub(crate) struct Policies {
     all: cedar_policy::PolicySet,
     of_word: [cedar_policy::PolicySet; 2],
-    alone: Vec<Policies>,
+    alone: Vec<Self>,
 }
 
 impl Policies {
@@ -183,9 +183,10 @@ impl Naive<'_> {
             let names: Vec<String> = rest
                 .split('.')
                 .map(|part| {
-                    part.strip_prefix('"').map_or(part.to_owned(), |part| {
-                        part[..part.len() - 1].replace("\"\"", "\"")
-                    })
+                    part.strip_prefix('"').map_or_else(
+                        || part.to_owned(),
+                        |part| part[..part.len() - 1].replace("\"\"", "\""),
+                    )
                 })
                 .collect();
             let mut add = |kind: &'static str, more: usize| {

@@ -280,8 +280,8 @@ fn t11_cursors_and_prepared_statements_keep_their_masks() {
             vec![
                 query("BEGIN"),
                 [
-                    parse("s", "SELECT upper(note) FROM people"),
-                    bind("c", "s"),
+                    parse("t", "SELECT upper(note) FROM people"),
+                    bind("c", "t"),
                     sync(),
                 ]
                 .concat(),
