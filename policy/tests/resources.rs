@@ -369,7 +369,7 @@ fn conditions_look_at_the_time_the_client_and_claims() {
     claimed.claims =
         serde_json::from_str(r#"{"team": "ops", "level": 4, "tags": ["a"], "nested": {"a": 1}}"#).unwrap();
     let claiming = client().with_claims(&claimed);
-    let mut cut = claimed.clone();
+    let mut cut = claimed;
     cut.claims_are_cut = true;
     let cut = client().with_claims(&cut);
     let claim = |name: &str, field: &str, test: &str| {
