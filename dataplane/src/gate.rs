@@ -21,7 +21,7 @@ use sluice_parsers::sql::analyze;
 use sluice_parsers::sql::catalog::Catalog;
 use sluice_parsers::sql::effect::{Action, Effect, EffectMask};
 use sluice_parsers::sql::shape::{self, Literal, Shape, hash_bytes};
-use sluice_parsers::sql::statement::{Analysis, Cause, Reason, Statement, StatementKind};
+use sluice_parsers::sql::statement::{Analysis, Cause, Reason, Statement, StatementKind, Taken};
 use sluice_parsers::sql::template::{self, Template};
 use sluice_parsers::sql::weight;
 use sluice_parsers::sql::world::{SessionNames, Touched, World};
@@ -127,8 +127,7 @@ impl Verdict {
             is_inert: changes.is_empty()
                 && statements.iter().all(|statement| {
                     statement.runs_prepared.is_none()
-                        && !statement.takes_cursors
-                        && !statement.takes_statements
+                        && statement.takes == Taken::Nothing
                         && statement.touches == Touched::Nothing
                 })
                 && !masks.iter().copied().any(changes_catalog)
@@ -423,13 +422,7 @@ impl Gate {
         let world = context.world(parameter_types);
         let analysis = analyze::analyze_bytes(sql, &self.limits.analysis, &world);
         let policies = self.policies.current();
-        let decisions = decide(
-            policies,
-            &context.principal,
-            &context.client,
-            (self.clock)(),
-            &analysis.statements,
-        );
+        let decisions = context.decide(policies, (self.clock)(), &analysis.statements);
         let finding = Finding {
             analysis,
             decisions,
@@ -460,13 +453,7 @@ impl Gate {
         let now = (self.clock)();
         let policies = self.policies();
         let epoch = policies.epoch;
-        let decisions = decide(
-            policies,
-            &context.principal,
-            &context.client,
-            now,
-            &analysis.statements,
-        );
+        let decisions = context.decide(policies, now, &analysis.statements);
         let decided = self.decided(decisions);
         Some(Rc::new(Verdict::new(
             analysis.statements,
@@ -602,13 +589,7 @@ impl Gate {
         }
         drop(own);
         let policies = self.policies.current();
-        let decisions = decide(
-            policies,
-            &context.principal,
-            &context.client,
-            (self.clock)(),
-            &verdict.statements,
-        );
+        let decisions = context.decide(policies, (self.clock)(), &verdict.statements);
         let decided = Decided::from(decisions);
         self.counts.policy_errors += decided.policy_errors();
         if decided.outcomes == verdict.outcomes {

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::errors::Unplaced;
+
 /// The longest `@id`.
 const ID_BYTES_MAX: usize = 128;
 /// The longest `@message`: it becomes the message of an error.
@@ -111,25 +113,9 @@ pub(crate) struct Annotations {
     pub(crate) limits: Limits,
 }
 
-/// What is wrong with an annotation, and what to do.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct AnnotationMistake {
-    pub(crate) message: String,
-    pub(crate) help: String,
-}
-
-impl AnnotationMistake {
-    pub(crate) fn new(message: impl Into<String>, help: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            help: help.into(),
-        }
-    }
-}
-
 impl Annotations {
     /// Takes one annotation up.
-    pub(crate) fn take(&mut self, key: &str, value: &str) -> Result<(), AnnotationMistake> {
+    pub(crate) fn take(&mut self, key: &str, value: &str) -> Result<(), Unplaced> {
         match key {
             "id" => self.id = Some(id(value)?),
             "message" => self.message = Some(message(value)?),
@@ -142,17 +128,17 @@ impl Annotations {
             "max_affected" => self.limits.max_affected = Some(count(key, value)?),
             key => {
                 let help = format!("{KNOWN}; a comment begins with //");
-                return Err(AnnotationMistake::new(format!("@{key} is not known"), help));
+                return Err(Unplaced::new(format!("@{key} is not known"), help));
             }
         }
         Ok(())
     }
 }
 
-fn id(value: &str) -> Result<Arc<str>, AnnotationMistake> {
+fn id(value: &str) -> Result<Arc<str>, Unplaced> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:/".contains(&byte);
     if value.is_empty() || value.len() > ID_BYTES_MAX || !value.bytes().all(plain) {
-        return Err(AnnotationMistake::new(
+        return Err(Unplaced::new(
             format!("@id({value:?}) is no name for a policy"),
             format!("use 1 to {ID_BYTES_MAX} letters, digits and any of - _ . : /"),
         ));
@@ -161,7 +147,7 @@ fn id(value: &str) -> Result<Arc<str>, AnnotationMistake> {
         .strip_prefix("policy")
         .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit()));
     if is_default {
-        return Err(AnnotationMistake::new(
+        return Err(Unplaced::new(
             format!("@id({value:?}) is what a policy without @id is called"),
             "give it a name that says what it is for",
         ));
@@ -169,9 +155,9 @@ fn id(value: &str) -> Result<Arc<str>, AnnotationMistake> {
     Ok(value.into())
 }
 
-fn message(value: &str) -> Result<Arc<str>, AnnotationMistake> {
+fn message(value: &str) -> Result<Arc<str>, Unplaced> {
     if value.is_empty() || value.len() > MESSAGE_BYTES_MAX || value.chars().any(char::is_control) {
-        return Err(AnnotationMistake::new(
+        return Err(Unplaced::new(
             "@message is no message for a client",
             format!("use one line of 1 to {MESSAGE_BYTES_MAX} bytes"),
         ));
@@ -179,7 +165,7 @@ fn message(value: &str) -> Result<Arc<str>, AnnotationMistake> {
     Ok(value.into())
 }
 
-fn approvers(value: &str) -> Result<Arc<[Arc<str>]>, AnnotationMistake> {
+fn approvers(value: &str) -> Result<Arc<[Arc<str>]>, Unplaced> {
     let mut groups: Vec<Arc<str>> = value.split(',').map(|name| name.trim().into()).collect();
     groups.sort_unstable();
     groups.dedup();
@@ -189,7 +175,7 @@ fn approvers(value: &str) -> Result<Arc<[Arc<str>]>, AnnotationMistake> {
             && !name.chars().any(char::is_control)
     };
     if groups.len() > APPROVERS_MAX || !groups.iter().all(is_name) {
-        return Err(AnnotationMistake::new(
+        return Err(Unplaced::new(
             format!("@approvers({value:?}) names no groups"),
             format!(
                 "write a group, or up to {APPROVERS_MAX} with commas between them, of which one has to approve"
@@ -199,31 +185,31 @@ fn approvers(value: &str) -> Result<Arc<[Arc<str>]>, AnnotationMistake> {
     Ok(groups.into())
 }
 
-fn severity(value: &str) -> Result<Severity, AnnotationMistake> {
+fn severity(value: &str) -> Result<Severity, Unplaced> {
     let found = Severity::ALL
         .into_iter()
         .find(|severity| severity.name() == value);
     found.ok_or_else(|| {
         let words = Severity::ALL.map(Severity::name).join(", ");
-        AnnotationMistake::new(
+        Unplaced::new(
             format!("@severity({value:?}) is no severity"),
             format!("write one of {words}"),
         )
     })
 }
 
-fn count(key: &str, value: &str) -> Result<u64, AnnotationMistake> {
+fn count(key: &str, value: &str) -> Result<u64, Unplaced> {
     let number = value.bytes().all(|byte| byte.is_ascii_digit());
     let number = number.then(|| value.parse().ok()).flatten();
     number.ok_or_else(|| {
-        AnnotationMistake::new(
+        Unplaced::new(
             format!("@{key}({value:?}) is no number of rows"),
             "write a whole number, such as \"1000\"",
         )
     })
 }
 
-fn size(key: &str, value: &str) -> Result<u64, AnnotationMistake> {
+fn size(key: &str, value: &str) -> Result<u64, Unplaced> {
     let scaled = || {
         let (number, unit) = number_and_unit(value)?;
         let shift = match unit.to_ascii_lowercase().as_str() {
@@ -236,14 +222,14 @@ fn size(key: &str, value: &str) -> Result<u64, AnnotationMistake> {
         number.checked_mul(1 << shift)
     };
     scaled().ok_or_else(|| {
-        AnnotationMistake::new(
+        Unplaced::new(
             format!("@{key}({value:?}) is not a size"),
             "write a number with a unit, such as \"64KiB\", \"10MiB\" or \"1GiB\"",
         )
     })
 }
 
-fn duration(key: &str, value: &str, max: Duration) -> Result<Duration, AnnotationMistake> {
+fn duration(key: &str, value: &str, max: Duration) -> Result<Duration, Unplaced> {
     let read = || {
         let (number, unit) = number_and_unit(value)?;
         let ms = match unit {
@@ -257,13 +243,13 @@ fn duration(key: &str, value: &str, max: Duration) -> Result<Duration, Annotatio
         Some(Duration::from_millis(number.checked_mul(ms)?))
     };
     let Some(duration) = read() else {
-        return Err(AnnotationMistake::new(
+        return Err(Unplaced::new(
             format!("@{key}({value:?}) is not a time"),
             "write a number with a unit: \"500ms\", \"30s\", \"15m\", \"1h\" or \"1d\"",
         ));
     };
     if duration.is_zero() || duration > max {
-        return Err(AnnotationMistake::new(
+        return Err(Unplaced::new(
             format!("@{key}({value:?}) is out of range"),
             format!("write a time from \"1ms\" to \"{}h\"", max.as_secs() / 3600),
         ));

@@ -65,6 +65,22 @@ impl Diagnostic for Mistake {
     }
 }
 
+/// What is wrong and what to do about it, found where the place is not known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Unplaced {
+    pub(crate) message: String,
+    pub(crate) help: String,
+}
+
+impl Unplaced {
+    pub(crate) fn new(message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            help: help.into(),
+        }
+    }
+}
+
 /// Every mistake of a policy file, in the order of the file. Never empty.
 #[derive(Debug, Clone, thiserror::Error, Diagnostic)]
 #[error("{file} has {} mistake{}", mistakes.len(), if mistakes.len() == 1 { "" } else { "s" })]
@@ -131,6 +147,11 @@ impl Mistakes {
             column: before[line_start..].chars().count() + 1,
             source: Arc::clone(&self.source),
         });
+    }
+
+    /// Notes at a place what was found without it.
+    pub(crate) fn note_at(&mut self, start: usize, len: usize, mistake: Unplaced) {
+        self.note(start, len, mistake.message, None, Some(mistake.help));
     }
 
     /// Notes a diagnostic and all that belong to it. `base` is where the text that it speaks of begins.

@@ -5,6 +5,8 @@
 //! database's name, which may hold anything. A connection's name holds no `/` ([`crate::Target`]).
 
 use std::borrow::Cow;
+
+use crate::errors::Unplaced;
 use std::fmt::Write;
 
 /// The longest identifier that PostgreSQL keeps.
@@ -88,13 +90,6 @@ pub(crate) struct Named<'a> {
     pub(crate) parts: Vec<Cow<'a, str>>,
 }
 
-/// Why a text is no id, and what to write.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct IdMistake {
-    pub(crate) message: String,
-    pub(crate) help: String,
-}
-
 /// The id of what these identifiers name in a database.
 pub(crate) fn id(database: &str, parts: &[&str]) -> String {
     let mut id = String::with_capacity(database.len() + 16 * parts.len());
@@ -124,10 +119,10 @@ fn is_plain(name: &str) -> bool {
 }
 
 /// Reads the id of a database.
-pub(crate) fn read_database(id: &str) -> Result<&str, IdMistake> {
+pub(crate) fn read_database(id: &str) -> Result<&str, Unplaced> {
     match id.split_once('/') {
         Some((connection, database)) if !connection.is_empty() && !database.is_empty() => Ok(id),
-        _ => Err(IdMistake {
+        _ => Err(Unplaced {
             message: format!("{id:?} names no database of a connection"),
             help: "write Database::\"connection/database\"".to_owned(),
         }),
@@ -135,8 +130,8 @@ pub(crate) fn read_database(id: &str) -> Result<&str, IdMistake> {
 }
 
 /// Reads an id of that kind.
-pub(crate) fn read(kind: Kind, id: &str) -> Result<Named<'_>, IdMistake> {
-    let form = || IdMistake {
+pub(crate) fn read(kind: Kind, id: &str) -> Result<Named<'_>, Unplaced> {
+    let form = || Unplaced {
         message: format!("{id:?} is no id of a {}", kind.name()),
         help: format!("write {}::{:?}", kind.name(), kind.form()),
     };
@@ -157,7 +152,7 @@ pub(crate) fn read(kind: Kind, id: &str) -> Result<Named<'_>, IdMistake> {
     if let (Kind::Column, Some(column)) = (kind, parts.last())
         && SYSTEM_COLUMNS.contains(&&**column)
     {
-        return Err(IdMistake {
+        return Err(Unplaced {
             message: format!("{column} is a column of the server's own, which cannot be told apart"),
             help: "name the table, or a column of the table's definition".to_owned(),
         });
@@ -175,7 +170,7 @@ fn split(id: &str) -> Option<(&str, &str)> {
     Some((&id[..at], &id[at + 1..]))
 }
 
-fn read_identifier(kind: Kind, text: &str) -> Result<(Cow<'_, str>, &str), IdMistake> {
+fn read_identifier(kind: Kind, text: &str) -> Result<(Cow<'_, str>, &str), Unplaced> {
     let Some(mut rest) = text.strip_prefix('"') else {
         let end = text.find('.').unwrap_or(text.len());
         let (name, after) = text.split_at(end);
@@ -189,7 +184,7 @@ fn read_identifier(kind: Kind, text: &str) -> Result<(Cow<'_, str>, &str), IdMis
     let mut name = String::new();
     loop {
         let Some(end) = rest.find('"') else {
-            return Err(IdMistake {
+            return Err(Unplaced {
                 message: format!("{text:?} has a quote that does not end"),
                 help: "write the name in double quotes, a double quote in it twice".to_owned(),
             });
@@ -201,13 +196,13 @@ fn read_identifier(kind: Kind, text: &str) -> Result<(Cow<'_, str>, &str), IdMis
         rest = more;
     }
     if name.is_empty() || name.contains('\0') {
-        return Err(IdMistake {
+        return Err(Unplaced {
             message: format!("{text:?} begins with a name that PostgreSQL does not take"),
             help: format!("write {}", kind.form()),
         });
     }
     if is_plain(&name) {
-        return Err(IdMistake {
+        return Err(Unplaced {
             message: format!("\"{name}\" needs no quotes"),
             help: format!("write {name}: each name has one way to be written"),
         });
@@ -216,7 +211,7 @@ fn read_identifier(kind: Kind, text: &str) -> Result<(Cow<'_, str>, &str), IdMis
     Ok((Cow::Owned(name), rest))
 }
 
-fn not_plain(kind: Kind, name: &str) -> IdMistake {
+fn not_plain(kind: Kind, name: &str) -> Unplaced {
     let folded = name.to_ascii_lowercase();
     let mut quoted = String::new();
     write_identifier(&mut quoted, name);
@@ -227,17 +222,17 @@ fn not_plain(kind: Kind, name: &str) -> IdMistake {
     } else {
         format!("write it in quotes: {}", quoted.escape_default())
     };
-    IdMistake {
+    Unplaced {
         message: format!("{name:?} is not how PostgreSQL writes a name"),
         help,
     }
 }
 
-fn check_length(name: &str) -> Result<(), IdMistake> {
+fn check_length(name: &str) -> Result<(), Unplaced> {
     if name.len() <= IDENTIFIER_BYTES_MAX {
         return Ok(());
     }
-    Err(IdMistake {
+    Err(Unplaced {
         message: format!("{name:?} is longer than a name can be"),
         help: format!("PostgreSQL keeps the first {IDENTIFIER_BYTES_MAX} bytes"),
     })

@@ -10,8 +10,9 @@ use std::sync::Arc;
 use hashbrown::{HashMap, HashSet};
 use sluice_parsers::sql::catalog::{Catalog, Oid};
 use sluice_parsers::sql::lineage::BaseColumn;
+use sluice_parsers::sql::statement::Statement;
 use sluice_parsers::sql::world::{SessionNames, World};
-use sluice_policy::{Client, Principal, Told};
+use sluice_policy::{Client, Decision, Moment, PolicySnapshot, Principal, Told};
 
 use super::cache::{Decisions, Weight};
 
@@ -62,6 +63,16 @@ impl Context {
     /// Whether it is that of a session with these names, which are compared by their place.
     pub fn is_with(&self, names: &Arc<SessionNames>, database: &Arc<Database>) -> bool {
         Arc::ptr_eq(&self.names, names) && Arc::ptr_eq(&self.database, database)
+    }
+
+    /// What policies say of each statement.
+    pub(super) fn decide(
+        &self,
+        policies: &PolicySnapshot,
+        now: Moment,
+        statements: &[Statement],
+    ) -> Vec<Decision> {
+        super::decide(policies, &self.principal, &self.client, now, statements)
     }
 
     /// What an analysis is told; `parameter_types` lie as they do on the wire.

@@ -30,9 +30,6 @@ const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
 /// The longest message of an answer that tells the session's state.
 const MESSAGE_LEN_MAX: u32 = 1 << 20;
 
-/// The longest row of a catalog: one with the longest body.
-const CATALOG_ROW_LEN_MAX: u32 = 64 << 20;
-
 /// What a whole answer may hold: as much as a catalog.
 const ANSWER_BYTES_MAX: usize = snapshot::BYTES_MAX;
 
@@ -66,7 +63,7 @@ impl Purpose {
     fn message_len_max(self) -> u32 {
         match self {
             Self::State | Self::TemporarySchema => MESSAGE_LEN_MAX,
-            Self::Catalog(_) => CATALOG_ROW_LEN_MAX,
+            Self::Catalog(_) => snapshot::ROW_LEN_MAX,
         }
     }
 

@@ -49,7 +49,7 @@ use super::neutral::Neutral;
 use super::resolve::Resolver;
 use super::runs;
 use super::shape::Shape;
-use super::statement::{Analysis, Cause, Reason, Statement, StatementKind};
+use super::statement::{Analysis, Cause, Reason, Statement, StatementKind, Taken};
 use super::weight;
 use super::world::{Touched, World};
 
@@ -180,6 +180,13 @@ fn walk(sql: &str, shape: &Shape, tree: &ParseResult, world: &World) -> Result<A
         walker.uses_parameter_types();
         walker.touches_unseen();
         walker.finish();
+        if walker
+            .effects
+            .iter()
+            .any(|effect| effect.action == Action::Opaque)
+        {
+            walker.takes(Taken::Statements);
+        }
         for &location in &walker.neutral_at {
             if let Some(ordinal) = literal_at(sql, shape, location) {
                 neutral.insert(ordinal);
@@ -191,8 +198,7 @@ fn walk(sql: &str, shape: &Shape, tree: &ParseResult, world: &World) -> Result<A
             semicolon,
             kind,
             protected_reads: walker.protected_reads(),
-            takes_cursors: walker.takes_cursors || walker.is_opaque(),
-            takes_statements: walker.takes_statements || walker.is_opaque(),
+            takes: walker.takes,
             effects: walker.effects,
             reasons: walker.reasons,
             runs_prepared: walker.runs_prepared,
@@ -271,8 +277,7 @@ fn unreadable(text_len: usize, reason: Reason) -> Analysis {
             protected_reads: SmallVec::new(),
             decided_at_bind: SmallVec::new(),
             opaque_until_bind: SmallVec::new(),
-            takes_cursors: true,
-            takes_statements: true,
+            takes: Taken::Statements,
         }],
         neutral: Neutral::none(),
         readable: false,

@@ -24,7 +24,7 @@ use super::catalog::{CastContext, Catalog, Found, FunctionKind, Oid, TypeKind};
 use super::world::World;
 
 pub use self::coercion::Coercion;
-pub use self::name::{parse_name_list, parse_qualified_name, truncate_identifier};
+pub use self::name::{parse_name_list, parse_qualified_name, quote_identifier, truncate_identifier};
 
 /// Types of arguments; most calls have few.
 pub type Types = SmallVec<[Oid; 8]>;

@@ -52,10 +52,20 @@ pub struct Statement {
     pub decided_at_bind: SmallVec<[u16; 2]>,
     /// What is opaque for that: built-in functions, which Parse and planning do not call.
     pub opaque_until_bind: SmallVec<[Object; 1]>,
-    /// Code in it may put something else under the names of cursors.
-    pub takes_cursors: bool,
-    /// Code in it may put something else under the names of prepared statements.
-    pub takes_statements: bool,
+    /// The names under which code in it may put something else.
+    pub takes: Taken,
+}
+
+/// Names that code in a statement may take: what stands under them then has not passed the gateway.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Taken {
+    /// None.
+    #[default]
+    Nothing,
+    /// Those of cursors and portals.
+    Cursors,
+    /// Those of prepared statements too.
+    Statements,
 }
 
 /// A column of the rows that a statement gives. A column `*` of unknown lineage stands for columns that are not known,

@@ -7,7 +7,8 @@ use cedar_policy::{EntityUid, Policy, ResourceConstraint};
 
 use super::rule::actions;
 use crate::client::{ClaimNames, Mentions};
-use crate::names::{self, IdMistake, Kind};
+use crate::errors::Unplaced;
+use crate::names::{self, Kind};
 use crate::schema::{CONNECT, VOCABULARY};
 
 /// A mistake, and the text that it is about, as it may stand in the file.
@@ -15,7 +16,7 @@ use crate::schema::{CONNECT, VOCABULARY};
 pub(super) struct Misnomer {
     /// The type and the id of the entity that it is about, or the type alone.
     pub(super) about: (String, Option<String>),
-    pub(super) mistake: IdMistake,
+    pub(super) mistake: Unplaced,
 }
 
 /// What one policy looks at.
@@ -67,11 +68,11 @@ impl Walk {
         let (of_type, id) = (uid.type_name().to_string(), uid.id().as_ref() as &str);
         let read = match of_type.as_str() {
             "Database" => names::read_database(id).map(drop),
-            "Connection" if id.is_empty() || id.contains('/') => Err(IdMistake {
+            "Connection" if id.is_empty() || id.contains('/') => Err(Unplaced {
                 message: format!("{id:?} is no name of a connection"),
                 help: "write Connection::\"name\", or Database::\"connection/database\"".to_owned(),
             }),
-            "Setting" if *id != id.to_ascii_lowercase() => Err(IdMistake {
+            "Setting" if *id != id.to_ascii_lowercase() => Err(Unplaced {
                 message: format!("settings are named in lower case, not {id:?}"),
                 help: format!("write Setting::{:?}", id.to_ascii_lowercase()),
             }),
@@ -113,7 +114,7 @@ impl Walk {
         };
         self.found.misnomers.push(Misnomer {
             about: (of_type.to_owned(), id.map(str::to_owned)),
-            mistake: IdMistake {
+            mistake: Unplaced {
                 message: format!("{what} misses what a {of_type} holds, which {action} may be on"),
                 help,
             },
@@ -125,7 +126,7 @@ impl Walk {
         if let Expr::Literal(Literal::EntityUID(uid)) = asked {
             self.found.misnomers.push(Misnomer {
                 about: (uid.ty.to_string(), Some(uid.eid.to_string())),
-                mistake: IdMistake {
+                mistake: Unplaced {
                     message: format!("of {uid} nothing is known here"),
                     help: "ask of principal, action or resource, and name on the right side what it is in"
                         .to_owned(),

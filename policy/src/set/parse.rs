@@ -13,9 +13,9 @@ use super::known::{ByPrincipal, is_group};
 use super::rule::{self, Rule};
 use super::statements::statements;
 use super::tree::{NodeId, Tree};
-use crate::annotations::{AnnotationMistake, Annotations};
+use crate::annotations::Annotations;
 use crate::client::Mentions;
-use crate::errors::{Mistakes, PolicyErrors};
+use crate::errors::{Mistakes, PolicyErrors, Unplaced};
 use crate::names::{self, Kind};
 use crate::schema::VOCABULARY;
 
@@ -79,15 +79,9 @@ fn read_piece<'a>(
         }
     };
     let mut annotations = Annotations::default();
-    let mut refuse = |key: &str, mistake: AnnotationMistake| {
+    let mut refuse = |key: &str, mistake: Unplaced| {
         let (start, len) = annotation_place(text, key);
-        mistakes.note(
-            range.start + start,
-            len,
-            mistake.message,
-            None,
-            Some(mistake.help),
-        );
+        mistakes.note_at(range.start + start, len, mistake);
     };
     let mut keys: Vec<_> = policy.annotations().collect();
     keys.sort_unstable();
@@ -104,13 +98,7 @@ fn read_piece<'a>(
     }
     for Misnomer { about, mistake } in found.misnomers {
         let (start, len) = entity_place(text, &about);
-        mistakes.note(
-            range.start + start,
-            len,
-            mistake.message,
-            None,
-            Some(mistake.help),
-        );
+        mistakes.note_at(range.start + start, len, mistake);
     }
     let name = annotations.id.clone().unwrap_or_else(|| default_name.into());
     Some(Piece {
@@ -129,18 +117,18 @@ fn without_effect(
     policy: &Policy,
     annotations: &Annotations,
     mentions: &Mentions,
-) -> Option<AnnotationMistake> {
+) -> Option<Unplaced> {
     match key {
-        "approvers" if !mentions.approved => Some(AnnotationMistake::new(
+        "approvers" if !mentions.approved => Some(Unplaced::new(
             "@approvers has no effect: no condition asks for an approval",
             "add `when { context.approved }` to a permit, or `unless { context.approved }` to a forbid",
         )),
-        "ttl" if annotations.approvers.is_empty() => Some(AnnotationMistake::new(
+        "ttl" if annotations.approvers.is_empty() => Some(Unplaced::new(
             "@ttl has no effect: it says how long an approval holds",
             "say with @approvers whose approval that is, or take @ttl out",
         )),
         "max_rows" | "max_bytes" | "max_time" | "max_affected" if policy.effect() == Effect::Forbid => {
-            Some(AnnotationMistake::new(
+            Some(Unplaced::new(
                 format!("@{key} has no effect: a forbid lets nothing through"),
                 "put it on the permit that lets the statement through",
             ))

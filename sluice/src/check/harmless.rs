@@ -4,6 +4,7 @@ use sluice_audit::visible::Visible;
 use sluice_dataplane::Standing;
 use sluice_dataplane::settings::{Connection, Databases, Harmless};
 use sluice_parsers::sql::catalog::{Catalog, DefinitionHash};
+use sluice_parsers::sql::resolve::quote_identifier;
 
 use super::login::{Finding, with_help};
 use crate::failure::counted;
@@ -116,7 +117,7 @@ fn line(name: &str, owner: Option<&str>, definition: DefinitionHash) -> String {
     let definition = toml::Value::from(definition.to_string());
     match owner {
         Some(owner) => {
-            let owner = toml::Value::from(super::login::quoted(owner));
+            let owner = toml::Value::from(&*quote_identifier(owner));
             format!("{name} = {{ owner = {owner}, definition = {definition} }}")
         }
         None => format!("{name} = {{ definition = {definition} }}"),

@@ -5,6 +5,7 @@
 
 use sluice_audit::visible::Visible;
 use sluice_dataplane::settings::{Connection, UpstreamTls};
+use sluice_parsers::sql::resolve::quote_identifier;
 
 use crate::failure::counted;
 use crate::server::{Rows, Server, ServerError};
@@ -125,7 +126,7 @@ fn rights(
          from pg_catalog.pg_roles where rolname = current_user",
     )?;
     let [superuser, bypass, replication, create_role, create_database] = fields(&rows);
-    let login = quoted(&connection.user);
+    let login = quote_identifier(&connection.user);
     for (has, attribute, why) in [
         (
             superuser,
@@ -172,7 +173,7 @@ fn rights(
         findings.push(Finding::Warning(format!(
             "the login owns the database {}: it can drop it; ALTER DATABASE {} OWNER TO another role",
             visible(database),
-            visible(&quoted(database))
+            visible(&quote_identifier(database))
         )));
     }
     owned(server, &login, findings)
@@ -224,36 +225,4 @@ fn fields<const N: usize>(rows: &Rows) -> [String; N] {
             .and_then(|row| row.get(at)?.clone())
             .unwrap_or_default()
     })
-}
-
-/// A name as SQL has it.
-pub(super) fn quoted(name: &str) -> String {
-    let plain = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
-    if plain {
-        name.to_owned()
-    } else {
-        format!("\"{}\"", name.replace('"', "\"\""))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_quoted_where_sql_needs_it() {
-        for (name, want) in [
-            ("sluice", "sluice"),
-            ("_a1", "_a1"),
-            ("A", "\"A\""),
-            ("a-b", "\"a-b\""),
-            ("a\"b", "\"a\"\"b\""),
-            ("1a", "\"1a\""),
-        ] {
-            assert_eq!(quoted(name), want, "{name}");
-        }
-    }
 }

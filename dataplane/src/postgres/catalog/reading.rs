@@ -10,9 +10,6 @@ use sluice_parsers::sql::catalog::snapshot::{self, Place, Rows, SnapshotError};
 use crate::postgres::upstream::{Upstream, UpstreamError, refused_or_unexpected};
 use crate::postgres::wire::Message;
 
-/// The longest message of the answer: a row with the longest body.
-const MESSAGE_LEN_MAX: u32 = 64 << 20;
-
 /// Why nothing is known of a database.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -141,7 +138,7 @@ async fn run(upstream: &mut Upstream, sql: &str) -> Result<Answer, CatalogError>
 
 async fn next(upstream: &mut Upstream) -> Result<Message, UpstreamError> {
     let Upstream { messages, stream, .. } = upstream;
-    Ok(messages.next(stream, MESSAGE_LEN_MAX).await?)
+    Ok(messages.next(stream, snapshot::ROW_LEN_MAX).await?)
 }
 
 /// Asks to be told of DDL. A server that does not let us listen (a standby) is read as often as any other.

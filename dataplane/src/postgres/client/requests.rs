@@ -6,7 +6,7 @@ use sluice_audit::record::{EndReason, List, Outcome as Ending, Protocol};
 use sluice_parsers::postgres::frontend::{self, Bind, Execute, FunctionCall, Parse, Target};
 use sluice_parsers::postgres::{Frame, ProtocolError, Sent, SqlState};
 use sluice_parsers::sql::effect::{Action, Effect, EffectMask, Object, ObjectKind};
-use sluice_parsers::sql::statement::{Statement, StatementKind};
+use sluice_parsers::sql::statement::{Statement, StatementKind, Taken};
 use sluice_runtime::time::Moment;
 use smallvec::SmallVec;
 
@@ -854,36 +854,32 @@ impl Session {
 
     /// Code in a statement may put something else under names. SQL cannot do that to the unnamed ones.
     fn doubt_names(&mut self, judged: &Judged) {
-        let Some(statement) = judged.statement() else {
-            return;
-        };
-        let (takes_cursors, takes_statements) = self.takes_names(statement);
-        if takes_statements {
+        let taken = judged
+            .statement()
+            .map_or(Taken::Nothing, |statement| self.taken(statement));
+        if taken == Taken::Statements {
             self.statements.each_named(Prepared::doubt);
         }
-        if takes_cursors || takes_statements {
+        if taken != Taken::Nothing {
             self.cursors.closed(None);
             self.portals.each_named(|portal| portal.is_ambiguous.set(true));
         }
     }
 
-    /// Whether code in a statement, or in the prepared one that it runs, may put something else under the names of
-    /// cursors, and of prepared statements.
-    pub(in crate::postgres) fn takes_names(&self, statement: &Statement) -> (bool, bool) {
-        let mut taken = (statement.takes_cursors, statement.takes_statements);
-        if let Some(name) = &statement.runs_prepared {
-            let candidates = self.statements.candidates(name.as_bytes());
-            let is_unknown =
-                candidates.is_empty() || candidates.iter().any(|prepared| prepared.is_doubtful());
-            taken = (taken.0 || is_unknown, taken.1 || is_unknown);
-            for prepared in &candidates {
-                let judged = prepared.judged();
-                let run = judged.statement();
-                taken.0 |= run.is_some_and(|statement| statement.takes_cursors);
-                taken.1 |= run.is_some_and(|statement| statement.takes_statements);
-            }
-        }
-        taken
+    /// What code in a statement, or in the prepared one that it runs, may put something else under.
+    pub(in crate::postgres) fn taken(&self, statement: &Statement) -> Taken {
+        let Some(name) = &statement.runs_prepared else {
+            return statement.takes;
+        };
+        let by_prepared = |prepared: &Rc<Prepared>| match prepared.judged().statement() {
+            _ if prepared.is_doubtful() => Taken::Statements,
+            Some(run) => run.takes,
+            None => Taken::Nothing,
+        };
+        let candidates = self.statements.candidates(name.as_bytes());
+        let of_run = candidates.iter().map(by_prepared).max();
+        // Of what is not known, all.
+        statement.takes.max(of_run.unwrap_or(Taken::Statements))
     }
 
     /// Parse and Bind run code already: types' functions, and what the planner takes for constant.

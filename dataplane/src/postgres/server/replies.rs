@@ -12,7 +12,7 @@ use sluice_parsers::postgres::frame::HEADER_BYTES;
 use sluice_parsers::postgres::model::{BODY_PREFIX_BYTES, Owner};
 use sluice_parsers::postgres::{Role, SqlState};
 use sluice_parsers::sql::settings;
-use sluice_parsers::sql::statement::StatementKind;
+use sluice_parsers::sql::statement::{StatementKind, Taken};
 use smallvec::SmallVec;
 
 use super::{Delivery, words};
@@ -480,7 +480,7 @@ impl Session {
         let Some(statement) = verdict.statements.get(statement as usize) else {
             return;
         };
-        if self.takes_names(statement) != (false, false) {
+        if self.taken(statement) != Taken::Nothing {
             self.cursors.closed(None);
         }
         match &statement.kind {

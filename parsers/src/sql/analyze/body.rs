@@ -21,7 +21,7 @@ use crate::sql::effect::{Object, ObjectKind};
 use crate::sql::lineage::Lineage;
 use crate::sql::resolve::{Named, Ty, parse_name_list, parse_qualified_name};
 use crate::sql::settings;
-use crate::sql::statement::Cause;
+use crate::sql::statement::{Cause, Taken};
 
 /// Variables that every PL/pgSQL body has.
 const PLPGSQL_VARIABLES: [&str; 3] = ["found", "sqlstate", "sqlerrm"];
@@ -272,7 +272,9 @@ impl<'w> Walker<'w> {
     }
 
     fn pieces(&mut self, what: &Object, body: plpgsql::Body) {
-        self.takes_cursors |= body.takes_cursors;
+        if body.takes_cursors {
+            self.takes(Taken::Cursors);
+        }
         if body.fetches && !self.world.protected.is_empty() {
             // What the cursor gives may be of a protected column, and go anywhere from here.
             self.opaque(Cause::Code, Object::new(ObjectKind::Cursor, "FETCH in a body"));

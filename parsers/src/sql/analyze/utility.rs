@@ -17,7 +17,7 @@ use crate::sql::catalog::Oid;
 use crate::sql::effect::{Action, Effect, EffectFlags, Object, ObjectKind};
 use crate::sql::resolve::Ty;
 use crate::sql::settings;
-use crate::sql::statement::{Cause, CopyColumns, CopyFormat, StatementKind};
+use crate::sql::statement::{Cause, CopyColumns, CopyFormat, StatementKind, Taken};
 
 /// `CURSOR_OPT_HOLD` of the grammar.
 const CURSOR_OPTION_HOLD: i32 = 0x0020;
@@ -28,8 +28,11 @@ impl Walker<'_> {
         // The session follows what is sent, not what stands in a body.
         if self.arguments.is_some() {
             use NodeEnum::{ClosePortalStmt, DeallocateStmt, DeclareCursorStmt, DiscardStmt, PrepareStmt};
-            self.takes_statements |= matches!(kind, PrepareStmt(_) | DeallocateStmt(_) | DiscardStmt(_));
-            self.takes_cursors |= matches!(kind, DeclareCursorStmt(_) | ClosePortalStmt(_) | DiscardStmt(_));
+            self.takes(match kind {
+                PrepareStmt(_) | DeallocateStmt(_) | DiscardStmt(_) => Taken::Statements,
+                DeclareCursorStmt(_) | ClosePortalStmt(_) => Taken::Cursors,
+                _ => Taken::Nothing,
+            });
         }
         match kind {
             NodeEnum::SelectStmt(select) => {

@@ -22,7 +22,7 @@ use super::value::{Column, Row, Value};
 use crate::sql::catalog::Oid;
 use crate::sql::effect::{Action, Effect, EffectFlags, Object, ObjectKind};
 use crate::sql::resolve::Resolver;
-use crate::sql::statement::{Cause, OutputColumn, Reason};
+use crate::sql::statement::{Cause, OutputColumn, Reason, Taken};
 use crate::sql::world::World;
 
 /// Gathers what one statement does.
@@ -41,10 +41,8 @@ pub(super) struct Walker<'w> {
     pub(super) decided_at_bind: SmallVec<[u16; 2]>,
     /// What is opaque for that.
     pub(super) opaque_until_bind: SmallVec<[Object; 1]>,
-    /// A body opens or closes cursors.
-    pub(super) takes_cursors: bool,
-    /// A body prepares statements, or lets them go.
-    pub(super) takes_statements: bool,
+    /// What bodies open, close, prepare or let go.
+    pub(super) takes: Taken,
     /// The columns of the rows that the statement gives.
     pub(super) output: Vec<OutputColumn>,
     /// The types that PREPARE declares for parameters.
@@ -109,8 +107,7 @@ impl<'w> Walker<'w> {
             runs_prepared: None,
             decided_at_bind: SmallVec::new(),
             opaque_until_bind: SmallVec::new(),
-            takes_cursors: false,
-            takes_statements: false,
+            takes: Taken::Nothing,
             output: Vec::new(),
             parameter_types: None,
             ctes: Vec::new(),
@@ -202,9 +199,9 @@ impl<'w> Walker<'w> {
         self.add(Effect::new(action, object));
     }
 
-    /// Whether something of it is not known.
-    pub(super) fn is_opaque(&self) -> bool {
-        self.effects.iter().any(|effect| effect.action == Action::Opaque)
+    /// Code in a body takes names.
+    pub(super) fn takes(&mut self, names: Taken) {
+        self.takes = self.takes.max(names);
     }
 
     pub(super) fn opaque(&mut self, cause: Cause, object: Object) {

@@ -7,6 +7,7 @@ use pg_query::NodeEnum;
 use pg_query::protobuf::{DropBehavior, Node, ObjectWithArgs, TypeName};
 
 use super::{Catalog, Function, Oid, base};
+use crate::sql::resolve::quote_identifier;
 
 /// A longer text is no signature: the server takes at most 100 arguments.
 const TEXT_BYTES_MAX: usize = 16 * 1024;
@@ -155,7 +156,12 @@ fn names(nodes: &[Node]) -> Option<Vec<&str>> {
 /// As it is read again.
 impl fmt::Display for Signature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}(", Quoted(&self.schema), Quoted(&self.name))?;
+        write!(
+            f,
+            "{}.{}(",
+            quote_identifier(&self.schema),
+            quote_identifier(&self.name)
+        )?;
         for (index, argument) in self.arguments.iter().enumerate() {
             let separator = if index == 0 { "" } else { ", " };
             let TypeRef {
@@ -163,25 +169,17 @@ impl fmt::Display for Signature {
                 name,
                 is_array,
             } = argument;
-            write!(f, "{separator}{}.{}", Quoted(schema), Quoted(name))?;
+            write!(
+                f,
+                "{separator}{}.{}",
+                quote_identifier(schema),
+                quote_identifier(name)
+            )?;
             if *is_array {
                 f.write_str("[]")?;
             }
         }
         f.write_str(")")
-    }
-}
-
-/// A name in double quotes, unless it is read the same without them.
-struct Quoted<'a>(&'a str);
-
-impl fmt::Display for Quoted<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-        if self.0.starts_with(|c: char| c.is_ascii_lowercase() || c == '_') && self.0.chars().all(is_plain) {
-            return f.write_str(self.0);
-        }
-        write!(f, "\"{}\"", self.0.replace('"', "\"\""))
     }
 }
 

@@ -30,6 +30,9 @@ pub const UNREADABLE: &str = ") unreadable (";
 /// How many bytes of rows a reading may have, unless told otherwise.
 pub const BYTES_MAX: usize = 64 << 20;
 
+/// The longest row of a reading, as a message of the server: one with the longest body.
+pub const ROW_LEN_MAX: u32 = 64 << 20;
+
 /// Why there is no catalog.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

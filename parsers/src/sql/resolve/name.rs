@@ -1,5 +1,7 @@
 //! Names as the server reads them out of texts.
 
+use std::borrow::Cow;
+
 /// The longest name in bytes: `NAMEDATALEN` less the terminating zero.
 const NAME_BYTES_MAX: usize = 63;
 
@@ -10,6 +12,17 @@ pub fn truncate_identifier(name: &str) -> &str {
         end -= 1;
     }
     &name[..end]
+}
+
+/// A name as it is written in SQL: in double quotes, unless it is a plain word.
+pub fn quote_identifier(name: &str) -> Cow<'_, str> {
+    let is_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    let is_first = |c: char| c.is_ascii_lowercase() || c == '_';
+    if name.starts_with(is_first) && name.bytes().all(is_word) {
+        name.into()
+    } else {
+        format!("\"{}\"", name.replace('"', "\"\"")).into()
+    }
 }
 
 /// The parts of a qualified name in a text, as `regclass`, `nextval` and their like read it: unquoted parts are folded
@@ -143,5 +156,19 @@ mod tests {
         }
         assert_eq!(truncate_identifier(&long), "ä".repeat(31));
         assert_eq!(parse_qualified_name(&long), Some(vec!["ä".repeat(31)]));
+    }
+
+    #[test]
+    fn names_are_quoted_where_sql_needs_it() {
+        for (name, want) in [
+            ("sluice", "sluice"),
+            ("_a1", "_a1"),
+            ("A", "\"A\""),
+            ("a-b", "\"a-b\""),
+            ("a\"b", "\"a\"\"b\""),
+            ("1a", "\"1a\""),
+        ] {
+            assert_eq!(quote_identifier(name), want, "{name}");
+        }
     }
 }
