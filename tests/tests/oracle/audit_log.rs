@@ -1,6 +1,7 @@
 //! The server's log in JSON, reduced to the client's statements and the lines of pgaudit.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::io::BufRead;
 
 use serde_json::Value;
 
@@ -43,22 +44,46 @@ pub(crate) struct AuditLine {
 /// How the server logs a function that is called by its OID.
 pub(crate) const FUNCTION_CALL: &str = "fastpath function call: ";
 
+/// The name of the gateway's own session, in which it reads the catalog.
+const GATEWAY: &str = "sluice catalog";
+
+/// What stands for the text in all lines of a statement but the first.
+const LOGGED_BEFORE: &str = "<previously logged>";
+
 /// Entries in the log's order. Sessions other than those of named clients do not matter.
-pub(crate) fn read(log: &[u8]) -> Vec<Entry> {
-    let lines = log.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+pub(crate) fn read(mut log: impl BufRead) -> Vec<Entry> {
     // Sessions in which a query of the gateway's own runs, between two of the client's.
     let mut own = HashSet::new();
+    // The texts of pgaudit's last lines, by session and statement within another.
+    let mut texts: HashMap<(String, u64), (u64, String)> = HashMap::new();
     let mut entries = Vec::new();
-    for entry in lines.filter_map(entry) {
-        match &entry.what {
-            What::Statement(text) if is_of_gateway(text) => {
-                own.insert(entry.session);
+    let mut line = Vec::new();
+    while log.read_until(b'\n', &mut line).expect("the server's log") > 0 {
+        if let Some(mut entry) = entry(&line) {
+            if let What::Audit(line) = &mut entry.what {
+                let key = (entry.session.clone(), line.substatement);
+                if line.text == LOGGED_BEFORE {
+                    let (statement, text) = texts.get(&key).expect("its first line");
+                    assert_eq!(
+                        *statement, line.statement,
+                        "the line before is of the same statement"
+                    );
+                    line.text.clone_from(text);
+                } else {
+                    texts.insert(key, (line.statement, line.text.clone()));
+                }
             }
-            What::Past(text) if is_of_gateway(text) => {}
-            What::End if own.remove(&entry.session) => {}
-            _ if own.contains(&entry.session) => {}
-            _ => entries.push(entry),
+            match &entry.what {
+                What::Statement(text) if is_of_gateway(text) => {
+                    own.insert(entry.session);
+                }
+                What::Past(text) if is_of_gateway(text) => {}
+                What::End if own.remove(&entry.session) => {}
+                _ if own.contains(&entry.session) => {}
+                _ => entries.push(entry),
+            }
         }
+        line.clear();
     }
     entries
 }
@@ -81,6 +106,9 @@ fn is_of_gateway(text: &str) -> bool {
 fn entry(line: &[u8]) -> Option<Entry> {
     let value: Value = serde_json::from_slice(line).ok()?;
     let field = |name: &str| value[name].as_str().unwrap_or_default();
+    if field("application_name") == GATEWAY {
+        return None;
+    }
     let message = field("message");
     let what = if let Some(audit) = message.strip_prefix("AUDIT: ") {
         What::Audit(audit_line(audit).unwrap_or_else(|| panic!("pgaudit's line: {audit}")))
@@ -158,9 +186,12 @@ fn lines_are_read() {
     let log = br#"{"session_id":"a.1","message":"connection authorized: user=postgres database=shop application_name=a b"}
 {"session_id":"a.1","message":"statement: select 1, 'x'"}
 {"session_id":"a.1","message":"AUDIT: SESSION,3,2,READ,SELECT,TABLE,\"public.\"\"T,\"\"\",\"select 1, '\"\"'\",<not logged>"}
+{"session_id":"a.1","message":"AUDIT: SESSION,3,1,READ,SELECT,TABLE,a,f(),<not logged>"}
+{"session_id":"a.1","message":"AUDIT: SESSION,3,2,READ,SELECT,TABLE,b,<previously logged>,<previously logged>"}
 {"session_id":"a.1","message":"checkpoint starting: time"}
+{"session_id":"b.1","application_name":"sluice catalog","message":"AUDIT: SESSION,3,1,READ,SELECT,TABLE,a,x,"}
 "#;
-    let entries = read(log);
+    let entries = read(&log[..]);
     assert_eq!(entries[0].what, What::Connected("a b".to_owned()));
     assert_eq!(entries[1].what, What::Statement("select 1, 'x'".to_owned()));
     let What::Audit(line) = &entries[2].what else {
@@ -169,5 +200,12 @@ fn lines_are_read() {
     assert_eq!((line.statement, line.substatement), (3, 2));
     assert_eq!(line.object_name, "public.\"T,\"");
     assert_eq!(line.text, "select 1, '\"'");
-    assert_eq!(entries.len(), 3);
+    let What::Audit(line) = &entries[4].what else {
+        panic!("{entries:?}");
+    };
+    assert_eq!(
+        (line.object_name.as_str(), line.text.as_str()),
+        ("b", "select 1, '\"'")
+    );
+    assert_eq!(entries.len(), 5);
 }

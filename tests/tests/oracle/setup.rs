@@ -1,7 +1,8 @@
 //! The server with pgaudit, and the gateway in front of it with everything allowed.
 
-use std::fs;
-use std::path::PathBuf;
+use std::fs::{self, File};
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
@@ -23,7 +24,8 @@ const SERVER_SETTINGS: &[&str] = &[
     "pgaudit.log_relation=on",
     "pgaudit.log_catalog=on",
     "pgaudit.log_parameter=off",
-    "pgaudit.log_statement_once=off",
+    // The gateway's own texts are long, and read many relations.
+    "pgaudit.log_statement_once=on",
     // A line before the lines of pgaudit that a Query or Execute causes, and one after those of a Parse or Bind.
     "log_statement=all",
     "log_min_duration_statement=0",
@@ -102,11 +104,10 @@ impl Setup {
     /// What the server logged.
     pub(crate) fn log(&self) -> Vec<Entry> {
         let path = self.postgres.data().join("../audit/server.json");
-        let text = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         if let Some(folder) = kept() {
             fs::copy(&path, folder.join("server.json")).expect("a copy of the log");
         }
-        audit_log::read(&text)
+        audit_log::read(open(&path))
     }
 }
 
@@ -118,10 +119,15 @@ fn kept() -> Option<PathBuf> {
 /// The record and the log of an earlier run, if `SLUICE_ORACLE_REPLAY` names the folder where they were kept.
 pub(crate) fn replayed() -> Option<(Vec<Value>, Vec<Entry>, Vec<Changed>)> {
     let folder = PathBuf::from(std::env::var_os("SLUICE_ORACLE_REPLAY")?);
-    let read = |name: &str| fs::read(folder.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
-    let record = String::from_utf8(read("record.json")).expect("text");
+    let record = fs::read_to_string(folder.join("record.json")).expect("the record");
     let rows = record
         .lines()
         .map(|line| serde_json::from_str(line).expect("JSON"));
-    Some((rows.collect(), audit_log::read(&read("server.json")), Vec::new()))
+    let log = audit_log::read(open(&folder.join("server.json")));
+    Some((rows.collect(), log, Vec::new()))
+}
+
+fn open(path: &Path) -> BufReader<File> {
+    let file = File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    BufReader::new(file)
 }
