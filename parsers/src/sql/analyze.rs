@@ -24,6 +24,7 @@ mod name;
 mod nested;
 mod operation;
 mod predicted;
+mod printed;
 mod protect;
 mod query;
 mod relation;

@@ -2,6 +2,7 @@
 
 use pg_query::protobuf::ParseResult;
 
+use super::printed::readable;
 use super::walk::Walker;
 use crate::sql::effect::{Object, ObjectKind};
 use crate::sql::runs;
@@ -78,7 +79,7 @@ impl Walker<'_> {
     ) {
         let printed = self.resolver.with_path(&[], "");
         let outside = std::mem::replace(&mut self.resolver, printed);
-        self.nested(what, sql, walk);
+        self.nested(what, &readable(sql), walk);
         self.resolver = outside;
     }
 
