@@ -1,5 +1,7 @@
 //! Protected columns: what other than plain output is made of their values.
 
+use hashbrown::HashSet;
+
 use super::value::{Given, Value};
 use super::walk::Walker;
 use crate::sql::catalog::Oid;
@@ -61,6 +63,56 @@ impl Walker<'_> {
                 }
             }
             None => self.unknowns.leaks = true,
+        }
+    }
+
+    /// A relation, or one column of it, gets another name or leaves its parent: the configuration, which names what it
+    /// protects, does not find it there.
+    pub(super) fn takes_out(&mut self, relation: Oid, column: Option<&str>) {
+        if self.is_unprotected() {
+            return;
+        }
+        let catalog = &self.world.catalog;
+        let mut taken: HashSet<Oid> = HashSet::new();
+        let mut todo = vec![relation];
+        while let Some(oid) = todo.pop() {
+            if taken.insert(oid) {
+                todo.extend_from_slice(catalog.children(oid));
+            }
+        }
+        let is_named = |base: &BaseColumn| {
+            column.is_none_or(|name| {
+                let relation = catalog.relation(base.relation);
+                let columns = relation.map_or(&[][..], |relation| &relation.columns);
+                columns
+                    .iter()
+                    .any(|found| found.number == base.number && &*found.name == name)
+            })
+        };
+        let protected = self.world.protected.iter().copied();
+        let protected = protected.filter(|base| taken.contains(&base.relation) && is_named(base));
+        let mut columns: Vec<BaseColumn> = protected.collect();
+        columns.sort_unstable();
+        for column in columns {
+            self.add_on_column(Action::Leak, None, column);
+        }
+    }
+
+    /// The same of all that is in a schema.
+    pub(super) fn takes_out_schema(&mut self, schema: &str) {
+        let catalog = &self.world.catalog;
+        let schema = catalog.schema_named(schema);
+        let relations = self.world.protected.iter().map(|base| base.relation);
+        let mut relations: Vec<Oid> = relations
+            .filter(|oid| {
+                let found = catalog.relation(*oid);
+                found.is_some_and(|found| Some(found.schema) == schema)
+            })
+            .collect();
+        relations.sort_unstable();
+        relations.dedup();
+        for relation in relations {
+            self.takes_out(relation, None);
         }
     }
 

@@ -2,7 +2,8 @@
 
 use pg_query::NodeEnum;
 use pg_query::protobuf::{
-    CreateCastStmt, CreateFunctionStmt, DefineStmt, DropBehavior, Node, ObjectType, TypeName,
+    CreateCastStmt, CreateFunctionStmt, DefineStmt, DropBehavior, Node, ObjectType, RangeVar, RenameStmt,
+    TypeName,
 };
 
 use super::super::walk::{Walker, named, string};
@@ -161,6 +162,7 @@ impl Walker<'_> {
                 self.touches.name(&rename.subname);
                 self.touches.name_of_type(&rename.newname);
                 self.moved(rename.rename_type);
+                self.renames(rename);
             }
             NodeEnum::AlterObjectSchemaStmt(alter) => {
                 self.changes_object(
@@ -171,6 +173,7 @@ impl Walker<'_> {
                     none,
                 );
                 self.moved(alter.object_type);
+                self.takes_out_relation(alter.relation.as_ref(), None);
             }
             NodeEnum::AlterObjectDependsStmt(alter) => {
                 self.changes_object(
@@ -221,6 +224,31 @@ impl Walker<'_> {
         let object = named(ObjectKind::Type, names);
         self.touches.name_of_type(&object.name);
         self.act(Action::Create, object);
+    }
+
+    fn renames(&mut self, rename: &RenameStmt) {
+        let relation = rename.relation.as_ref();
+        match ObjectType::try_from(rename.rename_type) {
+            Ok(ObjectType::ObjectSchema) => self.takes_out_schema(&rename.subname),
+            Ok(ObjectType::ObjectColumn | ObjectType::ObjectAttribute) => {
+                self.takes_out_relation(relation, Some(&rename.subname));
+            }
+            Ok(
+                ObjectType::ObjectTable
+                | ObjectType::ObjectForeignTable
+                | ObjectType::ObjectView
+                | ObjectType::ObjectMatview,
+            ) => self.takes_out_relation(relation, None),
+            _ => {}
+        }
+    }
+
+    /// A relation that the name may mean, or a column of it, is not found under it any more.
+    pub(super) fn takes_out_relation(&mut self, relation: Option<&RangeVar>, column: Option<&str>) {
+        let Some(relation) = relation else { return };
+        for oid in self.relations(relation).oids {
+            self.takes_out(oid, column);
+        }
     }
 
     /// A schema, extension or the like moves with all that is in it.
