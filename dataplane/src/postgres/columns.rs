@@ -35,15 +35,25 @@ pub(crate) enum Treatment {
     Null(Option<Class>),
 }
 
+/// How a column is masked that is configured, or comes from such a one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mask {
+    /// It is overwritten where it stands.
+    Overwritten(Tag),
+    /// It is NULL, whatever it is.
+    Withheld(Tag),
+}
+
 /// How the column's number is told where a result column is a whole row of the table (`SELECT t FROM t`).
 const WHOLE_ROW: i16 = 0;
 
-/// What is configured for a column. A whole row is masked if any column of it is, without a class of its own.
-fn tag_of(tags: &Tags, (table, number): ColumnKey) -> Option<Tag> {
+/// How a column is masked by the server's word. A whole row is withheld if any column of it is configured.
+fn mask_of(tags: &Tags, (table, number): ColumnKey) -> Option<Mask> {
     if number == WHOLE_ROW && table != 0 {
-        return tags.keys().any(|key| key.0 == table).then_some(None);
+        let is_any = tags.keys().any(|key| key.0 == table);
+        return is_any.then_some(Mask::Withheld(None));
     }
-    tags.get(&(table, number)).copied()
+    tags.get(&(table, number)).copied().map(Mask::Overwritten)
 }
 
 /// What the server says of a result column.
@@ -97,19 +107,19 @@ impl Plan {
     ) -> Self {
         // What was judged is not what the server gives: it may be anything.
         let is_another = !tags.is_empty() && expected.is_some_and(|expected| !expected.agrees(columns));
-        let tagged = columns.iter().enumerate().map(|(index, column)| {
+        let masked = columns.iter().enumerate().map(|(index, column)| {
             let facts = Facts {
                 format: format(index, column.format),
                 ..*column
             };
             let derived = || {
                 let expected = expected.filter(|_| !tags.is_empty())?;
-                expected.tag(index, column.key)
+                expected.mask(index, column.key)
             };
-            let tag = tag_of(tags, column.key).or_else(derived);
-            (facts, tag.or_else(|| is_another.then_some(None)))
+            let mask = mask_of(tags, column.key).or_else(derived);
+            (facts, mask.or_else(|| is_another.then_some(Mask::Withheld(None))))
         });
-        Self::build(tagged, is_scanned)
+        Self::build(masked, is_scanned)
     }
 
     /// A plan for rows of which nothing is known: every value is looked through.
@@ -121,11 +131,13 @@ impl Plan {
         }
     }
 
-    fn build(columns: impl Iterator<Item = (Facts, Option<Tag>)>, is_scanned: bool) -> Self {
+    fn build(columns: impl Iterator<Item = (Facts, Option<Mask>)>, is_scanned: bool) -> Self {
         let treatments: Box<[Treatment]> = columns
-            .map(|(column, tag)| match tag {
-                Some(class) if is_overwritable(column.type_oid, column.format) => Treatment::Overwrite(class),
-                Some(class) => Treatment::Null(class),
+            .map(|(column, mask)| match mask {
+                Some(Mask::Overwritten(class)) if is_overwritable(column.type_oid, column.format) => {
+                    Treatment::Overwrite(class)
+                }
+                Some(Mask::Overwritten(class) | Mask::Withheld(class)) => Treatment::Null(class),
                 None => match carries(column.type_oid, column.format) {
                     Carries::Nothing => Treatment::Pass,
                     _ if !is_scanned => Treatment::Pass,
@@ -285,11 +297,7 @@ mod tests {
                 Treatment::Scan(Carries::Text),
             ),
             ("number", facts(3, INT4, Format::Text), Treatment::Pass),
-            (
-                "whole row",
-                facts(0, 16_999, Format::Text),
-                Treatment::Overwrite(None),
-            ),
+            ("whole row", facts(0, 16_999, Format::Text), Treatment::Null(None)),
         ] {
             assert_eq!(
                 Plan::new(&[column], true, &tags, None).treatment(0),

@@ -12,7 +12,7 @@ use sluice_parsers::sql::lineage::{BaseColumn, Lineage};
 use sluice_parsers::sql::resolve::Ty;
 use sluice_parsers::sql::statement::{OutputColumn, Statement, StatementKind};
 
-use super::columns::{ColumnKey, Facts, Tag, Tags};
+use super::columns::{ColumnKey, Facts, Mask, Tag, Tags};
 
 /// Domains over domains deeper than that are no server's.
 const DOMAINS_MAX: usize = 100;
@@ -47,8 +47,10 @@ struct Origin {
 enum Guard {
     /// It comes from no configured column.
     Open,
-    /// It comes from one, or may.
+    /// It is one, as it stands there.
     Masked(Tag),
+    /// It is computed from one, or may be: its length and whether it is there tell of the value too.
+    Withheld(Tag),
     /// It may come from one unless the server names a table that it comes from.
     MaskedIfComputed,
 }
@@ -61,7 +63,7 @@ impl Expectation {
     pub(crate) fn anything() -> Self {
         Self {
             columns: Box::default(),
-            others: Guard::Masked(None),
+            others: Guard::Withheld(None),
             is_complete: false,
         }
     }
@@ -103,13 +105,15 @@ impl Expectation {
         }
     }
 
-    /// What is masked of a column for where it comes from.
-    pub(crate) fn tag(&self, index: usize, key: ColumnKey) -> Option<Tag> {
+    /// How a column is masked for where it comes from.
+    pub(crate) fn mask(&self, index: usize, key: ColumnKey) -> Option<Mask> {
+        let is_computed = key.0 == 0;
         let guard = self.columns.get(index).map_or(self.others, |column| column.guard);
         match guard {
             Guard::Open => None,
-            Guard::Masked(tag) => Some(tag),
-            Guard::MaskedIfComputed => (key.0 == 0).then_some(None),
+            Guard::Masked(tag) if !is_computed => Some(Mask::Overwritten(tag)),
+            Guard::Masked(tag) | Guard::Withheld(tag) => Some(Mask::Withheld(tag)),
+            Guard::MaskedIfComputed => is_computed.then_some(Mask::Withheld(None)),
         }
     }
 
@@ -171,7 +175,13 @@ fn guard(lineage: &Lineage, tags: &Tags) -> Option<Guard> {
         .columns()?
         .iter()
         .filter_map(|&column| tag_of(column, tags));
-    Some(common(configured).map_or(Guard::Open, Guard::Masked))
+    let Some(tag) = common(configured) else {
+        return Some(Guard::Open);
+    };
+    Some(match lineage {
+        Lineage::Exact(_) => Guard::Masked(tag),
+        Lineage::Derived(_) | Lineage::Unknown => Guard::Withheld(tag),
+    })
 }
 
 /// Of values that may come from whatever the statement reads.
@@ -181,11 +191,11 @@ fn unknown(statement: &Statement, tags: &Tags) -> Guard {
     }
     let mut effects = statement.effects.iter();
     if effects.any(|effect| effect.action == Action::Opaque) {
-        return Guard::Masked(None);
+        return Guard::Withheld(None);
     }
     let read = statement.protected_reads.iter();
     if let Some(tag) = common(read.filter_map(|&column| tag_of(column, tags))) {
-        return Guard::Masked(tag);
+        return Guard::Withheld(tag);
     }
     let mut effects = statement.effects.iter();
     let is_uncertain =
@@ -270,12 +280,13 @@ mod tests {
         let none = EffectFlags::NONE;
         let uncertain = read(Action::Read, EffectFlags::UNCERTAIN);
         let opaque = read(Action::Opaque, none);
-        let email = Some(Some(Class::Email));
+        let email = Some(Mask::Withheld(Some(Class::Email)));
+        let withheld = Some(Mask::Withheld(None));
         for (name, lineage, effects, reads, key, want) in [
             ("a constant", Lineage::constant(), vec![], vec![], 0, None),
             ("one column", derived(&[1]), vec![], vec![], 0, email),
             ("two of one class", derived(&[1, 2]), vec![], vec![], 0, email),
-            ("two of several", derived(&[1, 3]), vec![], vec![], 0, Some(None)),
+            ("two of several", derived(&[1, 3]), vec![], vec![], 0, withheld),
             ("another", derived(&[9]), vec![], vec![], 0, None),
             ("one of several", derived(&[1, 9]), vec![], vec![], 0, email),
             (
@@ -284,8 +295,17 @@ mod tests {
                 vec![],
                 vec![],
                 30_000,
+                Some(Mask::Overwritten(Some(Class::Email))),
+            ),
+            (
+                "computed, and as it is",
+                Lineage::column(base(1)),
+                vec![],
+                vec![],
+                0,
                 email,
             ),
+            ("computed in a view", derived(&[1]), vec![], vec![], 30_000, email),
             ("unknown", Lineage::Unknown, vec![], vec![], 0, None),
             (
                 "unknown, beside a configured one",
@@ -301,7 +321,7 @@ mod tests {
                 vec![],
                 vec![3],
                 30_000,
-                Some(None),
+                withheld,
             ),
             (
                 "of what is opaque",
@@ -309,7 +329,7 @@ mod tests {
                 vec![opaque],
                 vec![],
                 0,
-                Some(None),
+                withheld,
             ),
             (
                 "of an uncertain name",
@@ -317,7 +337,7 @@ mod tests {
                 vec![uncertain.clone()],
                 vec![],
                 0,
-                Some(None),
+                withheld,
             ),
             (
                 "plain, of an uncertain name",
@@ -335,12 +355,12 @@ mod tests {
             };
             let catalog = World::built_in(15).catalog;
             let expected = Expectation::of(&statement, &tags(), &catalog);
-            assert_eq!(expected.tag(0, (key, 1)), want, "{name}");
+            assert_eq!(expected.mask(0, (key, 1)), want, "{name}");
             // Without configured columns there is nothing to mask.
             let expected = Expectation::of(&statement, &Tags::new(), &catalog);
-            assert_eq!(expected.tag(0, (key, 1)), None, "{name}");
+            assert_eq!(expected.mask(0, (key, 1)), None, "{name}");
         }
-        assert_eq!(Expectation::anything().tag(3, (TABLE, 9)), Some(None));
+        assert_eq!(Expectation::anything().mask(3, (TABLE, 9)), withheld);
     }
 
     #[test]
