@@ -99,7 +99,7 @@ struct Expected {
 
 impl Verdict {
     fn new(statements: Vec<Statement>, decided: Decided, epoch: u64, text_bytes: usize) -> Self {
-        use StatementKind::{Close, CopyOut, Deallocate, Declare, DiscardAll, Prepare};
+        use StatementKind::{Close, CopyOut, Deallocate, Declare, DiscardAll, Fetch, Prepare};
         let Decided { outcomes, is_timed } = decided;
         let is_allowed = outcomes
             .iter()
@@ -122,7 +122,8 @@ impl Verdict {
             is_plain: is_allowed
                 && !is_timed
                 && statements.iter().all(|statement| {
-                    statement.runs_prepared.is_none() && !matches!(statement.kind, CopyOut { .. })
+                    statement.runs_prepared.is_none()
+                        && !matches!(statement.kind, CopyOut { .. } | Fetch { .. })
                 }),
             is_inert: changes.is_empty()
                 && statements.iter().all(|statement| {

@@ -165,6 +165,14 @@ impl<T> Names<T> {
         });
     }
 
+    /// The server closed what does not stay, by name.
+    pub(crate) fn closed_unless(&mut self, stays: impl Fn(&T) -> bool) {
+        self.named.retain(|_, slot| {
+            slot.current.take_if(|value| !stays(value));
+            !slot.is_empty()
+        });
+    }
+
     /// Calls for all that names stand for or may come to stand for, but the unnamed one.
     pub(crate) fn each_named(&self, mut call: impl FnMut(&T)) {
         for slot in self.named.values() {

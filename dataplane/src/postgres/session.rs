@@ -32,7 +32,7 @@ use super::large::{LargeRow, LargeText};
 use super::look::OwnReading;
 use super::names::Names;
 use super::state::{State, Tracked, View};
-use super::statements::{Portal, Prepared, Run, Ticket};
+use super::statements::{Made, Portal, Prepared, Run, Ticket};
 use crate::core::Core;
 use crate::gate::{Context, Database, Outcome};
 use crate::settings::{Connection, Masking};
@@ -503,10 +503,8 @@ impl Session {
                 for statement in query.ended..query.live {
                     self.end_empty(query.run(statement), outcome, now);
                 }
-                for (index, prepared) in &query.prepares {
-                    if let Some(name) = prepared_name(&query.verdict, *index as usize) {
-                        self.statements.failed(name.as_bytes(), prepared);
-                    }
+                for (_, made) in &query.makes {
+                    self.make_failed(made);
                 }
                 query.ended < query.live
             }
@@ -520,7 +518,9 @@ impl Session {
                 false
             }
             Ticket::Execute { run, made, .. } => {
-                self.make_failed(made.as_ref());
+                if let Some(made) = &made {
+                    self.make_failed(made);
+                }
                 self.end_empty(run, outcome, now);
                 true
             }
@@ -540,13 +540,11 @@ impl Session {
         }
     }
 
-    /// A PREPARE that an Execute ran has named nothing.
-    pub(super) fn make_failed(&mut self, made: Option<&Rc<Prepared>>) {
-        if let Some(made) = made
-            && let judged = made.judged()
-            && let Some(name) = prepared_name(&judged.verdict, judged.index)
-        {
-            self.statements.failed(name.as_bytes(), made);
+    /// A PREPARE or DECLARE has named nothing.
+    pub(super) fn make_failed(&mut self, made: &Made) {
+        match made {
+            Made::Statement { name, prepared } => self.statements.failed(name.as_bytes(), prepared),
+            Made::Cursor { name, cursor } => self.cursors.failed(name, cursor),
         }
     }
 
@@ -592,12 +590,3 @@ pub(super) fn unreadable_under(name: &str, value: &str) -> End {
 
 /// Messages that the gateway may add to one of the client's.
 pub(super) const HIDDEN_MESSAGES: usize = 2;
-
-/// The name that a PREPARE of a verdict makes.
-pub(super) fn prepared_name(verdict: &crate::gate::Verdict, index: usize) -> Option<&str> {
-    use sluice_parsers::sql::statement::StatementKind;
-    match verdict.statements.get(index).map(|statement| &statement.kind) {
-        Some(StatementKind::Prepare { name }) => Some(name),
-        _ => None,
-    }
-}

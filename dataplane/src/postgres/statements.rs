@@ -13,6 +13,7 @@ use sluice_runtime::time::Moment;
 use smallvec::SmallVec;
 
 use super::columns::{Facts, Plan, Tags};
+use super::cursors::Cursor;
 use super::expected::Expectation;
 use super::state::Change;
 use crate::gate::{Outcome, Verdict};
@@ -86,8 +87,15 @@ impl Judged {
 pub(crate) enum MadeBy {
     /// The protocol's Parse.
     Parse,
-    /// SQL's PREPARE: it is what that prepares.
-    Prepare,
+    /// SQL's PREPARE or DECLARE: it is what that makes.
+    Sql,
+}
+
+/// What SQL puts under a name.
+#[derive(Clone, Debug)]
+pub(crate) enum Made {
+    Statement { name: Box<str>, prepared: Rc<Prepared> },
+    Cursor { name: Box<str>, cursor: Rc<Cursor> },
 }
 
 /// What a Describe has told of a result.
@@ -174,21 +182,9 @@ impl Prepared {
         self.context.set(context);
     }
 
-    /// The name that its execution gives to a statement, if it is a PREPARE.
-    pub(crate) fn makes(&self) -> Option<Box<str>> {
-        let judged = self.judged.borrow();
-        if judged.verdict.is_inert || self.made_by == MadeBy::Prepare {
-            return None;
-        }
-        match &judged.statement()?.kind {
-            StatementKind::Prepare { name } => Some(name.clone()),
-            _ => None,
-        }
-    }
-
-    /// Whether it is a PREPARE's: its text is that of the PREPARE.
+    /// Whether it is what a PREPARE or DECLARE makes: its text is that.
     pub(crate) fn is_made_by_sql(&self) -> bool {
-        self.made_by == MadeBy::Prepare
+        self.made_by == MadeBy::Sql
     }
 
     /// Whether the server lets its result columns never change. Those of EXECUTE, FETCH and CALL are what stands under
@@ -388,8 +384,8 @@ pub(crate) struct QueryTicket {
     pub(crate) again: Box<[(u32, Rc<Verdict>)]>,
     /// What the client is told of the statement behind those that went up.
     pub(crate) refused: Option<Box<Refusal>>,
-    /// Names that its PREPAREs make, by the statement's index.
-    pub(crate) prepares: Box<[(u32, Rc<Prepared>)]>,
+    /// What its PREPAREs and DECLAREs make, by the statement's index.
+    pub(crate) makes: Box<[(u32, Made)]>,
 }
 
 impl QueryTicket {
@@ -441,8 +437,8 @@ pub(crate) enum Ticket {
     Execute {
         portal: Rc<Portal>,
         run: Run,
-        /// The statement that it names, if it runs a PREPARE.
-        made: Option<Rc<Prepared>>,
+        /// What it names, if it runs a PREPARE or DECLARE.
+        made: Option<Made>,
         changes: bool,
     },
     CloseStatement {

@@ -2,21 +2,22 @@
 
 use std::rc::Rc;
 
-use sluice_audit::record::{EndReason, List, Outcome as Ending, Protocol};
+use sluice_audit::record::{EndReason, Outcome as Ending, Protocol};
 use sluice_parsers::postgres::frontend::{self, Bind, Execute, FunctionCall, Parse, Target};
 use sluice_parsers::postgres::{Frame, ProtocolError, Sent, SqlState};
 use sluice_parsers::sql::effect::{Action, Effect, EffectMask, Object, ObjectKind};
 use sluice_parsers::sql::statement::{Statement, StatementKind, Taken};
 use sluice_runtime::time::Moment;
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use super::{Act, parameters};
 use crate::gate::{Errand, Finding, Judgement, Outcome, Verdict, effect_lines};
+use crate::postgres::cursors::Cursor;
 use crate::postgres::deny::Kind;
 use crate::postgres::session::{End, Session, Text};
 use crate::postgres::state::{Change, View};
 use crate::postgres::statements::{
-    Judged, MadeBy, Portal, Prepared, QueryTicket, Refusal, ResultFormats, Run, Ticket,
+    Judged, Made, MadeBy, Portal, Prepared, QueryTicket, Refusal, ResultFormats, Run, Ticket,
 };
 
 /// Large object functions that may be called by OID (`pg_proc.dat`); no other OID says what it does.
@@ -254,16 +255,10 @@ impl Session {
             if !verdict.is_inert {
                 self.foresee(&judged, Some(index));
             }
-            if let StatementKind::Prepare { name } = &statement.kind {
-                let text = verdict.shared_text(text);
-                let prepared = self.prepared(text, &[], judged, MadeBy::Prepare);
-                if self
-                    .statements
-                    .sent(name.as_bytes(), Rc::clone(&prepared))
-                    .is_ok()
-                {
-                    made.push((u32::try_from(index).unwrap_or(u32::MAX), prepared));
-                }
+            if names_something(&statement.kind)
+                && let Some(named) = self.make(verdict.shared_text(text), &[], judged)
+            {
+                made.push((u32::try_from(index).unwrap_or(u32::MAX), named));
             }
         }
         first.sent = Moment::now();
@@ -287,7 +282,7 @@ impl Session {
             ended: 0,
             again: judged_again.into(),
             refused: refused.map(|(_, refusal)| Box::new(refusal)),
-            prepares: made.into(),
+            makes: made.into(),
         };
         self.sent(Sent::Query, Ticket::Query(ticket), received)?;
         Ok(instead.map_or(Act::Forward, Act::Replace))
@@ -422,7 +417,7 @@ impl Session {
                 };
                 self.record(run, Subject::of(prepared, &judged, protocol), outcome)
             }
-            None => self.record_unknown(run, Protocol::Execute, statement_name, &Outcome::Allow(None)),
+            None => self.record_unknown(run, statement_name, &[], &Outcome::Allow(None)),
         };
         if let Recorded::No = recorded {
             return self.replace(Kind::Bind, portal_name, not_recorded(Kind::Bind), received);
@@ -533,7 +528,7 @@ impl Session {
                 ..run
             }
         };
-        let made = self.make(&portal);
+        let made = self.make_by_portal(&portal);
         let changes = self.foresee_execution(&candidates);
         let ticket = Ticket::Execute {
             portal,
@@ -545,14 +540,32 @@ impl Session {
         Ok(hidden.map_or(Act::Forward, Act::ForwardBehind))
     }
 
-    /// Enters the name that an execution gives to a statement, if it runs a PREPARE.
-    fn make(&mut self, portal: &Portal) -> Option<Rc<Prepared>> {
+    /// Enters the name that an execution gives to something, if it runs a PREPARE or DECLARE.
+    fn make_by_portal(&mut self, portal: &Portal) -> Option<Made> {
         let statement = portal.statement.as_ref()?;
-        let name = statement.makes()?;
-        let text = Rc::clone(&statement.text);
-        let made = self.prepared(text, &statement.types, statement.judged(), MadeBy::Prepare);
-        self.statements.sent(name.as_bytes(), Rc::clone(&made)).ok()?;
-        Some(made)
+        let judged = statement.judged();
+        if judged.verdict.is_inert || statement.is_made_by_sql() {
+            return None;
+        }
+        self.make(Rc::clone(&statement.text), &statement.types, judged)
+    }
+
+    /// Enters the name that a PREPARE or DECLARE gives to what it makes.
+    fn make(&mut self, text: Rc<[u8]>, types: &[u8], judged: Judged) -> Option<Made> {
+        match judged.statement()?.kind.clone() {
+            StatementKind::Prepare { name } => {
+                let prepared = self.prepared(text, types, judged, MadeBy::Sql);
+                self.statements.sent(name.as_bytes(), Rc::clone(&prepared)).ok()?;
+                Some(Made::Statement { name, prepared })
+            }
+            StatementKind::Declare { name, holds } => {
+                let prepared = self.prepared(text, types, judged, MadeBy::Sql);
+                let cursor = Rc::new(Cursor::new(prepared, holds));
+                self.cursors.sent(&name, &cursor);
+                Some(Made::Cursor { name, cursor })
+            }
+            _ => None,
+        }
     }
 
     /// Commits the begin of an execution that no Bind began: of a portal that is executed again, or of a cursor, which
@@ -576,8 +589,12 @@ impl Session {
                 .map_or_else(|| judged.outcome(), |(_, outcome)| outcome);
             self.record(run, Subject::of(prepared, &judged, Protocol::Execute), outcome)
         } else {
-            let outcome = self.cursor_outcome(name);
-            let recorded = self.record_unknown(run, Protocol::Execute, name, &outcome);
+            let name = String::from_utf8_lossy(name);
+            let object = Object::new(ObjectKind::Cursor, &*name);
+            let mut effects = smallvec![Effect::new(Action::Read, object)];
+            self.add_cursor(&mut effects, &name);
+            let outcome = self.decide(&effects);
+            let recorded = self.record_unknown(run, name.as_bytes(), &effects, &outcome);
             if let Outcome::Deny(denial) = &outcome {
                 *refused = Some((Kind::Execute.denied(denial), outcome.clone()));
             }
@@ -861,8 +878,21 @@ impl Session {
             self.statements.each_named(Prepared::doubt);
         }
         if taken != Taken::Nothing {
-            self.cursors.closed(None);
             self.portals.each_named(|portal| portal.is_ambiguous.set(true));
+        }
+        if let Some(statement) = judged.statement() {
+            self.take_cursors(statement);
+        }
+    }
+
+    /// Code in a statement may open a cursor under any name, also under one that it had closed.
+    pub(in crate::postgres) fn take_cursors(&mut self, statement: &Statement) {
+        if self.taken(statement) == Taken::Nothing {
+            return;
+        }
+        match self.effects_by_name(statement) {
+            Some(effects) => self.cursors.taken(&effects),
+            None => self.cursors.taken(&statement.effects),
         }
     }
 
@@ -1010,7 +1040,7 @@ impl Session {
                 return Some((kind.denied(denial), outcome));
             }
         }
-        if let Some(effects) = self.effects_with_prepared(statement) {
+        if let Some(effects) = self.effects_by_name(statement) {
             let outcome = self.decide(&effects);
             if let Outcome::Deny(denial) = &outcome {
                 return Some((kind.denied(denial), outcome));
@@ -1029,8 +1059,13 @@ impl Session {
         None
     }
 
-    /// What a statement does together with the prepared one that it runs; none if it runs none.
-    fn effects_with_prepared(&self, statement: &Statement) -> Option<SmallVec<[Effect; 4]>> {
+    /// What a statement does together with the prepared one or the cursor that it runs; none if it runs none.
+    fn effects_by_name(&self, statement: &Statement) -> Option<SmallVec<[Effect; 4]>> {
+        if let StatementKind::Fetch { name } = &statement.kind {
+            let mut effects = statement.effects.clone();
+            self.add_cursor(&mut effects, name);
+            return Some(effects);
+        }
         let name = statement.runs_prepared.as_ref()?;
         // Names that the same message makes are in the table already.
         let candidates = self.statements.candidates(name.as_bytes());
@@ -1047,10 +1082,35 @@ impl Session {
         Some(effects)
     }
 
-    /// What policy says of reading a portal that no Bind made.
-    fn cursor_outcome(&self, name: &[u8]) -> Outcome {
-        let object = Object::new(ObjectKind::Cursor, String::from_utf8_lossy(name));
-        self.decide(&[Effect::new(Action::Read, object)])
+    /// Adds what reading a cursor does. A query's own names are those of its DECLARE or Bind, and the bodies of its
+    /// functions find theirs now.
+    fn add_cursor(&self, effects: &mut SmallVec<[Effect; 4]>, name: &str) {
+        let mut is_known = true;
+        let mut add = |declared: &Judged, statement: &Prepared| {
+            is_known &= self.is_judged_now(statement);
+            let now = statement.judged();
+            for effect in declared.effects().iter().chain(now.effects()) {
+                if !effects.contains(effect) {
+                    effects.push(effect.clone());
+                }
+            }
+        };
+        for cursor in self.cursors.candidates(name.as_bytes()) {
+            add(&cursor.declared, &cursor.statement);
+        }
+        for portal in self.portals.candidates(name.as_bytes()) {
+            if let (Some((bound, _)), Some(statement)) = (&portal.bound, &portal.statement) {
+                add(bound, statement);
+            }
+        }
+        for effect in self.cursors.by_code() {
+            if !effects.contains(effect) {
+                effects.push(effect.clone());
+            }
+        }
+        if !is_known {
+            effects.push(Effect::new(Action::Opaque, Object::new(ObjectKind::Cursor, name)));
+        }
     }
 
     /// Commits a statement's begin.
@@ -1065,7 +1125,7 @@ impl Session {
         let Judged { verdict, index } = judged;
         let with_prepared = judged
             .statement()
-            .and_then(|statement| self.effects_with_prepared(statement))
+            .and_then(|statement| self.effects_by_name(statement))
             .map(|effects| (effects.iter().collect(), effect_lines(&effects)));
         let (mask, effects) = match &with_prepared {
             Some((mask, lines)) => (*mask, lines.as_list()),
@@ -1089,15 +1149,16 @@ impl Session {
         self.begin(run, text, outcome, note).into()
     }
 
-    /// Records an execution of which only a name is known.
-    fn record_unknown(&mut self, run: Run, protocol: Protocol, name: &[u8], outcome: &Outcome) -> Recorded {
+    /// Records an execution of which only a name is known, and what it may do.
+    fn record_unknown(&mut self, run: Run, name: &[u8], effects: &[Effect], outcome: &Outcome) -> Recorded {
         let text = format!("execute {}", String::from_utf8_lossy(name));
+        let lines = effect_lines(effects);
         let text = Text {
-            protocol,
+            protocol: Protocol::Execute,
             part: 0,
             bytes: text.as_bytes(),
-            mask: EffectMask::EMPTY,
-            effects: List::EMPTY,
+            mask: effects.iter().collect(),
+            effects: lines.as_list(),
         };
         self.begin(run, text, outcome, "").into()
     }
@@ -1107,6 +1168,14 @@ impl Session {
 /// single quotes, and about bytes beyond ASCII. ROLLBACK is, so that a session always gets out of a failed transaction.
 fn reads_alike(text: &[u8]) -> bool {
     text.is_ascii() && !text.contains(&b'\'')
+}
+
+/// Whether a statement's success puts something under a name.
+fn names_something(kind: &StatementKind) -> bool {
+    matches!(
+        kind,
+        StatementKind::Prepare { .. } | StatementKind::Declare { .. }
+    )
 }
 
 /// Whether what a statement does can depend on the search path or on whose rights hold.

@@ -12,16 +12,16 @@ use sluice_parsers::postgres::frame::HEADER_BYTES;
 use sluice_parsers::postgres::model::{BODY_PREFIX_BYTES, Owner};
 use sluice_parsers::postgres::{Role, SqlState};
 use sluice_parsers::sql::settings;
-use sluice_parsers::sql::statement::{StatementKind, Taken};
+use sluice_parsers::sql::statement::StatementKind;
 use smallvec::SmallVec;
 
 use super::{Delivery, words};
 use crate::gate::{Outcome, Verdict};
 use crate::postgres::columns::Description;
 use crate::postgres::copy::{CopyOut, HiddenColumns};
-use crate::postgres::session::{End, Session, prepared_name, unreadable_under};
+use crate::postgres::session::{End, Session, unreadable_under};
 use crate::postgres::state::Tracked;
-use crate::postgres::statements::{Judged, Portal, Prepared, QueryTicket, Refusal, Run, Ticket};
+use crate::postgres::statements::{Judged, Made, Portal, Prepared, QueryTicket, Refusal, Run, Ticket};
 use crate::settings::Masking;
 
 /// What a reply after which more is to come asks of the session, taken out of its ticket.
@@ -36,7 +36,7 @@ enum Reaction {
         verdict: Rc<Verdict>,
         cycle: u64,
         statement: u32,
-        prepared: Option<Rc<Prepared>>,
+        made: Option<Made>,
     },
     /// A Query or function call has failed.
     Failed(Box<FailedQuery>),
@@ -133,13 +133,13 @@ impl Session {
                 verdict,
                 cycle,
                 statement,
-                prepared,
+                made,
             } => {
                 self.copy_out = None;
                 if !verdict.is_inert {
                     self.state.query_statement_succeeded(cycle, statement);
                 }
-                self.completed(&verdict, statement, prepared.as_ref());
+                self.completed(&verdict, statement, made.as_ref());
                 if let Some(run) = run {
                     self.count_rows(body);
                     self.end_answered(run, Ending::Completed, None);
@@ -190,12 +190,9 @@ impl Session {
                 for statement in query.ended..query.live {
                     self.end_answered(query.run(statement), Ending::Completed, None);
                 }
-                for (index, prepared) in &query.prepares {
-                    if *index >= query.ended
-                        && let Some(name) = prepared_name(&query.verdict, *index as usize)
-                    {
-                        self.statements.failed(name.as_bytes(), prepared);
-                    }
+                let left = query.makes.iter().filter(|(index, _)| *index >= query.ended);
+                for (_, made) in left {
+                    self.make_failed(made);
                 }
             }
             Ticket::Parse {
@@ -318,7 +315,9 @@ impl Session {
             }
             Ticket::Execute { run, made, .. } => {
                 self.copy_out = None;
-                self.make_failed(made.as_ref());
+                if let Some(made) = &made {
+                    self.make_failed(made);
+                }
                 self.failed(Some(run), None, body)
             }
             Ticket::Refused { refusal, .. } => self.failed(None, Some(&refusal), body),
@@ -451,7 +450,9 @@ impl Session {
             if std::mem::take(&mut self.has_changed_catalog) {
                 self.catalog.request_refresh(&self.core);
             }
-            self.cursors.transaction_ended();
+            if self.model.is_idle() {
+                self.cursors.transaction_ended();
+            }
             let mut gone: SmallVec<[Rc<Portal>; 2]> = SmallVec::new();
             self.portals.closed_all(|portal| gone.push(portal));
             if self.bound_runs > 0 {
@@ -465,14 +466,10 @@ impl Session {
     }
 
     /// What a statement's success changes in the session.
-    fn completed(&mut self, verdict: &Rc<Verdict>, statement: u32, prepared: Option<&Rc<Prepared>>) {
+    fn completed(&mut self, verdict: &Rc<Verdict>, statement: u32, made: Option<&Made>) {
         if verdict.is_inert {
             return;
         }
-        let judged = Judged {
-            verdict: Rc::clone(verdict),
-            index: statement as usize,
-        };
         if verdict.changes_catalog(statement as usize) {
             self.has_changed_catalog = true;
             self.catalog.request_refresh(&self.core);
@@ -480,18 +477,17 @@ impl Session {
         let Some(statement) = verdict.statements.get(statement as usize) else {
             return;
         };
-        if self.taken(statement) != Taken::Nothing {
-            self.cursors.closed(None);
+        self.take_cursors(statement);
+        match made {
+            Some(Made::Statement { name, prepared }) => {
+                drop(self.statements.succeeded(name.as_bytes(), prepared));
+            }
+            Some(Made::Cursor { name, cursor }) => self.cursors.declared(name, cursor),
+            None => {}
         }
         match &statement.kind {
-            StatementKind::Prepare { name } => {
-                if let Some(prepared) = prepared {
-                    drop(self.statements.succeeded(name.as_bytes(), prepared));
-                }
-            }
             StatementKind::Deallocate { name: Some(name) } => drop(self.statements.closed(name.as_bytes())),
             StatementKind::Deallocate { name: None } => self.statements.closed_all(drop),
-            StatementKind::Declare { name, holds } => self.cursors.declared(name, judged, *holds),
             StatementKind::Close { name } => self.cursors.closed(name.as_deref()),
             StatementKind::DiscardAll => {
                 self.cursors.closed(None);
@@ -565,13 +561,13 @@ fn open(role: Role, statement: u32, ticket: &mut Ticket) -> Reaction {
         (Ticket::Query(query), Role::Complete | Role::EmptyQuery) => {
             let run = (statement < query.live && statement >= query.ended).then(|| query.run(statement));
             query.ended = query.ended.max(statement.saturating_add(1).min(query.live));
-            let prepared = query.prepares.iter().find(|(index, _)| *index == statement);
+            let made = query.makes.iter().find(|(index, _)| *index == statement);
             Reaction::Completed {
                 run,
                 verdict: Rc::clone(&query.verdict),
                 cycle: query.cycle,
                 statement,
-                prepared: prepared.map(|(_, prepared)| Rc::clone(prepared)),
+                made: made.map(|(_, made)| made.clone()),
             }
         }
         (Ticket::Query(query), Role::Error) => {
