@@ -355,7 +355,7 @@ fn t12_names_are_the_servers() {
 fn t12_what_the_session_changed_is_uncertain() {
     let world = world();
     let session = SessionNames {
-        touched: Touched::Names(["customers".into(), "upper".into()].into()),
+        touched: Touched::Names(["customers".into(), "upper".into()].into_iter().collect()),
         ..(*world.session).clone()
     };
     let world = World {
@@ -502,6 +502,11 @@ fn t16_values_that_flow_to_where_they_can_be_read_leak() {
         "SELECT name FROM customers LIMIT (SELECT length(ssn) FROM customers)",
         "WITH c AS (SELECT ssn FROM customers), i AS (INSERT INTO plain (b) SELECT ssn FROM c) SELECT 1",
         "MERGE INTO plain USING customers c ON plain.id = c.id WHEN MATCHED THEN UPDATE SET a = c.ssn",
+        // Under another name the configuration does not find it.
+        "ALTER TABLE customers RENAME TO guests",
+        "ALTER TABLE customers RENAME COLUMN ssn TO number",
+        "ALTER TABLE customers SET SCHEMA app",
+        "ALTER SCHEMA public RENAME TO private",
     ] {
         assert!(leaks(sql), "{sql}: {}", effects(sql, &world));
     }
@@ -512,6 +517,10 @@ fn t16_values_that_flow_to_where_they_can_be_read_leak() {
         "UPDATE customers SET ssn = ssn",
         "SELECT set_config('application_name', name, false) FROM customers",
         "CREATE TABLE x AS SELECT id, name FROM customers",
+        "ALTER TABLE customers RENAME COLUMN name TO called",
+        "ALTER TABLE customers DROP COLUMN ssn",
+        "ALTER TABLE plain RENAME TO simple",
+        "ALTER SCHEMA app RENAME TO more",
     ] {
         assert!(!leaks(sql), "{sql}: {}", effects(sql, &world));
     }
@@ -564,9 +573,14 @@ fn t03_a_text_changes_what_the_names_behind_mean() {
              [uncertain]",
         ),
         (
-            "ALTER TABLE orders RENAME TO gone; SELECT id FROM orders; SELECT id FROM plain",
-            "Alter relation public.orders; Read relation public.orders [uncertain]; Read relation orders \
-             [uncertain]; Read relation public.plain (id)",
+            "ALTER TABLE orders RENAME TO gone; SELECT id FROM plain; SELECT id FROM orders",
+            "Alter relation public.orders; Read relation public.plain (id); Read relation public.orders [uncertain]; \
+             Opaque relation orders; Read relation orders [uncertain]",
+        ),
+        (
+            "ALTER TABLE orders ADD x int; SELECT id FROM orders",
+            "Alter relation public.orders; Read relation public.orders; Read relation public.orders [uncertain]; Read \
+             relation orders [uncertain]",
         ),
         (
             "BEGIN; SET search_path = elsewhere; ROLLBACK; SELECT id FROM orders",

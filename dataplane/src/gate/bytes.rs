@@ -58,8 +58,8 @@ fn statement_bytes(statement: &Statement) -> usize {
         .map(|object| size_of::<Object>() + text_bytes(&object.name))
         .sum();
     let touched: usize = match &statement.touches {
-        Touched::Names(names) => names.iter().map(|name| text_bytes(name)).sum(),
-        Touched::Nothing | Touched::Everything => 0,
+        Touched::Names(touched) => touched.names.iter().map(|name| text_bytes(name)).sum(),
+        Touched::Nothing | Touched::EveryName | Touched::Everything => 0,
     };
     let columns = statement.columns.iter().map(|column| {
         let from = column.lineage.columns().map_or(0, <[_]>::len);

@@ -256,6 +256,12 @@ impl Session {
             let goes_on = status != TransactionStatus::Failed;
             if goes_on && hidden.purpose != Purpose::State {
                 // What it was about stays uncertain, and is judged as that.
+                tracing::debug!(
+                    session = self.id,
+                    purpose = ?hidden.purpose,
+                    sqlstate = %String::from_utf8_lossy(&sqlstate.0),
+                    "the catalog was not read here"
+                );
                 return Ok(());
             }
             self.hidden_failures += 1;

@@ -577,8 +577,10 @@ impl Pump {
         let Poll::Ready(decoded) = decoding.as_mut().poll(context) else {
             return Ok(Poll::Pending);
         };
-        if let Ok(Ok(catalog)) = decoded {
-            self.session.take_own_catalog(*reading, catalog);
+        match decoded {
+            Ok(Ok(catalog)) => self.session.take_own_catalog(*reading, catalog),
+            Ok(Err(error)) => tracing::debug!(%error, "names stay uncertain"),
+            Err(error) => tracing::debug!(%error, "names stay uncertain"),
         }
         Ok(Poll::Ready(()))
     }

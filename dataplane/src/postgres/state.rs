@@ -169,6 +169,9 @@ impl State {
             return false;
         }
         let is_unforeseen = change.is_unforeseen() || runs_unseen;
+        if runs_unseen || *change == Change::UNSEEN {
+            self.touches(&Touched::Everything);
+        }
         self.has_left_unseen |= is_unforeseen;
         let sent = Sent {
             cycle: self.cycle,
@@ -367,17 +370,17 @@ impl State {
             role => role,
         };
         let is_known = path.is_some() && role.is_some();
+        let mut touched = self.touched.clone();
+        if !is_known {
+            touched.extend(&Touched::EveryName);
+        }
         let path = path.and_then(parse_name_list).map(Into::into);
         let names = SessionNames {
             search_path: path.unwrap_or_else(|| self.names.search_path.clone()),
             role: role.map_or_else(|| self.names.role.clone(), Into::into),
             role_is_login: role == Some(&*self.login),
             temporary_schema: self.temporary_schema,
-            touched: if is_known {
-                self.touched.clone()
-            } else {
-                Touched::Everything
-            },
+            touched,
         };
         if names != *self.names {
             self.names = Arc::new(names);

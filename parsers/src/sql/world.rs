@@ -72,47 +72,129 @@ pub enum Touched {
     /// None.
     #[default]
     Nothing,
-    /// These, without their schemas, ascending: relations, functions, types and operators alike.
-    Names(Box<[Box<str>]>),
-    /// Any: DDL whose names are not known, or a search path in doubt.
+    /// These.
+    Names(TouchedNames),
+    /// Any name may mean another of the objects that there are: the search path or the role is in doubt.
+    EveryName,
+    /// Any, and code may be tied to anything: DDL whose names are not known.
     Everything,
+}
+
+/// Some names.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct TouchedNames {
+    /// Without their schemas, ascending: relations, functions, types and operators alike.
+    pub names: Box<[Box<str>]>,
+    /// What was done may have tied code to a relation that the catalog does not have: a trigger, a rule, a view's query,
+    /// all that comes along with a new name.
+    pub ties_code: bool,
+}
+
+impl TouchedNames {
+    fn with(&self, more: &Self) -> Touched {
+        let names = self.names.iter().chain(&more.names).cloned();
+        let touched = Self {
+            ties_code: self.ties_code || more.ties_code,
+            ..names.collect()
+        };
+        if touched.names.len() <= NAMES_MAX {
+            Touched::Names(touched)
+        } else if touched.ties_code {
+            Touched::Everything
+        } else {
+            Touched::EveryName
+        }
+    }
+}
+
+impl FromIterator<Box<str>> for TouchedNames {
+    /// Names without code.
+    fn from_iter<T: IntoIterator<Item = Box<str>>>(names: T) -> Self {
+        let mut names: Vec<_> = names.into_iter().collect();
+        names.sort_unstable();
+        names.dedup();
+        Self {
+            names: names.into(),
+            ties_code: false,
+        }
+    }
 }
 
 impl Touched {
     /// Adds what another one has; says whether that made a difference.
     pub fn extend(&mut self, other: &Self) -> bool {
-        let more = match other {
-            Self::Nothing => return false,
-            Self::Everything => {
-                let is_new = *self != Self::Everything;
-                *self = Self::Everything;
-                return is_new;
-            }
-            Self::Names(names) => names,
+        let after = match (&*self, other) {
+            (_, Self::Nothing) | (Self::Everything, _) => return false,
+            (_, Self::Everything) => Self::Everything,
+            (Self::EveryName, more) | (more, Self::EveryName) if more.ties_code() => Self::Everything,
+            (Self::EveryName, _) | (_, Self::EveryName) => Self::EveryName,
+            (Self::Nothing, more) => more.clone(),
+            (Self::Names(known), Self::Names(more)) => known.with(more),
         };
-        if more.iter().all(|name| self.contains(name)) {
-            return false;
+        let is_another = *self != after;
+        *self = after;
+        is_another
+    }
+
+    /// Whether code may be tied to a relation of a touched name that the catalog does not have.
+    pub fn ties_code(&self) -> bool {
+        match self {
+            Self::Nothing | Self::EveryName => false,
+            Self::Names(touched) => touched.ties_code,
+            Self::Everything => true,
         }
-        let mut names = more.to_vec();
-        if let Self::Names(known) = self {
-            names.extend(known.iter().cloned());
-        }
-        names.sort_unstable();
-        names.dedup();
-        *self = if names.len() > NAMES_MAX {
-            Self::Everything
-        } else {
-            Self::Names(names.into())
-        };
-        true
     }
 
     /// Whether what this name means is uncertain.
     pub fn contains(&self, name: &str) -> bool {
         match self {
             Self::Nothing => false,
-            Self::Names(names) => names.binary_search_by(|known| (**known).cmp(name)).is_ok(),
-            Self::Everything => true,
+            Self::Names(touched) => touched
+                .names
+                .binary_search_by(|known| (**known).cmp(name))
+                .is_ok(),
+            Self::EveryName | Self::Everything => true,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn t12_what_was_touched_adds_up() {
+        let names = |names: &[&str]| Touched::Names(names.iter().map(|&name| name.into()).collect());
+        let code = |some: &[&str]| match names(some) {
+            Touched::Names(touched) => Touched::Names(TouchedNames {
+                ties_code: true,
+                ..touched
+            }),
+            other => other,
+        };
+        use Touched::{EveryName, Everything, Nothing};
+        for (before, more, after) in [
+            (Nothing, Nothing, Nothing),
+            (Nothing, names(&["b", "a"]), names(&["a", "b"])),
+            (names(&["b"]), names(&["a"]), names(&["a", "b"])),
+            (names(&["b"]), code(&["a"]), code(&["a", "b"])),
+            (code(&["b"]), names(&["b"]), code(&["b"])),
+            (names(&["b"]), EveryName, EveryName),
+            (EveryName, names(&["b"]), EveryName),
+            (EveryName, code(&["b"]), Everything),
+            (code(&["b"]), EveryName, Everything),
+            (Everything, names(&["b"]), Everything),
+            (EveryName, Everything, Everything),
+        ] {
+            let mut touched = before.clone();
+            assert_eq!(touched.extend(&more), before != after, "{before:?} and {more:?}");
+            assert_eq!(touched, after, "{before:?} and {more:?}");
+        }
+        let many = |prefix: &str| -> Vec<String> { (0..200).map(|name| format!("{prefix}{name}")).collect() };
+        let touched = |prefix: &str| Touched::Names(many(prefix).into_iter().map(Box::from).collect());
+        let mut all = touched("a");
+        assert!(all.extend(&touched("b")));
+        assert_eq!(all, EveryName);
+        assert!(all.contains("c") && !all.ties_code());
     }
 }

@@ -196,7 +196,7 @@ fn t03_unseen_changes_are_unknown_until_read() {
     script.run("SELECT set_config('search_path', $1, false)", Idle);
     assert_eq!(script.view(), View::Unknown);
     assert!(script.state.wants_reading() && script.state.lexing_is_known());
-    assert_eq!(script.state.names().touched, Touched::Everything);
+    assert_eq!(script.state.names().touched, Touched::EveryName);
     script
         .run("BEGIN", InTransaction)
         .run("SELECT f()", InTransaction);
@@ -320,7 +320,7 @@ fn t12_touched_names_are_kept_until_the_catalog_was_read() {
     }
     assert_eq!(
         state.names().touched,
-        Touched::Everything,
+        Touched::EveryName,
         "too many to keep apart"
     );
     assert!(state.wants_catalog());

@@ -15,6 +15,7 @@ use pg_query::NodeEnum;
 use pg_query::protobuf::{DropBehavior, Node, ObjectType, RangeVar};
 
 use super::scope::{Item, Level};
+use super::touches::ties_code;
 use super::walk::{Walker, object_of, relation_object, string};
 use crate::sql::catalog::{Found, Oid};
 use crate::sql::effect::{Action, Effect, EffectFlags, Object, ObjectKind};
@@ -29,6 +30,9 @@ impl Walker<'_> {
             || self.object_definition(kind)
             || self.object_change(kind)
             || self.administration(kind);
+        if ties_code(kind) {
+            self.touches.code();
+        }
         if known {
             self.fires_event_triggers();
         } else {
@@ -37,8 +41,11 @@ impl Walker<'_> {
         self.in_definition = outside;
     }
 
-    /// What is opaque may define anything.
+    /// What is opaque may define anything, and a function that is called may be called by what is defined.
     pub(super) fn touches_unseen(&mut self) {
+        if self.effects.iter().any(|effect| effect.action == Action::Execute) {
+            self.touches.code();
+        }
         if self.effects.iter().any(|effect| effect.action == Action::Opaque) {
             self.touches.everything();
         }

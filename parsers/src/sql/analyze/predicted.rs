@@ -9,9 +9,6 @@ use crate::sql::effect::Action;
 use crate::sql::statement::{Statement, StatementKind};
 use crate::sql::world::{SessionNames, Touched, World};
 
-/// From so many names on it is simpler to take all for uncertain.
-const NAMES_MAX: usize = 1000;
-
 /// The world as the statements of one text change it.
 pub(super) struct Predicted<'w> {
     before: &'w World,
@@ -58,37 +55,29 @@ impl<'w> Predicted<'w> {
             }
             // What was changed before is undone, or not.
             StatementKind::Rollback { .. } | StatementKind::RollbackTo { .. } if self.session.is_some() => {
-                return self.everything();
+                return self.every_name();
             }
-            StatementKind::DiscardAll | StatementKind::Reset { name: None } => return self.everything(),
+            StatementKind::DiscardAll => return self.everything(),
+            StatementKind::Reset { name: None } => return self.every_name(),
             _ => {}
         }
+        let is_opaque = statement
+            .effects
+            .iter()
+            .any(|effect| effect.action == Action::Opaque);
+        if is_opaque || statement.runs_prepared.is_some() {
+            return self.everything();
+        }
         let changes_names = statement.effects.iter().any(|effect| match effect.action {
-            Action::Opaque | Action::SetRole => true,
+            Action::SetRole => true,
             Action::Set => matches!(&*effect.object.name, "search_path" | "all"),
             _ => false,
         });
-        if changes_names || statement.runs_prepared.is_some() {
-            return self.everything();
+        if changes_names {
+            self.every_name();
         }
-        match &statement.touches {
-            Touched::Nothing => {}
-            Touched::Everything => self.everything(),
-            Touched::Names(names) => {
-                let session = self.session();
-                let known = match &session.touched {
-                    Touched::Names(known) => &known[..],
-                    Touched::Nothing | Touched::Everything => &[],
-                };
-                let mut all: Vec<Box<str>> = known.iter().chain(names).cloned().collect();
-                all.sort_unstable();
-                all.dedup();
-                session.touched = if all.len() > NAMES_MAX {
-                    Touched::Everything
-                } else {
-                    Touched::Names(all.into())
-                };
-            }
+        if statement.touches != Touched::Nothing {
+            self.session().touched.extend(&statement.touches);
         }
     }
 
@@ -97,6 +86,10 @@ impl<'w> Predicted<'w> {
             .session
             .get_or_insert_with(|| Arc::clone(&self.before.session));
         Arc::make_mut(session)
+    }
+
+    fn every_name(&mut self) {
+        self.session().touched.extend(&Touched::EveryName);
     }
 
     fn everything(&mut self) {

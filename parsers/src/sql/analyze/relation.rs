@@ -177,9 +177,18 @@ impl Walker<'_> {
         relations
     }
 
-    /// An effect on a relation that the catalog does not have, named as it is written.
+    /// An effect on a relation that the catalog does not have, named as it is written. If the session has made it, or given
+    /// it its name, it may have triggers, rules or the query of a view.
     pub(super) fn act_on_new(&mut self, action: Action, relation: &RangeVar, flags: EffectFlags) {
         let object = relation_object(ObjectKind::Relation, Some(relation));
+        let runs_code = matches!(
+            action,
+            Action::Read | Action::Insert | Action::Update | Action::Delete | Action::Truncate
+        );
+        if runs_code && self.world.session.touched.ties_code() && self.resolver.is_touched(&relation.relname)
+        {
+            self.opaque(Cause::Definition, object.clone());
+        }
         if is_of_temporary_objects(&relation.schemaname) {
             self.opaque(Cause::OtherSession, object.clone());
         }

@@ -2,12 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use crate::sql::world::Touched;
+use pg_query::NodeEnum;
+use pg_query::protobuf::{AlterTableStmt, AlterTableType, ConstrType, CreateStmt, Node};
+
+use crate::sql::world::{Touched, TouchedNames};
 
 /// Gathers names.
 #[derive(Debug, Default)]
 pub(super) struct Touches {
     names: BTreeSet<Box<str>>,
+    ties_code: bool,
     everything: bool,
 }
 
@@ -29,6 +33,11 @@ impl Touches {
         self.name(&format!("_{name}"));
     }
 
+    /// It may tie code to a relation, or give another name to one that has some.
+    pub(super) fn code(&mut self) {
+        self.ties_code = true;
+    }
+
     /// Nothing is known of what it changes.
     pub(super) fn everything(&mut self) {
         self.everything = true;
@@ -40,7 +49,80 @@ impl Touches {
         } else if self.names.is_empty() {
             Touched::Nothing
         } else {
-            Touched::Names(self.names.into_iter().collect())
+            Touched::Names(TouchedNames {
+                ties_code: self.ties_code,
+                ..self.names.into_iter().collect()
+            })
         }
+    }
+}
+
+/// Whether a definition may tie code to a relation, or give another name to one that has some.
+pub(super) fn ties_code(kind: &NodeEnum) -> bool {
+    match kind {
+        NodeEnum::CreateStmt(create) => {
+            let CreateStmt {
+                inh_relations,
+                partbound,
+                of_typename,
+                table_elts,
+                ..
+            } = create;
+            !inh_relations.is_empty()
+                || partbound.is_some()
+                || of_typename.is_some()
+                || table_elts.iter().any(has_foreign_key)
+        }
+        NodeEnum::AlterTableStmt(alter) => {
+            let AlterTableStmt { cmds, .. } = alter;
+            !cmds.iter().all(is_plain_change)
+        }
+        NodeEnum::CreateSchemaStmt(create) => !create.schema_elts.is_empty(),
+        NodeEnum::IndexStmt(_)
+        | NodeEnum::CreateSeqStmt(_)
+        | NodeEnum::AlterSeqStmt(_)
+        | NodeEnum::CommentStmt(_)
+        | NodeEnum::GrantStmt(_)
+        | NodeEnum::DropStmt(_)
+        | NodeEnum::TruncateStmt(_)
+        | NodeEnum::CreateEnumStmt(_) => false,
+        _ => true,
+    }
+}
+
+/// A foreign key looks at another table at each change.
+fn has_foreign_key(element: &Node) -> bool {
+    let is_foreign = |node: &Node| {
+        matches!(&node.node, Some(NodeEnum::Constraint(constraint))
+            if constraint.contype == ConstrType::ConstrForeign as i32)
+    };
+    match &element.node {
+        Some(NodeEnum::ColumnDef(column)) => column.constraints.iter().any(is_foreign),
+        Some(NodeEnum::TableLikeClause(_)) => false,
+        _ => is_foreign(element),
+    }
+}
+
+fn is_plain_change(command: &Node) -> bool {
+    let Some(NodeEnum::AlterTableCmd(command)) = &command.node else {
+        return false;
+    };
+    match AlterTableType::try_from(command.subtype) {
+        Ok(AlterTableType::AtAddColumn | AlterTableType::AtAddConstraint) => {
+            !command.def.as_deref().is_some_and(has_foreign_key)
+        }
+        Ok(
+            AlterTableType::AtColumnDefault
+            | AlterTableType::AtDropNotNull
+            | AlterTableType::AtSetNotNull
+            | AlterTableType::AtDropColumn
+            | AlterTableType::AtDropConstraint
+            | AlterTableType::AtAlterColumnType
+            | AlterTableType::AtChangeOwner
+            | AlterTableType::AtAddIdentity
+            | AlterTableType::AtSetIdentity
+            | AlterTableType::AtDropIdentity,
+        ) => true,
+        _ => false,
     }
 }

@@ -227,7 +227,7 @@ fn t12_schemas_of_which_the_right_is_not_known_leave_every_candidate() {
 
 #[test]
 fn t12_names_that_the_session_touched_mean_anything() {
-    let names = Touched::Names(["f", "t"].map(Box::from).into());
+    let names = Touched::Names(["f", "t"].map(Box::from).into_iter().collect());
     for touched in [names, Touched::Everything] {
         let world = world(&["a"], true, touched);
         let resolver = Resolver::new(&world);

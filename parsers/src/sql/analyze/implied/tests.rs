@@ -3,7 +3,8 @@
 use super::super::fixture::{Fixture, OTHER};
 use crate::sql::analyze::{Limits, analyze};
 use crate::sql::catalog::{Event, KeyAction, Oid, RelationKind};
-use crate::sql::world::{Touched, World};
+use crate::sql::effect::Action;
+use crate::sql::world::{Touched, TouchedNames, World};
 
 /// The effects of a text, one line each.
 fn effects(world: &World, sql: &str) -> Vec<String> {
@@ -585,20 +586,33 @@ fn t10_statements_tell_which_names_they_touch() {
     let _ = table;
     let world = made.world();
     let names = |names: &[&str]| Touched::Names(names.iter().map(|name| (*name).into()).collect());
+    let code = |some: &[&str]| match names(some) {
+        Touched::Names(touched) => Touched::Names(TouchedNames {
+            ties_code: true,
+            ..touched
+        }),
+        other => other,
+    };
     for (sql, want) in [
         ("SELECT * FROM t", Touched::Nothing),
         ("INSERT INTO t VALUES (1)", Touched::Nothing),
         ("CREATE TABLE x (a int)", names(&["_x", "x"])),
         ("CREATE TABLE x AS SELECT 1", names(&["_x", "x"])),
-        ("ALTER TABLE t RENAME TO u", names(&["_u", "t", "u"])),
+        ("CREATE TABLE x (a int REFERENCES t)", code(&["_x", "t", "x"])),
+        ("CREATE TABLE x () INHERITS (t)", code(&["_x", "t", "x"])),
+        ("CREATE VIEW x AS SELECT 1", code(&["_x", "x"])),
+        ("ALTER TABLE t ADD b int", names(&["t"])),
+        ("ALTER TABLE t ADD b int REFERENCES t", code(&["t"])),
+        ("ALTER TABLE t ADD FOREIGN KEY (id) REFERENCES t", code(&["t"])),
+        ("ALTER TABLE t RENAME TO u", code(&["_u", "t", "u"])),
         ("DROP TABLE t", names(&["t"])),
         (
             "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
-            names(&["f"]),
+            code(&["f"]),
         ),
         (
             "CREATE TRIGGER g BEFORE INSERT ON t EXECUTE FUNCTION f()",
-            names(&["t"]),
+            code(&["t"]),
         ),
         ("DROP SCHEMA public CASCADE", Touched::Everything),
         ("CREATE EXTENSION x", Touched::Everything),
@@ -607,6 +621,43 @@ fn t10_statements_tell_which_names_they_touch() {
     ] {
         let analysis = analyze(sql, &Limits::default(), &world);
         assert_eq!(analysis.statements[0].touches, want, "{sql}");
+    }
+}
+
+/// What a statement of the same text made is not in the catalog: plain tables run nothing, all else may.
+#[test]
+fn t10_new_relations_with_code_are_opaque() {
+    let mut made = Fixture::new();
+    made.table("t", "id int4");
+    let world = made.world();
+    for (sql, is_opaque) in [
+        ("CREATE TABLE x (a int); INSERT INTO x VALUES (1)", false),
+        (
+            "CREATE TABLE x (a int); CREATE INDEX ON x (a); SELECT * FROM x",
+            false,
+        ),
+        ("SELECT 1 AS a INTO x; UPDATE x SET a = 2", false),
+        ("INSERT INTO missing VALUES (1)", false),
+        (
+            "CREATE TABLE x (a int); CREATE TRIGGER g BEFORE INSERT ON x EXECUTE FUNCTION f(); \
+             INSERT INTO x VALUES (1)",
+            true,
+        ),
+        ("CREATE VIEW x AS SELECT * FROM t; SELECT * FROM x", true),
+        ("ALTER TABLE t RENAME TO x; DELETE FROM x", true),
+        (
+            "CREATE TABLE x (a int REFERENCES t); INSERT INTO x VALUES (1)",
+            true,
+        ),
+        (
+            "CREATE TABLE x (a int); CREATE RULE r AS ON INSERT TO x DO ALSO DELETE FROM t; COPY x FROM STDIN",
+            true,
+        ),
+    ] {
+        let analysis = analyze(sql, &Limits::default(), &world);
+        let last = analysis.statements.last().expect("statements");
+        let found = last.effects.iter().any(|effect| effect.action == Action::Opaque);
+        assert_eq!(found, is_opaque, "{sql}: {:?}", last.reasons);
     }
 }
 
