@@ -434,3 +434,47 @@ fn t13_roles_are_left_only_where_policy_lets() {
         "C ZI T D C ZI"
     );
 }
+
+/// A cursor's functions run when it is read, and find their names then.
+#[test]
+fn t11_fetch_does_what_its_cursor_does_now() {
+    let postgres = postgres();
+    postgres.sql(
+        "shop",
+        "CREATE TABLE kept (id int); INSERT INTO kept VALUES (1);
+         CREATE FUNCTION harms() RETURNS int LANGUAGE sql AS 'SELECT id FROM kept';
+         CREATE FUNCTION calls() RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN harms(); END'",
+    );
+    let gateway = gateway(&postgres);
+    let mut raw = gateway.log_in();
+    const REPLACED: &str =
+        "CREATE OR REPLACE FUNCTION harms() RETURNS int LANGUAGE sql AS 'DELETE FROM kept; SELECT 1'";
+    let declare = query("DECLARE c CURSOR FOR SELECT calls()");
+    let open = answers(&mut raw, &[query("BEGIN"), declare.clone()], 2);
+    assert_eq!(open, "C ZT C ZT");
+    assert_eq!(answers(&mut raw, &[query("FETCH c")], 1), "T D C ZT");
+    let fetched = gateway.statements("FETCH c");
+    let effects = fetched[0]["effects"].to_string();
+    assert!(effects.contains("Read relation public.kept"), "{effects}");
+    for (name, messages, want) in [
+        ("by its text", vec![query("FETCH c")], "E42501 ZE"),
+        (
+            "by a prepared statement",
+            vec![parse("", "FETCH c"), bind("", ""), execute(""), sync()],
+            "E42501 ZE",
+        ),
+        ("as a portal", vec![execute("c"), sync()], "E42501 ZE"),
+        ("as MOVE", vec![query("MOVE c")], "E42501 ZE"),
+    ] {
+        for message in [query("ROLLBACK"), query("BEGIN"), declare.clone()] {
+            assert!(answers(&mut raw, &[message], 1).starts_with('C'), "{name}");
+        }
+        assert_eq!(answers(&mut raw, &[query(REPLACED)], 1), "C ZT", "{name}");
+        assert_eq!(answers(&mut raw, &messages, 1), want, "{name}");
+    }
+    answers(&mut raw, &[query("ROLLBACK")], 1);
+    // All in one text: the FETCH is cut off.
+    let text = format!("BEGIN; DECLARE c CURSOR FOR SELECT calls(); {REPLACED}; FETCH c");
+    assert_eq!(answers(&mut raw, &[query(&text)], 1), "C C C E42501 ZE");
+    assert_eq!(postgres.sql("shop", "SELECT count(*) FROM kept").trim(), "1");
+}

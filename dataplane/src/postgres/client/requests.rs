@@ -1103,7 +1103,10 @@ impl Session {
                 add(bound, statement);
             }
         }
-        for effect in self.cursors.by_code() {
+        // One that was declared behind all code is what it is.
+        let is_certain = self.model.is_idle() && self.cursors.get(name.as_bytes()).is_some();
+        let by_code = self.cursors.by_code().iter().filter(|_| !is_certain);
+        for effect in by_code {
             if !effects.contains(effect) {
                 effects.push(effect.clone());
             }
