@@ -170,21 +170,19 @@ fn walk(sql: &str, shape: &Shape, tree: &ParseResult, world: &World) -> Result<A
             });
         }
         let world = session.world();
-        let mut walker = Walker::new(&world, Resolver::new(&world));
-        let kind = if let Some(kind) = raw.stmt.as_ref().and_then(|stmt| stmt.node.as_ref()) {
-            walker.statement(kind)
-        } else {
-            walker.unknown("statement");
-            StatementKind::Other
-        };
-        walker.uses_parameter_types();
-        walker.touches_unseen();
-        walker.finish();
-        if walker
-            .effects
-            .iter()
-            .any(|effect| effect.action == Action::Opaque)
-        {
+        let (mut walker, mut kind) = walked(raw, Walker::new(&world, Resolver::new(&world)));
+        // In which order bodies run, and how often, is not followed: what the statement changes while it runs, it may
+        // have changed before any name that is looked up while it runs.
+        let changes = walker.late_changes();
+        if !changes.are_none() {
+            let again = Walker::new(&world, Resolver::new(&world)).while_changing(&changes);
+            (walker, kind) = walked(raw, again);
+            if !changes.covers(&walker.late_changes()) {
+                walker.opaque(Cause::Code, Object::new(ObjectKind::Nothing, "names that change"));
+                walker.touches_unseen();
+            }
+        }
+        if walker.is_opaque() {
             walker.takes(Taken::Statements);
         }
         for &location in &walker.neutral_at {
@@ -202,7 +200,7 @@ fn walk(sql: &str, shape: &Shape, tree: &ParseResult, world: &World) -> Result<A
             effects: walker.effects,
             reasons: walker.reasons,
             runs_prepared: walker.runs_prepared,
-            touches: walker.touches.finish(),
+            touches: walker.touches.found(),
             columns: walker.output.into(),
             decided_at_bind: walker.decided_at_bind,
             opaque_until_bind: walker.opaque_until_bind,
@@ -216,6 +214,20 @@ fn walk(sql: &str, shape: &Shape, tree: &ParseResult, world: &World) -> Result<A
         neutral,
         readable: true,
     })
+}
+
+/// Walks one statement.
+fn walked<'w>(raw: &RawStmt, mut walker: Walker<'w>) -> (Walker<'w>, StatementKind) {
+    let kind = if let Some(kind) = raw.stmt.as_ref().and_then(|stmt| stmt.node.as_ref()) {
+        walker.statement(kind)
+    } else {
+        walker.unknown("statement");
+        StatementKind::Other
+    };
+    walker.uses_parameter_types();
+    walker.touches_unseen();
+    walker.finish();
+    (walker, kind)
 }
 
 /// Where the statement's own `;` stands, or the end of the text.

@@ -107,6 +107,15 @@ impl Touched {
         true
     }
 
+    /// Whether all of another one is in this one.
+    pub fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (_, Self::Nothing) | (Self::Everything, _) => true,
+            (_, Self::Everything) => false,
+            (_, Self::Names(names)) => names.iter().all(|name| self.contains(name)),
+        }
+    }
+
     /// Whether what this name means is uncertain.
     pub fn contains(&self, name: &str) -> bool {
         match self {

@@ -122,7 +122,7 @@ impl<'w> Walker<'w> {
         if found.known.is_none()
             && found.language == Language::Plpgsql
             && !self.world.listed.contains(&function)
-            && !self.resolver.is_touched(&found.name)
+            && !self.implied.printed.is_touched(&found.name)
         {
             if self.follows_trigger(function, relation) {
                 self.runs_body(found, &[], relation);

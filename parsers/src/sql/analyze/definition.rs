@@ -19,7 +19,6 @@ use super::walk::{Walker, object_of, relation_object, string};
 use crate::sql::catalog::{Found, Oid};
 use crate::sql::effect::{Action, Effect, EffectFlags, Object, ObjectKind};
 use crate::sql::statement::Cause;
-use crate::sql::world::Touched;
 
 impl Walker<'_> {
     pub(super) fn definition(&mut self, kind: &NodeEnum) {
@@ -39,7 +38,7 @@ impl Walker<'_> {
 
     /// What is opaque may define anything.
     pub(super) fn touches_unseen(&mut self) {
-        if self.effects.iter().any(|effect| effect.action == Action::Opaque) {
+        if self.is_opaque() {
             self.touches.everything();
         }
     }
@@ -133,7 +132,7 @@ impl Walker<'_> {
 impl Walker<'_> {
     /// Whether this session may have made event triggers that the catalog does not show.
     pub(super) fn event_triggers_unseen(&self) -> bool {
-        self.world.session.touched == Touched::Everything
+        self.implied.printed.is_all_touched()
     }
 }
 

@@ -65,6 +65,8 @@ enum Followed {
 #[derive(Debug)]
 pub(super) struct Implied<'w> {
     pub(super) runtime: Runtime<'w>,
+    /// Finds names as they are in what the server printed: with their schemas.
+    pub(super) printed: Resolver<'w>,
     /// Names and rights that code ran under, by number.
     runtimes: Vec<(SearchPath, Box<str>)>,
     followed: HashSet<(usize, Followed)>,
@@ -74,6 +76,8 @@ pub(super) struct Implied<'w> {
     pub(super) given: Vec<Ty>,
     /// Types that the bodies which are being read convert values to.
     pub(super) wanted: Vec<Oid>,
+    /// Names were looked up that the server looks up while the statement runs.
+    pub(super) looks_up_late: bool,
 }
 
 /// Most things that are followed for one statement.
@@ -83,6 +87,7 @@ impl<'w> Implied<'w> {
     pub(super) fn new(world: &'w World, resolver: Resolver<'w>) -> Self {
         let session = &world.session;
         Self {
+            printed: resolver.with_path(&[], ""),
             runtime: Runtime {
                 resolver,
                 search_path: session.search_path.clone(),
@@ -95,6 +100,7 @@ impl<'w> Implied<'w> {
             seen: HashSet::new(),
             given: Vec::new(),
             wanted: Vec::new(),
+            looks_up_late: false,
         }
     }
 }

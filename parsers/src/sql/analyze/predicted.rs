@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::sql::effect::Action;
+use crate::sql::effect::{Action, Effect};
 use crate::sql::statement::{Statement, StatementKind};
 use crate::sql::world::{SessionNames, Touched, World};
 
@@ -63,12 +63,7 @@ impl<'w> Predicted<'w> {
             StatementKind::DiscardAll | StatementKind::Reset { name: None } => return self.everything(),
             _ => {}
         }
-        let changes_names = statement.effects.iter().any(|effect| match effect.action {
-            Action::Opaque | Action::SetRole => true,
-            Action::Set => matches!(&*effect.object.name, "search_path" | "all"),
-            _ => false,
-        });
-        if changes_names || statement.runs_prepared.is_some() {
+        if statement.effects.iter().any(changes_names) || statement.runs_prepared.is_some() {
             return self.everything();
         }
         match &statement.touches {
@@ -101,5 +96,33 @@ impl<'w> Predicted<'w> {
 
     fn everything(&mut self) {
         self.session().touched = Touched::Everything;
+    }
+}
+
+/// What a statement changes that its own bodies find changed, or not: the order in which they run is not followed.
+#[derive(Debug, Default)]
+pub(super) struct LateChanges {
+    /// Names that bodies look up.
+    pub(super) names: Touched,
+    /// Names of objects that are other ones now. With another search path names are, and objects are not.
+    pub(super) objects: Touched,
+}
+
+impl LateChanges {
+    pub(super) fn are_none(&self) -> bool {
+        self.names == Touched::Nothing
+    }
+
+    pub(super) fn covers(&self, other: &Self) -> bool {
+        self.names.covers(&other.names) && self.objects.covers(&other.objects)
+    }
+}
+
+/// Whether any name may mean something else after this: another search path or role, or what is not known.
+pub(super) fn changes_names(effect: &Effect) -> bool {
+    match effect.action {
+        Action::Opaque | Action::SetRole => true,
+        Action::Set => matches!(&*effect.object.name, "search_path" | "all"),
+        _ => false,
     }
 }

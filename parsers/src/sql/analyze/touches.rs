@@ -34,13 +34,13 @@ impl Touches {
         self.everything = true;
     }
 
-    pub(super) fn finish(self) -> Touched {
+    pub(super) fn found(&self) -> Touched {
         if self.everything {
             Touched::Everything
         } else if self.names.is_empty() {
             Touched::Nothing
         } else {
-            Touched::Names(self.names.into_iter().collect())
+            Touched::Names(self.names.iter().cloned().collect())
         }
     }
 }

@@ -465,6 +465,10 @@ impl Walker<'_> {
     fn execute(&mut self, execute: &ExecuteStmt) -> StatementKind {
         let ExecuteStmt { name, params } = execute;
         self.nodes(params);
+        if !self.is_in_own_text() {
+            // What a body runs by name may change what its other names mean.
+            self.touches.everything();
+        }
         self.runs_prepared = Some(name.as_str().into());
         StatementKind::Execute {
             name: name.as_str().into(),

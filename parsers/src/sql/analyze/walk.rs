@@ -14,6 +14,7 @@ use smallvec::SmallVec;
 
 use super::implied::Implied;
 use super::nested::Budget;
+use super::predicted::{LateChanges, changes_names};
 use super::protect::Unknowns;
 use super::relation::Reads;
 use super::scope::{Arguments, Cte, Level};
@@ -23,7 +24,7 @@ use crate::sql::catalog::Oid;
 use crate::sql::effect::{Action, Effect, EffectFlags, Object, ObjectKind};
 use crate::sql::resolve::Resolver;
 use crate::sql::statement::{Cause, OutputColumn, Reason, Taken};
-use crate::sql::world::World;
+use crate::sql::world::{Touched, World};
 
 /// Gathers what one statement does.
 #[expect(
@@ -131,6 +132,33 @@ impl<'w> Walker<'w> {
             work_left: WORK_MAX,
             seen: HashSet::new(),
         }
+    }
+
+    /// The same, but while the statement runs names change.
+    #[must_use]
+    pub(super) fn while_changing(mut self, changes: &'w LateChanges) -> Self {
+        let Implied { runtime, printed, .. } = &mut self.implied;
+        runtime.resolver = runtime.resolver.with_touched(&changes.names);
+        *printed = printed.with_touched(&changes.objects);
+        self
+    }
+
+    /// What the statement may change before it looks names up. What is opaque may do anything already.
+    pub(super) fn late_changes(&self) -> LateChanges {
+        let mut changes = LateChanges::default();
+        if self.implied.looks_up_late && !self.is_opaque() {
+            changes.objects = self.touches.found();
+            changes.names = if self.effects.iter().any(changes_names) {
+                Touched::Everything
+            } else {
+                changes.objects.clone()
+            };
+        }
+        changes
+    }
+
+    pub(super) fn is_opaque(&self) -> bool {
+        self.effects.iter().any(|effect| effect.action == Action::Opaque)
     }
 
     /// The server's major version: what a later grammar has a form for may be a user's function on an earlier server.

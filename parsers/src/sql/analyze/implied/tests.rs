@@ -779,6 +779,180 @@ fn t13_roles_change_in_bodies_too() {
 }
 
 #[test]
+fn t03_bodies_change_what_their_own_names_mean() {
+    let mut made = Fixture::new();
+    made.table("t", "id int4");
+    made.table("u", "id int4");
+    made.plpgsql("quiet()", "int4", "BEGIN RETURN 1; END");
+    made.plpgsql("asks()", "int4", "BEGIN PERFORM FROM t; RETURN 1; END");
+    made.plpgsql(
+        "sets(x text)",
+        "int4",
+        "BEGIN SET LOCAL search_path = s; RETURN 1; END",
+    );
+    made.plpgsql(
+        "replaces()",
+        "int4",
+        "BEGIN CREATE OR REPLACE FUNCTION quiet() RETURNS int4 LANGUAGE sql AS 'SELECT 2'; RETURN 1; END",
+    );
+    made.plpgsql(
+        "shadows()",
+        "int4",
+        "BEGIN CREATE TEMP TABLE t (id int4); RETURN 1; END",
+    );
+    made.sql(
+        "in_order()",
+        "int4",
+        "CREATE TEMP TABLE t (id int4); SELECT id FROM t",
+    );
+    made.plpgsql(
+        "commits()",
+        "int4",
+        "BEGIN SET search_path = s; ROLLBACK; PERFORM asks(); RETURN 1; END",
+    );
+    let fixed = made.plpgsql("fixed()", "int4", "BEGIN PERFORM FROM t; RETURN 1; END");
+    made.get_function(fixed).settings = [("search_path".into(), "public".into())].into();
+    made.event_trigger("BEGIN PERFORM FROM t; END");
+    let world = made.world();
+    let uncertain = &["Read relation public.t [uncertain]"][..];
+    let opaque = &["Opaque"][..];
+    for (name, sql, want, never) in [
+        (
+            "a table shadowed",
+            "DO $$ BEGIN CREATE TEMP TABLE t (id int4); PERFORM FROM t; END $$",
+            uncertain,
+            opaque,
+        ),
+        (
+            "before it in a loop",
+            "DO $$ BEGIN LOOP PERFORM FROM t; CREATE TEMP TABLE t (id int4); END LOOP; END $$",
+            uncertain,
+            opaque,
+        ),
+        (
+            "renamed",
+            "DO $$ BEGIN ALTER TABLE u RENAME TO t; PERFORM FROM t; END $$",
+            uncertain,
+            opaque,
+        ),
+        (
+            "dropped",
+            "DO $$ BEGIN DROP TABLE t; PERFORM FROM t; END $$",
+            uncertain,
+            opaque,
+        ),
+        (
+            "a function replaced",
+            "DO $$ BEGIN PERFORM replaces(); PERFORM quiet(); END $$",
+            opaque,
+            &[],
+        ),
+        ("in another body", "SELECT asks(), shadows()", uncertain, opaque),
+        (
+            "the other way round",
+            "SELECT shadows(), asks()",
+            uncertain,
+            opaque,
+        ),
+        (
+            "of a function that is called",
+            "SELECT quiet(), replaces()",
+            opaque,
+            &[],
+        ),
+        ("in an SQL body", "SELECT in_order()", uncertain, opaque),
+        (
+            "the search path",
+            "DO $$ BEGIN SET search_path = s; PERFORM FROM t; END $$",
+            uncertain,
+            opaque,
+        ),
+        (
+            "the search path, by a function",
+            "DO $$ BEGIN PERFORM set_config('search_path', 's', true); PERFORM quiet(); END $$",
+            opaque,
+            &[],
+        ),
+        (
+            "the role",
+            "DO $$ BEGIN SET ROLE other; PERFORM FROM t; END $$",
+            uncertain,
+            opaque,
+        ),
+        (
+            "all settings",
+            "DO $$ BEGIN RESET ALL; PERFORM FROM t; END $$",
+            uncertain,
+            opaque,
+        ),
+        ("and rolled back", "SELECT commits()", opaque, &[]),
+        (
+            "beside a call",
+            "SELECT set_config('search_path', 's', true), asks()",
+            uncertain,
+            opaque,
+        ),
+        ("by a call", "SELECT sets('s'), asks()", uncertain, opaque),
+        (
+            "with its own path",
+            "SELECT set_config('search_path', 's', true), quiet()",
+            &[],
+            opaque,
+        ),
+        (
+            "the table that is made",
+            "CREATE TABLE t AS SELECT asks()",
+            uncertain,
+            opaque,
+        ),
+        (
+            "what an event trigger looks up",
+            "DROP TABLE t",
+            uncertain,
+            opaque,
+        ),
+        (
+            "nothing of concern",
+            "DO $$ BEGIN CREATE TEMP TABLE w (id int4); PERFORM FROM t; INSERT INTO w VALUES (1); PERFORM quiet(); END $$",
+            &["Read relation public.t", "Insert relation w [uncertain]"],
+            &["Opaque", "public.t [uncertain]"],
+        ),
+        (
+            "another setting",
+            "SELECT set_config('work_mem', '1MB', true), asks()",
+            &["Read relation public.t"],
+            &["Opaque", "public.t [uncertain]"],
+        ),
+        (
+            "no body",
+            "SELECT set_config('search_path', 's', true), id FROM t",
+            &["Read relation public.t"],
+            &["Opaque", "public.t (id) [uncertain]"],
+        ),
+        (
+            "a path of its own alone",
+            "SELECT fixed()",
+            &["Read relation public.t"],
+            &["Opaque", "public.t [uncertain]"],
+        ),
+        (
+            "behind it",
+            "DO $$ BEGIN CREATE TEMP TABLE t (id int4); END $$; SELECT FROM t",
+            uncertain,
+            opaque,
+        ),
+        (
+            "a path behind it",
+            "DO $$ BEGIN SET search_path = s; END $$; SELECT FROM t",
+            uncertain,
+            opaque,
+        ),
+    ] {
+        check(name, &world, sql, want, never);
+    }
+}
+
+#[test]
 fn t08_code_has_its_effects_when_it_is_attached() {
     let mut made = Fixture::new();
     let table = made.table("t", "id int4");
