@@ -249,7 +249,7 @@ impl Walker<'_> {
 
 impl Walker<'_> {
     /// Runs a function; whether its result comes from nothing but its arguments.
-    fn only_computes(&mut self, oid: Oid, known: Option<Behavior>, values: &[Value]) -> bool {
+    pub(super) fn only_computes(&mut self, oid: Oid, known: Option<Behavior>, values: &[Value]) -> bool {
         if let Some(behavior) = known {
             self.runs_function(oid, values);
             let is_closed = computes(behavior);

@@ -49,7 +49,12 @@ impl<'w> Walker<'w> {
                 _ => Vec::new(),
             };
             if self.follow(Followed::Function(oid, lineages)) {
+                let before = self.sources;
                 self.runs_unknown(function, arguments);
+                // It is not followed again where a call asks for what it gives.
+                if self.sources > before {
+                    self.open_functions.insert(oid, true);
+                }
             }
         }
         for &part in &function.parts {
