@@ -40,6 +40,10 @@ pub struct Statement {
     /// The prepared statement that it runs (EXECUTE, also below EXPLAIN or CREATE TABLE AS). Its effects come on top:
     /// see [`Self::effects_with`].
     pub runs_prepared: Option<Box<str>>,
+    /// The rows of that go to a new table.
+    pub stores_prepared: bool,
+    /// What comes on top where the rows of this statement go to a new table, run by its name.
+    pub leaks_if_stored: SmallVec<[Effect; 1]>,
     /// Names whose meaning it may change. Everything if it is opaque.
     pub touches: Touched,
     /// The columns of the rows that it gives; none if it gives no rows, or rows that only the server knows (EXECUTE,
@@ -112,16 +116,19 @@ impl Statement {
         start..end
     }
 
+    /// The effects of a prepared statement where this one runs it.
+    pub fn effects_of<'a>(&self, prepared: &'a Self) -> impl Iterator<Item = &'a Effect> {
+        let stored = self.stores_prepared.then_some(&prepared.leaks_if_stored);
+        prepared.effects.iter().chain(stored.into_iter().flatten())
+    }
+
     /// All effects, those of a prepared statement that it runs included. `lookup` knows prepared statements by name;
     /// one that it does not know is opaque.
-    pub fn effects_with<'a>(
-        &self,
-        lookup: impl FnOnce(&str) -> Option<&'a [Effect]>,
-    ) -> SmallVec<[Effect; 4]> {
+    pub fn effects_with<'a>(&self, lookup: impl FnOnce(&str) -> Option<&'a Self>) -> SmallVec<[Effect; 4]> {
         let mut effects = self.effects.clone();
         if let Some(name) = &self.runs_prepared {
             match lookup(name) {
-                Some(prepared) => effects.extend(prepared.iter().cloned()),
+                Some(prepared) => effects.extend(self.effects_of(prepared).cloned()),
                 None => {
                     effects.push(Effect::new(
                         Action::Opaque,

@@ -1038,7 +1038,10 @@ impl Session {
         let mut is_known = !candidates.is_empty();
         for prepared in &candidates {
             is_known &= self.is_judged_now(prepared) && !prepared.is_doubtful();
-            effects.extend(prepared.judged().effects().iter().cloned());
+            // An empty text has none.
+            if let Some(prepared) = prepared.judged().statement() {
+                effects.extend(statement.effects_of(prepared).cloned());
+            }
         }
         if !is_known {
             let object = Object::new(ObjectKind::Prepared, name.clone());

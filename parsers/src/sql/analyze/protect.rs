@@ -1,5 +1,8 @@
 //! Protected columns: what other than plain output is made of their values.
 
+use hashbrown::HashSet;
+use smallvec::SmallVec;
+
 use super::value::{Given, Value};
 use super::walk::Walker;
 use crate::sql::catalog::Oid;
@@ -13,6 +16,8 @@ use crate::sql::resolve::Ty;
 pub(super) struct Unknowns {
     filters: Vec<FilterKind>,
     leaks: bool,
+    /// Relations whose triggers let one leak: it may come from the row.
+    rows: Vec<Oid>,
 }
 
 impl Walker<'_> {
@@ -60,7 +65,13 @@ impl Walker<'_> {
                     }
                 }
             }
-            None => self.unknowns.leaks = true,
+            None => {
+                self.unknowns.leaks = true;
+                let row_of = self.implied.row_of;
+                if !row_of.is_none() && !self.unknowns.rows.contains(&row_of) {
+                    self.unknowns.rows.push(row_of);
+                }
+            }
         }
     }
 
@@ -70,6 +81,29 @@ impl Walker<'_> {
     }
 
     fn add_on_column(&mut self, action: Action, kind: Option<FilterKind>, column: BaseColumn) {
+        let effect = self.effect_on_column(action, kind, column);
+        self.add(effect);
+    }
+
+    /// What it would let out if the rows that it gives were stored.
+    pub(super) fn leaks_if_stored(&self) -> SmallVec<[Effect; 1]> {
+        let mut found = SmallVec::new();
+        if self.is_unprotected() {
+            return found;
+        }
+        let any = self.protected_reads();
+        for column in &self.output {
+            for &column in column.lineage.columns().unwrap_or(&any) {
+                let effect = self.effect_on_column(Action::Leak, None, column);
+                if self.world.protected.contains(&column) && !found.contains(&effect) {
+                    found.push(effect);
+                }
+            }
+        }
+        found
+    }
+
+    fn effect_on_column(&self, action: Action, kind: Option<FilterKind>, column: BaseColumn) -> Effect {
         let mut effect = self.effect_on(action, column.relation);
         let relation = self.world.catalog.relation(column.relation);
         let found = relation.and_then(|relation| {
@@ -80,7 +114,7 @@ impl Walker<'_> {
         });
         effect.columns = found.map(|known| known.name.clone()).into_iter().collect();
         effect.filter = kind;
-        self.add(effect);
+        effect
     }
 
     /// Judges the uses of values that may come from anywhere.
@@ -90,20 +124,31 @@ impl Walker<'_> {
             return;
         }
         let read: Vec<Oid> = self.reads.relations().collect();
-        let mut columns: Vec<BaseColumn> = self.world.protected.iter().copied().collect();
-        columns.retain(|column| read.contains(&column.relation));
-        columns.sort_unstable();
-        for column in columns {
+        for column in self.protected_of(read.iter().copied()) {
             for &kind in &unknowns.filters {
-                let kind: FilterKind = kind;
-                let mut effect: Effect = self.effect_on(Action::Filter, column.relation);
-                effect.filter = Some(kind);
-                self.add_on_column(Action::Filter, effect.filter, column);
+                self.add_on_column(Action::Filter, Some(kind), column);
             }
-            if unknowns.leaks {
+        }
+        if unknowns.leaks {
+            for column in self.protected_of(read.into_iter().chain(unknowns.rows)) {
                 self.add_on_column(Action::Leak, None, column);
             }
         }
+    }
+
+    /// The protected columns of some relations, ascending.
+    fn protected_of(&self, relations: impl Iterator<Item = Oid>) -> Vec<BaseColumn> {
+        let relations: HashSet<Oid> = relations.collect();
+        let columns = self.world.protected.iter().copied();
+        let mut columns: Vec<BaseColumn> = columns
+            .filter(|column| relations.contains(&column.relation))
+            .collect();
+        for &oid in &relations {
+            columns.extend(self.protected_family(oid).into_iter().map(|(_, column)| column));
+        }
+        columns.sort_unstable();
+        columns.dedup();
+        columns
     }
 
     /// A value decides whether rows are there.

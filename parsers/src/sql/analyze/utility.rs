@@ -203,6 +203,10 @@ impl Walker<'_> {
         let inner = std::mem::replace(&mut self.output, output);
         self.implied.given.clear();
         self.implied.given.extend(inner.iter().map(|column| column.ty));
+        self.implied.values.clear();
+        self.implied
+            .values
+            .extend(inner.into_iter().map(|column| column.lineage));
     }
 
     fn transaction(&mut self, transaction: &TransactionStmt) -> StatementKind {
@@ -507,6 +511,8 @@ impl Walker<'_> {
             Some(into) => self.into(into),
             None => self.unknown("CREATE TABLE AS"),
         }
+        let kind = query.as_deref().and_then(|query| query.node.as_ref());
+        self.stores_prepared |= matches!(kind, Some(NodeEnum::ExecuteStmt(_)));
         let columns = self.query(query.as_deref());
         self.leaks_all(&columns);
         StatementKind::CreateTableAs

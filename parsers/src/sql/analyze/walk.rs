@@ -38,6 +38,8 @@ pub(super) struct Walker<'w> {
     pub(super) effects: SmallVec<[Effect; 4]>,
     pub(super) reasons: SmallVec<[Reason; 1]>,
     pub(super) runs_prepared: Option<Box<str>>,
+    /// Its rows go to a new table.
+    pub(super) stores_prepared: bool,
     /// Parameters whose values decide what happens.
     pub(super) decided_at_bind: SmallVec<[u16; 2]>,
     /// What is opaque for that.
@@ -106,6 +108,7 @@ impl<'w> Walker<'w> {
             effects: SmallVec::new(),
             reasons: SmallVec::new(),
             runs_prepared: None,
+            stores_prepared: false,
             decided_at_bind: SmallVec::new(),
             opaque_until_bind: SmallVec::new(),
             takes: Taken::Nothing,
