@@ -233,7 +233,7 @@ impl Walker<'_> {
         let mut below: Vec<Oid> = Vec::new();
         let mut below_numbers = Vec::new();
         for (column, own) in row.iter().zip(&relation.columns) {
-            if let Lineage::Exact(columns) = &column.lineage
+            if let Lineage::Exact(columns) = column.lineage.clone().without_given()
                 && let [base] = columns[..]
             {
                 if !below.contains(&base.relation) {

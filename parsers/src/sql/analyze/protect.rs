@@ -39,6 +39,13 @@ impl Walker<'_> {
         if self.is_quiet || self.is_unprotected() {
             return;
         }
+        // Columns may be sorted, grouped and joined with less harm than compared with a guess among their values.
+        let kind = match kind {
+            FilterKind::Order | FilterKind::Group | FilterKind::Join if lineage.has_given() => {
+                FilterKind::Set
+            }
+            kind => kind,
+        };
         match lineage.columns() {
             Some(columns) => {
                 for &column in columns {
@@ -49,6 +56,21 @@ impl Walker<'_> {
             }
             None if self.unknowns.filters.contains(&kind) => {}
             None => self.unknowns.filters.push(kind),
+        }
+    }
+
+    /// Values stand in one place, of which some are of columns and some are the statement's own: whoever sorts or groups
+    /// them compares the ones with the others.
+    pub(super) fn together<'l>(
+        &self,
+        merged: Lineage,
+        parts: impl IntoIterator<Item = &'l Lineage>,
+    ) -> Lineage {
+        let is_given = |lineage: &Lineage| lineage.columns().is_some_and(<[_]>::is_empty);
+        if !self.is_unprotected() && parts.into_iter().any(is_given) {
+            merged.or_given()
+        } else {
+            merged
         }
     }
 
@@ -204,7 +226,9 @@ fn equality(side: &Value, other: &Value) -> FilterKind {
         (Given::Text(_) | Given::Null | Given::Parameter(_), _) if is_plain => FilterKind::Equality,
         _ if other.is_single && other.is_constant() && is_plain => FilterKind::Equality,
         // A list of values in the statement is a column of nothing: every one of them is a guess.
-        (_, Lineage::Exact(columns)) if is_plain && !columns.is_empty() => FilterKind::Join,
+        (_, Lineage::Exact(columns)) if is_plain && !columns.is_empty() && !other.lineage.has_given() => {
+            FilterKind::Join
+        }
         _ => FilterKind::Other,
     }
 }

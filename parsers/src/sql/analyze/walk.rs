@@ -280,7 +280,7 @@ impl<'w> Walker<'w> {
             .map(|column| OutputColumn {
                 name: (*column.name).into(),
                 ty: column.ty,
-                lineage: column.lineage.clone(),
+                lineage: column.lineage.clone().without_given(),
                 origin: column.origin,
             })
             .collect();
