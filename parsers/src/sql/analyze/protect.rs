@@ -79,20 +79,17 @@ impl Walker<'_> {
         if self.is_unprotected() {
             return;
         }
-        match lineage.columns() {
-            Some(columns) => {
-                for &column in columns {
-                    if self.world.protected.contains(&column) {
-                        self.add_on_column(Action::Leak, None, column);
-                    }
-                }
+        let Some(columns) = lineage.columns() else {
+            self.unknowns.leaks = true;
+            let row_of = self.implied.row_of;
+            if !row_of.is_none() && !self.unknowns.rows.contains(&row_of) {
+                self.unknowns.rows.push(row_of);
             }
-            None => {
-                self.unknowns.leaks = true;
-                let row_of = self.implied.row_of;
-                if !row_of.is_none() && !self.unknowns.rows.contains(&row_of) {
-                    self.unknowns.rows.push(row_of);
-                }
+            return;
+        };
+        for &column in columns {
+            if self.world.protected.contains(&column) {
+                self.add_on_column(Action::Leak, None, column);
             }
         }
     }
