@@ -49,7 +49,7 @@ use super::neutral::Neutral;
 use super::resolve::Resolver;
 use super::runs;
 use super::shape::Shape;
-use super::statement::{Analysis, Cause, Reason, Statement, StatementKind, Taken};
+use super::statement::{Analysis, Cause, PreparedUse, Reason, Statement, StatementKind, Taken};
 use super::weight;
 use super::world::{Touched, World};
 
@@ -197,7 +197,8 @@ fn walk(sql: &str, shape: &Shape, tree: &ParseResult, world: &World) -> Result<A
             kind,
             protected_reads: walker.protected_reads(),
             leaks_if_stored: walker.leaks_if_stored(),
-            stores_prepared: walker.stores_prepared,
+            leaks_if_explained: walker.leaks_if_explained(),
+            use_of_prepared: walker.use_of_prepared,
             takes: walker.takes,
             effects: walker.effects,
             reasons: walker.reasons,
@@ -290,7 +291,8 @@ fn unreadable(text_len: usize, reason: Reason) -> Analysis {
             columns: Box::default(),
             protected_reads: SmallVec::new(),
             leaks_if_stored: SmallVec::new(),
-            stores_prepared: false,
+            leaks_if_explained: SmallVec::new(),
+            use_of_prepared: PreparedUse::Runs,
             decided_at_bind: SmallVec::new(),
             opaque_until_bind: SmallVec::new(),
             takes: Taken::Statements,

@@ -122,6 +122,18 @@ impl Walker<'_> {
         found
     }
 
+    /// What it would let out if its plan was shown.
+    pub(super) fn leaks_if_explained(&self) -> SmallVec<[Effect; 1]> {
+        if !self.folds || self.is_unprotected() {
+            return SmallVec::new();
+        }
+        let columns = self.protected_of(self.reads.relations());
+        let leaks = columns.into_iter();
+        leaks
+            .map(|column| self.effect_on_column(Action::Leak, None, column))
+            .collect()
+    }
+
     fn effect_on_column(&self, action: Action, kind: Option<FilterKind>, column: BaseColumn) -> Effect {
         let mut effect = self.effect_on(action, column.relation);
         let relation = self.world.catalog.relation(column.relation);

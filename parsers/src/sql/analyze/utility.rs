@@ -17,7 +17,7 @@ use crate::sql::catalog::Oid;
 use crate::sql::effect::{Action, Effect, EffectFlags, Object, ObjectKind};
 use crate::sql::resolve::Ty;
 use crate::sql::settings;
-use crate::sql::statement::{Cause, CopyColumns, CopyFormat, StatementKind, Taken};
+use crate::sql::statement::{Cause, CopyColumns, CopyFormat, PreparedUse, StatementKind, Taken};
 
 /// `CURSOR_OPT_HOLD` of the grammar.
 const CURSOR_OPTION_HOLD: i32 = 0x0020;
@@ -488,8 +488,16 @@ impl Walker<'_> {
             }
             _ => true,
         });
+        if matches!(
+            query.as_deref().and_then(|query| query.node.as_ref()),
+            Some(NodeEnum::ExecuteStmt(_))
+        ) {
+            self.use_of_prepared = PreparedUse::Explains;
+        }
         let plans_only = std::mem::replace(&mut self.plans_only, !analyze);
+        let explains = std::mem::replace(&mut self.explains, true);
         self.optional(query.as_deref());
+        self.explains = explains;
         self.plans_only = plans_only;
         // Plans and estimates; what they tell of values was said as filters.
         self.gives(&[Value::constant(Ty::Known(TEXT)).named("QUERY PLAN".into())]);
@@ -512,7 +520,13 @@ impl Walker<'_> {
             None => self.unknown("CREATE TABLE AS"),
         }
         let kind = query.as_deref().and_then(|query| query.node.as_ref());
-        self.stores_prepared |= matches!(kind, Some(NodeEnum::ExecuteStmt(_)));
+        if let Some(NodeEnum::ExecuteStmt(_)) = kind {
+            self.use_of_prepared = if self.explains {
+                PreparedUse::ExplainsAndStores
+            } else {
+                PreparedUse::Stores
+            };
+        }
         let columns = self.query(query.as_deref());
         self.leaks_all(&columns);
         StatementKind::CreateTableAs

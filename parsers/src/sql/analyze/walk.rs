@@ -23,7 +23,7 @@ use super::value::{Column, Row, Value};
 use crate::sql::catalog::Oid;
 use crate::sql::effect::{Action, Effect, EffectFlags, Object, ObjectKind};
 use crate::sql::resolve::Resolver;
-use crate::sql::statement::{Cause, OutputColumn, Reason, Taken};
+use crate::sql::statement::{Cause, OutputColumn, PreparedUse, Reason, Taken};
 use crate::sql::world::{Touched, World};
 
 /// Gathers what one statement does.
@@ -38,8 +38,8 @@ pub(super) struct Walker<'w> {
     pub(super) effects: SmallVec<[Effect; 4]>,
     pub(super) reasons: SmallVec<[Reason; 1]>,
     pub(super) runs_prepared: Option<Box<str>>,
-    /// Its rows go to a new table.
-    pub(super) stores_prepared: bool,
+    /// What becomes of its rows.
+    pub(super) use_of_prepared: PreparedUse,
     /// Parameters whose values decide what happens.
     pub(super) decided_at_bind: SmallVec<[u16; 2]>,
     /// What is opaque for that.
@@ -77,6 +77,10 @@ pub(super) struct Walker<'w> {
     pub(super) neutral_at: Vec<i32>,
     /// Inside of a definition no constant is neutral.
     pub(super) in_definition: bool,
+    /// The plan is shown.
+    pub(super) explains: bool,
+    /// The plan has values in it that a function read.
+    pub(super) folds: bool,
     /// The statement is planned and not executed.
     pub(super) plans_only: bool,
     /// Names that the statement may give to something else.
@@ -108,7 +112,7 @@ impl<'w> Walker<'w> {
             effects: SmallVec::new(),
             reasons: SmallVec::new(),
             runs_prepared: None,
-            stores_prepared: false,
+            use_of_prepared: PreparedUse::Runs,
             decided_at_bind: SmallVec::new(),
             opaque_until_bind: SmallVec::new(),
             takes: Taken::Nothing,
@@ -127,6 +131,8 @@ impl<'w> Walker<'w> {
             unknowns: Unknowns::default(),
             neutral_at: Vec::new(),
             in_definition: false,
+            explains: false,
+            folds: false,
             plans_only: false,
             touches: Touches::default(),
             implied: Implied::new(world, resolver.clone()),

@@ -2,7 +2,7 @@
 
 use super::super::fixture::{Fixture, OTHER};
 use crate::sql::analyze::{Limits, analyze};
-use crate::sql::catalog::{Event, KeyAction, Oid, RelationKind};
+use crate::sql::catalog::{Event, KeyAction, Oid, RelationKind, Volatility};
 use crate::sql::lineage::{BaseColumn, Lineage};
 use crate::sql::world::{Touched, World};
 
@@ -372,7 +372,7 @@ fn t07_bodies_are_read_and_volatility_is_no_evidence() {
     made.get_function(definer).security_definer = true;
     made.get_function(definer).owner = OTHER;
     let immutable = made.sql("immutable()", "int4", "SELECT public.volatile()");
-    made.get_function(immutable).volatility = crate::sql::catalog::Volatility::Immutable;
+    made.get_function(immutable).volatility = Volatility::Immutable;
     for function in [pinned, definer, immutable] {
         made.get_function(function).schema = public(&made);
     }
@@ -1226,6 +1226,53 @@ fn t16_what_is_prepared_lets_out_what_is_stored() {
                 .iter()
                 .any(|effect| effect.to_string().starts_with(leak)),
             "{name}"
+        );
+    }
+}
+
+#[test]
+fn t09_plans_show_what_planning_folds() {
+    let mut made = Fixture::new();
+    let cards = made.table("cards", "id int4,card text");
+    made.table("settings", "id int4,card text");
+    for (name, volatility, body) in [
+        ("folds", Volatility::Immutable, "SELECT card FROM cards LIMIT 1"),
+        ("stays", Volatility::Stable, "SELECT card FROM cards LIMIT 1"),
+        (
+            "tells",
+            Volatility::Immutable,
+            "SELECT card FROM settings LIMIT 1",
+        ),
+        ("computes", Volatility::Immutable, "SELECT 'x'"),
+    ] {
+        let function = made.sql(&format!("{name}(a int4)"), "text", body);
+        made.get_function(function).volatility = volatility;
+    }
+    let world = guarding(made, &[(cards, 2)]);
+    let one = |sql: &str| analyze(sql, &Limits::default(), &world).statements.remove(0);
+    for (sql, leaks) in [
+        ("SELECT 1 WHERE 'x' = folds(1)", true),
+        ("SELECT folds(1)", true),
+        ("SELECT id FROM settings WHERE card = folds(1) || 'x'", true),
+        ("SELECT stays(1)", false),
+        ("SELECT tells(1)", false),
+        ("SELECT id FROM cards WHERE card = computes(1)", false),
+        ("SELECT folds(id) FROM settings", false),
+    ] {
+        for explain in ["EXPLAIN", "EXPLAIN ANALYZE"] {
+            let prepared = one(&format!("PREPARE p AS {sql}"));
+            let run = one(&format!("{explain} EXECUTE p")).effects_with(|_| Some(&prepared));
+            for effects in [run, one(&format!("{explain} {sql}")).effects] {
+                let found = effects
+                    .iter()
+                    .any(|effect| effect.to_string().starts_with("Leak"));
+                assert_eq!(found, leaks, "{explain} {sql}: {effects:?}");
+            }
+        }
+        let run = one(sql).effects;
+        assert!(
+            !run.iter().any(|effect| effect.to_string().starts_with("Leak")),
+            "{sql}"
         );
     }
 }
