@@ -996,6 +996,13 @@ fn t16_a_trigger_hands_on_what_its_row_stores() {
             "DECLARE v int; BEGIN v := 3; IF v > 2 THEN RAISE EXCEPTION 'x'; END IF; RETURN NEW; END",
         ),
         ("unset", false, "BEGIN RETURN NULL; END"),
+        ("either", false, "BEGIN RETURN COALESCE(NEW, OLD); END"),
+        ("named", false, "DECLARE n ALIAS FOR NEW; BEGIN RETURN n; END"),
+        (
+            "one_field",
+            true,
+            "BEGIN RETURN ROW(NEW.id, NEW.card, NEW.card); END",
+        ),
         ("copied", true, "BEGIN NEW.note := NEW.card; RETURN NEW; END"),
         (
             "copied_by_equals",

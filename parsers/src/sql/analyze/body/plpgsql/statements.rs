@@ -318,8 +318,13 @@ impl Reader<'_> {
         }
         let value = self.until_semicolon()?;
         self.expression(&value)?;
-        let is_row = value.len() == 1 && (self.names_a_row(value.start) || self.is_word(value.start, "null"));
-        if !is_row {
+        // A trigger's own row, or none: `COALESCE(NEW, OLD)` is one of the two.
+        let is_own = value.clone().all(|at| {
+            self.names_a_row(at)
+                || ["coalesce", "null"].iter().any(|word| self.is_word(at, word))
+                || ["(", ",", ")"].iter().any(|sign| self.is_sign(at, sign))
+        });
+        if !is_own {
             self.stores(vec![Place::Row]);
         }
         Ok(())
