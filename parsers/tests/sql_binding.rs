@@ -475,6 +475,83 @@ fn t15_any_use_but_plain_output_is_a_filter() {
             "SELECT 1 FROM orders LIMIT (SELECT count(*) FROM customers WHERE ssn > '1')",
             &["range"],
         ),
+        (
+            "SELECT count(*) FROM (SELECT ssn FROM customers UNION ALL SELECT '1') s GROUP BY ssn HAVING count(*) > 1",
+            &["set"],
+        ),
+        (
+            "SELECT row_number() OVER (ORDER BY ssn) FROM (SELECT id, ssn FROM customers UNION ALL SELECT 0, '1') s",
+            &["set"],
+        ),
+        (
+            "SELECT count(*) OVER (PARTITION BY ssn) FROM (SELECT '1' AS ssn UNION ALL SELECT ssn FROM customers) s",
+            &["set"],
+        ),
+        (
+            "SELECT id FROM (SELECT id, ssn FROM customers UNION ALL VALUES (0, '1')) s ORDER BY ssn",
+            &["set"],
+        ),
+        (
+            "SELECT id, ssn FROM customers UNION ALL SELECT 0, '1' ORDER BY 2",
+            &["set"],
+        ),
+        (
+            "SELECT DISTINCT ssn FROM (SELECT ssn FROM customers UNION ALL SELECT '1') s",
+            &["set"],
+        ),
+        (
+            "SELECT DISTINCT ON (ssn) id FROM (SELECT id, ssn FROM customers UNION ALL SELECT 0, '1') s",
+            &["set"],
+        ),
+        ("SELECT ssn FROM customers UNION SELECT '1'", &["set"]),
+        ("SELECT ssn FROM customers INTERSECT SELECT '1'", &["set"]),
+        ("SELECT ssn FROM customers EXCEPT ALL SELECT '1'", &["set"]),
+        (
+            "SELECT lag(ssn) OVER (ORDER BY id) FROM (SELECT id, ssn FROM customers UNION ALL SELECT 0, '1') s",
+            &["aggregate"],
+        ),
+        (
+            "SELECT c.id FROM customers c JOIN (SELECT name FROM customers UNION ALL SELECT '1') s ON s.name = c.ssn",
+            &["other"],
+        ),
+        (
+            "SELECT c.id FROM plain c JOIN (SELECT ssn FROM customers UNION ALL SELECT '1') s ON s.ssn = c.a",
+            &["set"],
+        ),
+        (
+            "SELECT count(*) FROM customers c, LATERAL (VALUES (c.ssn), ('1')) v(x) GROUP BY x",
+            &["set"],
+        ),
+        (
+            "SELECT count(*) FROM customers, unnest(ARRAY[ssn, '1']) x GROUP BY x",
+            &["limit", "set"],
+        ),
+        (
+            "SELECT id FROM customers ORDER BY CASE id WHEN 1 THEN ssn ELSE '5' END",
+            &["set"],
+        ),
+        (
+            "WITH RECURSIVE r(x, n) AS (SELECT ssn, 1 FROM customers UNION ALL SELECT '1', n + 1 FROM r WHERE n < 2) SELECT count(*) FROM r GROUP BY x",
+            &["set"],
+        ),
+        ("SELECT ssn FROM customers UNION ALL SELECT '1'", &[]),
+        ("SELECT CASE id WHEN 1 THEN ssn ELSE '5' END FROM customers", &[]),
+        (
+            "SELECT id FROM customers ORDER BY CASE id WHEN 1 THEN ssn ELSE NULL END",
+            &["order"],
+        ),
+        (
+            "SELECT count(*) FROM (SELECT ssn FROM customers UNION ALL SELECT ssn FROM archive) s GROUP BY ssn",
+            &["group", "group"],
+        ),
+        (
+            "SELECT id FROM (SELECT id, name FROM customers UNION ALL SELECT 0, '1') s ORDER BY name",
+            &[],
+        ),
+        (
+            "SELECT name FROM (SELECT ssn, name FROM customers UNION ALL SELECT '1', '') s GROUP BY name",
+            &[],
+        ),
     ] {
         assert_eq!(filters(sql), want, "{sql}");
     }

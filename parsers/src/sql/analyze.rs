@@ -50,7 +50,7 @@ use super::neutral::Neutral;
 use super::resolve::Resolver;
 use super::runs;
 use super::shape::Shape;
-use super::statement::{Analysis, Cause, Reason, Statement, StatementKind, Taken};
+use super::statement::{Analysis, Cause, PreparedUse, Reason, Statement, StatementKind, Taken};
 use super::weight;
 use super::world::{Touched, World};
 
@@ -171,21 +171,19 @@ fn walk(sql: &str, shape: &Shape, tree: &ParseResult, world: &World) -> Result<A
             });
         }
         let world = session.world();
-        let mut walker = Walker::new(&world, Resolver::new(&world));
-        let kind = if let Some(kind) = raw.stmt.as_ref().and_then(|stmt| stmt.node.as_ref()) {
-            walker.statement(kind)
-        } else {
-            walker.unknown("statement");
-            StatementKind::Other
-        };
-        walker.uses_parameter_types();
-        walker.touches_unseen();
-        walker.finish();
-        if walker
-            .effects
-            .iter()
-            .any(|effect| effect.action == Action::Opaque)
-        {
+        let (mut walker, mut kind) = walked(raw, Walker::new(&world, Resolver::new(&world)));
+        // In which order bodies run, and how often, is not followed: what the statement changes while it runs, it may
+        // have changed before any name that is looked up while it runs.
+        let changes = walker.late_changes();
+        if !changes.are_none() {
+            let again = Walker::new(&world, Resolver::new(&world)).while_changing(&changes);
+            (walker, kind) = walked(raw, again);
+            if !changes.covers(&walker.late_changes()) {
+                walker.opaque(Cause::Code, Object::new(ObjectKind::Nothing, "names that change"));
+                walker.touches_unseen();
+            }
+        }
+        if walker.is_opaque() {
             walker.takes(Taken::Statements);
         }
         for &location in &walker.neutral_at {
@@ -199,11 +197,14 @@ fn walk(sql: &str, shape: &Shape, tree: &ParseResult, world: &World) -> Result<A
             semicolon,
             kind,
             protected_reads: walker.protected_reads(),
+            leaks_if_stored: walker.leaks_if_stored(),
+            leaks_if_explained: walker.leaks_if_explained(),
+            use_of_prepared: walker.use_of_prepared,
             takes: walker.takes,
             effects: walker.effects,
             reasons: walker.reasons,
             runs_prepared: walker.runs_prepared,
-            touches: walker.touches.finish(),
+            touches: walker.touches.found(),
             columns: walker.output.into(),
             decided_at_bind: walker.decided_at_bind,
             opaque_until_bind: walker.opaque_until_bind,
@@ -217,6 +218,20 @@ fn walk(sql: &str, shape: &Shape, tree: &ParseResult, world: &World) -> Result<A
         neutral,
         readable: true,
     })
+}
+
+/// Walks one statement.
+fn walked<'w>(raw: &RawStmt, mut walker: Walker<'w>) -> (Walker<'w>, StatementKind) {
+    let kind = if let Some(kind) = raw.stmt.as_ref().and_then(|stmt| stmt.node.as_ref()) {
+        walker.statement(kind)
+    } else {
+        walker.unknown("statement");
+        StatementKind::Other
+    };
+    walker.uses_parameter_types();
+    walker.touches_unseen();
+    walker.finish();
+    (walker, kind)
 }
 
 /// Where the statement's own `;` stands, or the end of the text.
@@ -276,6 +291,9 @@ fn unreadable(text_len: usize, reason: Reason) -> Analysis {
             touches: Touched::Everything,
             columns: Box::default(),
             protected_reads: SmallVec::new(),
+            leaks_if_stored: SmallVec::new(),
+            leaks_if_explained: SmallVec::new(),
+            use_of_prepared: PreparedUse::Runs,
             decided_at_bind: SmallVec::new(),
             opaque_until_bind: SmallVec::new(),
             takes: Taken::Statements,

@@ -15,6 +15,15 @@ pub struct BaseColumn {
     pub number: i16,
 }
 
+impl BaseColumn {
+    /// No column: a value that the statement itself gives may stand in the place of a column's. It is among the columns
+    /// of a lineage only while a statement is analysed.
+    pub(super) const GIVEN: Self = Self {
+        relation: Oid::NONE,
+        number: 0,
+    };
+}
+
 /// Base columns, ascending and without repeats.
 pub type BaseColumns = SmallVec<[BaseColumn; 2]>;
 
@@ -68,6 +77,31 @@ impl Lineage {
     #[must_use]
     pub fn with(self, other: &Self) -> Self {
         self.or(other).derived()
+    }
+
+    /// The same, where a value that the statement gives may stand instead.
+    #[must_use]
+    pub(super) fn or_given(self) -> Self {
+        match self {
+            Self::Exact(columns) if columns.is_empty() => Self::Exact(columns),
+            other => other.or(&Self::column(BaseColumn::GIVEN)),
+        }
+    }
+
+    /// Whether a value that the statement gives may be among those of columns.
+    pub(super) fn has_given(&self) -> bool {
+        // It is the least of all.
+        self.columns()
+            .is_some_and(|columns| columns.first() == Some(&BaseColumn::GIVEN))
+    }
+
+    /// The columns alone.
+    #[must_use]
+    pub(super) fn without_given(mut self) -> Self {
+        if let Self::Exact(columns) | Self::Derived(columns) = &mut self {
+            columns.retain(|column| *column != BaseColumn::GIVEN);
+        }
+        self
     }
 
     /// A value computed from this one. What comes from no column stays a constant.

@@ -21,7 +21,7 @@ use smallvec::SmallVec;
 
 use self::path::{Path, Step};
 use super::catalog::{CastContext, Catalog, Found, FunctionKind, Oid, TypeKind};
-use super::world::World;
+use super::world::{Touched, World};
 
 pub use self::coercion::Coercion;
 pub use self::name::{parse_name_list, parse_qualified_name, quote_identifier, truncate_identifier};
@@ -122,6 +122,8 @@ pub enum Resolution {
 pub struct Resolver<'w> {
     world: &'w World,
     path: Path,
+    /// Names that are uncertain beside those that the session touched.
+    also_touched: Option<&'w Touched>,
 }
 
 impl<'w> Resolver<'w> {
@@ -129,7 +131,20 @@ impl<'w> Resolver<'w> {
     pub fn new(world: &'w World) -> Self {
         let session = &*world.session;
         let path = Path::effective(world, &session.search_path, &session.role);
-        Self { world, path }
+        Self {
+            world,
+            path,
+            also_touched: None,
+        }
+    }
+
+    /// The same, but some names may mean something else by the time that they are looked up.
+    #[must_use]
+    pub fn with_touched(&self, touched: &'w Touched) -> Self {
+        Self {
+            also_touched: Some(touched),
+            ..self.clone()
+        }
     }
 
     /// Names as they are resolved under another search path or role: inside of a function that sets them.
@@ -147,6 +162,17 @@ impl<'w> Resolver<'w> {
     /// something then, and one that is may mean something else.
     pub fn is_touched(&self, name: &str) -> bool {
         self.world.session.touched.contains(name)
+            || self.also_touched.is_some_and(|touched| touched.contains(name))
+    }
+
+    /// Whether code may be tied to a relation of a touched name that the catalog does not have.
+    pub fn touches_tie_code(&self) -> bool {
+        self.world.session.touched.ties_code() || self.also_touched.is_some_and(Touched::ties_code)
+    }
+
+    /// Whether any name may mean something else, and objects without names may have come.
+    pub fn is_all_touched(&self) -> bool {
+        self.world.session.touched == Touched::Everything || self.also_touched == Some(&Touched::Everything)
     }
 
     /// The table, view, sequence or index of that name.

@@ -40,6 +40,12 @@ pub struct Statement {
     /// The prepared statement that it runs (EXECUTE, also below EXPLAIN or CREATE TABLE AS). Its effects come on top:
     /// see [`Self::effects_with`].
     pub runs_prepared: Option<Box<str>>,
+    /// What becomes of the rows of that.
+    pub use_of_prepared: PreparedUse,
+    /// What comes on top where the rows of this statement go to a new table, run by its name.
+    pub leaks_if_stored: SmallVec<[Effect; 1]>,
+    /// The same where its plan is shown.
+    pub leaks_if_explained: SmallVec<[Effect; 1]>,
     /// Names whose meaning it may change. Everything if it is opaque.
     pub touches: Touched,
     /// The columns of the rows that it gives; none if it gives no rows, or rows that only the server knows (EXECUTE,
@@ -54,6 +60,20 @@ pub struct Statement {
     pub opaque_until_bind: SmallVec<[Object; 1]>,
     /// The names under which code in it may put something else.
     pub takes: Taken,
+}
+
+/// What becomes of the rows of a prepared statement.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PreparedUse {
+    /// They are those of the statement that runs it.
+    #[default]
+    Runs,
+    /// They go to a new table.
+    Stores,
+    /// Its plan is shown instead.
+    Explains,
+    /// Both: EXPLAIN of a CREATE TABLE AS.
+    ExplainsAndStores,
 }
 
 /// Names that code in a statement may take: what stands under them then has not passed the gateway.
@@ -112,16 +132,25 @@ impl Statement {
         start..end
     }
 
+    /// The effects of a prepared statement where this one runs it.
+    pub fn effects_of<'a>(&self, prepared: &'a Self) -> impl Iterator<Item = &'a Effect> {
+        let (of_rows, of_plan) = (&prepared.leaks_if_stored[..], &prepared.leaks_if_explained[..]);
+        let (of_rows, of_plan) = match self.use_of_prepared {
+            PreparedUse::Runs => (&[][..], &[][..]),
+            PreparedUse::Stores => (of_rows, &[][..]),
+            PreparedUse::Explains => (&[][..], of_plan),
+            PreparedUse::ExplainsAndStores => (of_rows, of_plan),
+        };
+        prepared.effects.iter().chain(of_rows).chain(of_plan)
+    }
+
     /// All effects, those of a prepared statement that it runs included. `lookup` knows prepared statements by name;
     /// one that it does not know is opaque.
-    pub fn effects_with<'a>(
-        &self,
-        lookup: impl FnOnce(&str) -> Option<&'a [Effect]>,
-    ) -> SmallVec<[Effect; 4]> {
+    pub fn effects_with<'a>(&self, lookup: impl FnOnce(&str) -> Option<&'a Self>) -> SmallVec<[Effect; 4]> {
         let mut effects = self.effects.clone();
         if let Some(name) = &self.runs_prepared {
             match lookup(name) {
-                Some(prepared) => effects.extend(prepared.iter().cloned()),
+                Some(prepared) => effects.extend(self.effects_of(prepared).cloned()),
                 None => {
                     effects.push(Effect::new(
                         Action::Opaque,

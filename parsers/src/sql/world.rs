@@ -145,6 +145,18 @@ impl Touched {
         }
     }
 
+    /// Whether all of another one is in this one.
+    pub fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (_, Self::Nothing) | (Self::Everything, _) => true,
+            (_, Self::Everything) => false,
+            (_, Self::EveryName) => *self == Self::EveryName,
+            (_, Self::Names(more)) => {
+                more.ties_code <= self.ties_code() && more.names.iter().all(|name| self.contains(name))
+            }
+        }
+    }
+
     /// Whether what this name means is uncertain.
     pub fn contains(&self, name: &str) -> bool {
         match self {

@@ -478,3 +478,48 @@ fn t11_fetch_does_what_its_cursor_does_now() {
     assert_eq!(answers(&mut raw, &[query(&text)], 1), "C C C E42501 ZE");
     assert_eq!(postgres.sql("shop", "SELECT count(*) FROM kept").trim(), "1");
 }
+
+/// A temporary table hides another of its name, until the transaction that made it is taken back or drops it.
+#[test]
+fn t12_what_a_transaction_hid_is_seen_behind_its_end() {
+    let postgres = postgres();
+    let policy = r#"
+@id("all") permit (principal, action, resource);
+@id("kept") forbid (principal, action == Action::"Delete", resource in Table::"shop/shop/public.victim");
+@id("no-opaque") forbid (principal, action == Action::"Opaque", resource);
+"#;
+    let gateway = Gateway::start(
+        &postgres,
+        &Settings {
+            policy: Some(policy.to_owned()),
+            tls: "off",
+            ..Settings::default()
+        },
+    );
+    let mut raw = gateway.log_in();
+    for (name, hides, end) in [
+        (
+            "rolled back",
+            "BEGIN; CREATE TEMP TABLE victim (id int)",
+            "ROLLBACK",
+        ),
+        (
+            "dropped on commit",
+            "BEGIN; CREATE TEMP TABLE victim (id int) ON COMMIT DROP",
+            "COMMIT",
+        ),
+        (
+            "taken back to a savepoint",
+            "BEGIN; SAVEPOINT s; CREATE TEMP TABLE victim (id int)",
+            "ROLLBACK TO s",
+        ),
+    ] {
+        assert!(answers(&mut raw, &[query(hides)], 1).ends_with("ZT"), "{name}");
+        let own = answers(&mut raw, &[query("DELETE FROM victim")], 1);
+        assert_eq!(own, "C ZT", "{name}: the session's own");
+        let behind = answers(&mut raw, &[query(&format!("{end}; DELETE FROM victim"))], 1);
+        assert!(behind.starts_with("C E42501"), "{name}: {behind}");
+        answers(&mut raw, &[query("ROLLBACK")], 1);
+    }
+    assert_eq!(postgres.sql("shop", "SELECT count(*) FROM victim"), "10");
+}

@@ -839,12 +839,10 @@ impl Session {
         if self.model.skips() {
             return false;
         }
-        if let Some(Statement {
-            kind: StatementKind::RollbackTo { .. },
-            ..
-        }) = judged.statement()
+        if judged
+            .statement()
+            .is_some_and(|statement| ends_reading(&statement.kind))
         {
-            // What was read since the savepoint may be gone.
             self.leave_catalog_of_transaction();
         }
         self.state.touches(judged.touches());
@@ -1073,7 +1071,10 @@ impl Session {
         let mut is_known = !candidates.is_empty();
         for prepared in &candidates {
             is_known &= self.is_judged_now(prepared) && !prepared.is_doubtful();
-            effects.extend(prepared.judged().effects().iter().cloned());
+            // An empty text has none.
+            if let Some(prepared) = prepared.judged().statement() {
+                effects.extend(statement.effects_of(prepared).cloned());
+            }
         }
         if !is_known {
             let object = Object::new(ObjectKind::Prepared, name.clone());
@@ -1171,6 +1172,16 @@ impl Session {
 /// single quotes, and about bytes beyond ASCII. ROLLBACK is, so that a session always gets out of a failed transaction.
 fn reads_alike(text: &[u8]) -> bool {
     text.is_ascii() && !text.contains(&b'\'')
+}
+
+/// Whether what was read of the catalog in a transaction may be gone behind this: with the transaction, with a savepoint,
+/// or with what is dropped on commit.
+fn ends_reading(kind: &StatementKind) -> bool {
+    use StatementKind::{Commit, PrepareTransaction, Rollback, RollbackTo};
+    matches!(
+        kind,
+        Commit { .. } | Rollback { .. } | RollbackTo { .. } | PrepareTransaction
+    )
 }
 
 /// Whether a statement's success puts something under a name.

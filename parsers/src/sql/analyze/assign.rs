@@ -6,7 +6,7 @@ use pg_query::protobuf::{Node, RangeVar, SubLinkType};
 use super::relation::Relations;
 use super::scope::Item;
 use super::select::has_unknown_columns;
-use super::value::{Name, Value};
+use super::value::{Column, Name, Value};
 use super::walk::Walker;
 use crate::sql::catalog::{CastContext, Event, Oid, RelationKind};
 use crate::sql::effect::{Action, Effect, EffectFlags, Object, ObjectKind};
@@ -83,6 +83,11 @@ impl Walker<'_> {
     /// A value is stored in a column.
     pub(super) fn stores_in(&mut self, target: &Target<'_>, place: Option<usize>, lineage: &Lineage) {
         let column = place.and_then(|place| target.item.columns.get(place));
+        self.stores_in_column(column, lineage);
+    }
+
+    /// The same for a column of any row that is written.
+    pub(super) fn stores_in_column(&mut self, column: Option<&Column>, lineage: &Lineage) {
         // Of a view it is the column below, of a partition its parent's too.
         match column.map(|column| &column.lineage) {
             Some(Lineage::Exact(columns)) if self.is_any_protected(columns) => {}
@@ -228,7 +233,7 @@ impl Walker<'_> {
         let mut below: Vec<Oid> = Vec::new();
         let mut below_numbers = Vec::new();
         for (column, own) in row.iter().zip(&relation.columns) {
-            if let Lineage::Exact(columns) = &column.lineage
+            if let Lineage::Exact(columns) = column.lineage.clone().without_given()
                 && let [base] = columns[..]
             {
                 if !below.contains(&base.relation) {

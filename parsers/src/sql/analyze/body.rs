@@ -11,7 +11,7 @@ use hashbrown::HashMap;
 use pg_query::NodeEnum;
 use pg_query::protobuf::{DoStmt, Node, ParseResult, TypeName, a_const};
 
-use self::plpgsql::Piece;
+use self::plpgsql::{Piece, Place};
 use super::nested::text_of;
 use super::scope::Arguments;
 use super::value::{Name, Value};
@@ -26,10 +26,8 @@ use crate::sql::statement::{Cause, Taken};
 /// Variables that every PL/pgSQL body has.
 const PLPGSQL_VARIABLES: [&str; 3] = ["found", "sqlstate", "sqlerrm"];
 
-/// Variables that a trigger's body has.
-const TRIGGER_VARIABLES: [&str; 14] = [
-    "new",
-    "old",
+/// Variables of a trigger's body that tell what fires it.
+const TRIGGER_VARIABLES: [&str; 12] = [
     "tg_name",
     "tg_when",
     "tg_level",
@@ -122,7 +120,7 @@ impl<'w> Walker<'w> {
         if found.known.is_none()
             && found.language == Language::Plpgsql
             && !self.world.listed.contains(&function)
-            && !self.resolver.is_touched(&found.name)
+            && !self.implied.printed.is_touched(&found.name)
         {
             if self.follows_trigger(function, relation) {
                 self.runs_body(found, &[], relation);
@@ -170,8 +168,15 @@ impl<'w> Walker<'w> {
             .collect();
         let mut named: HashMap<Name, Value> = HashMap::new();
         if !is_sql {
-            for name in PLPGSQL_VARIABLES.iter().chain(&TRIGGER_VARIABLES) {
+            for name in PLPGSQL_VARIABLES.iter().chain(&["new", "old"]) {
                 named.insert((*name).into(), Value::unknown());
+            }
+            for name in TRIGGER_VARIABLES {
+                let value = Value {
+                    lineage: Lineage::constant(),
+                    ..Value::unknown()
+                };
+                named.insert(name.into(), value);
             }
         }
         if let Some(found) = self.catalog().relation(relation) {
@@ -189,11 +194,17 @@ impl<'w> Walker<'w> {
         }
         let arguments = Arguments {
             function: (*function.name).into(),
+            relation,
             values,
             named,
         };
         let outside = self.arguments.replace(Rc::new(arguments));
+        let row_of = self.implied.row_of;
+        if !relation.is_none() {
+            self.implied.row_of = relation;
+        }
         run(self);
+        self.implied.row_of = row_of;
         self.arguments = outside;
     }
 
@@ -290,11 +301,46 @@ impl<'w> Walker<'w> {
                 arguments.named.insert(name, value);
             }
         }
+        let relation = self
+            .arguments
+            .as_ref()
+            .map_or(Oid::NONE, |arguments| arguments.relation);
+        let mut stored = body.stored.into_iter().peekable();
         self.with_runtime_names(|walker| {
-            for piece in body.pieces {
+            for (index, piece) in body.pieces.into_iter().enumerate() {
+                walker.implied.values.clear();
                 walker.piece(what, piece);
+                while let Some((_, places)) = stored.next_if(|(piece, _)| *piece == index) {
+                    let values = walker.implied.values.clone();
+                    walker.stores_in_row(relation, &places, &values);
+                }
             }
         });
+    }
+
+    /// Values that a trigger's body stores in the row that is to be written, or gives instead of it.
+    fn stores_in_row(&mut self, relation: Oid, places: &[Place], values: &[Lineage]) {
+        if self.world.protected.is_empty() || relation.is_none() {
+            return;
+        }
+        let row = self.relation_row(relation);
+        let is_known = !values.is_empty() && !values.contains(&Lineage::Unknown);
+        for (index, place) in places.iter().enumerate() {
+            match place {
+                Place::Variable => {}
+                Place::Field(name) => {
+                    let column = row.iter().find(|column| *column.name == **name);
+                    let value = values.get(index).filter(|_| places.len() == values.len());
+                    self.stores_in_column(column, value.unwrap_or(&Lineage::Unknown));
+                }
+                Place::Row if is_known && values.len() > 1 => {
+                    for (index, value) in values.iter().enumerate() {
+                        self.stores_in_column(row.get(index), value);
+                    }
+                }
+                Place::Row => self.leaks(values.first().unwrap_or(&Lineage::Unknown)),
+            }
+        }
     }
 
     /// Variables of plain types, of which there is one of that name in the whole body: others may be anything.

@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 
 use super::value::{Given, Value};
 use super::walk::{Walker, named, parts};
-use crate::sql::catalog::{Behavior, CastContext, FunctionKind, Language, Oid};
+use crate::sql::catalog::{Behavior, CastContext, FunctionKind, Language, Oid, Volatility};
 use crate::sql::effect::{FilterKind, Object, ObjectKind};
 use crate::sql::lineage::Lineage;
 use crate::sql::resolve::{Call, CallKind, Named, Resolution, Ty};
@@ -249,7 +249,7 @@ impl Walker<'_> {
 
 impl Walker<'_> {
     /// Runs a function; whether its result comes from nothing but its arguments.
-    fn only_computes(&mut self, oid: Oid, known: Option<Behavior>, values: &[Value]) -> bool {
+    pub(super) fn only_computes(&mut self, oid: Oid, known: Option<Behavior>, values: &[Value]) -> bool {
         if let Some(behavior) = known {
             self.runs_function(oid, values);
             let is_closed = computes(behavior);
@@ -263,8 +263,23 @@ impl Walker<'_> {
         let open = self.open_functions.entry(oid).or_insert(reads);
         *open |= reads;
         let is_closed = !*open;
+        if !is_closed && self.is_folded(oid, values) {
+            self.folds = true;
+            if self.explains {
+                self.leaks(&Lineage::Unknown);
+            }
+        }
         self.sources += usize::from(!is_closed);
         is_closed
+    }
+}
+
+impl Walker<'_> {
+    /// Whether planning puts what a function gives in the place of its call, where EXPLAIN shows it.
+    fn is_folded(&self, oid: Oid, values: &[Value]) -> bool {
+        let function = self.world.catalog.function(oid);
+        function.is_some_and(|function| function.volatility == Volatility::Immutable)
+            && values.iter().all(Value::is_constant)
     }
 }
 

@@ -20,7 +20,6 @@ use super::walk::{Walker, object_of, relation_object, string};
 use crate::sql::catalog::{Found, Oid};
 use crate::sql::effect::{Action, Effect, EffectFlags, Object, ObjectKind};
 use crate::sql::statement::Cause;
-use crate::sql::world::Touched;
 
 impl Walker<'_> {
     pub(super) fn definition(&mut self, kind: &NodeEnum) {
@@ -46,7 +45,7 @@ impl Walker<'_> {
         if self.effects.iter().any(|effect| effect.action == Action::Execute) {
             self.touches.code();
         }
-        if self.effects.iter().any(|effect| effect.action == Action::Opaque) {
+        if self.is_opaque() {
             self.touches.everything();
         }
     }
@@ -140,7 +139,7 @@ impl Walker<'_> {
 impl Walker<'_> {
     /// Whether this session may have made event triggers that the catalog does not show.
     pub(super) fn event_triggers_unseen(&self) -> bool {
-        self.world.session.touched == Touched::Everything
+        self.implied.printed.is_all_touched()
     }
 }
 

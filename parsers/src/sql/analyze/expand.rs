@@ -10,6 +10,7 @@ use super::value::{Column, Row, Value};
 use super::walk::Walker;
 use crate::sql::catalog::{Oid, Relation, RelationKind};
 use crate::sql::effect::Object;
+use crate::sql::lineage::Lineage;
 
 impl Walker<'_> {
     /// Completes what is known only once all of the statement was walked.
@@ -41,8 +42,8 @@ impl Walker<'_> {
         row
     }
 
-    /// Walks and forgets what was found.
-    fn without_effects<T>(&mut self, walk: impl FnOnce(&mut Self) -> T) -> T {
+    /// Walks and forgets what was found, and that anything was followed: elsewhere it has its effects.
+    pub(super) fn without_effects<T>(&mut self, walk: impl FnOnce(&mut Self) -> T) -> T {
         let effects = std::mem::take(&mut self.effects);
         let reasons = std::mem::take(&mut self.reasons);
         let reads = std::mem::take(&mut self.reads);
@@ -50,7 +51,12 @@ impl Walker<'_> {
         let decided = std::mem::take(&mut self.decided_at_bind);
         let until_bind = std::mem::take(&mut self.opaque_until_bind);
         let seen = self.forget_seen();
+        let (followed, rows, views) = (self.followed_so_far(), self.rows.clone(), self.views.clone());
+        self.spend(rows.len() + views.len());
         let result = walk(self);
+        self.follow_again(followed);
+        self.rows = rows;
+        self.views = views;
         self.effects = effects;
         self.reasons = reasons;
         self.reads = reads;
@@ -80,8 +86,8 @@ impl Walker<'_> {
         self.printed_query(&text_of("query"), sql).unwrap_or_default()
     }
 
-    /// Walks an expression as the server printed it, for its effects. Columns are those of `relation`.
-    pub(super) fn expression_text(&mut self, sql: &str, relation: Option<Oid>) {
+    /// Walks an expression as the server printed it; gives where its value comes from. Columns are those of `relation`.
+    pub(super) fn expression_text(&mut self, sql: &str, relation: Option<Oid>) -> Lineage {
         let mut level = Level::default();
         match relation {
             Some(oid) => {
@@ -99,7 +105,7 @@ impl Walker<'_> {
                 level.show(Item::open(None));
             }
         }
-        self.expression_over(sql, level);
+        self.expression_over(sql, level)
     }
 
     /// The same for an expression that the server simplifies when it plans: what is constant in it runs. No column of
@@ -125,7 +131,8 @@ impl Walker<'_> {
         self.is_planned = outside;
     }
 
-    fn expression_over(&mut self, sql: &str, mut level: Level) {
+    fn expression_over(&mut self, sql: &str, mut level: Level) -> Lineage {
+        let mut lineage = Lineage::Unknown;
         let outside = std::mem::replace(&mut self.is_quiet, true);
         self.nested_printed(
             &text_of("expression"),
@@ -135,9 +142,10 @@ impl Walker<'_> {
                     match raw.stmt.as_ref().and_then(|stmt| stmt.node.as_ref()) {
                         Some(NodeEnum::SelectStmt(select)) if select.from_clause.is_empty() => {
                             let level = std::mem::take(&mut level);
-                            walker.in_level(level, |walker| {
-                                walker.select(select);
-                            });
+                            let columns = walker.in_level(level, |walker| walker.select(select));
+                            if let [column] = &columns[..] {
+                                lineage = column.lineage.clone();
+                            }
                         }
                         Some(other) => walker.nested_statement(other),
                         None => walker.unknown("statement"),
@@ -146,6 +154,7 @@ impl Walker<'_> {
             },
         );
         self.is_quiet = outside;
+        lineage
     }
 
     /// A relation in a scope, not as something that is read.

@@ -232,6 +232,8 @@ impl Walker<'_> {
             is_single &= value.is_single;
             converted |= !self.keeps_text(value.ty, ty);
         }
+        let guesses = values.iter().filter(|value| value.given != Given::Null);
+        lineage = self.together(lineage, guesses.map(|value| &value.lineage));
         for from in types {
             self.coerces(from, ty, CastContext::Implicit);
         }
@@ -584,6 +586,8 @@ impl Walker<'_> {
         };
         let value = self.computed(ty, &values);
         Value {
+            // Whoever unnests it has its elements in one place.
+            lineage: self.together(value.lineage, values.iter().map(|value| &value.lineage)),
             row: rows_together(&values).filter(|_| ty == Ty::Known(RECORD_ARRAY)),
             ..value
         }

@@ -65,6 +65,8 @@ enum Followed {
 #[derive(Debug)]
 pub(super) struct Implied<'w> {
     pub(super) runtime: Runtime<'w>,
+    /// Finds names as they are in what the server printed: with their schemas.
+    pub(super) printed: Resolver<'w>,
     /// Names and rights that code ran under, by number.
     runtimes: Vec<(SearchPath, Box<str>)>,
     followed: HashSet<(usize, Followed)>,
@@ -72,9 +74,18 @@ pub(super) struct Implied<'w> {
     pub(super) seen: HashSet<Oid>,
     /// Types of the rows that the last statement inside of another gave.
     pub(super) given: Vec<Ty>,
+    /// Where those come from.
+    pub(super) values: Vec<Lineage>,
+    /// The relation whose trigger runs, by itself or by what it calls: it has a row at hand that no statement reads.
+    pub(super) row_of: Oid,
     /// Types that the bodies which are being read convert values to.
     pub(super) wanted: Vec<Oid>,
+    /// Names were looked up that the server looks up while the statement runs.
+    pub(super) looks_up_late: bool,
 }
+
+/// What was followed up to some moment.
+pub(super) struct FollowedSoFar(HashSet<(usize, Followed)>);
 
 /// Most things that are followed for one statement.
 const FOLLOWED_MAX: usize = 20_000;
@@ -83,6 +94,7 @@ impl<'w> Implied<'w> {
     pub(super) fn new(world: &'w World, resolver: Resolver<'w>) -> Self {
         let session = &world.session;
         Self {
+            printed: resolver.with_path(&[], ""),
             runtime: Runtime {
                 resolver,
                 search_path: session.search_path.clone(),
@@ -94,7 +106,10 @@ impl<'w> Implied<'w> {
             followed: HashSet::new(),
             seen: HashSet::new(),
             given: Vec::new(),
+            values: Vec::new(),
+            row_of: Oid::NONE,
             wanted: Vec::new(),
+            looks_up_late: false,
         }
     }
 }
@@ -155,6 +170,16 @@ impl<'w> Walker<'w> {
             return false;
         }
         self.implied.followed.insert((number, what))
+    }
+
+    pub(super) fn followed_so_far(&mut self) -> FollowedSoFar {
+        self.spend(self.implied.followed.len());
+        FollowedSoFar(self.implied.followed.clone())
+    }
+
+    /// What was followed since then counts as if it was not.
+    pub(super) fn follow_again(&mut self, since: FollowedSoFar) {
+        self.implied.followed = since.0;
     }
 
     /// Whether a trigger's function is to be followed for a relation.

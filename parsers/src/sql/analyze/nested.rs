@@ -5,6 +5,7 @@ use pg_query::protobuf::ParseResult;
 use super::printed::readable;
 use super::walk::Walker;
 use crate::sql::effect::{Object, ObjectKind};
+use crate::sql::resolve::Named;
 use crate::sql::runs;
 use crate::sql::statement::Cause;
 use crate::sql::weight;
@@ -70,14 +71,15 @@ impl Walker<'_> {
         self.budget.depth = outside.depth;
     }
 
-    /// The same for a text that the server printed: every name in it that is not built in has its schema.
+    /// The same for a text that the server printed: every name in it that is not built in has its schema. What was
+    /// expanded once counts for bodies too, so that what is uncertain in those is so in all such texts.
     pub(super) fn nested_printed(
         &mut self,
         what: &Object,
         sql: &str,
         walk: impl FnOnce(&mut Self, &ParseResult),
     ) {
-        let printed = self.resolver.with_path(&[], "");
+        let printed = self.implied.printed.clone();
         let outside = std::mem::replace(&mut self.resolver, printed);
         self.nested(what, &readable(sql), walk);
         self.resolver = outside;
@@ -85,10 +87,17 @@ impl Walker<'_> {
 
     /// Reads names as a body's are that runs now.
     pub(super) fn with_runtime_names(&mut self, run: impl FnOnce(&mut Self)) {
+        self.implied.looks_up_late = true;
         let runtime = self.implied.runtime.resolver.clone();
         let outside = std::mem::replace(&mut self.resolver, runtime);
         run(self);
         self.resolver = outside;
+    }
+
+    /// The relation that a text names where the statement comes to it.
+    pub(super) fn relation_named_late(&mut self, text: &str) -> Named {
+        self.implied.looks_up_late = true;
+        self.implied.runtime.resolver.relation_of_text(text)
     }
 
     /// Every statement of a text.

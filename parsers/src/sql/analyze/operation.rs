@@ -8,6 +8,7 @@ use super::value::Value;
 use super::walk::{Walker, named, parts, string};
 use crate::sql::catalog::{CastContext, Oid};
 use crate::sql::effect::{FilterKind, Object, ObjectKind};
+use crate::sql::lineage::Lineage;
 use crate::sql::resolve::{Resolution, Ty};
 use crate::sql::statement::Cause;
 
@@ -16,6 +17,13 @@ struct Operation {
     value: Value,
     /// It is built in, whatever the types turn out to be.
     is_built_in: bool,
+}
+
+/// What is known of an operator whose function runs.
+struct Ran {
+    is_built_in: bool,
+    /// What it gives comes from its operands and from nowhere else.
+    only_computes: bool,
 }
 
 impl Walker<'_> {
@@ -74,12 +82,15 @@ impl Walker<'_> {
         let values: smallvec::SmallVec<[Value; 2]> = [left, right].into_iter().flatten().cloned().collect();
         let mut is_built_in = !self.resolver.is_touched(name);
         let mut varies = false;
+        let mut only_computes = true;
         let ty = match self.resolver.operators(schema, name, left_type, right_type) {
             Resolution::One { oid, result } => {
                 let operator = self.world.catalog.operator(oid);
                 varies = operator.is_some_and(|operator| self.stays_a_call(operator.function))
                     && Value::vary(&values);
-                is_built_in &= self.runs_operator(oid, &values);
+                let ran = self.runs_operator(oid, &values);
+                is_built_in &= ran.is_built_in;
+                only_computes &= ran.only_computes;
                 if !oid.is_built_in() || values.iter().any(|value| !is_of_server(value.ty)) {
                     let (left, right) = self.resolver.operand_types(oid, left_type, right_type);
                     for (from, to) in [(left_type, left), (right_type, right)] {
@@ -97,7 +108,9 @@ impl Walker<'_> {
                     self.opaque(Cause::Operator, object);
                 }
                 for oid in candidates {
-                    is_built_in &= self.runs_operator(oid, &values);
+                    let ran = self.runs_operator(oid, &values);
+                    is_built_in &= ran.is_built_in;
+                    only_computes &= ran.only_computes;
                 }
                 self.touched(Cause::Operator, ObjectKind::Operator, schema, name);
                 result
@@ -111,19 +124,25 @@ impl Walker<'_> {
         };
         self.compared_values(name, ty, left, right);
         let mut value = self.computed(ty, &values);
+        if !only_computes {
+            value.lineage = Lineage::Unknown;
+        }
         value.varies = varies;
         value.is_reported = ty == Ty::Known(BOOL) || ty == Ty::Uncertain;
         Operation { value, is_built_in }
     }
 
-    /// The effects of an operator's function; whether it is built in.
-    fn runs_operator(&mut self, oid: Oid, values: &[Value]) -> bool {
+    /// The effects of an operator's function.
+    fn runs_operator(&mut self, oid: Oid, values: &[Value]) -> Ran {
         let Some(operator) = self.world.catalog.operator(oid) else {
             self.opaque(
                 Cause::Operator,
                 Object::new(ObjectKind::Operator, oid.to_string()),
             );
-            return false;
+            return Ran {
+                is_built_in: false,
+                only_computes: false,
+            };
         };
         if operator.function.is_built_in() && oid.is_built_in() {
             // What a built-in operator does to values of types that are not: `record = record`, arrays.
@@ -131,11 +150,16 @@ impl Walker<'_> {
                 self.uses_types_in(value);
             }
         }
-        self.runs_function(operator.function, values);
+        let function = self.world.catalog.function(operator.function);
+        let known = function.and_then(|function| function.known);
+        let only_computes = self.only_computes(operator.function, known, values);
         for &estimator in &operator.estimators {
             self.runs_function(estimator, &[]);
         }
-        oid.is_built_in()
+        Ran {
+            is_built_in: oid.is_built_in(),
+            only_computes,
+        }
     }
 
     pub(super) fn operation(&mut self, expression: &AExpr) -> Value {

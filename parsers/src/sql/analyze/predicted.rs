@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::sql::effect::Action;
+use crate::sql::effect::{Action, Effect};
 use crate::sql::statement::{Statement, StatementKind};
 use crate::sql::world::{SessionNames, Touched, World};
 
@@ -61,20 +61,13 @@ impl<'w> Predicted<'w> {
             StatementKind::Reset { name: None } => return self.every_name(),
             _ => {}
         }
-        let is_opaque = statement
-            .effects
-            .iter()
-            .any(|effect| effect.action == Action::Opaque);
-        if is_opaque || statement.runs_prepared.is_some() {
+        if statement.runs_prepared.is_some() {
             return self.everything();
         }
-        let changes_names = statement.effects.iter().any(|effect| match effect.action {
-            Action::SetRole => true,
-            Action::Set => matches!(&*effect.object.name, "search_path" | "all"),
-            _ => false,
-        });
-        if changes_names {
-            self.every_name();
+        for effect in &statement.effects {
+            if let Some(changed) = changed_names(effect) {
+                self.session().touched.extend(&changed);
+            }
         }
         if statement.touches != Touched::Nothing {
             self.session().touched.extend(&statement.touches);
@@ -94,5 +87,34 @@ impl<'w> Predicted<'w> {
 
     fn everything(&mut self) {
         self.session().touched = Touched::Everything;
+    }
+}
+
+/// What a statement changes that its own bodies find changed, or not: the order in which they run is not followed.
+#[derive(Debug, Default)]
+pub(super) struct LateChanges {
+    /// Names that bodies look up.
+    pub(super) names: Touched,
+    /// Names of objects that are other ones now. With another search path names are, and objects are not.
+    pub(super) objects: Touched,
+}
+
+impl LateChanges {
+    pub(super) fn are_none(&self) -> bool {
+        self.names == Touched::Nothing
+    }
+
+    pub(super) fn covers(&self, other: &Self) -> bool {
+        self.names.covers(&other.names) && self.objects.covers(&other.objects)
+    }
+}
+
+/// Names that may mean something else after this: with another search path or role, or by what is not known.
+pub(super) fn changed_names(effect: &Effect) -> Option<Touched> {
+    match effect.action {
+        Action::Opaque => Some(Touched::Everything),
+        Action::SetRole => Some(Touched::EveryName),
+        Action::Set if matches!(&*effect.object.name, "search_path" | "all") => Some(Touched::EveryName),
+        _ => None,
     }
 }

@@ -1,6 +1,7 @@
 //! Protected columns: what other than plain output is made of their values.
 
 use hashbrown::HashSet;
+use smallvec::SmallVec;
 
 use super::value::{Given, Value};
 use super::walk::Walker;
@@ -15,6 +16,8 @@ use crate::sql::resolve::Ty;
 pub(super) struct Unknowns {
     filters: Vec<FilterKind>,
     leaks: bool,
+    /// Relations whose triggers let one leak: it may come from the row.
+    rows: Vec<Oid>,
 }
 
 impl Walker<'_> {
@@ -36,6 +39,13 @@ impl Walker<'_> {
         if self.is_quiet || self.is_unprotected() {
             return;
         }
+        // Columns may be sorted, grouped and joined with less harm than compared with a guess among their values.
+        let kind = match kind {
+            FilterKind::Order | FilterKind::Group | FilterKind::Join if lineage.has_given() => {
+                FilterKind::Set
+            }
+            kind => kind,
+        };
         match lineage.columns() {
             Some(columns) => {
                 for &column in columns {
@@ -49,20 +59,38 @@ impl Walker<'_> {
         }
     }
 
+    /// Values stand in one place, of which some are of columns and some are the statement's own: whoever sorts or groups
+    /// them compares the ones with the others.
+    pub(super) fn together<'l>(
+        &self,
+        merged: Lineage,
+        parts: impl IntoIterator<Item = &'l Lineage>,
+    ) -> Lineage {
+        let is_given = |lineage: &Lineage| lineage.columns().is_some_and(<[_]>::is_empty);
+        if !self.is_unprotected() && parts.into_iter().any(is_given) {
+            merged.or_given()
+        } else {
+            merged
+        }
+    }
+
     /// A value moves to where it can be read back.
     pub(super) fn leaks(&mut self, lineage: &Lineage) {
         if self.is_unprotected() {
             return;
         }
-        match lineage.columns() {
-            Some(columns) => {
-                for &column in columns {
-                    if self.world.protected.contains(&column) {
-                        self.add_on_column(Action::Leak, None, column);
-                    }
-                }
+        let Some(columns) = lineage.columns() else {
+            self.unknowns.leaks = true;
+            let row_of = self.implied.row_of;
+            if !row_of.is_none() && !self.unknowns.rows.contains(&row_of) {
+                self.unknowns.rows.push(row_of);
             }
-            None => self.unknowns.leaks = true,
+            return;
+        };
+        for &column in columns {
+            if self.world.protected.contains(&column) {
+                self.add_on_column(Action::Leak, None, column);
+            }
         }
     }
 
@@ -122,6 +150,41 @@ impl Walker<'_> {
     }
 
     fn add_on_column(&mut self, action: Action, kind: Option<FilterKind>, column: BaseColumn) {
+        let effect = self.effect_on_column(action, kind, column);
+        self.add(effect);
+    }
+
+    /// What it would let out if the rows that it gives were stored.
+    pub(super) fn leaks_if_stored(&self) -> SmallVec<[Effect; 1]> {
+        let mut found = SmallVec::new();
+        if self.is_unprotected() {
+            return found;
+        }
+        let any = self.protected_reads();
+        for column in &self.output {
+            for &column in column.lineage.columns().unwrap_or(&any) {
+                let effect = self.effect_on_column(Action::Leak, None, column);
+                if self.world.protected.contains(&column) && !found.contains(&effect) {
+                    found.push(effect);
+                }
+            }
+        }
+        found
+    }
+
+    /// What it would let out if its plan was shown.
+    pub(super) fn leaks_if_explained(&self) -> SmallVec<[Effect; 1]> {
+        if !self.folds || self.is_unprotected() {
+            return SmallVec::new();
+        }
+        let columns = self.protected_of(self.reads.relations());
+        let leaks = columns.into_iter();
+        leaks
+            .map(|column| self.effect_on_column(Action::Leak, None, column))
+            .collect()
+    }
+
+    fn effect_on_column(&self, action: Action, kind: Option<FilterKind>, column: BaseColumn) -> Effect {
         let mut effect = self.effect_on(action, column.relation);
         let relation = self.world.catalog.relation(column.relation);
         let found = relation.and_then(|relation| {
@@ -132,7 +195,7 @@ impl Walker<'_> {
         });
         effect.columns = found.map(|known| known.name.clone()).into_iter().collect();
         effect.filter = kind;
-        self.add(effect);
+        effect
     }
 
     /// Judges the uses of values that may come from anywhere.
@@ -142,20 +205,31 @@ impl Walker<'_> {
             return;
         }
         let read: Vec<Oid> = self.reads.relations().collect();
-        let mut columns: Vec<BaseColumn> = self.world.protected.iter().copied().collect();
-        columns.retain(|column| read.contains(&column.relation));
-        columns.sort_unstable();
-        for column in columns {
+        for column in self.protected_of(read.iter().copied()) {
             for &kind in &unknowns.filters {
-                let kind: FilterKind = kind;
-                let mut effect: Effect = self.effect_on(Action::Filter, column.relation);
-                effect.filter = Some(kind);
-                self.add_on_column(Action::Filter, effect.filter, column);
+                self.add_on_column(Action::Filter, Some(kind), column);
             }
-            if unknowns.leaks {
+        }
+        if unknowns.leaks {
+            for column in self.protected_of(read.into_iter().chain(unknowns.rows)) {
                 self.add_on_column(Action::Leak, None, column);
             }
         }
+    }
+
+    /// The protected columns of some relations, ascending.
+    fn protected_of(&self, relations: impl Iterator<Item = Oid>) -> Vec<BaseColumn> {
+        let relations: HashSet<Oid> = relations.collect();
+        let columns = self.world.protected.iter().copied();
+        let mut columns: Vec<BaseColumn> = columns
+            .filter(|column| relations.contains(&column.relation))
+            .collect();
+        for &oid in &relations {
+            columns.extend(self.protected_family(oid).into_iter().map(|(_, column)| column));
+        }
+        columns.sort_unstable();
+        columns.dedup();
+        columns
     }
 
     /// A value decides whether rows are there.
@@ -211,7 +285,9 @@ fn equality(side: &Value, other: &Value) -> FilterKind {
         (Given::Text(_) | Given::Null | Given::Parameter(_), _) if is_plain => FilterKind::Equality,
         _ if other.is_single && other.is_constant() && is_plain => FilterKind::Equality,
         // A list of values in the statement is a column of nothing: every one of them is a guess.
-        (_, Lineage::Exact(columns)) if is_plain && !columns.is_empty() => FilterKind::Join,
+        (_, Lineage::Exact(columns)) if is_plain && !columns.is_empty() && !other.lineage.has_given() => {
+            FilterKind::Join
+        }
         _ => FilterKind::Other,
     }
 }

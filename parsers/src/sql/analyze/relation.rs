@@ -272,7 +272,7 @@ impl Walker<'_> {
 
     /// Protected columns of the relations that this one is a parent or a child of, by name: the rows of a partition are
     /// its parent's, and what a parent gives may be a partition's.
-    fn protected_family(&self, oid: Oid) -> Vec<(&str, BaseColumn)> {
+    pub(super) fn protected_family(&self, oid: Oid) -> Vec<(&str, BaseColumn)> {
         let catalog = &self.world.catalog;
         let is_alone = catalog.children(oid).is_empty()
             && catalog
@@ -360,6 +360,35 @@ impl Walker<'_> {
             None => Row::from([]),
         };
         self.rows.insert(oid, Rc::clone(&row));
+        let row = self.with_generated(oid, row);
+        self.rows.insert(oid, Rc::clone(&row));
         row
+    }
+
+    /// What is generated from a protected column is of it, whatever the table calls it.
+    fn with_generated(&mut self, oid: Oid, row: Row) -> Row {
+        let catalog = &self.world.catalog;
+        let columns = match catalog.relation(oid) {
+            Some(relation) if !self.world.protected.is_empty() && !oid.is_built_in() => &relation.columns[..],
+            _ => return row,
+        };
+        if !columns.iter().any(|column| column.is_generated) {
+            return row;
+        }
+        let mut row = row.to_vec();
+        for (known, column) in columns
+            .iter()
+            .zip(&mut row)
+            .filter(|(known, _)| known.is_generated)
+        {
+            let Some(expression) = &known.default else {
+                continue;
+            };
+            let value = self.without_effects(|walker| walker.expression_text(expression, Some(oid)));
+            if self.is_protected(&value) {
+                column.lineage = column.lineage.clone().with(&value);
+            }
+        }
+        Row::from(row)
     }
 }

@@ -24,6 +24,8 @@ pub(super) struct Cte {
 #[derive(Default)]
 pub(super) struct Arguments {
     pub(super) function: Name,
+    /// The relation whose trigger it is, if it is one.
+    pub(super) relation: Oid,
     /// Input arguments in order.
     pub(super) values: Vec<Value>,
     /// Their names and those of variables.

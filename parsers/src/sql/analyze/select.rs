@@ -224,7 +224,8 @@ impl Walker<'_> {
         let pairs = left.into_iter().zip(right);
         let merged = pairs.map(|(left, right)| {
             let ty = self.resolver.common_type(&[left.ty, right.ty]);
-            let mut lineage = self.merge(left.lineage, &right.lineage);
+            let merged = self.merge(left.lineage.clone(), &right.lineage);
+            let mut lineage = self.together(merged, [&left.lineage, &right.lineage]);
             for from in [left.ty, right.ty] {
                 self.coerces(from, ty, CastContext::Implicit);
                 if !self.keeps_text(from, ty) {
@@ -269,6 +270,8 @@ impl Walker<'_> {
 
     fn values(&mut self, rows: &[Node]) -> Vec<Column> {
         let mut columns: Vec<(Vec<Ty>, Lineage)> = Vec::new();
+        // Most lists are of constants alone.
+        let mut is_mixed: Vec<bool> = Vec::new();
         for row in rows {
             let Some(NodeEnum::List(list)) = &row.node else {
                 self.unknown("row of VALUES");
@@ -279,6 +282,10 @@ impl Walker<'_> {
                 let value = self.value(cell);
                 if index == columns.len() {
                     columns.push((Vec::new(), Lineage::constant()));
+                    is_mixed.push(false);
+                }
+                if let Some(is_mixed) = is_mixed.get_mut(index) {
+                    *is_mixed |= value.is_constant();
                 }
                 if let Some((types, lineage)) = columns.get_mut(index) {
                     if !types.contains(&value.ty) {
@@ -289,8 +296,9 @@ impl Walker<'_> {
                 }
             }
         }
-        let columns = columns.into_iter().enumerate();
-        let named = columns.map(|(index, (types, lineage))| {
+        let columns = columns.into_iter().zip(is_mixed).enumerate();
+        let named = columns.map(|(index, ((types, lineage), is_mixed))| {
+            let lineage = if is_mixed { lineage.or_given() } else { lineage };
             let ty = self.resolver.common_type(&types);
             for from in types {
                 self.coerces(from, ty, CastContext::Implicit);

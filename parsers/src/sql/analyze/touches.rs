@@ -43,7 +43,7 @@ impl Touches {
         self.everything = true;
     }
 
-    pub(super) fn finish(self) -> Touched {
+    pub(super) fn found(&self) -> Touched {
         if self.everything {
             Touched::Everything
         } else if self.names.is_empty() {
@@ -51,7 +51,7 @@ impl Touches {
         } else {
             Touched::Names(TouchedNames {
                 ties_code: self.ties_code,
-                ..self.names.into_iter().collect()
+                ..self.names.iter().cloned().collect()
             })
         }
     }

@@ -17,7 +17,7 @@ use crate::sql::catalog::Oid;
 use crate::sql::effect::{Action, Effect, EffectFlags, Object, ObjectKind};
 use crate::sql::resolve::Ty;
 use crate::sql::settings;
-use crate::sql::statement::{Cause, CopyColumns, CopyFormat, StatementKind, Taken};
+use crate::sql::statement::{Cause, CopyColumns, CopyFormat, PreparedUse, StatementKind, Taken};
 
 /// `CURSOR_OPT_HOLD` of the grammar.
 const CURSOR_OPTION_HOLD: i32 = 0x0020;
@@ -203,6 +203,10 @@ impl Walker<'_> {
         let inner = std::mem::replace(&mut self.output, output);
         self.implied.given.clear();
         self.implied.given.extend(inner.iter().map(|column| column.ty));
+        self.implied.values.clear();
+        self.implied
+            .values
+            .extend(inner.into_iter().map(|column| column.lineage));
     }
 
     fn transaction(&mut self, transaction: &TransactionStmt) -> StatementKind {
@@ -465,6 +469,10 @@ impl Walker<'_> {
     fn execute(&mut self, execute: &ExecuteStmt) -> StatementKind {
         let ExecuteStmt { name, params } = execute;
         self.nodes(params);
+        if !self.is_in_own_text() {
+            // What a body runs by name may change what its other names mean.
+            self.touches.everything();
+        }
         self.runs_prepared = Some(name.as_str().into());
         StatementKind::Execute {
             name: name.as_str().into(),
@@ -480,8 +488,16 @@ impl Walker<'_> {
             }
             _ => true,
         });
+        if matches!(
+            query.as_deref().and_then(|query| query.node.as_ref()),
+            Some(NodeEnum::ExecuteStmt(_))
+        ) {
+            self.use_of_prepared = PreparedUse::Explains;
+        }
         let plans_only = std::mem::replace(&mut self.plans_only, !analyze);
+        let explains = std::mem::replace(&mut self.explains, true);
         self.optional(query.as_deref());
+        self.explains = explains;
         self.plans_only = plans_only;
         // Plans and estimates; what they tell of values was said as filters.
         self.gives(&[Value::constant(Ty::Known(TEXT)).named("QUERY PLAN".into())]);
@@ -502,6 +518,14 @@ impl Walker<'_> {
         match into {
             Some(into) => self.into(into),
             None => self.unknown("CREATE TABLE AS"),
+        }
+        let kind = query.as_deref().and_then(|query| query.node.as_ref());
+        if let Some(NodeEnum::ExecuteStmt(_)) = kind {
+            self.use_of_prepared = if self.explains {
+                PreparedUse::ExplainsAndStores
+            } else {
+                PreparedUse::Stores
+            };
         }
         let columns = self.query(query.as_deref());
         self.leaks_all(&columns);

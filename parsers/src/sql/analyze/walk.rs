@@ -14,6 +14,7 @@ use smallvec::SmallVec;
 
 use super::implied::Implied;
 use super::nested::Budget;
+use super::predicted::{LateChanges, changed_names};
 use super::protect::Unknowns;
 use super::relation::Reads;
 use super::scope::{Arguments, Cte, Level};
@@ -22,7 +23,7 @@ use super::value::{Column, Row, Value};
 use crate::sql::catalog::Oid;
 use crate::sql::effect::{Action, Effect, EffectFlags, Object, ObjectKind};
 use crate::sql::resolve::Resolver;
-use crate::sql::statement::{Cause, OutputColumn, Reason, Taken};
+use crate::sql::statement::{Cause, OutputColumn, PreparedUse, Reason, Taken};
 use crate::sql::world::World;
 
 /// Gathers what one statement does.
@@ -37,6 +38,8 @@ pub(super) struct Walker<'w> {
     pub(super) effects: SmallVec<[Effect; 4]>,
     pub(super) reasons: SmallVec<[Reason; 1]>,
     pub(super) runs_prepared: Option<Box<str>>,
+    /// What becomes of its rows.
+    pub(super) use_of_prepared: PreparedUse,
     /// Parameters whose values decide what happens.
     pub(super) decided_at_bind: SmallVec<[u16; 2]>,
     /// What is opaque for that.
@@ -74,6 +77,10 @@ pub(super) struct Walker<'w> {
     pub(super) neutral_at: Vec<i32>,
     /// Inside of a definition no constant is neutral.
     pub(super) in_definition: bool,
+    /// The plan is shown.
+    pub(super) explains: bool,
+    /// The plan has values in it that a function read.
+    pub(super) folds: bool,
     /// The statement is planned and not executed.
     pub(super) plans_only: bool,
     /// Names that the statement may give to something else.
@@ -105,6 +112,7 @@ impl<'w> Walker<'w> {
             effects: SmallVec::new(),
             reasons: SmallVec::new(),
             runs_prepared: None,
+            use_of_prepared: PreparedUse::Runs,
             decided_at_bind: SmallVec::new(),
             opaque_until_bind: SmallVec::new(),
             takes: Taken::Nothing,
@@ -123,6 +131,8 @@ impl<'w> Walker<'w> {
             unknowns: Unknowns::default(),
             neutral_at: Vec::new(),
             in_definition: false,
+            explains: false,
+            folds: false,
             plans_only: false,
             touches: Touches::default(),
             implied: Implied::new(world, resolver.clone()),
@@ -131,6 +141,32 @@ impl<'w> Walker<'w> {
             work_left: WORK_MAX,
             seen: HashSet::new(),
         }
+    }
+
+    /// The same, but while the statement runs names change.
+    #[must_use]
+    pub(super) fn while_changing(mut self, changes: &'w LateChanges) -> Self {
+        let Implied { runtime, printed, .. } = &mut self.implied;
+        runtime.resolver = runtime.resolver.with_touched(&changes.names);
+        *printed = printed.with_touched(&changes.objects);
+        self
+    }
+
+    /// What the statement may change before it looks names up. What is opaque may do anything already.
+    pub(super) fn late_changes(&self) -> LateChanges {
+        let mut changes = LateChanges::default();
+        if self.implied.looks_up_late && !self.is_opaque() {
+            changes.objects = self.touches.found();
+            changes.names = changes.objects.clone();
+            for changed in self.effects.iter().filter_map(changed_names) {
+                changes.names.extend(&changed);
+            }
+        }
+        changes
+    }
+
+    pub(super) fn is_opaque(&self) -> bool {
+        self.effects.iter().any(|effect| effect.action == Action::Opaque)
     }
 
     /// The server's major version: what a later grammar has a form for may be a user's function on an earlier server.
@@ -249,7 +285,7 @@ impl<'w> Walker<'w> {
             .map(|column| OutputColumn {
                 name: (*column.name).into(),
                 ty: column.ty,
-                lineage: column.lineage.clone(),
+                lineage: column.lineage.clone().without_given(),
                 origin: column.origin,
             })
             .collect();

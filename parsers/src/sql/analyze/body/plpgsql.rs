@@ -46,6 +46,19 @@ pub(super) struct Body {
     pub(super) takes_cursors: bool,
     /// It reads from a cursor, of which it does not tell what that gives.
     pub(super) fetches: bool,
+    /// Pieces, by their place, whose values are stored in a trigger's row, or returned as one.
+    pub(super) stored: Vec<(usize, Vec<Place>)>,
+}
+
+/// Where one of a piece's values goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// To a variable.
+    Variable,
+    /// To `NEW` or `OLD` as a whole.
+    Row,
+    /// To a column of it.
+    Field(Box<str>),
 }
 
 /// A body that does not follow the grammar, or is too large.
@@ -88,6 +101,8 @@ struct Reader<'a> {
     at: usize,
     blocks: Vec<Block>,
     cursors: Vec<Box<str>>,
+    /// What a trigger's rows are called.
+    rows: Vec<Box<str>>,
     found: Body,
 }
 
@@ -110,6 +125,7 @@ impl<'a> Reader<'a> {
             at: 0,
             blocks: Vec::new(),
             cursors: Vec::new(),
+            rows: vec!["new".into(), "old".into()],
             found: Body::default(),
         })
     }
@@ -204,25 +220,51 @@ impl<'a> Reader<'a> {
         Ok(name.into())
     }
 
-    /// A name that something is stored in: `a`, `a.b`, with subscripts, which are expressions.
-    fn target(&mut self) -> Result<(), Unreadable> {
+    /// A name that something is stored in: `a`, `a.b`; subscripts may follow, which are expressions.
+    fn target(&mut self) -> Result<Place, Unreadable> {
         if self.kind(self.at) == Some(TokenKind::Param) {
             self.at += 1;
-            return Ok(());
+            return Ok(Place::Variable);
         }
-        self.name()?;
+        let mut names = vec![self.name()?];
         while self.take_sign(".") {
-            self.name()?;
+            names.push(self.name()?);
         }
-        Ok(())
+        // The label of a block may stand before it.
+        let row = names.iter().take(2).position(|name| self.rows.contains(name));
+        Ok(match row {
+            None => Place::Variable,
+            Some(row) => names.into_iter().nth(row + 1).map_or(Place::Row, Place::Field),
+        })
     }
 
-    fn targets(&mut self) -> Result<(), Unreadable> {
-        self.target()?;
+    fn targets(&mut self) -> Result<Vec<Place>, Unreadable> {
+        let mut places = vec![self.target()?];
         while self.take_sign(",") {
-            self.target()?;
+            places.push(self.target()?);
         }
-        Ok(())
+        Ok(places)
+    }
+
+    /// What the last piece gives is stored.
+    fn stores(&mut self, places: Vec<Place>) {
+        if let Some(last) = self.found.pieces.len().checked_sub(1) {
+            self.stores_of(last, places);
+        }
+    }
+
+    fn stores_of(&mut self, piece: usize, places: Vec<Place>) {
+        if places.iter().any(|place| *place != Place::Variable) {
+            self.found.stored.push((piece, places));
+        }
+    }
+
+    fn names_a_row(&self, at: usize) -> bool {
+        self.is_name(at)
+            && self.rows.iter().any(|row| {
+                let token = self.token(at);
+                token.trim_matches('"').eq_ignore_ascii_case(row)
+            })
     }
 
     /// The tokens up to one that `ends` outside of brackets; that one is not among them.

@@ -170,9 +170,12 @@ impl Walker<'_> {
             }
         };
         let table = table.first().copied().unwrap_or(Oid::NONE);
+        // It does not run in this statement, whose own changes are no matter to it.
+        let looks_up_late = self.implied.looks_up_late;
         for oid in candidates {
             self.runs_trigger(oid, table);
         }
+        self.implied.looks_up_late = looks_up_late;
     }
 
     fn create_rule(&mut self, rule: &RuleStmt) {

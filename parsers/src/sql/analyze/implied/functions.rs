@@ -27,8 +27,8 @@ impl<'w> Walker<'w> {
             let object = self.function_named(oid);
             return self.opaque(Cause::Function, object);
         };
-        if !oid.is_built_in() && self.resolver.is_touched(&function.name) {
-            // The session may have given it another body.
+        if !oid.is_built_in() && self.implied.printed.is_touched(&function.name) {
+            // The session may have given it another body, or this statement before it comes to it.
             let object = self.function_named(oid);
             return self.opaque(Cause::Function, object);
         }
@@ -49,7 +49,12 @@ impl<'w> Walker<'w> {
                 _ => Vec::new(),
             };
             if self.follow(Followed::Function(oid, lineages)) {
+                let before = self.sources;
                 self.runs_unknown(function, arguments);
+                // It is not followed again where a call asks for what it gives.
+                if self.sources > before {
+                    self.open_functions.insert(oid, true);
+                }
             }
         }
         for &part in &function.parts {
@@ -171,7 +176,7 @@ impl<'w> Walker<'w> {
                 self.with_runtime_names(|walker| walker.nested_statements(&object, text));
             }
             "table_to_xml" | "table_to_xmlschema" | "table_to_xml_and_xmlschema" => {
-                match self.implied.runtime.resolver.relation_of_text(text) {
+                match self.relation_named_late(text) {
                     // A view's query is the binder's to read: as a statement.
                     Named::One(oid)
                         if self
@@ -224,7 +229,7 @@ impl<'w> Walker<'w> {
         let found = arguments
             .first()
             .and_then(Value::as_text)
-            .map(|name| self.implied.runtime.resolver.relation_of_text(name));
+            .map(|name| self.relation_named_late(name));
         match found {
             Some(Named::One(oid)) => self.act_on_found(action, oid, EffectFlags::NONE),
             Some(Named::Several(found)) if !found.is_empty() => {

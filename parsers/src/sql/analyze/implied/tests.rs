@@ -2,8 +2,9 @@
 
 use super::super::fixture::{Fixture, OTHER};
 use crate::sql::analyze::{Limits, analyze};
-use crate::sql::catalog::{Event, KeyAction, Oid, RelationKind};
+use crate::sql::catalog::{Event, KeyAction, Oid, RelationKind, Volatility};
 use crate::sql::effect::Action;
+use crate::sql::lineage::{BaseColumn, Lineage};
 use crate::sql::world::{Touched, TouchedNames, World};
 
 /// The effects of a text, one line each.
@@ -372,7 +373,7 @@ fn t07_bodies_are_read_and_volatility_is_no_evidence() {
     made.get_function(definer).security_definer = true;
     made.get_function(definer).owner = OTHER;
     let immutable = made.sql("immutable()", "int4", "SELECT public.volatile()");
-    made.get_function(immutable).volatility = crate::sql::catalog::Volatility::Immutable;
+    made.get_function(immutable).volatility = Volatility::Immutable;
     for function in [pinned, definer, immutable] {
         made.get_function(function).schema = public(&made);
     }
@@ -827,6 +828,552 @@ fn t13_roles_change_in_bodies_too() {
             &["Opaque"],
         );
     }
+}
+
+#[test]
+fn t03_bodies_change_what_their_own_names_mean() {
+    let mut made = Fixture::new();
+    made.table("t", "id int4");
+    made.table("u", "id int4");
+    made.plpgsql("quiet()", "int4", "BEGIN RETURN 1; END");
+    made.plpgsql("asks()", "int4", "BEGIN PERFORM FROM t; RETURN 1; END");
+    made.plpgsql(
+        "sets(x text)",
+        "int4",
+        "BEGIN SET LOCAL search_path = s; RETURN 1; END",
+    );
+    made.plpgsql(
+        "replaces()",
+        "int4",
+        "BEGIN CREATE OR REPLACE FUNCTION quiet() RETURNS int4 LANGUAGE sql AS 'SELECT 2'; RETURN 1; END",
+    );
+    made.plpgsql(
+        "shadows()",
+        "int4",
+        "BEGIN CREATE TEMP TABLE t (id int4); RETURN 1; END",
+    );
+    made.sql(
+        "in_order()",
+        "int4",
+        "CREATE TEMP TABLE t (id int4); SELECT id FROM t",
+    );
+    made.plpgsql(
+        "commits()",
+        "int4",
+        "BEGIN SET search_path = s; ROLLBACK; PERFORM asks(); RETURN 1; END",
+    );
+    let fixed = made.plpgsql("fixed()", "int4", "BEGIN PERFORM FROM t; RETURN 1; END");
+    made.get_function(fixed).settings = [("search_path".into(), "public".into())].into();
+    made.event_trigger("BEGIN PERFORM FROM t; END");
+    let world = made.world();
+    let uncertain = &["Read relation public.t [uncertain]"][..];
+    let opaque = &["Opaque"][..];
+    for (name, sql, want, never) in [
+        (
+            "a table shadowed",
+            "DO $$ BEGIN CREATE TEMP TABLE t (id int4); PERFORM FROM t; END $$",
+            uncertain,
+            opaque,
+        ),
+        (
+            "before it in a loop",
+            "DO $$ BEGIN LOOP PERFORM FROM t; CREATE TEMP TABLE t (id int4); END LOOP; END $$",
+            uncertain,
+            opaque,
+        ),
+        (
+            "renamed",
+            "DO $$ BEGIN ALTER TABLE u RENAME TO t; PERFORM FROM t; END $$",
+            uncertain,
+            opaque,
+        ),
+        (
+            "dropped",
+            "DO $$ BEGIN DROP TABLE t; PERFORM FROM t; END $$",
+            uncertain,
+            opaque,
+        ),
+        (
+            "a function replaced",
+            "DO $$ BEGIN PERFORM replaces(); PERFORM quiet(); END $$",
+            opaque,
+            &[],
+        ),
+        ("in another body", "SELECT asks(), shadows()", uncertain, opaque),
+        (
+            "the other way round",
+            "SELECT shadows(), asks()",
+            uncertain,
+            opaque,
+        ),
+        (
+            "of a function that is called",
+            "SELECT quiet(), replaces()",
+            opaque,
+            &[],
+        ),
+        ("in an SQL body", "SELECT in_order()", uncertain, opaque),
+        (
+            "the search path",
+            "DO $$ BEGIN SET search_path = s; PERFORM FROM t; END $$",
+            uncertain,
+            opaque,
+        ),
+        (
+            "the search path, by a function",
+            "DO $$ BEGIN PERFORM set_config('search_path', 's', true); PERFORM quiet(); END $$",
+            opaque,
+            &[],
+        ),
+        (
+            "the role",
+            "DO $$ BEGIN SET ROLE other; PERFORM FROM t; END $$",
+            uncertain,
+            opaque,
+        ),
+        (
+            "all settings",
+            "DO $$ BEGIN RESET ALL; PERFORM FROM t; END $$",
+            uncertain,
+            opaque,
+        ),
+        ("and rolled back", "SELECT commits()", opaque, &[]),
+        (
+            "beside a call",
+            "SELECT set_config('search_path', 's', true), asks()",
+            uncertain,
+            opaque,
+        ),
+        ("by a call", "SELECT sets('s'), asks()", uncertain, opaque),
+        (
+            "with its own path",
+            "SELECT set_config('search_path', 's', true), quiet()",
+            &[],
+            opaque,
+        ),
+        (
+            "the table that is made",
+            "CREATE TABLE t AS SELECT asks()",
+            uncertain,
+            opaque,
+        ),
+        (
+            "what an event trigger looks up",
+            "DROP TABLE t",
+            uncertain,
+            opaque,
+        ),
+        (
+            "nothing of concern",
+            "DO $$ BEGIN CREATE TEMP TABLE w (id int4); PERFORM FROM t; INSERT INTO w VALUES (1); PERFORM quiet(); END $$",
+            &["Read relation public.t", "Insert relation w [uncertain]"],
+            &["Opaque", "public.t [uncertain]"],
+        ),
+        (
+            "another setting",
+            "SELECT set_config('work_mem', '1MB', true), asks()",
+            &["Read relation public.t"],
+            &["Opaque", "public.t [uncertain]"],
+        ),
+        (
+            "no body",
+            "SELECT set_config('search_path', 's', true), id FROM t",
+            &["Read relation public.t"],
+            &["Opaque", "public.t (id) [uncertain]"],
+        ),
+        (
+            "a path of its own alone",
+            "SELECT fixed()",
+            &["Read relation public.t"],
+            &["Opaque", "public.t [uncertain]"],
+        ),
+        (
+            "behind it",
+            "DO $$ BEGIN CREATE TEMP TABLE t (id int4); END $$; SELECT FROM t",
+            uncertain,
+            opaque,
+        ),
+        (
+            "a path behind it",
+            "DO $$ BEGIN SET search_path = s; END $$; SELECT FROM t",
+            uncertain,
+            opaque,
+        ),
+    ] {
+        check(name, &world, sql, want, never);
+    }
+}
+
+/// A world in which some columns are named for masking: a table and the number of its column.
+fn guarding(made: Fixture, columns: &[(Oid, i16)]) -> World {
+    let columns = columns
+        .iter()
+        .map(|&(relation, number)| BaseColumn { relation, number });
+    let mut world = made.world();
+    world.protected = std::sync::Arc::new(columns.collect());
+    world
+}
+
+#[test]
+fn t16_a_trigger_hands_on_what_its_row_stores() {
+    let mut made = Fixture::new();
+    let cards = made.table("cards", "id int4,card text");
+    made.plpgsql(
+        "slug(x text)",
+        "text",
+        "DECLARE v text; BEGIN v := lower(x); RETURN v; END",
+    );
+    made.table("log", "line text");
+    let bodies = [
+        (
+            "plain",
+            false,
+            "BEGIN NEW.note := upper(NEW.note); RETURN NEW; END",
+        ),
+        ("kept", false, "BEGIN NEW.card := trim(NEW.card); RETURN NEW; END"),
+        (
+            "stamped",
+            false,
+            "BEGIN IF TG_OP = 'UPDATE' THEN NEW.id := OLD.id + 1; END IF; RETURN NEW; END",
+        ),
+        (
+            "called",
+            false,
+            "BEGIN NEW.note := slug(NEW.note); RETURN NEW; END",
+        ),
+        (
+            "counted",
+            false,
+            "DECLARE v int; BEGIN v := 3; IF v > 2 THEN RAISE EXCEPTION 'x'; END IF; RETURN NEW; END",
+        ),
+        ("unset", false, "BEGIN RETURN NULL; END"),
+        ("either", false, "BEGIN RETURN COALESCE(NEW, OLD); END"),
+        ("named", false, "DECLARE n ALIAS FOR NEW; BEGIN RETURN n; END"),
+        (
+            "one_field",
+            true,
+            "BEGIN RETURN ROW(NEW.id, NEW.card, NEW.card); END",
+        ),
+        ("copied", true, "BEGIN NEW.note := NEW.card; RETURN NEW; END"),
+        (
+            "copied_by_equals",
+            true,
+            "BEGIN NEW.note = OLD.card; RETURN NEW; END",
+        ),
+        (
+            "quoted",
+            true,
+            r#"BEGIN "new"."note" := NEW.card; RETURN NEW; END"#,
+        ),
+        (
+            "labelled",
+            true,
+            "<<b>> BEGIN b.new.note := new.card; RETURN NEW; END",
+        ),
+        (
+            "aliased",
+            true,
+            "DECLARE n ALIAS FOR NEW; BEGIN n.note := n.card; RETURN n; END",
+        ),
+        (
+            "selected",
+            true,
+            "BEGIN SELECT NEW.card INTO NEW.note; RETURN NEW; END",
+        ),
+        (
+            "several",
+            true,
+            "DECLARE v int; BEGIN SELECT 1, NEW.card INTO v, NEW.note; RETURN NEW; END",
+        ),
+        (
+            "whole",
+            true,
+            "BEGIN SELECT 1, NEW.card, NEW.card INTO NEW; RETURN NEW; END",
+        ),
+        (
+            "by_variable",
+            true,
+            "DECLARE v text; BEGIN v := NEW.card; NEW.note := v; RETURN NEW; END",
+        ),
+        (
+            "logged_by_variable",
+            true,
+            "DECLARE v text; BEGIN v := NEW.card; INSERT INTO log VALUES (v); RETURN NEW; END",
+        ),
+        (
+            "dynamic",
+            true,
+            "BEGIN EXECUTE 'SELECT $1' INTO NEW.note USING NEW.card; RETURN NEW; END",
+        ),
+        (
+            "looped",
+            true,
+            "BEGIN FOR NEW.note IN SELECT NEW.card LOOP END LOOP; RETURN NEW; END",
+        ),
+        (
+            "other_row",
+            true,
+            "DECLARE r record; BEGIN SELECT NEW.id, NEW.card, NEW.card INTO r; RETURN r; END",
+        ),
+        (
+            "diagnosed",
+            true,
+            "BEGIN RAISE EXCEPTION '%', NEW.card; EXCEPTION WHEN OTHERS THEN GET STACKED DIAGNOSTICS NEW.note = MESSAGE_TEXT; RETURN NEW; END",
+        ),
+    ];
+    let mut protected = vec![(cards, 2)];
+    for (name, _, body) in bodies {
+        let table = made.table(name, "id int4,card text,note text");
+        made.trigger(table, &[Event::Insert, Event::Update], body);
+        protected.push((table, 2));
+    }
+    let lookup = made.table("lookup", "id int4,card text,note text");
+    made.trigger(
+        lookup,
+        &[Event::Insert, Event::Update],
+        "BEGIN NEW.note := card FROM cards WHERE id = NEW.id; RETURN NEW; END",
+    );
+    let other = made.table("other", "id int4,note text");
+    made.trigger(
+        other,
+        &[Event::Update],
+        "DECLARE v text; BEGIN SELECT card INTO v FROM cards; NEW.note := v; RETURN NEW; END",
+    );
+    let world = guarding(made, &protected);
+    for (name, leaks, _) in bodies {
+        let sql = format!("UPDATE {name} SET id = 1");
+        let leak = format!("Leak relation public.{name} (card)");
+        let (want, never) = if leaks {
+            (vec![&*leak], vec!["Opaque"])
+        } else {
+            (vec![], vec!["Leak", "Filter", "Opaque"])
+        };
+        check(name, &world, &sql, &want, &never);
+    }
+    for sql in ["INSERT INTO lookup (id) VALUES (1)", "UPDATE other SET id = 1"] {
+        check(
+            sql,
+            &world,
+            sql,
+            &["Leak relation public.cards (card)"],
+            &["Opaque"],
+        );
+    }
+}
+
+#[test]
+fn t16_defaults_and_generated_columns_hand_on_what_they_read() {
+    let mut made = Fixture::new();
+    let cards = made.table("cards", "id int4,card text,last text");
+    made.column(cards, "last").is_generated = true;
+    made.column(cards, "last").default = Some("\"right\"(card, 4)".into());
+    made.sql("newest()", "text", "SELECT card FROM cards LIMIT 1");
+    made.sql("next_id()", "int4", "SELECT 1");
+    let notes = made.table("notes", "id int4,note text");
+    made.column(notes, "note").default = Some("public.newest()".into());
+    made.column(notes, "id").default = Some("public.next_id()".into());
+    let plain = made.table("plain", "id int4,twice int4");
+    made.column(plain, "id").default = Some("public.next_id()".into());
+    made.column(plain, "twice").is_generated = true;
+    made.column(plain, "twice").default = Some("(id * 2)".into());
+    let world = guarding(made, &[(cards, 2)]);
+    for (name, sql, want, never) in [
+        (
+            "a default that reads",
+            "INSERT INTO notes (id) VALUES (1)",
+            &["Leak relation public.cards (card)"][..],
+            &["Opaque"][..],
+        ),
+        (
+            "a default that does not",
+            "INSERT INTO plain VALUES (DEFAULT)",
+            &[],
+            &["Leak", "Opaque"],
+        ),
+        (
+            "a row of its own",
+            "INSERT INTO cards VALUES (1, 'x')",
+            &[],
+            &["Leak", "Opaque"],
+        ),
+        (
+            "what was generated, elsewhere",
+            "INSERT INTO notes (id, note) SELECT id, last FROM cards",
+            &["Leak relation public.cards (card)"],
+            &["Opaque"],
+        ),
+        (
+            "what was generated, in a filter",
+            "SELECT id FROM cards WHERE last = '1111'",
+            &["Filter other relation public.cards (card)"],
+            &["Opaque"],
+        ),
+        (
+            "generated from nothing of concern",
+            "SELECT twice FROM plain",
+            &[],
+            &["Leak", "Filter"],
+        ),
+    ] {
+        check(name, &world, sql, want, never);
+    }
+    let analysis = analyze("SELECT last, id FROM cards", &Limits::default(), &world);
+    let lineages: Vec<String> = analysis.statements[0]
+        .columns
+        .iter()
+        .map(|column| column.lineage.to_string())
+        .collect();
+    assert_eq!(
+        lineages,
+        [format!("derived {cards}.2 {cards}.3"), format!("exact {cards}.1")]
+    );
+}
+
+#[test]
+fn t16_what_is_prepared_lets_out_what_is_stored() {
+    let mut made = Fixture::new();
+    let cards = made.table("cards", "id int4,card text");
+    let world = guarding(made, &[(cards, 2)]);
+    let one = |sql: &str| analyze(sql, &Limits::default(), &world).statements.remove(0);
+    let leak = "Leak relation public.cards (card)";
+    for (name, prepared, runs, leaks) in [
+        (
+            "a table",
+            "PREPARE p AS SELECT card FROM cards",
+            "CREATE TABLE t AS EXECUTE p",
+            true,
+        ),
+        (
+            "computed",
+            "SELECT upper(card) FROM cards",
+            "CREATE TABLE t AS EXECUTE p",
+            true,
+        ),
+        (
+            "explained",
+            "PREPARE p AS TABLE cards",
+            "EXPLAIN ANALYZE CREATE TABLE t AS EXECUTE p",
+            true,
+        ),
+        (
+            "other columns",
+            "PREPARE p AS SELECT id FROM cards",
+            "CREATE TABLE t AS EXECUTE p",
+            false,
+        ),
+        (
+            "not stored",
+            "PREPARE p AS SELECT card FROM cards",
+            "EXECUTE p",
+            false,
+        ),
+        (
+            "a plan",
+            "PREPARE p AS SELECT card FROM cards",
+            "EXPLAIN ANALYZE EXECUTE p",
+            false,
+        ),
+    ] {
+        let prepared = one(prepared);
+        let effects = one(runs).effects_with(|_| Some(&prepared));
+        let found = effects.iter().any(|effect| effect.to_string().starts_with(leak));
+        assert_eq!(found, leaks, "{name}: {effects:?}");
+        assert!(
+            !prepared
+                .effects
+                .iter()
+                .any(|effect| effect.to_string().starts_with(leak)),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn t09_plans_show_what_planning_folds() {
+    let mut made = Fixture::new();
+    let cards = made.table("cards", "id int4,card text");
+    made.table("settings", "id int4,card text");
+    for (name, volatility, body) in [
+        ("folds", Volatility::Immutable, "SELECT card FROM cards LIMIT 1"),
+        ("stays", Volatility::Stable, "SELECT card FROM cards LIMIT 1"),
+        (
+            "tells",
+            Volatility::Immutable,
+            "SELECT card FROM settings LIMIT 1",
+        ),
+        ("computes", Volatility::Immutable, "SELECT 'x'"),
+    ] {
+        let function = made.sql(&format!("{name}(a int4)"), "text", body);
+        made.get_function(function).volatility = volatility;
+    }
+    let world = guarding(made, &[(cards, 2)]);
+    let one = |sql: &str| analyze(sql, &Limits::default(), &world).statements.remove(0);
+    for (sql, leaks) in [
+        ("SELECT 1 WHERE 'x' = folds(1)", true),
+        ("SELECT folds(1)", true),
+        ("SELECT id FROM settings WHERE card = folds(1) || 'x'", true),
+        ("SELECT stays(1)", false),
+        ("SELECT tells(1)", false),
+        ("SELECT id FROM cards WHERE card = computes(1)", false),
+        ("SELECT folds(id) FROM settings", false),
+    ] {
+        for explain in ["EXPLAIN", "EXPLAIN ANALYZE"] {
+            let prepared = one(&format!("PREPARE p AS {sql}"));
+            let run = one(&format!("{explain} EXECUTE p")).effects_with(|_| Some(&prepared));
+            for effects in [run, one(&format!("{explain} {sql}")).effects] {
+                let found = effects
+                    .iter()
+                    .any(|effect| effect.to_string().starts_with("Leak"));
+                assert_eq!(found, leaks, "{explain} {sql}: {effects:?}");
+            }
+        }
+        let run = one(sql).effects;
+        assert!(
+            !run.iter().any(|effect| effect.to_string().starts_with("Leak")),
+            "{sql}"
+        );
+    }
+}
+
+#[test]
+fn t15_what_code_reads_is_in_its_result() {
+    let mut made = Fixture::new();
+    let cards = made.table("cards", "id int4,card text");
+    let read = made.sql("newest(a int4, b int4)", "text", "SELECT card FROM cards LIMIT 1");
+    made.operator("<@@>", "int4", "int4", read);
+    made.sql("sum_of(a int4, b int4)", "int4", "SELECT a + b");
+    let world = guarding(made, &[(cards, 2)]);
+    for sql in [
+        "SELECT newest(1, 2)",
+        "SELECT 1 <@@> 2",
+        "SELECT (1 <@@> 2) || newest(1, 2)",
+        "SELECT newest(1, 2), 1 <@@> 2 FROM cards WHERE (1 <@@> 2) IS NULL",
+    ] {
+        let analysis = analyze(sql, &Limits::default(), &world);
+        for column in &*analysis.statements[0].columns {
+            assert_eq!(column.lineage, Lineage::Unknown, "{sql}");
+        }
+    }
+}
+
+#[test]
+fn t08_what_a_materialized_view_stored_runs_where_it_is_called() {
+    let mut made = with_harm();
+    made.table("secrets", "id int4");
+    made.view("v", "id int4", "SELECT secrets.id FROM public.secrets");
+    let stored = made.relation("stored", RelationKind::Materialized, "id int4");
+    made.get(stored).query = Some("SELECT public.wipe() AS id FROM public.v".into());
+    let world = made.world();
+    check("stored", &world, "SELECT id FROM stored", &[], NO_HARM);
+    check(
+        "and called",
+        &world,
+        "SELECT wipe() FROM stored",
+        HARM,
+        &["Opaque"],
+    );
+    let secrets = &["Read relation public.secrets (id)"][..];
+    check("and read", &world, "SELECT v.id FROM stored, v", secrets, NO_HARM);
 }
 
 #[test]

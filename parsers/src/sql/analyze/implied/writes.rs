@@ -153,7 +153,10 @@ impl<'w> Walker<'w> {
                 self.act_on_found(Action::Update, column.identity, EffectFlags::NONE);
             }
             if let Some(default) = column.default.as_ref().filter(|_| is_new && !column.is_generated) {
-                self.expression_text(default, here);
+                let value = self.expression_text(default, here);
+                let row = self.relation_row(relation.oid);
+                let place = row.iter().find(|known| *known.name == *column.name);
+                self.stores_in_column(place, &value);
             }
         }
         self.recomputes(relation.oid);

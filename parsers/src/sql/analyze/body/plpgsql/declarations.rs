@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Piece, Reader, Unreadable};
+use super::{Piece, Place, Reader, Unreadable};
 use crate::sql::lexer::TokenKind;
 
 impl Reader<'_> {
@@ -20,7 +20,9 @@ impl Reader<'_> {
         let name = self.name()?;
         if self.is_word(self.at, "alias") && self.is_word(self.at + 1, "for") {
             self.at += 2;
-            self.target()?;
+            if self.target()? != Place::Variable {
+                self.rows.push(name.clone());
+            }
             self.variable(name)?;
             return self.expect_sign(";");
         }

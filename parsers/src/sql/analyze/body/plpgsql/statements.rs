@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Block, Piece, Reader, Unreadable};
+use super::{Block, Piece, Place, Reader, Unreadable};
 use crate::sql::lexer::TokenKind;
 
 impl Reader<'_> {
@@ -92,7 +92,13 @@ impl Reader<'_> {
             }
             ("call" | "do", _) => {
                 self.found.may_end = true;
-                self.sql()
+                let first = self.at;
+                self.sql()?;
+                if (first..self.at).any(|at| self.names_a_row(at)) {
+                    // A procedure's output.
+                    self.stores(vec![Place::Row]);
+                }
+                Ok(())
             }
             ("perform", _) => {
                 self.at += 1;
@@ -101,9 +107,18 @@ impl Reader<'_> {
                 self.found.pieces.push(Piece::Statement(text));
                 Ok(())
             }
-            ("get", _) => self.only(|reader, at| {
-                reader.is_name(at) || [".", ",", "=", ":="].iter().any(|sign| reader.is_sign(at, sign))
-            }),
+            ("get", _) => {
+                let first = self.at;
+                self.only(|reader, at| {
+                    reader.is_name(at) || [".", ",", "=", ":="].iter().any(|sign| reader.is_sign(at, sign))
+                })?;
+                if (first..self.at).any(|at| self.names_a_row(at)) {
+                    // It tells what the variable does: a message, with values in it.
+                    self.found.pieces.push(Piece::Expression("sqlerrm".to_owned()));
+                    self.stores(vec![Place::Row]);
+                }
+                Ok(())
+            }
             ("open", _) => {
                 self.found.takes_cursors = true;
                 self.open_cursor()
@@ -152,9 +167,14 @@ impl Reader<'_> {
     fn assignment(&mut self) -> Result<(), Unreadable> {
         let target = self.until(|reader, at| reader.is_sign(at, ":=") || reader.is_sign(at, "="))?;
         self.expression(&target)?;
-        self.at += 1;
+        let behind = self.at + 1;
+        self.at = target.start;
+        let place = self.target()?;
+        self.at = behind;
         let value = self.until_semicolon()?;
-        self.expression(&value)
+        self.expression(&value)?;
+        self.stores(vec![place]);
+        Ok(())
     }
 
     fn case(&mut self) -> Result<(), Unreadable> {
@@ -221,7 +241,7 @@ impl Reader<'_> {
         self.at += 1;
         self.open(Block::Loop)?;
         let first = self.at;
-        self.targets()?;
+        let places = self.targets()?;
         if self.at == first + 1 {
             // The variable of a loop over numbers needs no declaration.
             self.at = first;
@@ -232,6 +252,7 @@ impl Reader<'_> {
         if self.take_word("execute") {
             let query = self.until(|reader, at| reader.is_word(at, "loop") || reader.is_word(at, "using"))?;
             self.dynamic(&query)?;
+            self.stores(places);
             if self.take_word("using") {
                 return self.condition("loop");
             }
@@ -250,7 +271,9 @@ impl Reader<'_> {
         self.take_word("reverse");
         let lower = self.until(|reader, at| reader.is_sign(at, "..") || reader.is_word(at, "loop"))?;
         if self.take_word("loop") {
-            return self.query(&lower);
+            self.query(&lower)?;
+            self.stores(places);
+            return Ok(());
         }
         self.expression(&lower)?;
         self.at += 1;
@@ -266,7 +289,7 @@ impl Reader<'_> {
     fn foreach(&mut self) -> Result<(), Unreadable> {
         self.at += 1;
         self.open(Block::Loop)?;
-        self.targets()?;
+        let places = self.targets()?;
         if self.take_word("slice") {
             if self.kind(self.at) != Some(TokenKind::Integer) {
                 return Err(Unreadable);
@@ -275,7 +298,9 @@ impl Reader<'_> {
         }
         self.expect_word("in")?;
         self.expect_word("array")?;
-        self.condition("loop")
+        self.condition("loop")?;
+        self.stores(places);
+        Ok(())
     }
 
     fn return_value(&mut self) -> Result<(), Unreadable> {
@@ -292,7 +317,17 @@ impl Reader<'_> {
             return Ok(());
         }
         let value = self.until_semicolon()?;
-        self.expression(&value)
+        self.expression(&value)?;
+        // A trigger's own row, or none: `COALESCE(NEW, OLD)` is one of the two.
+        let is_own = value.clone().all(|at| {
+            self.names_a_row(at)
+                || ["coalesce", "null"].iter().any(|word| self.is_word(at, word))
+                || ["(", ",", ")"].iter().any(|sign| self.is_sign(at, sign))
+        });
+        if !is_own {
+            self.stores(vec![Place::Row]);
+        }
+        Ok(())
     }
 
     fn raise(&mut self) -> Result<(), Unreadable> {
@@ -350,10 +385,12 @@ impl Reader<'_> {
         };
         let query = self.until(ends)?;
         self.dynamic(&query)?;
+        let run = self.found.pieces.len().saturating_sub(1);
         loop {
             if self.take_word("into") {
                 self.take_word("strict");
-                self.targets()?;
+                let places = self.targets()?;
+                self.stores_of(run, places);
             } else if self.take_word("using") {
                 let values = self.until(ends)?;
                 self.expression(&values)?;
@@ -410,14 +447,15 @@ impl Reader<'_> {
                 && !self.is_word(at - 1, "insert")
                 && !self.is_word(at - 1, "merge")
         };
-        let mut places = tokens.clone().filter(|&at| stores(at));
-        let text = match (places.next(), places.next()) {
+        let mut intos = tokens.clone().filter(|&at| stores(at));
+        let mut places = Vec::new();
+        let text = match (intos.next(), intos.next()) {
             (None, _) => self.slice(&tokens)?.to_owned(),
             (Some(into), None) => {
                 let before = self.slice(&(tokens.start..into))?;
                 self.at = into + 1;
                 self.take_word("strict");
-                self.targets()?;
+                places = self.targets()?;
                 let rest = self.rest(self.at..tokens.end)?;
                 format!("{before} {rest}")
             }
@@ -425,6 +463,7 @@ impl Reader<'_> {
         };
         self.at = behind;
         self.found.pieces.push(Piece::Statement(text));
+        self.stores(places);
         Ok(())
     }
 
