@@ -172,6 +172,7 @@ impl Touched {
 
 #[cfg(test)]
 mod tests {
+    use super::Touched::{EveryName, Everything, Nothing};
     use super::*;
 
     #[test]
@@ -184,7 +185,6 @@ mod tests {
             }),
             other => other,
         };
-        use Touched::{EveryName, Everything, Nothing};
         for (before, more, after) in [
             (Nothing, Nothing, Nothing),
             (Nothing, names(&["b", "a"]), names(&["a", "b"])),

@@ -435,6 +435,9 @@ fn t13_roles_are_left_only_where_policy_lets() {
     );
 }
 
+const REPLACED: &str =
+    "CREATE OR REPLACE FUNCTION harms() RETURNS int LANGUAGE sql AS 'DELETE FROM kept; SELECT 1'";
+
 /// A cursor's functions run when it is read, and find their names then.
 #[test]
 fn t11_fetch_does_what_its_cursor_does_now() {
@@ -447,8 +450,6 @@ fn t11_fetch_does_what_its_cursor_does_now() {
     );
     let gateway = gateway(&postgres);
     let mut raw = gateway.log_in();
-    const REPLACED: &str =
-        "CREATE OR REPLACE FUNCTION harms() RETURNS int LANGUAGE sql AS 'DELETE FROM kept; SELECT 1'";
     let declare = query("DECLARE c CURSOR FOR SELECT calls()");
     let open = answers(&mut raw, &[query("BEGIN"), declare.clone()], 2);
     assert_eq!(open, "C ZT C ZT");

@@ -29,6 +29,7 @@ const SAVEPOINT: &str = "sluice_catalog";
 /// What a printed text depends on, and what might end or delay the reading.
 const SETTINGS: &str = "SET LOCAL search_path = '';\
     SET LOCAL statement_timeout = 0;\
+    SET LOCAL max_parallel_workers_per_gather = 0;\
     SET LOCAL jit = off;\n";
 
 /// The text of one simple Query that reads everything.
