@@ -13,6 +13,6 @@ pub use gateway::{Gateway, Settings};
 pub use issuer::Issuer;
 pub use postgres::Postgres;
 pub use process::{
-    Output, documented, driver_in_java, driver_in_node, driver_in_python, python, raise_open_files, run,
-    sluice, wait_until,
+    Output, documented, driver_in_java, driver_in_node, driver_in_python, free_port, python,
+    raise_open_files, run, sluice, wait_until,
 };

@@ -2,8 +2,10 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -162,10 +164,26 @@ pub fn sluice() -> PathBuf {
     path
 }
 
-/// A port that was free a moment ago.
-pub(crate) fn free_port() -> u16 {
-    let probe = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
-    probe.local_addr().expect("it is bound").port()
+/// Ports for servers: below those that the kernel gives to clients, which may take one at any moment.
+const PORTS: Range<u16> = 12_000..32_000;
+
+/// A port that nothing listens on and that this process has not given out. Processes begin at places of their own.
+///
+/// # Panics
+/// When none is free.
+pub fn free_port() -> u16 {
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    let count = u32::from(PORTS.end - PORTS.start);
+    let begin = std::process::id().wrapping_mul(997);
+    for _ in 0..count {
+        let given = GIVEN.fetch_add(1, Ordering::Relaxed);
+        let offset = begin.wrapping_add(given) % count;
+        let port = PORTS.start + u16::try_from(offset).expect("less than there are ports");
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("no port of {PORTS:?} is free");
 }
 
 /// A server process, killed when dropped.

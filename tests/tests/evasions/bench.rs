@@ -1,12 +1,11 @@
 //! The server, the gateway in front of it, and sessions to either.
 
-use std::net::TcpListener;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::{env, fs, process};
 
 use sluice_tests::probe::SERVER_SETTINGS;
 use sluice_tests::raw::{Raw, query};
-use sluice_tests::{Gateway, Postgres, Settings, wait_until};
+use sluice_tests::{Gateway, Postgres, Settings, free_port, wait_until};
 
 use crate::cases::{Login, folder};
 use crate::talk::{Answer, exchange};
@@ -74,10 +73,7 @@ impl Bench {
         fs::create_dir_all(scratch()).expect("a folder for files that evasions write");
         fs::set_permissions(scratch(), std::os::unix::fs::PermissionsExt::from_mode(0o777))
             .expect("a folder for everyone");
-        let reader_port = TcpListener::bind("127.0.0.1:0")
-            .and_then(|probe| probe.local_addr())
-            .expect("loopback has free ports")
-            .port();
+        let reader_port = free_port();
         reset(&postgres, BEHIND);
         reset(&postgres, TRIAL);
         let pristine = whole_state(&postgres, TRIAL);
