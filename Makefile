@@ -20,13 +20,13 @@ demo: install-test $(VENV)/ready $(PROVIDER)/ready ## the main job, on a real se
 
 .PHONY: test
 test: install-test install-servers $(VENV)/ready $(PROVIDER)/ready $(SERVERS)/ready $(DRIVERS)/ready $(REGRESSION_SQL)/ready ## unit, property and end-to-end tests on real servers with real clients
-	$(CARGO) build --locked -p sluice
+	$(CARGO) build --locked --workspace
 	$(CARGO) test --locked --workspace
 
 .PHONY: test-oracle
 test-oracle: install-test $(REGRESSION_SQL)/ready ## all that pgaudit sees of PostgreSQL's regression suite, sqlsmith and the evasions, against the recorded effects
-	$(CARGO) build --locked -p sluice
-	$(CARGO) test --locked -p sluice-tests --test oracle -- --include-ignored --nocapture
+	$(CARGO) build --locked --workspace
+	$(CARGO) test --locked --workspace --test oracle -- --include-ignored --nocapture
 
 .PHONY: lint
 lint: install-build ## rustfmt and clippy, as a change has to pass them
