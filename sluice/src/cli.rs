@@ -1,6 +1,6 @@
 //! The command line, and the help that teaches it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -54,6 +54,9 @@ pub(crate) enum Command {
     /// Show what the gate sees in a statement: its effects, where its values come from, and its decision key.
     #[command(after_help = EXPLAIN_HELP)]
     ExplainSql(ExplainSql),
+    /// Ask a policy.
+    #[command(subcommand)]
+    Policy(Policy),
     /// Read the record: follow it, search it, verify it.
     #[command(subcommand)]
     Audit(Audit),
@@ -119,27 +122,11 @@ Examples:
 
 #[derive(Debug, Args)]
 pub(crate) struct ExplainSql {
-    /// The configuration.
-    #[arg(long, value_name = "FILE", required_unless_present = "offline")]
-    pub(crate) config: Option<PathBuf>,
-    /// The configuration's connection; may be left out if there is only one.
-    #[arg(long, value_name = "NAME", requires = "config")]
-    pub(crate) connection: Option<String>,
-    /// Another database than the connection's default.
-    #[arg(long, value_name = "NAME", requires = "config")]
-    pub(crate) database: Option<String>,
-    /// Take the catalog from a schema file, as --save-schema writes it, and ask no server.
-    #[arg(long, value_name = "FILE", conflicts_with = "database")]
-    pub(crate) offline: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) place: Place,
     /// Write the catalog to a schema file.
     #[arg(long, value_name = "FILE")]
     pub(crate) save_schema: Option<PathBuf>,
-    /// The session's `search_path`, where it is not the login's.
-    #[arg(long, value_name = "SCHEMAS")]
-    pub(crate) search_path: Option<String>,
-    /// The role that the session has taken, where it is not the login.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) role: Option<String>,
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,
@@ -147,6 +134,86 @@ pub(crate) struct ExplainSql {
     #[arg(value_name = "SQL", required_unless_present = "save_schema")]
     pub(crate) sql: Option<String>,
 }
+
+/// Where a statement would run, and as whom on the server.
+#[derive(Debug, Args)]
+pub(crate) struct Place {
+    /// The configuration.
+    #[arg(long, value_name = "FILE", required_unless_present = "offline")]
+    pub(crate) config: Option<PathBuf>,
+    /// The configuration's connection; may be left out if there is only one. Without a configuration, what policies call it.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) connection: Option<String>,
+    /// Another database than the connection's default.
+    #[arg(long, value_name = "NAME", requires = "config")]
+    pub(crate) database: Option<String>,
+    /// Take the catalog from a schema file, as `explain-sql --save-schema` writes it, and ask no server.
+    #[arg(long, value_name = "FILE", conflicts_with = "database")]
+    pub(crate) offline: Option<PathBuf>,
+    /// The session's `search_path`, where it is not the login's.
+    #[arg(long, value_name = "SCHEMAS")]
+    pub(crate) search_path: Option<String>,
+    /// The role that the session has taken, where it is not the login.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) role: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Policy {
+    /// Say whether an identity may run a statement, and which policies had a say.
+    #[command(after_help = WHY_HELP)]
+    Why(Why),
+}
+
+const WHY_HELP: &str = "\
+Nothing is run and nobody logs in: the statement is analysed as `sluice explain-sql` does it, and the policy is asked as
+the gate asks it. Each effect is a request of its own; all have to be permitted. Policies that nearly permit or forbid a
+request are listed with it: their scope takes it in, and their conditions do not hold.
+
+Examples:
+  sluice policy why --config sluice.toml --identity reporting-crew 'SELECT * FROM customers'
+  sluice policy why --config sluice.toml --identity crew-7 --issuer https://login.example --group analysts \\
+      --policy next.cedar 'DELETE FROM orders WHERE id = 7'
+  sluice policy why --config sluice.toml --identity reporting-crew --at 2026-11-28T03:00:00Z --json - < statement.sql";
+
+#[derive(Debug, Args)]
+pub(crate) struct Why {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// Who asks: a local identity's name, or with --issuer the subject of its tokens.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) identity: String,
+    /// Whose tokens the identity has.
+    #[arg(long, value_name = "ISSUER")]
+    pub(crate) issuer: Option<String>,
+    /// A group of the identity, as policies name it; a local identity of the configuration has its own too.
+    #[arg(long = "group", value_name = "NAME")]
+    pub(crate) groups: Vec<String>,
+    /// What else its issuer says of it: a JSON object.
+    #[arg(long, value_name = "JSON", requires = "issuer", value_parser = claims)]
+    pub(crate) claims: Option<Claims>,
+    /// Where its client is.
+    #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
+    pub(crate) address: IpAddr,
+    /// What its client calls itself.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) application_name: Option<String>,
+    /// When, if not now: a time (`2026-11-23T15:04:05Z`), or an age (`8h`).
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(crate) at: Option<u64>,
+    /// Ask this file of Cedar policies instead of the configuration's.
+    #[arg(long, value_name = "FILE", required_unless_present = "config")]
+    pub(crate) policy: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The text of one or more statements; `-` reads stdin.
+    #[arg(value_name = "SQL")]
+    pub(crate) sql: String,
+}
+
+/// The claims of a token.
+pub(crate) type Claims = serde_json::Map<String, serde_json::Value>;
 
 const DEV_HELP: &str = "\
 The gateway listens with a self-signed certificate and knows one local identity with a random password. Its data
@@ -348,6 +415,11 @@ pub(crate) struct ScramVerifier {
 
 fn address(text: &str) -> Result<SocketAddr, String> {
     parse_listen_address(text).map_err(|mistake| format!("{}: {}", mistake.message, mistake.help))
+}
+
+fn claims(text: &str) -> Result<Claims, String> {
+    serde_json::from_str(text)
+        .map_err(|error| format!("{error}: write an object, as in '{{\"department\": \"sales\"}}'"))
 }
 
 fn time(text: &str) -> Result<u64, TimeError> {

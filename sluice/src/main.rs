@@ -21,10 +21,12 @@ mod explain_sql;
 mod failure;
 mod machine;
 mod mock_secret;
+mod policy;
 mod postgres_url;
 mod scram_verifier;
 mod serve;
 mod server;
+mod subject;
 mod tls;
 mod top;
 mod verifier;
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Dev(arguments) => dev::run(arguments),
         Command::ExplainSql(arguments) => explain_sql::run(&arguments),
+        Command::Policy(command) => policy::run(&command),
         Command::Audit(command) => audit::run(command),
         Command::Top(arguments) => top::run(&arguments),
         Command::ScramVerifier(arguments) => scram_verifier::run(&arguments),

@@ -18,8 +18,9 @@ pub(crate) struct Report {
     key: Key,
 }
 
+/// What a statement does.
 #[derive(Debug, Serialize)]
-struct Explained {
+pub(crate) struct Explained {
     text: String,
     kind: &'static str,
     effects: Vec<String>,
@@ -68,7 +69,7 @@ impl Report {
 }
 
 impl Explained {
-    fn new(sql: &str, statement: &Statement, catalog: &Catalog) -> Self {
+    pub(crate) fn new(sql: &str, statement: &Statement, catalog: &Catalog) -> Self {
         let columns = statement.columns.iter();
         Self {
             text: sql
@@ -182,7 +183,7 @@ impl Key {
 }
 
 /// What the statement's author wrote must not move the reader's cursor.
-fn line(f: &mut fmt::Formatter<'_>, indent: usize, text: &str) -> fmt::Result {
+pub(crate) fn line(f: &mut fmt::Formatter<'_>, indent: usize, text: &str) -> fmt::Result {
     writeln!(f, "{:indent$}{}", "", Visible(text.as_bytes()))
 }
 
@@ -194,36 +195,50 @@ fn section(f: &mut fmt::Formatter<'_>, title: &str, lines: &[String]) -> fmt::Re
     lines.iter().try_for_each(|text| line(f, 4, text))
 }
 
+impl Explained {
+    /// `DELETE: DELETE FROM t`
+    pub(crate) fn title(&self) -> String {
+        format!("{}: {}", self.kind, self.text)
+    }
+}
+
+/// All but the title.
+impl fmt::Display for Explained {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.effects.is_empty() {
+            line(f, 2, "no effects: needs Connect alone")?;
+        }
+        section(f, "effects", &self.effects)?;
+        section(f, "opaque because of", &self.reasons)?;
+        if let Some(name) = &self.runs_prepared {
+            line(
+                f,
+                2,
+                &format!("runs the prepared statement {name}, whose effects come on top"),
+            )?;
+        }
+        if !self.decided_at_bind.is_empty() {
+            let numbers: Vec<_> = self
+                .decided_at_bind
+                .iter()
+                .map(|number| format!("${number}"))
+                .collect();
+            line(
+                f,
+                2,
+                &format!("judged again when bound, by {}", numbers.join(", ")),
+            )?;
+        }
+        let columns: Vec<_> = self.columns.iter().map(ToString::to_string).collect();
+        section(f, "columns", &columns)
+    }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for statement in &self.statements {
-            line(f, 0, &format!("{}: {}", statement.kind, statement.text))?;
-            if statement.effects.is_empty() {
-                line(f, 2, "no effects: needs Connect alone")?;
-            }
-            section(f, "effects", &statement.effects)?;
-            section(f, "opaque because of", &statement.reasons)?;
-            if let Some(name) = &statement.runs_prepared {
-                line(
-                    f,
-                    2,
-                    &format!("runs the prepared statement {name}, whose effects come on top"),
-                )?;
-            }
-            if !statement.decided_at_bind.is_empty() {
-                let numbers: Vec<_> = statement
-                    .decided_at_bind
-                    .iter()
-                    .map(|number| format!("${number}"))
-                    .collect();
-                line(
-                    f,
-                    2,
-                    &format!("judged again when bound, by {}", numbers.join(", ")),
-                )?;
-            }
-            let columns: Vec<_> = statement.columns.iter().map(ToString::to_string).collect();
-            section(f, "columns", &columns)?;
+            line(f, 0, &statement.title())?;
+            write!(f, "{statement}")?;
         }
         line(f, 0, "decision key")?;
         line(f, 2, &self.key.text)?;

@@ -10,6 +10,7 @@ mod explain_sql;
 mod harmless;
 mod hostile;
 mod masking;
+mod policy;
 mod record;
 mod session;
 mod shared;

@@ -1,42 +1,53 @@
-//! What a statement is explained in: a database's catalog, from its server or from a file, and a session in it.
+//! What a statement is looked at in without being run: a database's catalog, from its server or from a file, and a session
+//! in it.
 
+use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use sluice_dataplane::settings::{Connection, Limits};
+use sluice_dataplane::settings::Connection;
 use sluice_dataplane::{harmless_functions, protected_columns};
+use sluice_parsers::sql::analyze;
 use sluice_parsers::sql::catalog::Catalog;
 use sluice_parsers::sql::catalog::file;
 use sluice_parsers::sql::catalog::snapshot::Bases;
 use sluice_parsers::sql::resolve::parse_name_list;
+use sluice_parsers::sql::statement::Analysis;
 use sluice_parsers::sql::world::{SessionNames, World};
 
-use crate::cli::ExplainSql;
-use crate::config;
+use crate::cli::Place;
+use crate::config::{self, Loaded};
 use crate::failure::Failure;
 use crate::server::Server;
 
-/// The world of the explanation.
+/// The world of a statement.
 pub(crate) struct Subject {
     pub(crate) world: World,
-    pub(crate) limits: Limits,
+    /// The configuration, if one was named.
+    pub(crate) configuration: Option<Loaded>,
+    /// What policies call the connection.
+    pub(crate) connection: String,
+    pub(crate) database: String,
 }
+
+/// What policies call a connection that no configuration names.
+const UNNAMED: &str = "offline";
 
 impl Subject {
     /// From the server that the configuration names, or from the file.
-    pub(crate) fn of(arguments: &ExplainSql) -> Result<Self, Failure> {
-        let (connection, limits) = match &arguments.config {
-            Some(path) => {
-                let (loaded, _warnings) = config::load(path)?;
-                let connection = named(&loaded.connections, arguments.connection.as_deref())?;
-                (Some(connection), loaded.limits)
-            }
-            None => (None, Limits::default()),
+    pub(crate) fn of(place: &Place) -> Result<Self, Failure> {
+        let configuration = match &place.config {
+            Some(path) => Some(config::load(path)?.0),
+            None => None,
         };
-        let (catalog, login) = match (&arguments.offline, &connection) {
+        let connection = match &configuration {
+            Some(loaded) => Some(named(&loaded.connections, place.connection.as_deref())?),
+            None => None,
+        };
+        let (catalog, login) = match (&place.offline, &connection) {
             (Some(path), _) => (offline(path)?, None),
             (None, Some(connection)) => {
-                let (catalog, settings) = online(connection, arguments.database.as_deref())?;
+                let (catalog, settings) = online(connection, place.database.as_deref())?;
                 (catalog, Some(settings))
             }
             (None, None) => {
@@ -46,7 +57,12 @@ impl Subject {
                 ));
             }
         };
-        let session = session(arguments, login)?;
+        let database = place.database.clone().or_else(|| {
+            let connection = connection.as_ref()?;
+            Some(connection.default_database.clone())
+        });
+        let database = database.unwrap_or_else(|| catalog.database.to_string());
+        let session = session(place, login)?;
         let protected = connection
             .as_ref()
             .map(|connection| protected_columns(&catalog, &connection.masking))
@@ -55,14 +71,48 @@ impl Subject {
             .as_ref()
             .map(|connection| harmless_functions(&catalog, &connection.harmless))
             .unwrap_or_default();
+        let name = match (&connection, &place.connection) {
+            (Some(connection), _) => connection.name.clone(),
+            (None, Some(name)) => name.clone(),
+            (None, None) => UNNAMED.to_owned(),
+        };
         let world = World {
             session: Arc::new(session),
             protected: Arc::new(protected),
             listed: Arc::new(listed),
             ..World::of(Arc::new(catalog))
         };
-        Ok(Self { world, limits })
+        Ok(Self {
+            world,
+            configuration,
+            connection: name,
+            database,
+        })
     }
+
+    /// What the statements of a text do.
+    pub(crate) fn analyze(&self, sql: &str) -> Analysis {
+        let limits = self.configuration.as_ref().map(|loaded| loaded.limits.clone());
+        let limits = limits.unwrap_or_default();
+        let limits = analyze::Limits {
+            bytes_max: limits.max_statement_bytes,
+            depth_max: limits.max_depth,
+            ..analyze::Limits::default()
+        };
+        analyze::analyze(sql, &limits, &self.world)
+    }
+}
+
+/// The argument, or what stdin has for `-`.
+pub(crate) fn text_of(argument: &str) -> Result<String, Failure> {
+    if argument != "-" {
+        return Ok(argument.to_owned());
+    }
+    let mut text = String::new();
+    std::io::stdin()
+        .read_to_string(&mut text)
+        .map_err(|error| Failure::other("cannot read the statement from stdin", error))?;
+    Ok(text)
 }
 
 /// What the login's sessions begin with.
@@ -117,20 +167,20 @@ fn online(connection: &Connection, database: Option<&str>) -> Result<(Catalog, L
 }
 
 /// A session as the login's begins, but for what the command line says.
-fn session(arguments: &ExplainSql, login: Option<LoginSettings>) -> Result<SessionNames, Failure> {
+fn session(place: &Place, login: Option<LoginSettings>) -> Result<SessionNames, Failure> {
     let (search_path, role) = match login {
         Some(login) => (login.search_path, login.role),
         None => ("\"$user\", public".to_owned(), String::new()),
     };
-    let written = arguments.search_path.as_ref().unwrap_or(&search_path);
+    let written = place.search_path.as_ref().unwrap_or(&search_path);
     let search_path = parse_name_list(written).ok_or_else(|| {
         let cause = format!("{written:?} is not a list of schemas, such as '\"$user\", public'");
         Failure::other("--search-path", cause)
     })?;
-    let role_is_login = arguments.role.as_ref().is_none_or(|other| *other == role);
+    let role_is_login = place.role.as_ref().is_none_or(|other| *other == role);
     Ok(SessionNames {
         search_path: search_path.into(),
-        role: arguments.role.clone().unwrap_or(role).into(),
+        role: place.role.clone().unwrap_or(role).into(),
         role_is_login,
         ..SessionNames::default()
     })

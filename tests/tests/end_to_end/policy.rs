@@ -1,0 +1,239 @@
+//! `sluice policy` over a real server, and the commands of `docs/policy.md`.
+
+use std::fs;
+use std::process::Command;
+
+use serde_json::Value;
+use sluice_tests::{Gateway, Output, Postgres, Settings, documented, run, sluice};
+
+const POLICY: &str = r#"
+@id("connect") permit (principal, action == Action::"Connect", resource);
+@id("read") permit (principal, action == Action::"Read", resource);
+@id("settings") permit (principal, action == Action::"Set", resource in SettingGroup::"harmless");
+@id("write") permit (principal, action in Action::"Write", resource);
+@id("no-secrets") @message("ask the data's owner")
+forbid (principal, action == Action::"Read", resource in Column::"shop/shop/public.customers.card")
+unless { principal in Group::"owners" };
+@id("not-at-night") forbid (principal, action == Action::"Delete", resource) when { context.hour < 6 };
+@id("ask-first") @approvers("dba, owners")
+forbid (principal, action == Action::"Update", resource) unless { context.approved };
+"#;
+
+/// A server and a configuration for it.
+fn gateway() -> (Postgres, Gateway) {
+    let postgres = Postgres::start(&[]);
+    postgres.sql(
+        "shop",
+        "CREATE TABLE customers (id int PRIMARY KEY, email text, card text);
+         CREATE TABLE orders (id int, customer_id int REFERENCES customers, note text);
+         CREATE VIEW cards AS SELECT id, card FROM customers;
+         CREATE FUNCTION purge() RETURNS int LANGUAGE sql AS 'DELETE FROM orders WHERE id > 0; SELECT 1'",
+    );
+    let settings = Settings {
+        policy: Some(POLICY.to_owned()),
+        tls: "off",
+        columns: "\"public.customers.email\" = \"email\"".to_owned(),
+        ..Settings::default()
+    };
+    let gateway = Gateway::start(&postgres, &settings);
+    (postgres, gateway)
+}
+
+fn why(gateway: &Gateway, arguments: &[&str]) -> Output {
+    run(Command::new(sluice())
+        .args(["policy", "why", "--config", "sluice.toml"])
+        .args(arguments)
+        .current_dir(gateway.folder()))
+}
+
+fn answer(gateway: &Gateway, arguments: &[&str]) -> Value {
+    let asked = [
+        &["--identity", "tester", "--at", "2026-11-24T12:00:00Z", "--json"],
+        arguments,
+    ]
+    .concat();
+    let output = why(gateway, &asked);
+    assert!(output.success, "{output:?}");
+    let report: Value = serde_json::from_str(&output.stdout).expect("JSON");
+    report["statements"][0].clone()
+}
+
+/// The policies that are shown with the requests for an action, each once: `forbid no-secrets applies`.
+fn opinions(answer: &Value, action: &str) -> Vec<String> {
+    let requests = answer["requests"].as_array().expect("requests");
+    let of_action = requests.iter().filter(|request| request["action"] == action);
+    let mut shown: Vec<String> = Vec::new();
+    for opinion in of_action.flat_map(|request| request["policies"].as_array().expect("policies")) {
+        let word = |name: &str| opinion[name].as_str().expect("a word");
+        let line = format!("{} {} {}", word("kind"), word("policy"), word("word"));
+        if !shown.contains(&line) {
+            shown.push(line);
+        }
+    }
+    shown
+}
+
+#[test]
+fn decisions_are_told_with_the_policies_that_made_them_and_those_that_nearly_did() {
+    let (_postgres, gateway) = gateway();
+    let night = ["--at", "2026-11-24T03:00:00Z"];
+    for (sql, more, is_allowed, policy, action, shown) in [
+        (
+            "SELECT id FROM customers",
+            &[][..],
+            true,
+            Some("read"),
+            "Read",
+            &["permit read applies"][..],
+        ),
+        (
+            "SELECT id, card FROM cards",
+            &[],
+            false,
+            Some("no-secrets"),
+            "Read",
+            &["permit read applies", "forbid no-secrets applies"],
+        ),
+        (
+            "SELECT card FROM customers",
+            &["--group", "owners"],
+            true,
+            Some("read"),
+            "Read",
+            &["permit read applies", "forbid no-secrets condition_false"],
+        ),
+        (
+            "SELECT purge()",
+            &[],
+            true,
+            Some("write"),
+            "Delete",
+            &["permit write applies", "forbid not-at-night condition_false"],
+        ),
+        (
+            "SELECT 1 FROM customers WHERE email = 'a@b.c'",
+            &[],
+            false,
+            None,
+            "Filter",
+            &[],
+        ),
+        ("DROP TABLE orders", &[], false, None, "Drop", &[]),
+        ("SELEC 1", &[], false, None, "Opaque", &[]),
+        (
+            "UPDATE orders SET note = 'x' WHERE id = 1",
+            &[],
+            false,
+            Some("ask-first"),
+            "Update",
+            &["permit write applies", "forbid ask-first applies"],
+        ),
+    ] {
+        let answer = answer(&gateway, &[more, &[sql]].concat());
+        assert_eq!(answer["is_allowed"], is_allowed, "{sql}: {answer}");
+        assert_eq!(answer["policy"].as_str(), policy, "{sql}: {answer}");
+        assert_eq!(opinions(&answer, action), shown, "{sql}: {answer}");
+    }
+    let at_night = why(
+        &gateway,
+        &[&["--identity", "tester"], &night[..], &["SELECT purge()"]].concat(),
+    );
+    assert!(
+        at_night.stdout.contains("denied  SELECT: SELECT purge()")
+            && at_night.stdout.contains("forbid not-at-night: applies")
+            && at_night.stdout.contains("now: a condition looks at the time"),
+        "{at_night:?}"
+    );
+    // What the gate says of it, word for word.
+    let sql = "SELECT card FROM customers";
+    let message = answer(&gateway, &[sql])["message"]
+        .as_str()
+        .expect("a message")
+        .to_owned();
+    let output = gateway.sql(sql);
+    assert!(output.stderr.contains(&message), "{message}: {output:?}");
+}
+
+#[test]
+fn what_cannot_be_asked_says_why() {
+    let (_postgres, gateway) = gateway();
+    fs::write(
+        gateway.folder().join("broken.cedar"),
+        "permit (principal, action ==",
+    )
+    .expect("a file");
+    for (arguments, told) in [
+        (
+            &["--identity", "nobody", "SELECT 1"][..],
+            "the configuration has no [identities.nobody]",
+        ),
+        (
+            &["--identity", "tester", "--policy", "broken.cedar", "SELECT 1"],
+            "broken.cedar",
+        ),
+        (
+            &["--identity", "tester", "--policy", "missing.cedar", "SELECT 1"],
+            "cannot read missing.cedar",
+        ),
+        (
+            &[
+                "--identity",
+                "x",
+                "--issuer",
+                "https://a.example",
+                "--claims",
+                "[]",
+                "SELECT 1",
+            ],
+            "write an object",
+        ),
+        (
+            &["--identity", "tester", "--claims", "{}", "SELECT 1"],
+            "--issuer",
+        ),
+        (
+            &["--identity", "tester", "--connection", "other", "SELECT 1"],
+            "no connection \"other\"",
+        ),
+    ] {
+        let output = why(&gateway, arguments);
+        assert!(
+            !output.success && output.stderr.contains(told),
+            "{arguments:?}: {output:?}"
+        );
+    }
+}
+
+#[test]
+fn the_commands_of_the_document_run() {
+    let (_postgres, gateway) = gateway();
+    let folder = gateway.folder();
+    let configuration = fs::read_to_string(folder.join("sluice.toml")).expect("the configuration");
+    fs::write(
+        folder.join("sluice.toml"),
+        configuration.replace("identities.tester", "identities.reporting-crew"),
+    )
+    .expect("the configuration");
+    fs::write(
+        folder.join("next.cedar"),
+        POLICY.replace("shop/shop", "orders/shop"),
+    )
+    .expect("a policy");
+    let document = include_str!("../../../docs/policy.md");
+    let scripts: Vec<&str> = document
+        .split("```sh\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next())
+        .collect();
+    assert_eq!(scripts.len(), 2);
+    for (script, told) in scripts.into_iter().zip([
+        "Delete on Table::\"shop/shop/public.orders\"",
+        "\"is_allowed\": true",
+    ]) {
+        let output = run(&mut documented(script, folder));
+        assert!(
+            output.success && output.stdout.contains(told),
+            "{script}: {output:?}"
+        );
+    }
+}
