@@ -163,6 +163,9 @@ pub(crate) enum Policy {
     /// Say whether an identity may run a statement, and which policies had a say.
     #[command(after_help = WHY_HELP)]
     Why(Why),
+    /// Check that a policy decides as files of expectations say, for your own CI.
+    #[command(after_help = POLICY_TEST_HELP)]
+    Test(PolicyTest),
 }
 
 const WHY_HELP: &str = "\
@@ -210,6 +213,43 @@ pub(crate) struct Why {
     /// The text of one or more statements; `-` reads stdin.
     #[arg(value_name = "SQL")]
     pub(crate) sql: String,
+}
+
+const POLICY_TEST_HELP: &str = "\
+A file has cases, and what they have in common:
+
+  identity = \"reporting-crew\"        # with `issuer`, `groups`, `claims`, `address`, `application_name`, `at`
+
+  [[case]]
+  name = \"crews read no cards\"
+  sql = \"SELECT card FROM customers\"
+  expect = \"deny\"                    # or \"allow\", or \"approval\"
+  policy = \"no-cards\"                # the policy that decides, if that matters
+
+What a case says itself comes before what the file says. With --offline no server is asked.
+
+Exit status: 0 when all is as expected, 1 when it is not, 2 for a wrong command line.
+
+Examples:
+  sluice policy test --config sluice.toml expectations/
+  sluice policy test --policy next.cedar --offline shop.json --connection orders --junit report.xml expectations/";
+
+#[derive(Debug, Args)]
+pub(crate) struct PolicyTest {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// Ask this file of Cedar policies instead of the configuration's.
+    #[arg(long, value_name = "FILE", required_unless_present = "config")]
+    pub(crate) policy: Option<PathBuf>,
+    /// Write a report in the XML of `JUnit` too.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Files of expectations, and folders with such (`*.toml`).
+    #[arg(value_name = "PATH", required = true)]
+    pub(crate) paths: Vec<PathBuf>,
 }
 
 /// The claims of a token.

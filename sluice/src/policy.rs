@@ -1,5 +1,8 @@
 //! `sluice policy`: questions to a policy.
 
+mod asked;
+mod expectations;
+mod test;
 mod why;
 
 use std::path::Path;
@@ -8,11 +11,26 @@ use sluice_policy::PolicySet;
 
 use crate::cli::Policy;
 use crate::failure::Failure;
+use crate::subject::Subject;
 
 /// Answers.
 pub(crate) fn run(command: &Policy) -> Result<(), Failure> {
     match command {
         Policy::Why(arguments) => why::run(arguments),
+        Policy::Test(arguments) => test::run(arguments),
+    }
+}
+
+/// The policy that is asked: the file's, or else the configuration's.
+fn policies(file: Option<&Path>, subject: &mut Subject) -> Result<PolicySet, Failure> {
+    match (file, &mut subject.configuration) {
+        (Some(path), _) => read(path),
+        // Nothing else asks the configuration's.
+        (None, Some(configuration)) => Ok(std::mem::replace(
+            &mut configuration.policy,
+            PolicySet::allow_all(),
+        )),
+        (None, None) => Err(Failure::other("no policy", "name a file with --policy")),
     }
 }
 

@@ -1,15 +1,13 @@
 //! `sluice policy why`: whether an identity may run a statement, and which policies had a say.
 
 use std::fmt;
-use std::time::Duration;
 
 use serde::Serialize;
-use sluice_audit::time::now_ns;
 use sluice_parsers::sql::statement::Statement;
-use sluice_policy::identity::{Identity, LOCAL_ISSUER, Method};
-use sluice_policy::{Client, Decision, Moment, PolicySet, Principal, Target, Word};
+use sluice_policy::{Decision, PolicySet, Word};
 
-use super::read;
+use super::asked::{Asker, Who};
+use super::policies;
 use crate::cli::Why;
 use crate::explain_sql::print;
 use crate::explain_sql::report::{Explained, line};
@@ -20,23 +18,14 @@ use crate::subject::{Subject, text_of};
 pub(crate) fn run(arguments: &Why) -> Result<(), Failure> {
     let sql = text_of(&arguments.sql)?;
     let mut subject = Subject::of(&arguments.place)?;
-    let identity = identity(arguments, &subject)?;
-    let policies = match (&arguments.policy, subject.configuration.take()) {
-        (Some(path), configuration) => {
-            subject.configuration = configuration;
-            read(path)?
-        }
-        (None, Some(mut configuration)) => {
-            let policies = std::mem::replace(&mut configuration.policy, PolicySet::allow_all());
-            subject.configuration = Some(configuration);
-            policies
-        }
-        (None, None) => return Err(Failure::other("no policy", "name a file with --policy")),
+    let asked = Asked {
+        asker: Asker::new(&who(arguments), &subject)?,
+        policies: policies(arguments.policy.as_deref(), &mut subject)?,
     };
-    let asked = Asked::new(arguments, &subject, &identity, policies)?;
     let analysis = subject.analyze(&sql);
     let catalog = &subject.world.catalog;
     let statements = analysis.statements.iter();
+    let identity = &asked.asker.identity;
     let report = Report {
         identity: identity.principal_id(),
         groups: identity.groups().to_vec(),
@@ -48,67 +37,33 @@ pub(crate) fn run(arguments: &Why) -> Result<(), Failure> {
     print(&report, arguments.json)
 }
 
-/// Who asks: one of the configuration, or one that an issuer would vouch for.
-fn identity(arguments: &Why, subject: &Subject) -> Result<Identity, Failure> {
-    let name = arguments.identity.as_str();
-    let Some(issuer) = &arguments.issuer else {
-        let configured = subject.configuration.as_ref();
-        let known = configured.and_then(|loaded| loaded.identities.scram.identity(name));
-        let identity = match known {
-            Some(identity) => identity,
-            // Without a configuration anybody can be asked about.
-            None if configured.is_none() => Identity::new(LOCAL_ISSUER, name, Method::Scram),
-            None => {
-                return Err(Failure::other(
-                    "--identity",
-                    format!(
-                        "the configuration has no [identities.{name}]; with --issuer it is the subject of a token"
-                    ),
-                ));
-            }
-        };
-        let groups = [identity.groups(), &arguments.groups].concat();
-        return Ok(identity.with_groups(groups));
-    };
-    let mut identity = Identity::new(issuer, name, Method::Oidc).with_groups(arguments.groups.clone());
-    if let Some(claims) = &arguments.claims {
-        identity.claims.clone_from(claims);
+fn who(arguments: &Why) -> Who {
+    Who {
+        identity: arguments.identity.clone(),
+        issuer: arguments.issuer.clone(),
+        groups: arguments.groups.clone(),
+        claims: arguments.claims.clone(),
+        address: arguments.address,
+        application_name: arguments.application_name.clone(),
+        at: arguments.at,
     }
-    Ok(identity)
 }
 
-/// A policy, and who asks it when.
+/// A policy, and who asks it.
 struct Asked {
     policies: PolicySet,
-    who: Principal,
-    client: Client,
-    moment: Moment,
+    asker: Asker,
 }
 
 impl Asked {
-    fn new(
-        arguments: &Why,
-        subject: &Subject,
-        identity: &Identity,
-        policies: PolicySet,
-    ) -> Result<Self, Failure> {
-        let target = Target::new(&*subject.connection, &*subject.database)
-            .map_err(|error| Failure::other("--connection", error))?;
-        let mut client = Client::new(arguments.address).with_claims(identity);
-        if let Some(name) = &arguments.application_name {
-            client = client.with_application_name(name);
-        }
-        let at = Duration::from_nanos(arguments.at.unwrap_or_else(now_ns));
-        Ok(Self {
-            policies,
-            who: Principal::new(identity, target),
-            client,
-            moment: Moment::from_unix_ms(u64::try_from(at.as_millis()).unwrap_or(u64::MAX)),
-        })
-    }
-
     fn answer(&self, statement: &Statement, explained: Explained) -> Answer {
-        let (who, client, moment, effects) = (&self.who, &self.client, self.moment, &statement.effects);
+        let Asker {
+            principal: who,
+            client,
+            moment,
+            ..
+        } = &self.asker;
+        let (moment, effects) = (*moment, &statement.effects);
         let decision = self.policies.decide(who, client, moment, effects);
         let requests = self.policies.explain(who, client, moment, effects);
         let effect_of = |index: Option<usize>| effects.get(index?).map(ToString::to_string);

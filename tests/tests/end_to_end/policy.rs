@@ -204,6 +204,88 @@ fn what_cannot_be_asked_says_why() {
     }
 }
 
+const EXPECTATIONS: &str = r#"
+identity = "tester"
+at = "2026-11-24T12:00:00Z"
+
+[[case]]
+name = "testers read no cards"
+sql = "SELECT card FROM customers"
+expect = "deny"
+policy = "no-secrets"
+
+[[case]]
+name = "owners do"
+sql = "SELECT card FROM customers"
+groups = ["owners"]
+expect = "allow"
+
+[[case]]
+sql = "UPDATE orders SET note = '' WHERE id = 1"
+expect = "approval"
+
+[[case]]
+name = "in one text"
+sql = "SELECT 1; DROP TABLE orders"
+expect = "deny"
+"#;
+
+#[test]
+fn expectations_are_compared() {
+    let (_postgres, gateway) = gateway();
+    let folder = gateway.folder();
+    fs::create_dir_all(folder.join("expectations/more")).expect("a folder");
+    fs::write(folder.join("expectations/a.toml"), EXPECTATIONS).expect("a file");
+    fs::write(folder.join("expectations/notes.md"), "not read").expect("a file");
+    let test = |arguments: &[&str]| {
+        run(Command::new(sluice())
+            .args(["policy", "test", "--config", "sluice.toml"])
+            .args(arguments)
+            .current_dir(folder))
+    };
+    let output = test(&["expectations"]);
+    assert!(
+        output.success && output.stdout == "4 cases, 0 not as expected\n",
+        "{output:?}"
+    );
+    // Another policy, another decision, and a case that is wrong about who decides.
+    let wrong = "identity = \"tester\"\n[[case]]\nname = \"<wrong>\"\nsql = \"SELECT card FROM customers\"\n\
+                 expect = \"deny\"\npolicy = \"not-at-night\"\n";
+    fs::write(folder.join("expectations/more/b.toml"), wrong).expect("a file");
+    let output = test(&["--junit", "report.xml", "expectations"]);
+    assert!(!output.success, "{output:?}");
+    assert!(
+        output.stdout.contains("expectations/more/b.toml:4: <wrong>")
+            && output
+                .stdout
+                .contains("expected deny by not-at-night, and it is deny by no-secrets")
+            && output.stdout.ends_with("5 cases, 1 not as expected\n"),
+        "{output:?}"
+    );
+    let junit = fs::read_to_string(folder.join("report.xml")).expect("the report");
+    assert!(
+        junit.contains("tests=\"5\"")
+            && junit.contains("failures=\"1\"")
+            && junit.contains("name=\"&lt;wrong&gt;\""),
+        "{junit}"
+    );
+    let open = POLICY.replace(
+        "forbid (principal, action == Action::\"Read\"",
+        "permit (principal, action == Action::\"Read\"",
+    );
+    fs::write(folder.join("open.cedar"), open).expect("a policy");
+    let output = test(&["--policy", "open.cedar", "--json", "expectations/a.toml"]);
+    assert!(!output.success, "{output:?}");
+    let report: Value = serde_json::from_str(&output.stdout).expect("JSON");
+    assert_eq!(report["failed"], 1);
+    assert_eq!(report["cases"][0]["decided"]["verdict"], "allow");
+    let output = test(&["missing"]);
+    assert!(
+        !output.success && output.stderr.contains("cannot read missing"),
+        "{output:?}"
+    );
+}
+
 #[test]
 fn the_commands_of_the_document_run() {
     let (_postgres, gateway) = gateway();
@@ -220,15 +302,21 @@ fn the_commands_of_the_document_run() {
     )
     .expect("a policy");
     let document = include_str!("../../../docs/policy.md");
-    let scripts: Vec<&str> = document
-        .split("```sh\n")
-        .skip(1)
-        .filter_map(|rest| rest.split("```").next())
-        .collect();
-    assert_eq!(scripts.len(), 2);
+    let blocks = |language: &str| -> Vec<&str> {
+        document
+            .split(&format!("```{language}\n"))
+            .skip(1)
+            .filter_map(|rest| rest.split("```").next())
+            .collect()
+    };
+    let scripts = blocks("sh");
+    assert_eq!(scripts.len(), 3);
+    fs::create_dir_all(folder.join("expectations")).expect("a folder");
+    fs::write(folder.join("expectations/crew.toml"), blocks("toml")[0]).expect("expectations");
     for (script, told) in scripts.into_iter().zip([
         "Delete on Table::\"shop/shop/public.orders\"",
         "\"is_allowed\": true",
+        "2 cases, 0 not as expected",
     ]) {
         let output = run(&mut documented(script, folder));
         assert!(
