@@ -20,7 +20,6 @@ demo: install-test $(VENV)/ready $(PROVIDER)/ready ## the main job, on a real se
 
 .PHONY: test
 test: install-test install-servers $(VENV)/ready $(PROVIDER)/ready $(SERVERS)/ready $(DRIVERS)/ready $(REGRESSION_SQL)/ready ## unit, property and end-to-end tests on real servers with real clients
-	$(CARGO) build --locked --workspace
 	$(CARGO) test --locked --workspace
 
 .PHONY: test-oracle
