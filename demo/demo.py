@@ -318,7 +318,7 @@ def work(demo, session):
         show("\n".join(f"{city}: {count} orders, {mean} on average" for city, count, mean in rows))
         expect(sum(count for _, count, _ in rows) == 3 * CUSTOMERS, "orders are missing")
     with demo.step("DROP DATABASE does not get through"):
-        denied(session, "DROP DATABASE orders", "no-drop")
+        denied(session, "DROP DATABASE orders", "no-administration")
     with demo.step("nor does a DELETE without WHERE"):
         denied(session, "DELETE FROM orders", "no-unfiltered-delete")
     with demo.step("the session stays usable, and nothing was deleted"):
