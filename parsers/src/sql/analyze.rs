@@ -192,13 +192,14 @@ fn walk(sql: &str, shape: &Shape, tree: &ParseResult, world: &World) -> Result<A
             }
         }
         let behind = if last { sql.len() } else { end + 1 };
+        let protected_reads = walker.protected_reads();
         let statement = Statement {
             range: start..behind,
             semicolon,
             kind,
-            protected_reads: walker.protected_reads(),
-            leaks_if_stored: walker.leaks_if_stored(),
+            leaks_if_stored: walker.leaks_if_stored(&protected_reads),
             leaks_if_explained: walker.leaks_if_explained(),
+            protected_reads,
             use_of_prepared: walker.use_of_prepared,
             takes: walker.takes,
             effects: walker.effects,

@@ -14,7 +14,7 @@ pub mod snapshot;
 
 use std::sync::Arc;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use smallvec::SmallVec;
 
 pub use self::definition::{DefinitionHash, NoHash};
@@ -244,6 +244,23 @@ impl Catalog {
     pub fn children(&self, parent: Oid) -> &[Oid] {
         let found = self.layers().find_map(|layer| layer.names.children.get(&parent));
         found.map_or(&[], |children| &children[..])
+    }
+
+    /// A relation and all that inherits from it, over any number of generations.
+    pub fn with_children(&self, relation: Oid) -> HashSet<Oid> {
+        let mut found = HashSet::from_iter([relation]);
+        let mut unseen = vec![relation];
+        while let Some(parent) = unseen.pop() {
+            let children = self.children(parent).iter().copied();
+            unseen.extend(children.filter(|child| found.insert(*child)));
+        }
+        found
+    }
+
+    /// A column of a relation by its number.
+    pub fn column(&self, relation: Oid, number: i16) -> Option<&Column> {
+        let mut columns = self.relation(relation)?.columns.iter();
+        columns.find(|column| column.number == number)
     }
 
     /// The foreign keys that point to a relation.

@@ -165,11 +165,6 @@ impl<'w> Resolver<'w> {
             || self.also_touched.is_some_and(|touched| touched.contains(name))
     }
 
-    /// Whether code may be tied to a relation of a touched name that the catalog does not have.
-    pub fn touches_tie_code(&self) -> bool {
-        self.world.session.touched.ties_code() || self.also_touched.is_some_and(Touched::ties_code)
-    }
-
     /// Whether any name may mean something else, and objects without names may have come.
     pub fn is_all_touched(&self) -> bool {
         self.world.session.touched == Touched::Everything || self.also_touched == Some(&Touched::Everything)

@@ -131,11 +131,7 @@ fn column_name(column: BaseColumn, catalog: &Catalog) -> String {
         return format!("{}.{}", column.relation, column.number);
     };
     let table = qualified(relation.schema, &relation.name, catalog);
-    match relation
-        .columns
-        .iter()
-        .find(|known| known.number == column.number)
-    {
+    match catalog.column(column.relation, column.number) {
         Some(known) => format!("{table}.{}", known.name),
         None => format!("{table}.{}", column.number),
     }

@@ -18,7 +18,7 @@ pub(super) fn tags(catalog: &Catalog, masking: &Masking) -> Tags {
         let table = catalog
             .schema_named(&column.schema)
             .and_then(|schema| catalog.relation_in(schema, &column.table));
-        for relation in table.into_iter().flat_map(|table| with_children(catalog, table)) {
+        for relation in table.into_iter().flat_map(|table| catalog.with_children(table)) {
             let relation = catalog.relation(relation);
             let named = relation.into_iter().flat_map(|relation| {
                 let named = relation
@@ -45,17 +45,6 @@ pub(super) fn columns(tags: &Tags) -> HashSet<BaseColumn> {
 /// The columns of a database that its connection's configuration masks.
 pub fn protected_columns(catalog: &Catalog, masking: &Masking) -> HashSet<BaseColumn> {
     columns(&tags(catalog, masking))
-}
-
-/// A relation and all that inherits from it.
-fn with_children(catalog: &Catalog, relation: Oid) -> HashSet<Oid> {
-    let mut found = HashSet::from_iter([relation]);
-    let mut unseen = vec![relation];
-    while let Some(parent) = unseen.pop() {
-        let children = catalog.children(parent).iter().copied();
-        unseen.extend(children.filter(|child| found.insert(*child)));
-    }
-    found
 }
 
 #[cfg(test)]

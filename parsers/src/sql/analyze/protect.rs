@@ -101,20 +101,11 @@ impl Walker<'_> {
             return;
         }
         let catalog = &self.world.catalog;
-        let mut taken: HashSet<Oid> = HashSet::new();
-        let mut todo = vec![relation];
-        while let Some(oid) = todo.pop() {
-            if taken.insert(oid) {
-                todo.extend_from_slice(catalog.children(oid));
-            }
-        }
+        let taken = catalog.with_children(relation);
         let is_named = |base: &BaseColumn| {
             column.is_none_or(|name| {
-                let relation = catalog.relation(base.relation);
-                let columns = relation.map_or(&[][..], |relation| &relation.columns);
-                columns
-                    .iter()
-                    .any(|found| found.number == base.number && &*found.name == name)
+                let found = catalog.column(base.relation, base.number);
+                found.is_some_and(|found| &*found.name == name)
             })
         };
         let protected = self.world.protected.iter().copied();
@@ -155,18 +146,18 @@ impl Walker<'_> {
     }
 
     /// What it would let out if the rows that it gives were stored.
-    pub(super) fn leaks_if_stored(&self) -> SmallVec<[Effect; 1]> {
+    /// Those of unknown lineage may come from any column of `reads`.
+    pub(super) fn leaks_if_stored(&self, reads: &[BaseColumn]) -> SmallVec<[Effect; 1]> {
         let mut found = SmallVec::new();
         if self.is_unprotected() {
             return found;
         }
-        let any = self.protected_reads();
-        for column in &self.output {
-            for &column in column.lineage.columns().unwrap_or(&any) {
-                let effect = self.effect_on_column(Action::Leak, None, column);
-                if self.world.protected.contains(&column) && !found.contains(&effect) {
-                    found.push(effect);
-                }
+        let from = self.output.iter();
+        let from = from.flat_map(|column| column.lineage.columns().unwrap_or(reads));
+        for &column in from.filter(|column| self.world.protected.contains(*column)) {
+            let effect = self.effect_on_column(Action::Leak, None, column);
+            if !found.contains(&effect) {
+                found.push(effect);
             }
         }
         found
@@ -186,13 +177,7 @@ impl Walker<'_> {
 
     fn effect_on_column(&self, action: Action, kind: Option<FilterKind>, column: BaseColumn) -> Effect {
         let mut effect = self.effect_on(action, column.relation);
-        let relation = self.world.catalog.relation(column.relation);
-        let found = relation.and_then(|relation| {
-            relation
-                .columns
-                .iter()
-                .find(|known| known.number == column.number)
-        });
+        let found = self.world.catalog.column(column.relation, column.number);
         effect.columns = found.map(|known| known.name.clone()).into_iter().collect();
         effect.filter = kind;
         effect

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashMap;
 use pg_query::protobuf::RangeVar;
 use smallvec::SmallVec;
 
@@ -281,14 +281,9 @@ impl Walker<'_> {
         if self.world.protected.is_empty() || is_alone {
             return Vec::new();
         }
-        let mut kin: HashSet<Oid> = HashSet::new();
-        let mut todo: Vec<Oid> = catalog.children(oid).to_vec();
-        while let Some(child) = todo.pop() {
-            if kin.insert(child) {
-                todo.extend_from_slice(catalog.children(child));
-            }
-        }
-        todo.push(oid);
+        let mut kin = catalog.with_children(oid);
+        kin.remove(&oid);
+        let mut todo = vec![oid];
         while let Some(child) = todo.pop() {
             for &parent in catalog
                 .relation(child)
@@ -305,9 +300,7 @@ impl Walker<'_> {
             .iter()
             .filter(|column| kin.contains(&column.relation));
         let named = columns.filter_map(|&base| {
-            let relation = catalog.relation(base.relation)?;
-            let mut columns = relation.columns.iter();
-            let column = columns.find(|column| column.number == base.number)?;
+            let column = catalog.column(base.relation, base.number)?;
             Some((&*column.name, base))
         });
         named.collect()

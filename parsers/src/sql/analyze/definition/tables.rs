@@ -186,23 +186,17 @@ impl Walker<'_> {
             }
         }
         self.alter_definition(command, relation, found);
+        match (subtype, def(command)) {
+            (AlterTableType::AtDropInherit, _) => self.takes_out_relation(relation, None),
+            (AlterTableType::AtDetachPartition, Some(NodeEnum::PartitionCmd(partition))) => {
+                self.takes_out_relation(partition.name.as_ref(), None);
+            }
+            _ => {}
+        }
     }
 
     fn alter_definition(&mut self, command: &AlterTableCmd, relation: Option<&RangeVar>, found: &Found) {
         match def(command) {
-            Some(NodeEnum::RangeVar(parent)) if command.subtype == AlterTableType::AtDropInherit as i32 => {
-                self.changes(Action::Alter, Some(parent), EffectFlags::NONE);
-                self.takes_out_relation(relation, None);
-            }
-            Some(NodeEnum::PartitionCmd(partition))
-                if command.subtype == AlterTableType::AtDetachPartition as i32 =>
-            {
-                let partition = partition.name.as_ref();
-                for oid in self.changes(Action::Alter, partition, EffectFlags::NONE) {
-                    self.revalidates(oid);
-                }
-                self.takes_out_relation(partition, None);
-            }
             // Partitions, parents and the like are changed too.
             Some(NodeEnum::RangeVar(other)) => {
                 self.changes(Action::Alter, Some(other), EffectFlags::NONE);
