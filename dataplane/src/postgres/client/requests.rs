@@ -255,9 +255,7 @@ impl Session {
             if !verdict.is_inert {
                 self.foresee(&judged, Some(index));
             }
-            if names_something(&statement.kind)
-                && let Some(named) = self.make(verdict.shared_text(text), &[], judged)
-            {
+            if let Some(named) = self.make(|| verdict.shared_text(text), &[], judged) {
                 made.push((u32::try_from(index).unwrap_or(u32::MAX), named));
             }
         }
@@ -547,25 +545,24 @@ impl Session {
         if judged.verdict.is_inert || statement.is_made_by_sql() {
             return None;
         }
-        self.make(Rc::clone(&statement.text), &statement.types, judged)
+        self.make(|| Rc::clone(&statement.text), &statement.types, judged)
     }
 
     /// Enters the name that a PREPARE or DECLARE gives to what it makes.
-    fn make(&mut self, text: Rc<[u8]>, types: &[u8], judged: Judged) -> Option<Made> {
-        match judged.statement()?.kind.clone() {
-            StatementKind::Prepare { name } => {
-                let prepared = self.prepared(text, types, judged, MadeBy::Sql);
-                self.statements.sent(name.as_bytes(), Rc::clone(&prepared)).ok()?;
-                Some(Made::Statement { name, prepared })
-            }
-            StatementKind::Declare { name, holds } => {
-                let prepared = self.prepared(text, types, judged, MadeBy::Sql);
-                let cursor = Rc::new(Cursor::new(prepared, holds));
-                self.cursors.sent(&name, &cursor);
-                Some(Made::Cursor { name, cursor })
-            }
-            _ => None,
+    fn make(&mut self, text: impl FnOnce() -> Rc<[u8]>, types: &[u8], judged: Judged) -> Option<Made> {
+        let (name, holds) = match &judged.statement()?.kind {
+            StatementKind::Prepare { name } => (name.clone(), None),
+            StatementKind::Declare { name, holds } => (name.clone(), Some(*holds)),
+            _ => return None,
+        };
+        let prepared = self.prepared(text(), types, judged, MadeBy::Sql);
+        if let Some(holds) = holds {
+            let cursor = Rc::new(Cursor::new(prepared, holds));
+            self.cursors.sent(&name, &cursor);
+            return Some(Made::Cursor { name, cursor });
         }
+        self.statements.sent(name.as_bytes(), Rc::clone(&prepared)).ok()?;
+        Some(Made::Statement { name, prepared })
     }
 
     /// Commits the begin of an execution that no Bind began: of a portal that is executed again, or of a cursor, which
@@ -869,25 +866,28 @@ impl Session {
 
     /// Code in a statement may put something else under names. SQL cannot do that to the unnamed ones.
     fn doubt_names(&mut self, judged: &Judged) {
-        let taken = judged
-            .statement()
-            .map_or(Taken::Nothing, |statement| self.taken(statement));
+        let Some(statement) = judged.statement() else {
+            return;
+        };
+        let taken = self.taken(statement);
+        if taken == Taken::Nothing {
+            return;
+        }
         if taken == Taken::Statements {
             self.statements.each_named(Prepared::doubt);
         }
-        if taken != Taken::Nothing {
-            self.portals.each_named(|portal| portal.is_ambiguous.set(true));
-        }
-        if let Some(statement) = judged.statement() {
+        self.portals.each_named(|portal| portal.is_ambiguous.set(true));
+        self.take_cursors(statement);
+    }
+
+    /// Code in a statement has run that may have opened a cursor under any name, also under one that it had closed.
+    pub(in crate::postgres) fn cursors_taken(&mut self, statement: &Statement) {
+        if self.taken(statement) != Taken::Nothing {
             self.take_cursors(statement);
         }
     }
 
-    /// Code in a statement may open a cursor under any name, also under one that it had closed.
-    pub(in crate::postgres) fn take_cursors(&mut self, statement: &Statement) {
-        if self.taken(statement) == Taken::Nothing {
-            return;
-        }
+    fn take_cursors(&mut self, statement: &Statement) {
         match self.effects_by_name(statement) {
             Some(effects) => self.cursors.taken(&effects),
             None => self.cursors.taken(&statement.effects),
@@ -895,7 +895,7 @@ impl Session {
     }
 
     /// What code in a statement, or in the prepared one that it runs, may put something else under.
-    pub(in crate::postgres) fn taken(&self, statement: &Statement) -> Taken {
+    fn taken(&self, statement: &Statement) -> Taken {
         let Some(name) = &statement.runs_prepared else {
             return statement.takes;
         };
@@ -1089,12 +1089,8 @@ impl Session {
         let mut is_known = true;
         let mut add = |declared: &Judged, statement: &Prepared| {
             is_known &= self.is_judged_now(statement);
-            let now = statement.judged();
-            for effect in declared.effects().iter().chain(now.effects()) {
-                if !effects.contains(effect) {
-                    effects.push(effect.clone());
-                }
-            }
+            add_missing(effects, declared.effects());
+            add_missing(effects, statement.judged().effects());
         };
         for cursor in self.cursors.candidates(name.as_bytes()) {
             add(&cursor.declared, &cursor.statement);
@@ -1106,11 +1102,8 @@ impl Session {
         }
         // One that was declared behind all code is what it is.
         let is_certain = self.model.is_idle() && self.cursors.get(name.as_bytes()).is_some();
-        let by_code = self.cursors.by_code().iter().filter(|_| !is_certain);
-        for effect in by_code {
-            if !effects.contains(effect) {
-                effects.push(effect.clone());
-            }
+        if !is_certain {
+            add_missing(effects, self.cursors.by_code());
         }
         if !is_known {
             effects.push(Effect::new(Action::Opaque, Object::new(ObjectKind::Cursor, name)));
@@ -1184,12 +1177,13 @@ fn ends_reading(kind: &StatementKind) -> bool {
     )
 }
 
-/// Whether a statement's success puts something under a name.
-fn names_something(kind: &StatementKind) -> bool {
-    matches!(
-        kind,
-        StatementKind::Prepare { .. } | StatementKind::Declare { .. }
-    )
+/// Adds the effects that are not there yet.
+fn add_missing(effects: &mut SmallVec<[Effect; 4]>, more: &[Effect]) {
+    for effect in more {
+        if !effects.contains(effect) {
+            effects.push(effect.clone());
+        }
+    }
 }
 
 /// Whether what a statement does can depend on the search path or on whose rights hold.

@@ -477,7 +477,7 @@ impl Session {
         let Some(statement) = verdict.statements.get(statement as usize) else {
             return;
         };
-        self.take_cursors(statement);
+        self.cursors_taken(statement);
         match made {
             Some(Made::Statement { name, prepared }) => {
                 drop(self.statements.succeeded(name.as_bytes(), prepared));
