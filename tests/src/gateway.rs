@@ -221,6 +221,13 @@ impl Gateway {
             .arg(self.folder.path().join("data")))
     }
 
+    /// A command of `sluice` in its folder, where `sluice.toml` is.
+    pub fn sluice_here(&self, arguments: &[&str]) -> Output {
+        run(Command::new(sluice())
+            .args(arguments)
+            .current_dir(self.folder.path()))
+    }
+
     /// Its record, as JSON values.
     ///
     /// # Panics

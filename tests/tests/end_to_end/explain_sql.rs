@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
-use sluice_tests::{Gateway, Output, Postgres, Settings, run, sluice};
+use sluice_tests::{Gateway, Output, Postgres, Settings, sluice};
 
 /// A server and a configuration for it.
 fn gateway() -> (Postgres, Gateway) {
@@ -29,10 +29,7 @@ fn gateway() -> (Postgres, Gateway) {
 }
 
 fn explain(gateway: &Gateway, arguments: &[&str]) -> Output {
-    run(Command::new(sluice())
-        .args(["explain-sql", "--config", "sluice.toml"])
-        .args(arguments)
-        .current_dir(gateway.folder()))
+    gateway.sluice_here(&[&["explain-sql", "--config", "sluice.toml"], arguments].concat())
 }
 
 /// The exit code.
@@ -246,10 +243,7 @@ fn what_cannot_be_explained_says_why() {
         ("no catalog", vec!["SELECT 1"], 2, "--config"),
         ("no statement", one.to_vec(), 2, "SQL"),
     ] {
-        let output = run(Command::new(sluice())
-            .arg("explain-sql")
-            .args(&arguments)
-            .current_dir(gateway.folder()));
+        let output = gateway.sluice_here(&[&["explain-sql"], &arguments[..]].concat());
         assert!(
             !output.success && output.stdout.is_empty() && output.stderr.contains(want),
             "{name}: {output:?}"

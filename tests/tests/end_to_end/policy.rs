@@ -1,10 +1,9 @@
 //! `sluice policy` over a real server, and the commands of `docs/policy.md`.
 
 use std::fs;
-use std::process::Command;
 
 use serde_json::Value;
-use sluice_tests::{Gateway, Output, Postgres, Settings, documented, run, sluice};
+use sluice_tests::{Gateway, Output, Postgres, Settings, documented, run};
 
 const POLICY: &str = r#"
 @id("connect") permit (principal, action == Action::"Connect", resource);
@@ -40,10 +39,7 @@ fn gateway() -> (Postgres, Gateway) {
 }
 
 fn why(gateway: &Gateway, arguments: &[&str]) -> Output {
-    run(Command::new(sluice())
-        .args(["policy", "why", "--config", "sluice.toml"])
-        .args(arguments)
-        .current_dir(gateway.folder()))
+    gateway.sluice_here(&[&["policy", "why", "--config", "sluice.toml"], arguments].concat())
 }
 
 fn answer(gateway: &Gateway, arguments: &[&str]) -> Value {
@@ -238,10 +234,7 @@ fn expectations_are_compared() {
     fs::write(folder.join("expectations/a.toml"), EXPECTATIONS).expect("a file");
     fs::write(folder.join("expectations/notes.md"), "not read").expect("a file");
     let test = |arguments: &[&str]| {
-        run(Command::new(sluice())
-            .args(["policy", "test", "--config", "sluice.toml"])
-            .args(arguments)
-            .current_dir(folder))
+        gateway.sluice_here(&[&["policy", "test", "--config", "sluice.toml"], arguments].concat())
     };
     let output = test(&["expectations"]);
     assert!(
