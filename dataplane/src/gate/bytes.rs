@@ -58,7 +58,12 @@ fn statement_bytes(statement: &Statement) -> usize {
         .map(|object| size_of::<Object>() + text_bytes(&object.name))
         .sum();
     let touched: usize = match &statement.touches {
-        Touched::Names(touched) => touched.names.iter().map(|name| text_bytes(name)).sum(),
+        Touched::Names(touched) => {
+            let renamed = touched.renamed.iter();
+            let renamed = renamed.map(|(name, oid)| text_bytes(name) + size_of_val(oid));
+            let names = touched.names.iter().map(|name| text_bytes(name));
+            names.chain(renamed).sum()
+        }
         Touched::Nothing | Touched::EveryName | Touched::Everything => 0,
     };
     let columns = statement.columns.iter().map(|column| {

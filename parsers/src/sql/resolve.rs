@@ -161,18 +161,34 @@ impl<'w> Resolver<'w> {
     /// Whether the session's DDL may have changed what a name means: a name that is not in the catalog may mean
     /// something then, and one that is may mean something else.
     pub fn is_touched(&self, name: &str) -> bool {
-        self.world.session.touched.contains(name)
-            || self.also_touched.is_some_and(|touched| touched.contains(name))
+        self.touched().any(|touched| touched.contains(name))
+    }
+
+    /// Whether code may be tied to a relation of that name that the catalog does not have.
+    pub fn has_unseen_code(&self, name: &str) -> bool {
+        self.is_touched(name) && self.touched().any(Touched::ties_code)
+    }
+
+    fn touched(&self) -> impl Iterator<Item = &'w Touched> {
+        std::iter::once(&self.world.session.touched).chain(self.also_touched)
     }
 
     /// Whether any name may mean something else, and objects without names may have come.
     pub fn is_all_touched(&self) -> bool {
-        self.world.session.touched == Touched::Everything || self.also_touched == Some(&Touched::Everything)
+        self.touched().any(|touched| *touched == Touched::Everything)
     }
 
     /// The table, view, sequence or index of that name.
     pub fn relation(&self, schema: Option<&str>, name: &str) -> Named {
-        self.named(schema, name, self.path.steps(), Catalog::relation_in)
+        let mut named = self.named(schema, name, self.path.steps(), Catalog::relation_in);
+        if let Named::Several(found) = &mut named {
+            for touched in self.touched() {
+                found.extend(touched.renamed_to(name));
+            }
+            found.sort_unstable();
+            found.dedup();
+        }
+        named
     }
 
     /// The type of that name, as `pg_type` spells it: `int` is `int4` in `pg_catalog` after parsing.

@@ -88,22 +88,33 @@ pub struct TouchedNames {
     /// What was done may have tied code to a relation that the catalog does not have: a trigger, a rule, a view's query,
     /// all that comes along with a new name.
     pub ties_code: bool,
+    /// Names that relations of the catalog were given, ascending.
+    pub renamed: Box<[(Box<str>, Oid)]>,
 }
 
 impl TouchedNames {
     fn with(&self, more: &Self) -> Touched {
         let names = self.names.iter().chain(&more.names).cloned();
+        let mut renamed = [&*self.renamed, &*more.renamed].concat();
+        renamed.sort_unstable();
+        renamed.dedup();
         let touched = Self {
             ties_code: self.ties_code || more.ties_code,
+            renamed: renamed.into(),
             ..names.collect()
         };
-        if touched.names.len() <= NAMES_MAX {
+        if touched.names.len() <= NAMES_MAX && touched.renamed.len() <= NAMES_MAX {
             Touched::Names(touched)
-        } else if touched.ties_code {
+        } else if touched.is_more_than_names() {
             Touched::Everything
         } else {
             Touched::EveryName
         }
+    }
+
+    /// Whether it matters what the names were touched by.
+    fn is_more_than_names(&self) -> bool {
+        self.ties_code || !self.renamed.is_empty()
     }
 }
 
@@ -116,6 +127,7 @@ impl FromIterator<Box<str>> for TouchedNames {
         Self {
             names: names.into(),
             ties_code: false,
+            renamed: Box::default(),
         }
     }
 }
@@ -126,7 +138,11 @@ impl Touched {
         let after = match (&*self, other) {
             (_, Self::Nothing) | (Self::Everything, _) => return false,
             (_, Self::Everything) => Self::Everything,
-            (Self::EveryName, more) | (more, Self::EveryName) if more.ties_code() => Self::Everything,
+            (Self::EveryName, Self::Names(names)) | (Self::Names(names), Self::EveryName)
+                if names.is_more_than_names() =>
+            {
+                Self::Everything
+            }
             (Self::EveryName, _) | (_, Self::EveryName) => Self::EveryName,
             (Self::Nothing, more) => more.clone(),
             (Self::Names(known), Self::Names(more)) => known.with(more),
@@ -151,10 +167,29 @@ impl Touched {
             (_, Self::Nothing) | (Self::Everything, _) => true,
             (_, Self::Everything) => false,
             (_, Self::EveryName) => *self == Self::EveryName,
+            (Self::EveryName, Self::Names(more)) => !more.is_more_than_names(),
             (_, Self::Names(more)) => {
-                more.ties_code <= self.ties_code() && more.names.iter().all(|name| self.contains(name))
+                more.ties_code <= self.ties_code()
+                    && more.names.iter().all(|name| self.contains(name))
+                    && more
+                        .renamed
+                        .iter()
+                        .all(|(name, oid)| self.renamed_to(name).any(|known| known == *oid))
             }
         }
+    }
+
+    /// Relations of the catalog that were given this name.
+    pub fn renamed_to(&self, name: &str) -> impl Iterator<Item = Oid> {
+        let renamed = match self {
+            Self::Names(touched) => &*touched.renamed,
+            Self::Nothing | Self::EveryName | Self::Everything => &[],
+        };
+        let start = renamed.partition_point(|(known, _)| **known < *name);
+        renamed[start..]
+            .iter()
+            .take_while(move |(known, _)| **known == *name)
+            .map(|&(_, oid)| oid)
     }
 
     /// Whether what this name means is uncertain.

@@ -19,6 +19,8 @@ pub(crate) enum What {
     Connected(String),
     /// A text of the client begins to run.
     Statement(String),
+    /// A portal that gave some of its rows goes on.
+    Resumed(String),
     /// It has run.
     End,
     /// A text of the client has been parsed or bound, or has failed at that or later.
@@ -126,7 +128,10 @@ fn entry(line: &[u8]) -> Option<Entry> {
             None => What::End,
         }
     } else {
-        What::Statement(statement(message)?.to_owned())
+        match message.strip_prefix("execute fetch from ") {
+            Some(rest) => What::Resumed(rest.split_once(": ")?.1.to_owned()),
+            None => What::Statement(statement(message)?.to_owned()),
+        }
     };
     Some(Entry {
         session: field("session_id").to_owned(),

@@ -6,11 +6,15 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
+use sluice_parsers::sql::catalog::{Behavior, base};
 use sluice_parsers::sql::effect::Action;
 
 use crate::audit_log::AuditLine;
 use crate::effect_line::EffectLine;
 use crate::join::Run;
+
+/// The server that pgaudit is installed for.
+const SERVER_MAJOR: u8 = 15;
 
 /// Parts of a relation or type, which come and go with it, and are covered by what is done to it.
 const PARTS: &[&str] = &[
@@ -36,28 +40,37 @@ const PARTS: &[&str] = &[
     "OPERATOR OF ACCESS METHOD",
 ];
 
-/// Functions that were made in C: what they do can only be listed. Those in SQL have lines for what they do.
+/// Functions that were made in C: what they do can only be listed. Those in SQL have lines for what they do, and those
+/// that are other names of pure built-in code do nothing.
 #[derive(Debug, Default)]
 pub(crate) struct Natives(BTreeSet<String>);
 
 impl Natives {
     /// Those that the lines tell of.
     pub(crate) fn of<'a>(lines: impl Iterator<Item = &'a AuditLine>) -> Self {
-        let made = lines.filter(|line| line.command.starts_with("CREATE") && is_native(&line.text));
+        let made = lines.filter(|line| line.command.starts_with("CREATE"));
+        let made = made.filter(|line| has_language(&line.text, "c") || is_unknown(&line.text));
         let functions = made.filter(|line| ["FUNCTION", "PROCEDURE"].contains(&line.object_type.as_str()));
         Self(functions.map(|line| object_name(&line.object_name)).collect())
     }
 }
 
 /// `... LANGUAGE C ...`
-fn is_native(text: &str) -> bool {
+fn has_language(text: &str, language: &str) -> bool {
     text.split_whitespace()
         .zip(text.split_whitespace().skip(1))
         .any(|(word, next)| {
             let next = next.trim_matches([';', '\'']);
-            word.eq_ignore_ascii_case("language")
-                && ["c", "internal"].contains(&next.to_ascii_lowercase().as_str())
+            word.eq_ignore_ascii_case("language") && next.eq_ignore_ascii_case(language)
         })
+}
+
+/// `... LANGUAGE internal AS 'int8eq'`, but code that is not known to be pure.
+fn is_unknown(text: &str) -> bool {
+    let mut parts = text.split(['\'', '$']);
+    let symbol = parts.rfind(|part| part.contains(char::is_alphanumeric));
+    has_language(text, "internal")
+        && base::internal(SERVER_MAJOR, symbol.unwrap_or_default()) != Some(Behavior::Pure)
 }
 
 /// Whether the effects of a statement cover one of its lines.
@@ -306,5 +319,43 @@ fn names_are_those_of_effects() {
         ("pg_temp.t", "pg_temp.t"),
     ] {
         assert_eq!(object_name(identity), name);
+    }
+}
+
+#[test]
+fn functions_of_pure_code_are_no_natives() {
+    let create = |text: &str| AuditLine {
+        statement: 1,
+        substatement: 1,
+        class: "DDL".to_owned(),
+        command: "CREATE FUNCTION".to_owned(),
+        object_type: "FUNCTION".to_owned(),
+        object_name: "public.f(integer)".to_owned(),
+        text: text.to_owned(),
+    };
+    for (text, is_native) in [
+        (
+            "create function f(int) returns int language internal as 'int4abs';",
+            false,
+        ),
+        (
+            "CREATE FUNCTION f(int) RETURNS int LANGUAGE internal AS $$int4abs$$",
+            false,
+        ),
+        (
+            "CREATE FUNCTION f(int) RETURNS int LANGUAGE internal AS 'pg_sleep'",
+            true,
+        ),
+        (
+            "CREATE FUNCTION f(int) RETURNS int LANGUAGE C AS 'x', 'int4abs'",
+            true,
+        ),
+        (
+            "CREATE FUNCTION f(int) RETURNS int LANGUAGE sql AS 'SELECT 1'",
+            false,
+        ),
+    ] {
+        let natives = Natives::of([create(text)].iter());
+        assert_eq!(!natives.0.is_empty(), is_native, "{text}");
     }
 }

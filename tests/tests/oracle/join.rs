@@ -182,11 +182,15 @@ impl Session {
             What::Connected(_) => {}
             What::Statement(text) => {
                 self.release();
-                self.begin(text);
+                self.begin(text, false);
+            }
+            What::Resumed(text) => {
+                self.release();
+                self.begin(text, true);
             }
             What::Past(text) if self.current.is_none() => {
-                // Its run is the Execute that is still to come, or the last one's once more.
-                self.current = self.find(text);
+                // Its run is the Execute that is still to come, or the last one's once more if none comes.
+                self.current = self.find(text, false);
                 for line in std::mem::take(&mut self.held) {
                     self.add(&line);
                 }
@@ -208,7 +212,7 @@ impl Session {
         self.current = None;
     }
 
-    fn find(&self, text: &str) -> Option<usize> {
+    fn find(&self, text: &str, is_resumed: bool) -> Option<usize> {
         let is_it = |run: &Run| {
             if text.starts_with(FUNCTION_CALL) {
                 run.text.starts_with("function call ")
@@ -221,17 +225,17 @@ impl Session {
             let run = &self.runs[last];
             !run.is_simple && is_it(run)
         });
-        let upcoming = self.runs.iter().enumerate().skip(self.next).take(UNLOGGED_MAX);
-        last.or_else(|| {
-            upcoming
-                .filter(|(_, run)| is_it(run))
-                .map(|(index, _)| index)
-                .next()
-        })
+        let mut upcoming = (self.next..self.runs.len()).take(UNLOGGED_MAX);
+        let upcoming = upcoming.find(|&index| is_it(&self.runs[index]));
+        if is_resumed {
+            last.or(upcoming)
+        } else {
+            upcoming.or(last)
+        }
     }
 
-    fn begin(&mut self, text: &str) {
-        self.current = self.find(text);
+    fn begin(&mut self, text: &str, is_resumed: bool) {
+        self.current = self.find(text, is_resumed);
         let Some(index) = self.current else { return };
         self.next = self.next.max(index + 1);
         if self.transaction.last() != Some(&index) {

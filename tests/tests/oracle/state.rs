@@ -35,9 +35,11 @@ pub(crate) fn covers(effects: &[EffectLine], is_refresh: bool, difference: &Diff
                 // What is dropped with a schema, or with what it depends on, has no name in the effects.
                 effect.is_on(&name) || (effect.action == Action::Drop && effect.has_flag("cascade"))
             };
+            // A name that a statement computes may be any sequence's.
+            let is_any = |effect: &EffectLine| effect.kind == "sequence" && effect.name.is_empty();
             effects
                 .iter()
-                .any(|effect| WRITES.contains(&effect.action) && is_on(effect))
+                .any(|effect| WRITES.contains(&effect.action) && (is_on(effect) || is_any(effect)))
         }
         Area::Temporary => has(WRITES),
         // A new file takes the place of the old one.

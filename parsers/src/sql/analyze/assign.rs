@@ -8,7 +8,7 @@ use super::scope::Item;
 use super::select::has_unknown_columns;
 use super::value::{Column, Name, Value};
 use super::walk::Walker;
-use crate::sql::catalog::{CastContext, Event, Oid, RelationKind};
+use crate::sql::catalog::{CastContext, Event, Oid, Relation, RelationKind};
 use crate::sql::effect::{Action, Effect, EffectFlags, Object, ObjectKind};
 use crate::sql::lineage::Lineage;
 use crate::sql::statement::Cause;
@@ -224,35 +224,58 @@ impl Walker<'_> {
         if has_rule {
             return;
         }
+        // An automatically updatable view: what stands in its FROM changes, which may be a view again.
+        let below = match &relation.query {
+            Some(query) if depth < VIEWS_MAX => self.sources_of(&relation.name, query),
+            _ => Vec::new(),
+        };
         let has_trigger = relation
             .triggers
             .iter()
             .any(|trigger| trigger.events.contains(&event));
-        // An automatically updatable view: the table below changes.
-        let row = self.relation_row(oid);
-        let mut below: Vec<Oid> = Vec::new();
-        let mut below_numbers = Vec::new();
-        for (column, own) in row.iter().zip(&relation.columns) {
-            if let Lineage::Exact(columns) = column.lineage.clone().without_given()
-                && let [base] = columns[..]
-            {
-                if !below.contains(&base.relation) {
-                    below.push(base.relation);
-                }
-                if is_named(own.number) {
-                    below_numbers.push(base.number);
-                }
-            }
-        }
-        match below[..] {
-            [base] if depth < VIEWS_MAX => {
-                self.changes_relation(action, base, flags, &below_numbers, depth + 1);
-            }
-            _ if has_trigger => {}
-            _ => self.opaque(
+        if below.is_empty() && !has_trigger {
+            self.opaque(
                 Cause::Definition,
                 Object::new(ObjectKind::Relation, relation.name.clone()),
-            ),
+            );
         }
+        let uncertain = if below.len() > 1 {
+            EffectFlags::UNCERTAIN
+        } else {
+            EffectFlags::NONE
+        };
+        for source in below {
+            let numbers = self.columns_below(relation, source, numbers);
+            self.changes_relation(action, source, flags | uncertain, &numbers, depth + 1);
+        }
+    }
+
+    /// Which columns of what stands below a view are set where these of the view are; none if that is not known.
+    fn columns_below(&mut self, view: &Relation, below: Oid, numbers: &[i16]) -> Vec<i16> {
+        let row = self.relation_row(view.oid);
+        let row_below = self.relation_row(below);
+        let columns_below = self
+            .world
+            .catalog
+            .relation(below)
+            .map_or(&[][..], |found| &found.columns);
+        let mut found = Vec::new();
+        let own = row.iter().zip(&view.columns);
+        for (column, _) in own.filter(|(_, own)| numbers.contains(&own.number)) {
+            let lineage = column.lineage.clone().without_given();
+            let is_same = |below: &Column| below.lineage.clone().without_given() == lineage;
+            let is_known = matches!(&lineage, Lineage::Exact(columns) if !columns.is_empty());
+            self.spend(row_below.len());
+            let same = row_below
+                .iter()
+                .zip(columns_below)
+                .filter(|(column, _)| is_known && is_same(column));
+            let before = found.len();
+            found.extend(same.map(|(_, own)| own.number));
+            if found.len() == before {
+                return Vec::new();
+            }
+        }
+        found
     }
 }

@@ -22,7 +22,7 @@ use crate::sql::effect::{Action, EffectFlags, Object, ObjectKind};
 use crate::sql::lineage::Lineage;
 use crate::sql::resolve::{Coercion, Resolver, Ty};
 use crate::sql::statement::Cause;
-use crate::sql::world::World;
+use crate::sql::world::{Touched, World};
 
 /// A search path as it is set.
 type SearchPath = Box<[Box<str>]>;
@@ -126,6 +126,13 @@ impl<'w> Walker<'w> {
         } else {
             EffectFlags::NONE
         }
+    }
+
+    /// The role whose rights hold; none if something that came before may have set another.
+    pub(super) fn role_here(&self) -> Option<&str> {
+        let touched = &self.world.session.touched;
+        let is_in_doubt = matches!(touched, Touched::EveryName | Touched::Everything);
+        Some(&*self.implied.runtime.role).filter(|role| !is_in_doubt && !role.is_empty())
     }
 
     /// Runs something under another search path or other rights.

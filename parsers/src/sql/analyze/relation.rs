@@ -185,8 +185,7 @@ impl Walker<'_> {
             action,
             Action::Read | Action::Insert | Action::Update | Action::Delete | Action::Truncate
         );
-        if runs_code && self.world.session.touched.ties_code() && self.resolver.is_touched(&relation.relname)
-        {
+        if runs_code && self.resolver.has_unseen_code(&relation.relname) {
             self.opaque(Cause::Definition, object.clone());
         }
         if is_of_temporary_objects(&relation.schemaname) {

@@ -5,12 +5,14 @@ use std::collections::BTreeSet;
 use pg_query::NodeEnum;
 use pg_query::protobuf::{AlterTableStmt, AlterTableType, ConstrType, CreateStmt, Node};
 
+use crate::sql::catalog::Oid;
 use crate::sql::world::{Touched, TouchedNames};
 
 /// Gathers names.
 #[derive(Debug, Default)]
 pub(super) struct Touches {
     names: BTreeSet<Box<str>>,
+    renamed: BTreeSet<(Box<str>, Oid)>,
     ties_code: bool,
     everything: bool,
 }
@@ -33,6 +35,15 @@ impl Touches {
         self.name(&format!("_{name}"));
     }
 
+    /// A relation of the catalog gets another name.
+    pub(super) fn new_name(&mut self, name: &str, relation: Oid) {
+        if self.renamed.len() == NAMES_MAX {
+            self.everything = true;
+        } else {
+            self.renamed.insert((name.into(), relation));
+        }
+    }
+
     /// It may tie code to a relation, or give another name to one that has some.
     pub(super) fn code(&mut self) {
         self.ties_code = true;
@@ -51,6 +62,7 @@ impl Touches {
         } else {
             Touched::Names(TouchedNames {
                 ties_code: self.ties_code,
+                renamed: self.renamed.iter().cloned().collect(),
                 ..self.names.iter().cloned().collect()
             })
         }
@@ -82,6 +94,8 @@ pub(super) fn ties_code(kind: &NodeEnum) -> bool {
         | NodeEnum::CreateSeqStmt(_)
         | NodeEnum::AlterSeqStmt(_)
         | NodeEnum::CommentStmt(_)
+        // What has the new name is known, or it says so itself.
+        | NodeEnum::RenameStmt(_)
         | NodeEnum::GrantStmt(_)
         | NodeEnum::DropStmt(_)
         | NodeEnum::TruncateStmt(_)

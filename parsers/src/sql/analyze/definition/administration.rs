@@ -1,7 +1,9 @@
 //! Roles, privileges, databases, tablespaces, replication and foreign servers.
 
 use pg_query::NodeEnum;
-use pg_query::protobuf::{GrantStmt, GrantTargetType, Node, ObjectType, RoleSpec, VariableSetStmt};
+use pg_query::protobuf::{
+    GrantStmt, GrantTargetType, Node, ObjectType, RoleSpec, RoleSpecType, VariableSetStmt,
+};
 
 use super::super::walk::{Walker, object_of};
 use super::{cascade, is_relation, object_kind, range_var};
@@ -257,6 +259,21 @@ impl Walker<'_> {
                 self.add(Effect::new(Action::Alter, object).with(flags | EffectFlags::OTHER_USER));
             }
             None => self.unknown("SET"),
+        }
+    }
+}
+
+impl Walker<'_> {
+    /// The name of a role; none for one whose name is not known for certain.
+    pub(super) fn name_of_role<'r>(&'r self, role: &'r RoleSpec) -> Option<&'r str> {
+        match RoleSpecType::try_from(role.roletype) {
+            Ok(RoleSpecType::RolespecCstring) => Some(&role.rolename),
+            Ok(RoleSpecType::RolespecCurrentRole | RoleSpecType::RolespecCurrentUser) => self.role_here(),
+            Ok(RoleSpecType::RolespecSessionUser) => {
+                let is_login = self.world.session.role_is_login && self.is_in_own_text();
+                self.role_here().filter(|_| is_login)
+            }
+            _ => None,
         }
     }
 }

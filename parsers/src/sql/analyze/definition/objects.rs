@@ -2,12 +2,12 @@
 
 use pg_query::NodeEnum;
 use pg_query::protobuf::{
-    CreateCastStmt, CreateFunctionStmt, DefineStmt, DropBehavior, Node, ObjectType, RangeVar, RenameStmt,
-    TypeName,
+    CreateCastStmt, CreateFunctionStmt, CreateSchemaStmt, DefineStmt, DropBehavior, Node, ObjectType,
+    RangeVar, RenameStmt, TypeName,
 };
 
 use super::super::walk::{Walker, named, string};
-use super::kind_of;
+use super::{is_relation, kind_of};
 use crate::sql::effect::{Action, Effect, EffectFlags, Object, ObjectKind};
 use crate::sql::statement::Cause;
 
@@ -15,18 +15,7 @@ impl Walker<'_> {
     pub(super) fn object_definition(&mut self, kind: &NodeEnum) -> bool {
         match kind {
             NodeEnum::CreateFunctionStmt(create) => self.create_function(create),
-            NodeEnum::CreateSchemaStmt(create) => {
-                let owner = create.authrole.as_ref().map_or("", |role| &role.rolename);
-                let name = if create.schemaname.is_empty() {
-                    owner
-                } else {
-                    &create.schemaname
-                };
-                self.act(Action::Create, Object::new(ObjectKind::Schema, name));
-                // Of what is in the search path, only objects made in it later can mean something else.
-                self.touches.name(name);
-                self.nodes(&create.schema_elts);
-            }
+            NodeEnum::CreateSchemaStmt(create) => self.create_schema(create),
             NodeEnum::CreateDomainStmt(create) => {
                 self.creates_type(&create.domainname);
                 self.defined_type(create.type_name.as_ref());
@@ -90,6 +79,30 @@ impl Walker<'_> {
             _ => return false,
         }
         true
+    }
+
+    fn create_schema(&mut self, create: &CreateSchemaStmt) {
+        let CreateSchemaStmt {
+            schemaname,
+            authrole,
+            schema_elts,
+            if_not_exists: _,
+        } = create;
+        let name = if schemaname.is_empty() {
+            authrole.as_ref().and_then(|owner| self.name_of_role(owner))
+        } else {
+            Some(schemaname.as_str())
+        };
+        let object = Object::new(ObjectKind::Schema, name.unwrap_or_default());
+        if object.name.is_empty() {
+            self.touches.everything();
+            self.add(Effect::new(Action::Create, object).with(EffectFlags::UNCERTAIN));
+        } else {
+            // Of what is in the search path, only objects made in it later can mean something else.
+            self.touches.name(&object.name);
+            self.act(Action::Create, object);
+        }
+        self.nodes(schema_elts);
     }
 
     /// ALTER of anything but tables and what belongs to them.
@@ -162,7 +175,8 @@ impl Walker<'_> {
                 self.touches.name(&rename.subname);
                 self.touches.name_of_type(&rename.newname);
                 self.moved(rename.rename_type);
-                self.renames(rename);
+                self.takes_out_renamed(rename);
+                self.names_anew(rename);
             }
             NodeEnum::AlterObjectSchemaStmt(alter) => {
                 self.changes_object(
@@ -226,7 +240,24 @@ impl Walker<'_> {
         self.act(Action::Create, object);
     }
 
-    fn renames(&mut self, rename: &RenameStmt) {
+    /// The new name means what the old one did, with all that is tied to it.
+    fn names_anew(&mut self, rename: &RenameStmt) {
+        let object_type = ObjectType::try_from(rename.rename_type).unwrap_or(ObjectType::Undefined);
+        match &rename.relation {
+            Some(relation) if is_relation(object_type) => {
+                for oid in self.relations(relation).oids {
+                    self.touches.new_name(&rename.newname, oid);
+                }
+                if self.resolver.has_unseen_code(&relation.relname) {
+                    self.touches.code();
+                }
+            }
+            Some(_) if object_type == ObjectType::ObjectColumn => {}
+            _ => self.touches.code(),
+        }
+    }
+
+    fn takes_out_renamed(&mut self, rename: &RenameStmt) {
         let relation = rename.relation.as_ref();
         match ObjectType::try_from(rename.rename_type) {
             Ok(ObjectType::ObjectSchema) => self.takes_out_schema(&rename.subname),

@@ -185,6 +185,11 @@ impl Walker<'_> {
                 self.revalidates(oid);
             }
         }
+        if checks_keys(subtype) {
+            for &oid in found {
+                self.checks_keys(oid);
+            }
+        }
         self.alter_definition(command, relation, found);
         match (subtype, def(command)) {
             (AlterTableType::AtDropInherit, _) => self.takes_out_relation(relation, None),
@@ -205,6 +210,7 @@ impl Walker<'_> {
                 let other = self.changes(Action::Alter, partition.name.as_ref(), EffectFlags::NONE);
                 for oid in other {
                     self.revalidates(oid);
+                    self.checks_keys(oid);
                 }
                 self.bound(partition.bound.as_ref());
             }
@@ -315,5 +321,19 @@ fn reads_rows(subtype: AlterTableType) -> bool {
             | AlterTableType::AtSetUnLogged
             | AlterTableType::AtAttachPartition
             | AlterTableType::AtAddInherit
+    )
+}
+
+/// Whether an action may look for the rows that foreign keys point to, or that point here.
+fn checks_keys(subtype: AlterTableType) -> bool {
+    matches!(
+        subtype,
+        AlterTableType::AtAlterColumnType
+            | AlterTableType::AtAlterConstraint
+            | AlterTableType::AtValidateConstraint
+            | AlterTableType::AtSetExpression
+            | AlterTableType::AtAttachPartition
+            | AlterTableType::AtDetachPartition
+            | AlterTableType::AtDetachPartitionFinalize
     )
 }

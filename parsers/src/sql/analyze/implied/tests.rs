@@ -135,6 +135,7 @@ fn t08_keys_take_rows_along() {
                 "Insert relation public.log",
                 "Update relation public.other (parent) [cascade]",
                 "Read relation public.watched",
+                "Read relation public.parent",
             ][..],
             &["Opaque", "Update relation public.watched"][..],
         ),
@@ -160,6 +161,24 @@ fn t08_keys_take_rows_along() {
             &["Opaque"],
         ),
         (
+            "a key that is checked",
+            "ALTER TABLE child VALIDATE CONSTRAINT k",
+            &["Read relation public.parent", "Read relation public.grandchild"],
+            &["watched", "Opaque"],
+        ),
+        (
+            "another type of a key",
+            "ALTER TABLE child ALTER COLUMN id TYPE int8",
+            &["Read relation public.parent", "Read relation public.grandchild"],
+            &["watched", "Opaque"],
+        ),
+        (
+            "a partition with keys",
+            "ALTER TABLE parent ATTACH PARTITION log FOR VALUES IN (1)",
+            &["Read relation public.watched", "Read relation public.child"],
+            &["grandchild", "Opaque"],
+        ),
+        (
             "truncate alone",
             "TRUNCATE log",
             &["Truncate relation public.log"],
@@ -183,6 +202,23 @@ fn t08_rules_views_and_policies_are_followed() {
     );
     let hidden = made.table("hidden", "id int4,v text");
     made.view("simple", "id int4,v text", "SELECT t.id, t.v FROM public.t");
+    let inner = made.view(
+        "inner_view",
+        "n int4,w text",
+        "SELECT t.id AS n, t.v AS w FROM public.t",
+    );
+    made.rule(
+        inner,
+        Event::Update,
+        false,
+        "CREATE RULE r AS ON UPDATE TO public.inner_view DO ALSO DELETE FROM public.hidden",
+    );
+    made.view(
+        "outer_view",
+        "x text,y int4,z int4",
+        "SELECT inner_view.w AS x, inner_view.n AS y, (SELECT count(*) FROM public.hidden)::int4 AS z \
+         FROM public.inner_view",
+    );
     let instead = made.view("instead", "id int4", "SELECT 1 AS id");
     made.rule(
         instead,
@@ -218,6 +254,23 @@ fn t08_rules_views_and_policies_are_followed() {
             "INSERT INTO simple VALUES (1, 'x')",
             &["Insert relation public.t", "Insert relation public.log"],
             &["Opaque"],
+        ),
+        (
+            "through a view over a view",
+            "UPDATE outer_view SET x = 'y'",
+            &[
+                "Update relation public.outer_view (x) [unfiltered]",
+                "Update relation public.inner_view (w) [unfiltered]",
+                "Update relation public.t (v) [unfiltered]",
+                "Delete relation public.hidden",
+            ],
+            &["Opaque"],
+        ),
+        (
+            "through a view that reads another table",
+            "DELETE FROM outer_view WHERE y = 1",
+            &["Delete relation public.inner_view", "Delete relation public.t"],
+            &["Opaque", "Delete relation public.hidden"],
         ),
         (
             "rule on a view",
@@ -584,12 +637,18 @@ fn t14_what_calls_itself_ends() {
 fn t10_statements_tell_which_names_they_touch() {
     let mut made = Fixture::new();
     let table = made.table("t", "id int4");
-    let _ = table;
     let world = made.world();
     let names = |names: &[&str]| Touched::Names(names.iter().map(|name| (*name).into()).collect());
     let code = |some: &[&str]| match names(some) {
         Touched::Names(touched) => Touched::Names(TouchedNames {
             ties_code: true,
+            ..touched
+        }),
+        other => other,
+    };
+    let renamed = match names(&["_u", "t", "u"]) {
+        Touched::Names(touched) => Touched::Names(TouchedNames {
+            renamed: [("u".into(), table)].into(),
             ..touched
         }),
         other => other,
@@ -605,7 +664,8 @@ fn t10_statements_tell_which_names_they_touch() {
         ("ALTER TABLE t ADD b int", names(&["t"])),
         ("ALTER TABLE t ADD b int REFERENCES t", code(&["t"])),
         ("ALTER TABLE t ADD FOREIGN KEY (id) REFERENCES t", code(&["t"])),
-        ("ALTER TABLE t RENAME TO u", code(&["_u", "t", "u"])),
+        ("ALTER TABLE t RENAME TO u", renamed),
+        ("ALTER TABLE t RENAME id TO u", names(&["_u", "id", "t", "u"])),
         ("DROP TABLE t", names(&["t"])),
         (
             "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
@@ -645,7 +705,11 @@ fn t10_new_relations_with_code_are_opaque() {
             true,
         ),
         ("CREATE VIEW x AS SELECT * FROM t; SELECT * FROM x", true),
-        ("ALTER TABLE t RENAME TO x; DELETE FROM x", true),
+        ("ALTER TABLE t RENAME TO x; DELETE FROM x", false),
+        (
+            "CREATE VIEW v AS SELECT * FROM t; ALTER VIEW v RENAME TO x; DELETE FROM x",
+            true,
+        ),
         (
             "CREATE TABLE x (a int REFERENCES t); INSERT INTO x VALUES (1)",
             true,
@@ -835,6 +899,7 @@ fn t03_bodies_change_what_their_own_names_mean() {
     let mut made = Fixture::new();
     made.table("t", "id int4");
     made.table("u", "id int4");
+    made.view("v", "id int4", "SELECT u.id FROM public.u");
     made.plpgsql("quiet()", "int4", "BEGIN RETURN 1; END");
     made.plpgsql("asks()", "int4", "BEGIN PERFORM FROM t; RETURN 1; END");
     made.plpgsql(
@@ -909,6 +974,30 @@ fn t03_bodies_change_what_their_own_names_mean() {
         (
             "of a function that is called",
             "SELECT quiet(), replaces()",
+            opaque,
+            &[],
+        ),
+        (
+            "a view renamed to it",
+            "DO $$ BEGIN ALTER VIEW v RENAME TO t; PERFORM FROM t; END $$",
+            &["Read relation public.u"],
+            opaque,
+        ),
+        (
+            "a view renamed to it, in a text",
+            "ALTER TABLE t RENAME TO w; ALTER VIEW v RENAME TO t; SELECT FROM t",
+            &["Read relation public.u"],
+            opaque,
+        ),
+        (
+            "a trigger on what is made",
+            "DO $$ BEGIN CREATE TEMP TABLE w (id int4); CREATE TRIGGER g BEFORE INSERT ON w EXECUTE FUNCTION quiet(); INSERT INTO w VALUES (1); END $$",
+            opaque,
+            &[],
+        ),
+        (
+            "a view that is made",
+            "DO $$ BEGIN CREATE TEMP VIEW w AS SELECT FROM u; PERFORM FROM w; END $$",
             opaque,
             &[],
         ),

@@ -23,7 +23,7 @@ impl<'w> Walker<'w> {
         self.fires(relation, event, columns);
         self.rules(relation, event);
         match relation.kind {
-            // The table below is changed by the binder, which knows its columns.
+            // What stands below is changed by the binder, which knows its columns.
             RelationKind::View => return,
             RelationKind::Foreign => self.reaches_out(action_of(event), relation),
             _ => {}
@@ -204,6 +204,26 @@ impl<'w> Walker<'w> {
         }
     }
 
+    /// Foreign keys of a relation and to it are checked for all rows, those of what it is a partition of too.
+    pub(in super::super) fn checks_keys(&mut self, oid: Oid) {
+        let catalog = self.catalog();
+        let mut todo = vec![oid];
+        let mut done = hashbrown::HashSet::new();
+        while let Some(oid) = todo.pop() {
+            if !self.spend(1) || !done.insert(oid) {
+                continue;
+            }
+            let ends = catalog.keys_of(oid).map(|key| key.parent);
+            for end in ends.chain(catalog.keys_to(oid).map(|key| key.child)) {
+                self.act_on_found(Action::Read, end, EffectFlags::NONE);
+                self.reads(end);
+            }
+            if let Some(relation) = catalog.relation(oid) {
+                todo.extend_from_slice(&relation.parents);
+            }
+        }
+    }
+
     /// Rows that go, or whose keys change, are looked up where something may point to them, and taken along.
     fn is_pointed_to(&mut self, relation: &'w Relation, event: Event, columns: &[i16]) {
         for key in self.catalog().keys_to(relation.oid) {
@@ -214,6 +234,11 @@ impl<'w> Walker<'w> {
             };
             self.act_on_found(Action::Read, key.child, EffectFlags::NONE);
             self.reads(key.child);
+            if action == KeyAction::Nothing {
+                // Another row may have the key by now.
+                self.act_on_found(Action::Read, key.parent, EffectFlags::NONE);
+                self.reads(key.parent);
+            }
             self.follows_key(key, event, action);
         }
     }
@@ -255,12 +280,16 @@ impl<'w> Walker<'w> {
         }
     }
 
+    /// Keys to the partition itself take it for a deletion.
     fn moves(&mut self, oid: Oid) {
         for event in [Event::Delete, Event::Insert] {
             if self.follow(Followed::Fires(oid, event))
                 && let Some(relation) = self.catalog().relation(oid)
             {
                 self.fires(relation, event, &[]);
+                if event == Event::Delete {
+                    self.is_pointed_to(relation, event, &[]);
+                }
             }
         }
     }
