@@ -1,7 +1,10 @@
 //! What the client sends: each message is judged, recorded and forwarded, or replaced by one that fails.
 //!
-//! This file cuts the stream and forwards; [`requests`] judges each kind of message.
+//! This file cuts the stream and forwards; [`requests`] takes each kind of message, [`judging`] asks the gate about its
+//! statements, and [`foresight`] notes what they may change.
 
+mod foresight;
+mod judging;
 mod parameters;
 mod requests;
 

@@ -6,16 +6,17 @@ use sluice_audit::record::{EndReason, Outcome as Ending, Protocol};
 use sluice_parsers::postgres::frontend::{self, Bind, Execute, FunctionCall, Parse, Target};
 use sluice_parsers::postgres::{Frame, ProtocolError, Sent, SqlState};
 use sluice_parsers::sql::effect::{Action, Effect, EffectMask, Object, ObjectKind};
-use sluice_parsers::sql::statement::{Statement, StatementKind, Taken};
+use sluice_parsers::sql::statement::StatementKind;
 use sluice_runtime::time::Moment;
 use smallvec::{SmallVec, smallvec};
 
+use super::judging::{Gated, Refused};
 use super::{Act, parameters};
-use crate::gate::{Errand, Finding, Judgement, Outcome, Verdict, effect_lines};
+use crate::gate::{Finding, Judgement, Outcome, effect_lines};
 use crate::postgres::cursors::Cursor;
 use crate::postgres::deny::Kind;
 use crate::postgres::session::{End, Session, Text};
-use crate::postgres::state::{Change, View};
+use crate::postgres::state::Change;
 use crate::postgres::statements::{
     Judged, Made, MadeBy, Portal, Prepared, QueryTicket, Refusal, ResultFormats, Run, Ticket,
 };
@@ -36,9 +37,6 @@ const LARGE_OBJECT_FUNCTIONS: [(u32, &str); 13] = [
     (3171, "lo_tell64"),
     (3172, "lo_truncate64"),
 ];
-
-/// What is opaque where the session's state is not known.
-const UNKNOWN_STATE: &str = "statement in a session whose state is not known";
 
 /// What the record says of statements that stand behind a refused one.
 const CUT_OFF: &str = "cut off behind a refused statement";
@@ -65,17 +63,6 @@ impl<'a> Subject<'a> {
             note: "",
         }
     }
-}
-
-/// A statement that is not sent: what the client is told, and what policy said.
-type Refused = (Refusal, Outcome);
-
-/// What becomes of a message that runs a prepared statement.
-enum Gated {
-    Allowed,
-    Refused(Refused),
-    /// The statement has to be analysed again first.
-    Away(Box<Errand>),
 }
 
 /// How long the snapshot's age is taken for granted.
@@ -772,45 +759,6 @@ impl Session {
         }
     }
 
-    fn judge(&self, sql: &[u8], types: &[u8], finding: Option<Finding>) -> Judgement {
-        let mut gate = self.core.gate.borrow_mut();
-        match finding {
-            // The state may have become another one meanwhile.
-            Some(finding) if finding.is_of(&self.context) => {
-                Judgement::Known(gate.adopt(sql, types, &self.context, finding))
-            }
-            _ => gate.judge(sql, types, &self.context),
-        }
-    }
-
-    /// Judges a prepared statement, with the values that it was bound to if they decide.
-    fn judge_prepared(&self, prepared: &Prepared) -> Judgement {
-        let (text, types) = (&prepared.text, &prepared.types);
-        let bound = prepared.values().and_then(|values| {
-            let mut gate = self.core.gate.borrow_mut();
-            gate.judge_bound(text, types, values, &self.context)
-        });
-        // Without the values it is opaque.
-        bound.map_or_else(|| self.judge(text, types, None), Judgement::Known)
-    }
-
-    /// Judges a statement of a Query by itself; none if that takes a helper or it does not stand by itself.
-    fn judge_part(&self, text: &[u8]) -> Option<Rc<Verdict>> {
-        match self.judge(text, &[], None) {
-            Judgement::Known(verdict) if verdict.statements.len() == 1 => Some(verdict),
-            _ => None,
-        }
-    }
-
-    /// A prepared statement's analysis has come back.
-    pub(super) fn adopt(&self, prepared: &Prepared, finding: Finding) {
-        if finding.is_of(&self.context) {
-            let mut gate = self.core.gate.borrow_mut();
-            let verdict = gate.adopt(&prepared.text, &prepared.types, &self.context, finding);
-            prepared.judge(verdict, self.context.id());
-        }
-    }
-
     fn prepared(&self, text: Rc<[u8]>, types: &[u8], judged: Judged, made_by: MadeBy) -> Rc<Prepared> {
         let context = self.context.id();
         Rc::new(Prepared::new(
@@ -821,293 +769,6 @@ impl Session {
             made_by,
             &self.text_budget,
         ))
-    }
-
-    /// Whether a statement sent now would run in a state that is not known and that its meaning depends on.
-    fn is_uncertain(&self, kind: &StatementKind, text: &[u8]) -> bool {
-        !self.state.is_settled()
-            && self.state.view(self.model.is_idle()) != View::Certain
-            && (has_names(kind) || !(self.state.lexing_is_known() || reads_alike(text)))
-    }
-
-    /// Notes what a statement's success changes; `place` is its place in a Query. Says whether it has to be told.
-    fn foresee(&mut self, judged: &Judged, place: Option<usize>) -> bool {
-        self.doubt_names(judged);
-        if self.model.skips() {
-            return false;
-        }
-        if judged
-            .statement()
-            .is_some_and(|statement| ends_reading(&statement.kind))
-        {
-            self.leave_catalog_of_transaction();
-        }
-        self.state.touches(judged.touches());
-        let runs = judged
-            .statement()
-            .and_then(|statement| statement.runs_prepared.as_deref());
-        let runs_change = runs.is_some_and(|name| {
-            let candidates = self.statements.candidates(name.as_bytes());
-            candidates.is_empty()
-                || candidates
-                    .iter()
-                    .any(|prepared| *prepared.judged().change() != Change::Nothing)
-        });
-        let change = if runs_change {
-            &Change::UNSEEN
-        } else {
-            judged.change()
-        };
-        let place = place.map(|place| u32::try_from(place).unwrap_or(u32::MAX));
-        let is_noted = self.state.sent(change, place);
-        self.follow_state();
-        is_noted
-    }
-
-    /// Code in a statement may put something else under names. SQL cannot do that to the unnamed ones.
-    fn doubt_names(&mut self, judged: &Judged) {
-        let Some(statement) = judged.statement() else {
-            return;
-        };
-        let taken = self.taken(statement);
-        if taken == Taken::Nothing {
-            return;
-        }
-        if taken == Taken::Statements {
-            self.statements.each_named(Prepared::doubt);
-        }
-        self.portals.each_named(|portal| portal.is_ambiguous.set(true));
-        self.take_cursors(statement);
-    }
-
-    /// Code in a statement has run that may have opened a cursor under any name, also under one that it had closed.
-    pub(in crate::postgres) fn cursors_taken(&mut self, statement: &Statement) {
-        if self.taken(statement) != Taken::Nothing {
-            self.take_cursors(statement);
-        }
-    }
-
-    fn take_cursors(&mut self, statement: &Statement) {
-        match self.effects_by_name(statement) {
-            Some(effects) => self.cursors.taken(&effects),
-            None => self.cursors.taken(&statement.effects),
-        }
-    }
-
-    /// What code in a statement, or in the prepared one that it runs, may put something else under.
-    fn taken(&self, statement: &Statement) -> Taken {
-        let Some(name) = &statement.runs_prepared else {
-            return statement.takes;
-        };
-        let by_prepared = |prepared: &Rc<Prepared>| match prepared.judged().statement() {
-            _ if prepared.is_doubtful() => Taken::Statements,
-            Some(run) => run.takes,
-            None => Taken::Nothing,
-        };
-        let candidates = self.statements.candidates(name.as_bytes());
-        let of_run = candidates.iter().map(by_prepared).max();
-        // Of what is not known, all.
-        statement.takes.max(of_run.unwrap_or(Taken::Statements))
-    }
-
-    /// Parse and Bind run code already: types' functions, and what the planner takes for constant.
-    fn foresee_unseen(&mut self, judged: &Judged) -> bool {
-        self.doubt_names(judged);
-        let mut effects = judged
-            .statement()
-            .into_iter()
-            .flat_map(Statement::effects_before_bind);
-        let is_unseen = effects.any(|effect| effect.action == Action::Opaque);
-        is_unseen && !self.model.skips() && self.state.sent(&Change::UNSEEN, None)
-    }
-
-    /// Notes what an Execute changes.
-    fn foresee_execution(&mut self, candidates: &[Rc<Portal>]) -> bool {
-        if self.model.skips() {
-            return false;
-        }
-        match candidates {
-            // A cursor of SQL's DECLARE.
-            [] => self.state.sent(&Change::Fetch, None),
-            [portal] => match &portal.statement {
-                Some(prepared) => {
-                    let judged = prepared.judged();
-                    !judged.verdict.is_inert && self.foresee(&judged, None)
-                }
-                None => self.state.sent(&Change::EndsUnknown, None),
-            },
-            // Which of them it is, its Bind's answer tells.
-            _ => {
-                for prepared in candidates.iter().filter_map(|portal| portal.statement.as_ref()) {
-                    self.doubt_names(&prepared.judged());
-                }
-                let is_inert = |portal: &Rc<Portal>| {
-                    let prepared = portal.statement.as_ref();
-                    prepared.is_some_and(|prepared| prepared.judged().verdict.is_inert)
-                };
-                !candidates.iter().all(is_inert) && self.state.sent(&Change::EndsUnknown, None)
-            }
-        }
-    }
-
-    /// Judges a prepared statement again: by numbers where nothing changed.
-    fn gate_prepared(&self, kind: Kind, prepared: &Prepared) -> Gated {
-        if !prepared.is_judged_in(self.context.id()) {
-            match self.judge_prepared(prepared) {
-                Judgement::Known(verdict) => prepared.judge(verdict, self.context.id()),
-                Judgement::Away(errand) => return Gated::Away(errand),
-            }
-        }
-        let Judged { verdict, index } = prepared.judged();
-        let is_current = verdict.holds_in(self.core.gate.borrow_mut().epoch());
-        if is_current && verdict.is_plain && self.state.is_settled() && !prepared.is_doubtful() {
-            return Gated::Allowed;
-        }
-        if prepared.is_doubtful() {
-            let object = Object::new(ObjectKind::Prepared, "that code may have replaced");
-            let outcome = self.decide(&[Effect::new(Action::Opaque, object)]);
-            if let Outcome::Deny(denial) = &outcome {
-                return Gated::Refused((kind.denied(denial), outcome));
-            }
-        }
-        // The server takes one statement only of a Parse's text.
-        let only = prepared.is_made_by_sql().then_some(index);
-        let pairs = verdict.statements.iter().zip(&verdict.outcomes).enumerate();
-        let mut pairs = pairs.filter(|(index, _)| only.is_none_or(|only| only == *index));
-        let refused = pairs.find_map(|(_, (statement, outcome))| {
-            let is_uncertain = self.is_uncertain(&statement.kind, &prepared.text);
-            if is_current {
-                return self.gate_statement(kind, statement, outcome, is_uncertain);
-            }
-            let outcome = self.decide(&statement.effects);
-            self.gate_statement(kind, statement, &outcome, is_uncertain)
-        });
-        refused.map_or(Gated::Allowed, Gated::Refused)
-    }
-
-    /// Judges what EXECUTE runs, unless that takes a helper.
-    fn is_judged_now(&self, prepared: &Prepared) -> bool {
-        if prepared.is_judged_in(self.context.id()) {
-            return true;
-        }
-        match self.judge_prepared(prepared) {
-            Judgement::Known(verdict) => {
-                prepared.judge(verdict, self.context.id());
-                true
-            }
-            Judgement::Away(_) => false,
-        }
-    }
-
-    /// What a portal reads was settled at its Bind: where the state is another since, policy is asked about that too.
-    fn gate_bound(&self, portal: &Portal) -> Option<Refused> {
-        let (judged, context) = portal.bound.as_ref()?;
-        let epoch = self.core.gate.borrow_mut().epoch();
-        if *context == self.context.id() || judged.verdict.holds_in(epoch) {
-            return None;
-        }
-        match self.decide(judged.effects()) {
-            Outcome::Allow(_) => None,
-            Outcome::Deny(denial) => {
-                let refusal = Kind::Execute.denied(&denial);
-                Some((refusal, Outcome::Deny(denial)))
-            }
-        }
-    }
-
-    fn decide(&self, effects: &[Effect]) -> Outcome {
-        self.core.gate.borrow_mut().decide_effects(effects, &self.context)
-    }
-
-    /// Adds to a statement's outcome what the session knows: the statements that names stand for, a state that is not
-    /// known, and what cannot be masked.
-    fn gate_statement(
-        &self,
-        kind: Kind,
-        statement: &Statement,
-        outcome: &Outcome,
-        is_uncertain: bool,
-    ) -> Option<Refused> {
-        if let Outcome::Deny(denial) = outcome {
-            return Some((kind.denied(denial), outcome.clone()));
-        }
-        if is_uncertain {
-            let object = Object::new(ObjectKind::Nothing, UNKNOWN_STATE);
-            let outcome = self.decide(&[Effect::new(Action::Opaque, object)]);
-            if let Outcome::Deny(denial) = &outcome {
-                return Some((kind.denied(denial), outcome));
-            }
-        }
-        if let Some(effects) = self.effects_by_name(statement) {
-            let outcome = self.decide(&effects);
-            if let Outcome::Deny(denial) = &outcome {
-                return Some((kind.denied(denial), outcome));
-            }
-        }
-        if matches!(statement.kind, StatementKind::CopyOut { columns: None, .. })
-            && !self.masks.tags.is_empty()
-        {
-            let refusal = kind.refusal(
-                SqlState::FEATURE_NOT_SUPPORTED,
-                "sluice: this COPY cannot be masked by column; use COPY table (columns) TO STDOUT, as text or CSV with \
-                 default delimiters, or SELECT",
-            );
-            return Some((refusal, outcome.clone()));
-        }
-        None
-    }
-
-    /// What a statement does together with the prepared one or the cursor that it runs; none if it runs none.
-    fn effects_by_name(&self, statement: &Statement) -> Option<SmallVec<[Effect; 4]>> {
-        if let StatementKind::Fetch { name } = &statement.kind {
-            let mut effects = statement.effects.clone();
-            self.add_cursor(&mut effects, name);
-            return Some(effects);
-        }
-        let name = statement.runs_prepared.as_ref()?;
-        // Names that the same message makes are in the table already.
-        let candidates = self.statements.candidates(name.as_bytes());
-        let mut effects = statement.effects.clone();
-        let mut is_known = !candidates.is_empty();
-        for prepared in &candidates {
-            is_known &= self.is_judged_now(prepared) && !prepared.is_doubtful();
-            // An empty text has none.
-            if let Some(prepared) = prepared.judged().statement() {
-                effects.extend(statement.effects_of(prepared).cloned());
-            }
-        }
-        if !is_known {
-            let object = Object::new(ObjectKind::Prepared, name.clone());
-            effects.push(Effect::new(Action::Opaque, object));
-        }
-        Some(effects)
-    }
-
-    /// Adds what reading a cursor does. A query's own names are those of its DECLARE or Bind, and the bodies of its
-    /// functions find theirs now.
-    fn add_cursor(&self, effects: &mut SmallVec<[Effect; 4]>, name: &str) {
-        let mut is_known = true;
-        let mut add = |declared: &Judged, statement: &Prepared| {
-            is_known &= self.is_judged_now(statement);
-            add_missing(effects, declared.effects());
-            add_missing(effects, statement.judged().effects());
-        };
-        for cursor in self.cursors.candidates(name.as_bytes()) {
-            add(&cursor.declared, &cursor.statement);
-        }
-        for portal in self.portals.candidates(name.as_bytes()) {
-            if let (Some((bound, _)), Some(statement)) = (&portal.bound, &portal.statement) {
-                add(bound, statement);
-            }
-        }
-        // One that was declared behind all code is what it is.
-        let is_certain = self.model.is_idle() && self.cursors.get(name.as_bytes()).is_some();
-        if !is_certain {
-            add_missing(effects, self.cursors.by_code());
-        }
-        if !is_known {
-            effects.push(Effect::new(Action::Opaque, Object::new(ObjectKind::Cursor, name)));
-        }
     }
 
     /// Commits a statement's begin.
@@ -1159,53 +820,6 @@ impl Session {
         };
         self.begin(run, text, outcome, "").into()
     }
-}
-
-/// Whether a text is read the same whatever the settings are that decide how text is read: those are about strings in
-/// single quotes, and about bytes beyond ASCII. ROLLBACK is, so that a session always gets out of a failed transaction.
-fn reads_alike(text: &[u8]) -> bool {
-    text.is_ascii() && !text.contains(&b'\'')
-}
-
-/// Whether what was read of the catalog in a transaction may be gone behind this: with the transaction, with a savepoint,
-/// or with what is dropped on commit.
-fn ends_reading(kind: &StatementKind) -> bool {
-    use StatementKind::{Commit, PrepareTransaction, Rollback, RollbackTo};
-    matches!(
-        kind,
-        Commit { .. } | Rollback { .. } | RollbackTo { .. } | PrepareTransaction
-    )
-}
-
-/// Adds the effects that are not there yet.
-fn add_missing(effects: &mut SmallVec<[Effect; 4]>, more: &[Effect]) {
-    for effect in more {
-        if !effects.contains(effect) {
-            effects.push(effect.clone());
-        }
-    }
-}
-
-/// Whether what a statement does can depend on the search path or on whose rights hold.
-fn has_names(kind: &StatementKind) -> bool {
-    use StatementKind as Kind;
-    !matches!(
-        kind,
-        Kind::Begin
-            | Kind::Commit { .. }
-            | Kind::Rollback { .. }
-            | Kind::Savepoint { .. }
-            | Kind::Release { .. }
-            | Kind::RollbackTo { .. }
-            | Kind::Deallocate { .. }
-            | Kind::DiscardAll
-            | Kind::Discard
-            | Kind::Set { .. }
-            | Kind::Reset { .. }
-            | Kind::Show { .. }
-            | Kind::Close { .. }
-            | Kind::Unlisten
-    )
 }
 
 /// Whether a begin is in the record.

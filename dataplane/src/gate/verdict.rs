@@ -1,0 +1,250 @@
+//! What policy said of each statement of a text, with what is kept of it for every use.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use sluice_audit::record::{LEFT_OUT, LIST_LEN_MAX, List, ListBuffer};
+use sluice_parsers::sql::catalog::Catalog;
+use sluice_parsers::sql::effect::{Action, Effect, EffectMask};
+use sluice_parsers::sql::statement::{Statement, StatementKind, Taken};
+use sluice_parsers::sql::world::Touched;
+use sluice_policy::{Decision, Denial};
+
+use crate::postgres::columns::Tags;
+use crate::postgres::expected::Expectation;
+use crate::postgres::state::Change;
+
+/// More effects of one statement than these are counted in its record, not named.
+pub(super) const EFFECT_LINES_MAX: usize = 256;
+
+/// Room for the lengths of two lines and for the line that counts the others.
+const LEFT_OUT_BYTES_MAX: usize = 36;
+
+/// What policy said of one statement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The first policy that permits, if the decision names one.
+    Allow(Option<Arc<str>>),
+    /// What is not permitted, and why.
+    Deny(Rc<Denial>),
+}
+
+impl Outcome {
+    pub(super) fn is_policy_error(&self) -> bool {
+        matches!(self, Self::Deny(denial) if denial.error.is_some())
+    }
+}
+
+/// What policy said of each statement of a text.
+#[derive(Debug)]
+pub struct Verdict {
+    /// The statements, in the order of the text.
+    pub statements: Vec<Statement>,
+    /// What each statement does.
+    pub masks: Box<[EffectMask]>,
+    /// The effects of each statement, as the record keeps them.
+    pub effects: Box<[ListBuffer]>,
+    /// What was decided of each statement.
+    pub outcomes: Box<[Outcome]>,
+    /// The epoch of the policy that was asked.
+    pub epoch: u64,
+    /// A policy looked at the time: what was decided may be another thing now.
+    pub is_timed: bool,
+    /// Every statement is allowed, and nothing about it depends on the session or the time.
+    pub is_plain: bool,
+    /// No statement's success changes anything that the session or the core keeps.
+    pub is_inert: bool,
+    /// Why each statement is `Opaque`, as the record says it; empty if none is.
+    pub reasons: Box<[Option<Box<str>>]>,
+    /// What each statement's success changes in the session's state; empty if none changes any.
+    pub(super) changes: Box<[Change]>,
+    /// What is expected of each statement's rows where these columns are configured.
+    expected: RefCell<Option<Expected>>,
+    /// The last text that was prepared under it: mostly every session prepares the same.
+    prepared_text: RefCell<Option<Rc<[u8]>>>,
+    /// A longer text is not kept: another one of the same shape may be long with comments and literals.
+    pub(super) text_bytes_max: usize,
+}
+
+/// Expectations under one set of configured columns, by the statement's place.
+#[derive(Debug)]
+struct Expected {
+    tags: Arc<Tags>,
+    of_statements: Box<[Option<Rc<Expectation>>]>,
+}
+
+impl Verdict {
+    pub(super) fn new(statements: Vec<Statement>, decided: Decided, epoch: u64, text_bytes: usize) -> Self {
+        use StatementKind::{Close, CopyOut, Deallocate, Declare, DiscardAll, Fetch, Prepare};
+        let Decided { outcomes, is_timed } = decided;
+        let is_allowed = outcomes
+            .iter()
+            .all(|outcome| matches!(outcome, Outcome::Allow(_)));
+        let reason = |statement: &Statement| {
+            let first = statement.reasons.first()?;
+            Some(first.to_string().into_boxed_str())
+        };
+        let mut reasons: Vec<_> = statements.iter().map(reason).collect();
+        if reasons.iter().all(Option::is_none) {
+            reasons.clear();
+        }
+        let masks: Box<[EffectMask]> = statements.iter().map(Statement::mask).collect();
+        let mut changes: Vec<_> = statements.iter().map(Change::of).collect();
+        if changes.iter().all(|change| *change == Change::Nothing) {
+            changes.clear();
+        }
+        Self {
+            is_timed,
+            is_plain: is_allowed
+                && !is_timed
+                && statements.iter().all(|statement| {
+                    statement.runs_prepared.is_none()
+                        && !matches!(statement.kind, CopyOut { .. } | Fetch { .. })
+                }),
+            is_inert: changes.is_empty()
+                && statements.iter().all(|statement| {
+                    statement.runs_prepared.is_none()
+                        && statement.takes == Taken::Nothing
+                        && statement.touches == Touched::Nothing
+                })
+                && !masks.iter().copied().any(changes_catalog)
+                && !statements.iter().any(|statement| {
+                    matches!(
+                        statement.kind,
+                        Prepare { .. } | Deallocate { .. } | DiscardAll | Declare { .. } | Close { .. }
+                    )
+                }),
+            effects: statements
+                .iter()
+                .map(|statement| effect_lines(&statement.effects))
+                .collect(),
+            reasons: reasons.into(),
+            changes: changes.into(),
+            masks,
+            outcomes,
+            statements,
+            epoch,
+            expected: RefCell::default(),
+            prepared_text: RefCell::default(),
+            text_bytes_max: 2 * text_bytes,
+        }
+    }
+
+    /// Whether it is what policy says under that epoch, without asking again.
+    pub fn holds_in(&self, epoch: u64) -> bool {
+        self.epoch == epoch && !self.is_timed
+    }
+
+    /// Whether a statement changes what the catalog says.
+    pub fn changes_catalog(&self, statement: usize) -> bool {
+        self.masks.get(statement).copied().is_some_and(changes_catalog)
+    }
+
+    /// What a statement's success changes in the session's state; what it runs by a name is not in it.
+    pub(crate) fn change(&self, statement: usize) -> &Change {
+        self.changes.get(statement).unwrap_or(&Change::Nothing)
+    }
+
+    /// A statement's effects as lines.
+    pub fn lines(&self, statement: usize) -> List<'_> {
+        self.effects
+            .get(statement)
+            .map_or(List::EMPTY, ListBuffer::as_list)
+    }
+
+    /// What is expected of a statement's rows; always the same one while the same columns are configured. `catalog` is
+    /// the one that it was judged by.
+    pub(crate) fn expected(
+        &self,
+        statement: usize,
+        tags: &Arc<Tags>,
+        catalog: &Catalog,
+    ) -> Option<Rc<Expectation>> {
+        let mut expected = self.expected.borrow_mut();
+        let known = match &mut *expected {
+            Some(known) if Arc::ptr_eq(&known.tags, tags) => known,
+            other => other.insert(Expected {
+                tags: Arc::clone(tags),
+                of_statements: vec![None; self.statements.len()].into(),
+            }),
+        };
+        let place = known.of_statements.get_mut(statement)?;
+        if place.is_none() {
+            let of = self.statements.get(statement)?;
+            *place = Some(Rc::new(Expectation::of(of, tags, catalog)));
+        }
+        place.clone()
+    }
+
+    /// Why a statement is `Opaque`, if it is.
+    pub fn reason(&self, statement: usize) -> Option<&str> {
+        self.reasons.get(statement)?.as_deref()
+    }
+
+    /// The text to keep under a name: one allocation for all sessions that prepare the same.
+    pub fn shared_text(&self, text: &[u8]) -> Rc<[u8]> {
+        let mut last = self.prepared_text.borrow_mut();
+        match &*last {
+            Some(last) if **last == *text => Rc::clone(last),
+            _ if text.len() > self.text_bytes_max => text.into(),
+            _ => Rc::clone(last.insert(text.into())),
+        }
+    }
+}
+
+/// What was decided of a text's statements.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Decided {
+    pub(super) outcomes: Box<[Outcome]>,
+    /// A policy looked at the time.
+    pub(super) is_timed: bool,
+}
+
+impl Decided {
+    /// How many statements are denied because a policy could not be evaluated.
+    pub(super) fn policy_errors(&self) -> u64 {
+        self.outcomes
+            .iter()
+            .map(|outcome| u64::from(outcome.is_policy_error()))
+            .sum()
+    }
+}
+
+impl From<Vec<Decision>> for Decided {
+    fn from(decisions: Vec<Decision>) -> Self {
+        Self {
+            is_timed: decisions.iter().any(Decision::is_timed),
+            outcomes: decisions.into_iter().map(Outcome::from).collect(),
+        }
+    }
+}
+
+fn changes_catalog(mask: EffectMask) -> bool {
+    let ddl = [Action::Create, Action::Alter, Action::Drop, Action::Opaque];
+    ddl.into_iter().any(|action| mask.contains(action))
+}
+
+impl From<Decision> for Outcome {
+    fn from(decision: Decision) -> Self {
+        match decision {
+            Decision::Allow(permission) => Self::Allow(permission.policies.into_iter().next()),
+            Decision::Deny(denial) => Self::Deny(Rc::new(*denial)),
+        }
+    }
+}
+
+/// Effects as lines for the record, as many as it keeps; the last line then tells of the others.
+pub fn effect_lines(effects: &[Effect]) -> ListBuffer {
+    let mut list = ListBuffer::new();
+    for (index, effect) in effects.iter().enumerate() {
+        let line = effect.to_string();
+        let has_room = list.as_list().as_bytes().len() + line.len() + LEFT_OUT_BYTES_MAX <= LIST_LEN_MAX;
+        if index == EFFECT_LINES_MAX || !has_room {
+            list.push(format!("{LEFT_OUT}{} more", effects.len() - index).as_bytes());
+            break;
+        }
+        list.push(line.as_bytes());
+    }
+    list
+}
