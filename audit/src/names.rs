@@ -38,6 +38,12 @@ impl BootId {
         }
         Some(Self(bytes))
     }
+
+    /// How records and denials name a session of this start: `3f2a9c1b.42`.
+    pub fn session_name(self, number: u64) -> String {
+        let [a, b, c, d, ..] = self.0;
+        format!("{}.{number}", hex(&[a, b, c, d]))
+    }
 }
 
 impl fmt::Display for BootId {

@@ -5,6 +5,7 @@ mod strangers;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use sluice_audit::metrics::{Counter, Latency, Metrics};
+use sluice_audit::names::BootId;
 use sluice_audit::record::{Body, Event, EventKind, Record, StatementBegin, StatementEnd};
 use sluice_audit::ring::{Ring, RingFull};
 use sluice_masking::Counts;
@@ -15,6 +16,7 @@ use crate::mapped::MappedMemory;
 
 /// One core's record and figures.
 pub(crate) struct Ledger {
+    boot: BootId,
     ring: Ring<MappedMemory>,
     pub(crate) metrics: Metrics<MappedMemory>,
     clock: WallClock,
@@ -48,13 +50,19 @@ pub(crate) fn nanoseconds(duration: std::time::Duration) -> u64 {
 }
 
 impl Ledger {
-    pub(crate) fn new(ring: Ring<MappedMemory>, metrics: Metrics<MappedMemory>) -> Self {
+    pub(crate) fn new(ring: Ring<MappedMemory>, metrics: Metrics<MappedMemory>, boot: BootId) -> Self {
         Self {
+            boot,
             ring,
             metrics,
             clock: WallClock::new(),
             strangers: Strangers::default(),
         }
+    }
+
+    /// The start of the process, which records name.
+    pub(crate) fn boot(&self) -> BootId {
+        self.boot
     }
 
     /// Follows the wall clock's corrections; called now and then.
@@ -177,7 +185,7 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use sluice_audit::metrics::METRICS_LEN;
-    use sluice_audit::names::{BootId, ChainId};
+    use sluice_audit::names::ChainId;
     use sluice_audit::record::{
         ACTION_NAMES, CLASS_NAMES, FLAG_NAMES, RECORD_LEN_MAX, VALUE_LEN_MAX, decode,
     };
@@ -207,7 +215,11 @@ mod tests {
             started_ns: 0,
         };
         let ring = Ring::create(memory(file_len(RING_CAPACITY_MIN)), owner, 0).expect("a ring");
-        Ledger::new(ring, Metrics::create(memory(METRICS_LEN), chain, 1, 0))
+        Ledger::new(
+            ring,
+            Metrics::create(memory(METRICS_LEN), chain, 1, 0),
+            chain.boot,
+        )
     }
 
     /// Takes the events out of the ring, as the flusher does.

@@ -321,7 +321,7 @@ fn open_ledger(settings: &Settings, chain: ChainId, started_ns: u64) -> Result<L
         path: path.display().to_string(),
         source,
     })?;
-    let mut ledger = Ledger::new(ring, metrics);
+    let mut ledger = Ledger::new(ring, metrics, chain.boot);
     ledger
         .metrics
         .set(Counter::AuditRingCapacity, settings.audit.ring_bytes as u64);

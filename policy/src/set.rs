@@ -29,7 +29,11 @@ use crate::principal::Principal;
 
 /// Policies that were checked against the schema.
 #[derive(Debug)]
-pub struct PolicySet(Kind);
+pub struct PolicySet {
+    kind: Kind,
+    /// Where people read what the policies want.
+    documentation: Option<Arc<str>>,
+}
 
 #[derive(Debug)]
 enum Kind {
@@ -55,12 +59,33 @@ struct Policies {
 impl PolicySet {
     /// Reads policies. `file` is the name that mistakes are reported under.
     pub fn parse(source: &str, file: &str) -> Result<Self, PolicyErrors> {
-        parse::parse(source, file).map(|policies| Self(Kind::Policies(Box::new(policies))))
+        parse::parse(source, file).map(|policies| Self::of(Kind::Policies(Box::new(policies))))
     }
 
     /// Permits everything: every effect with every flag, what cannot be analysed, and every setting.
     pub const fn allow_all() -> Self {
-        Self(Kind::AllowAll)
+        Self::of(Kind::AllowAll)
+    }
+
+    const fn of(kind: Kind) -> Self {
+        Self {
+            kind,
+            documentation: None,
+        }
+    }
+
+    /// The same policies, with the URL of a page for people about them.
+    #[must_use]
+    pub fn documented_at(self, url: &str) -> Self {
+        Self {
+            documentation: Some(url.into()),
+            ..self
+        }
+    }
+
+    /// The URL of a page about the policies, for denials.
+    pub fn documentation(&self) -> Option<&str> {
+        self.documentation.as_deref()
     }
 
     /// The bundled policy that reads and changes nothing (`configs/policies/read-only.cedar`).
@@ -70,12 +95,12 @@ impl PolicySet {
 
     /// Whether this is [`PolicySet::allow_all`].
     pub const fn is_allow_all(&self) -> bool {
-        matches!(self.0, Kind::AllowAll)
+        matches!(self.kind, Kind::AllowAll)
     }
 
     /// How many policies there are; none permit nothing.
     pub fn len(&self) -> usize {
-        match &self.0 {
+        match &self.kind {
             Kind::AllowAll => 0,
             Kind::Policies(policies) => policies.rules.len(),
         }
@@ -89,7 +114,7 @@ impl PolicySet {
     /// The policies that limit what a statement may use up (`@max_rows` and its kind), in the order of the file. A decision
     /// carries limits; it is for whoever runs the statement to hold it to them.
     pub fn limiting(&self) -> impl Iterator<Item = &str> {
-        let rules = match &self.0 {
+        let rules = match &self.kind {
             Kind::AllowAll => &[][..],
             Kind::Policies(policies) => &policies.rules[..],
         };
@@ -100,7 +125,7 @@ impl PolicySet {
     /// What of a client the policies look at, none if nothing. Two clients of which that is equal get equal decisions for
     /// equal principals at one time; a decision cache may share them.
     pub fn told(&self, client: &Client) -> Option<Told> {
-        match &self.0 {
+        match &self.kind {
             Kind::AllowAll => None,
             Kind::Policies(policies) => policies.mentions.told(client),
         }
@@ -118,7 +143,7 @@ impl PolicySet {
     ///
     /// A decision that [`Decision::is_timed`] holds at `now` and has to be made again for every use.
     pub fn decide(&self, who: &Principal, client: &Client, now: Moment, effects: &[Effect]) -> Decision {
-        match &self.0 {
+        match &self.kind {
             Kind::AllowAll => Decision::Allow(Permission::default()),
             Kind::Policies(policies) => policies.decide(who, client, now, effects),
         }
@@ -134,7 +159,7 @@ impl PolicySet {
         now: Moment,
         effects: &[Effect],
     ) -> Vec<Explained> {
-        match &self.0 {
+        match &self.kind {
             Kind::AllowAll => Vec::new(),
             Kind::Policies(policies) => policies.explain(who, client, now, effects),
         }

@@ -22,6 +22,8 @@ const PASSWORD: &str = "pencil";
 pub struct Settings {
     /// Cedar policies; `None` permits everything.
     pub policy: Option<String>,
+    /// More lines of `[policy]`.
+    pub policy_more: &'static str,
     /// Whether rows are masked.
     pub masking: bool,
     /// Lines of `[connections.shop]`.
@@ -46,6 +48,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             policy: None,
+            policy_more: "",
             masking: true,
             connection: String::new(),
             masking_more: String::new(),
@@ -324,6 +327,7 @@ impl Gateway {
     fn configure(&self, postgres: &Postgres, settings: &Settings) {
         let Settings {
             policy,
+            policy_more,
             masking,
             connection,
             masking_more,
@@ -389,6 +393,7 @@ groups = {groups:?}
 
 [policy]
 {policy}
+{policy_more}
 
 [limits]
 {limits}

@@ -115,12 +115,8 @@ impl Session {
 
     /// `3f2a9c1b.42`
     pub fn name(&self) -> String {
-        session_name(self.chain, self.number)
+        self.chain.boot.session_name(self.number)
     }
-}
-
-fn session_name(chain: ChainId, number: u64) -> String {
-    format!("{}.{number}", &chain.boot.to_string()[..8])
 }
 
 fn pairs(list: List<'_>) -> Vec<(Vec<u8>, Vec<u8>)> {

@@ -1,8 +1,9 @@
 //! What the client sends: each message is judged, recorded and forwarded, or replaced by one that fails.
 //!
 //! This file cuts the stream and forwards; [`requests`] takes each kind of message, [`judging`] asks the gate about its
-//! statements, and [`foresight`] notes what they may change.
+//! statements, [`foresight`] notes what they may change, and [`explained`] tells of a denial.
 
+mod explained;
 mod foresight;
 mod judging;
 mod parameters;

@@ -6,7 +6,7 @@ use sluice_policy::PolicySet;
 
 use super::problem::Problems;
 use super::reader::Table;
-use super::value::{path, word};
+use super::value::{path, url, word};
 
 /// A policy that is shipped with the binary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,8 +27,18 @@ impl Bundled {
     }
 }
 
-/// Reads the policy; mistakes in it bring their own snippets.
+/// Reads the policy and where people read about it.
 pub(super) fn read(table: &Table<'_>, problems: &Problems, folder: &Path) -> Option<PolicySet> {
+    let documentation = table.optional("documentation", url);
+    let policies = policies(table, problems, folder)?;
+    match documentation {
+        Some(url) => Some(policies.documented_at(&url.value)),
+        None => Some(policies),
+    }
+}
+
+/// Mistakes in a file bring their own snippets.
+fn policies(table: &Table<'_>, problems: &Problems, folder: &Path) -> Option<PolicySet> {
     let file = table.optional("file", path(folder));
     let shipped = [("read-only", Bundled::ReadOnly), ("allow-all", Bundled::AllowAll)];
     let bundled = table.optional("bundled", word(&shipped));

@@ -434,6 +434,12 @@ fn mistakes() {
             ],
         ),
         (
+            "policy documentation",
+            "[policy]",
+            "[policy]\ndocumentation = \"our wiki\"",
+            &["15:17: policy.documentation: \"our wiki\" is not the address of a page"],
+        ),
+        (
             "policy file",
             "bundled = \"read-only\"",
             "file = \"none.cedar\"",

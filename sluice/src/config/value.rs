@@ -55,6 +55,26 @@ pub(crate) fn text(value: &DeValue<'_>) -> Result<String, Mistake> {
     }
 }
 
+/// A page of the web.
+pub(crate) fn url(value: &DeValue<'_>) -> Result<String, Mistake> {
+    let url = text(value)?;
+    let has_scheme = ["https://", "http://"].iter().any(|scheme| {
+        url.strip_prefix(scheme)
+            .is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'))
+    });
+    if has_scheme && url.bytes().all(|byte| byte.is_ascii_graphic()) && url.len() <= URL_BYTES_MAX {
+        Ok(url)
+    } else {
+        Err(Mistake::new(
+            format!("\"{url}\" is not the address of a page"),
+            "write https://..., without spaces",
+        ))
+    }
+}
+
+/// Longer addresses are mistakes.
+const URL_BYTES_MAX: usize = 1000;
+
 /// True or false.
 pub(crate) fn boolean(value: &DeValue<'_>) -> Result<bool, Mistake> {
     match value {

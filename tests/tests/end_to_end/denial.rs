@@ -1,6 +1,6 @@
 //! A denied statement is an error at its place, and the server's state is what it would be.
 
-use sluice_tests::raw::{Raw, bind, execute, message, outline, parse, query, startup, sync};
+use sluice_tests::raw::{Raw, bind, execute, field, message, outline, parse, query, startup, sync};
 use sluice_tests::{Gateway, Settings};
 
 use crate::shared::{NO_DELETE, postgres};
@@ -172,6 +172,97 @@ fn the_place_and_state_of_a_denial() {
         "{}",
         output.stderr
     );
+}
+
+/// For every way in which a statement comes.
+#[test]
+fn a_denial_says_what_it_was_and_what_would_be_permitted() {
+    let postgres = postgres();
+    postgres.sql("shop", "CREATE TABLE staff (id int, name text, pay int)");
+    let policy = r#"
+        permit (principal, action in [Action::"Connect", Action::"Set"], resource);
+        @id("staff") permit (principal, action in [Action::"Read", Action::"Filter"], resource);
+        @id("no-pay") forbid (principal, action == Action::"Read", resource in Column::"shop/shop/public.staff.pay");
+        permit (principal, action == Action::"Delete", resource) unless { context.unfiltered };
+        @id("ask") @approvers("dba") permit (principal, action == Action::"Update", resource) when { context.approved };
+    "#;
+    let gateway = Gateway::start(
+        &postgres,
+        &Settings {
+            policy: Some(policy.to_owned()),
+            policy_more: "documentation = \"https://wiki.test/policy\"",
+            tls: "off",
+            ..Settings::default()
+        },
+    );
+    for (sql, want, hint) in [
+        (
+            "SELECT id, name, pay FROM staff",
+            &[
+                ("action", "Read"),
+                ("policy", "no-pay"),
+                ("resource", "shop/shop/public.staff.pay"),
+            ][..],
+            "Of the columns that it names these are permitted: id, name.",
+        ),
+        (
+            "DELETE FROM staff",
+            &[
+                ("action", "Delete"),
+                ("cause", "no_permit"),
+                ("object", "relation public.staff"),
+            ],
+            "With a WHERE that names the rows it is permitted.",
+        ),
+        (
+            "UPDATE staff SET pay = 1",
+            &[("policy", "ask"), ("cause", "approval")],
+            "Ask dba, and tell them",
+        ),
+        (
+            "DROP TABLE staff",
+            &[("action", "Drop"), ("cause", "no_permit")],
+            "Trying it in another way will not help.",
+        ),
+        (
+            "SELECT nobody_knows_it()",
+            &[("action", "Opaque")],
+            "unknown function nobody_knows_it",
+        ),
+    ] {
+        let extended = [parse("", sql), bind("", ""), execute(""), sync()].concat();
+        for (protocol, sent) in [("simple", query(sql)), ("extended", extended)] {
+            let mut raw = session(&gateway);
+            raw.send(&sent);
+            let answer = raw.receive_until_ready(1);
+            let error = answer
+                .iter()
+                .find(|message| message.0 == b'E')
+                .expect("a denial");
+            let detail = field(&error.1, b'D').expect("a detail");
+            let detail: serde_json::Value = serde_json::from_str(&detail).expect("JSON");
+            for (name, want) in want {
+                assert_eq!(detail[*name], **want, "{sql}, {protocol}: {name}");
+            }
+            assert_eq!(detail["documentation"], "https://wiki.test/policy");
+            let hinted = field(&error.1, b'H').expect("a hint");
+            assert!(hinted.contains(hint), "{sql}, {protocol}: {hinted}");
+            let request = detail["request"].as_str().expect("a request").to_owned();
+            let is_recorded = |row: &serde_json::Value| {
+                let (session, statement) = (row["session"].as_str(), row["statement"].as_u64());
+                session
+                    .zip(statement)
+                    .map(|(session, statement)| format!("{session}/{statement}"))
+                    == Some(request.clone())
+                    && row["text"] == sql
+            };
+            drop(raw);
+            assert!(
+                gateway.record().iter().any(is_recorded),
+                "{sql}, {protocol}: {request}"
+            );
+        }
+    }
 }
 
 #[test]

@@ -232,7 +232,7 @@ impl Session {
                     if gated.is_some() {
                         self.end_empty(run, Ending::Denied, received);
                     }
-                    gated.map(|(refusal, _)| refusal)
+                    gated.map(|refused| self.explained(refused, run, &judged))
                 }
             };
             if let Some(refusal) = refusal {
@@ -301,7 +301,7 @@ impl Session {
             });
         }
         let judged = Judged { verdict, index: 0 };
-        if let Some((refusal, outcome)) = refused {
+        if let Some(refused) = refused {
             let run = Run {
                 id: self.take_runs(1),
                 received,
@@ -314,9 +314,10 @@ impl Session {
                 judged: &judged,
                 note: "",
             };
-            if let Recorded::Yes = self.record(run, subject, &outcome) {
+            if let Recorded::Yes = self.record(run, subject, &refused.1) {
                 self.end_empty(run, Ending::Denied, received);
             }
+            let refusal = self.explained(refused, run, &judged);
             return self.replace(Kind::Parse, parse.name, refusal, received);
         }
         if parse.sql.len() > self.text_budget.get() {
@@ -407,8 +408,12 @@ impl Session {
         if let Recorded::No = recorded {
             return self.replace(Kind::Bind, portal_name, not_recorded(Kind::Bind), received);
         }
-        if let Some((refusal, _)) = refused.take() {
+        if let Some(refused) = refused.take() {
             self.end_empty(run, Ending::Denied, received);
+            let refusal = match &prepared {
+                Some(prepared) => self.explained(refused, run, &prepared.judged()),
+                None => refused.0,
+            };
             return self.replace(Kind::Bind, portal_name, refusal, received);
         }
         let run = Run {
@@ -499,8 +504,12 @@ impl Session {
                 None => return self.replace(Kind::Execute, b"", not_recorded(Kind::Execute), received),
             }
         };
-        if let Some((refusal, _)) = refused {
+        if let Some(refused) = refused {
             self.end_empty(run, Ending::Denied, received);
+            let refusal = match &portal.statement {
+                Some(prepared) => self.explained(refused, run, &prepared.judged()),
+                None => self.explained_effects(refused, run, &[], None),
+            };
             return self.replace(Kind::Execute, b"", refusal, received);
         }
         let hidden = self.describe_hidden(&portal, execute.portal, candidates.len(), received)?;
@@ -701,12 +710,9 @@ impl Session {
         }
         if let Outcome::Deny(denial) = &outcome {
             self.end_empty(run, Ending::Denied, received);
-            return self.replace(
-                Kind::FunctionCall,
-                b"",
-                Kind::FunctionCall.denied(denial),
-                received,
-            );
+            let refused = (Kind::FunctionCall.denied(denial), outcome.clone());
+            let refusal = self.explained_effects(refused, run, std::slice::from_ref(&effect), None);
+            return self.replace(Kind::FunctionCall, b"", refusal, received);
         }
         let run = Run {
             sent: Moment::now(),
