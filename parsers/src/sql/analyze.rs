@@ -42,6 +42,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use pg_query::protobuf::{ParseResult, RawStmt};
 use smallvec::{SmallVec, smallvec};
 
+use self::nested::Allowance;
 use self::predicted::Predicted;
 use self::walk::Walker;
 use super::effect::{Action, Effect, Object, ObjectKind};
@@ -157,6 +158,7 @@ fn walk(sql: &str, shape: &Shape, tree: &ParseResult, world: &World) -> Result<A
     let mut neutral = Neutral::none();
     let mut start = 0;
     let mut session = Predicted::new(world);
+    let mut allowance = Allowance::default();
     for (index, raw) in tree.stmts.iter().enumerate() {
         let last = index + 1 == tree.stmts.len();
         let end = statement_end(raw, sql, last)?;
@@ -171,13 +173,15 @@ fn walk(sql: &str, shape: &Shape, tree: &ParseResult, world: &World) -> Result<A
             });
         }
         let world = session.world();
-        let (mut walker, mut kind) = walked(raw, Walker::new(&world, Resolver::new(&world)));
+        let (mut walker, mut kind) = walked(raw, Walker::new(&world, Resolver::new(&world), &allowance));
+        allowance.take(&walker);
         // In which order bodies run, and how often, is not followed: what the statement changes while it runs, it may
         // have changed before any name that is looked up while it runs.
         let changes = walker.late_changes();
         if !changes.are_none() {
-            let again = Walker::new(&world, Resolver::new(&world)).while_changing(&changes);
+            let again = Walker::new(&world, Resolver::new(&world), &allowance).while_changing(&changes);
             (walker, kind) = walked(raw, again);
+            allowance.take(&walker);
             if !changes.covers(&walker.late_changes()) {
                 walker.opaque(Cause::Code, Object::new(ObjectKind::Nothing, "names that change"));
                 walker.touches_unseen();

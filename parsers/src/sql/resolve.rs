@@ -24,6 +24,7 @@ use super::catalog::{CastContext, Catalog, Found, FunctionKind, Oid, TypeKind};
 use super::world::{Touched, World};
 
 pub use self::coercion::Coercion;
+pub(crate) use self::name::NAME_BYTES_MAX;
 pub use self::name::{parse_name_list, parse_qualified_name, quote_identifier, truncate_identifier};
 
 /// Types of arguments; most calls have few.
@@ -171,6 +172,12 @@ impl<'w> Resolver<'w> {
 
     fn touched(&self) -> impl Iterator<Item = &'w Touched> {
         std::iter::once(&self.world.session.touched).chain(self.also_touched)
+    }
+
+    /// Whether the search path or the role may be another one by the time that names are looked up.
+    pub fn is_path_in_doubt(&self) -> bool {
+        self.touched()
+            .any(|touched| matches!(touched, Touched::EveryName | Touched::Everything))
     }
 
     /// Whether any name may mean something else, and objects without names may have come.

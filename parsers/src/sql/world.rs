@@ -64,7 +64,7 @@ pub struct SessionNames {
 }
 
 /// Names of one session that are kept apart; of more, every name counts as touched.
-const NAMES_MAX: usize = 256;
+pub(super) const NAMES_MAX: usize = 256;
 
 /// Names that the session's own DDL may have given, taken or changed since the catalog was read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -85,8 +85,7 @@ pub enum Touched {
 pub struct TouchedNames {
     /// Without their schemas, ascending: relations, functions, types and operators alike.
     pub names: Box<[Box<str>]>,
-    /// What was done may have tied code to a relation that the catalog does not have: a trigger, a rule, a view's query,
-    /// all that comes along with a new name.
+    /// What was done may have tied code to a relation that the catalog does not have: a trigger, a rule, a view's query.
     pub ties_code: bool,
     /// Names that relations of the catalog were given, ascending.
     pub renamed: Box<[(Box<str>, Oid)]>,
@@ -220,6 +219,18 @@ mod tests {
             }),
             other => other,
         };
+        let renamed = |oid: u32| match names(&["a"]) {
+            Touched::Names(touched) => Touched::Names(TouchedNames {
+                renamed: [("a".into(), Oid(oid))].into(),
+                ..touched
+            }),
+            other => other,
+        };
+        let mut both = renamed(1);
+        assert!(!both.covers(&renamed(2)) && !EveryName.covers(&both) && Everything.covers(&both));
+        both.extend(&renamed(2));
+        assert_eq!(both.renamed_to("a").collect::<Vec<_>>(), [Oid(1), Oid(2)]);
+        assert_eq!(both.renamed_to("b").count(), 0);
         for (before, more, after) in [
             (Nothing, Nothing, Nothing),
             (Nothing, names(&["b", "a"]), names(&["a", "b"])),
@@ -232,6 +243,10 @@ mod tests {
             (code(&["b"]), EveryName, Everything),
             (Everything, names(&["b"]), Everything),
             (EveryName, Everything, Everything),
+            (names(&["a"]), renamed(1), renamed(1)),
+            (renamed(1), renamed(2), both),
+            (renamed(1), EveryName, Everything),
+            (EveryName, renamed(1), Everything),
         ] {
             let mut touched = before.clone();
             assert_eq!(touched.extend(&more), before != after, "{before:?} and {more:?}");

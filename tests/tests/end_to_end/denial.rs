@@ -235,10 +235,7 @@ fn a_denial_says_what_it_was_and_what_would_be_permitted() {
             let mut raw = session(&gateway);
             raw.send(&sent);
             let answer = raw.receive_until_ready(1);
-            let error = answer
-                .iter()
-                .find(|message| message.0 == b'E')
-                .expect("a denial");
+            let error = answer.iter().find(|message| message.0 == b'E').expect("a denial");
             let detail = field(&error.1, b'D').expect("a detail");
             let detail: serde_json::Value = serde_json::from_str(&detail).expect("JSON");
             for (name, want) in want {

@@ -217,11 +217,11 @@ impl Walker<'_> {
         // Its query decides which rows there are.
         let read = self.effect_on(Action::Read, oid);
         self.add(read);
-        let has_rule = relation
-            .rules
-            .iter()
-            .any(|rule| rule.event == event && rule.instead);
-        if has_rule {
+        let mut rules = relation.rules.iter();
+        let mut triggers = relation.triggers.iter();
+        if rules.any(|rule| rule.event == event && rule.instead)
+            || triggers.any(|trigger| trigger.instead && trigger.events.contains(&event))
+        {
             return;
         }
         // An automatically updatable view: what stands in its FROM changes, which may be a view again.
@@ -229,11 +229,7 @@ impl Walker<'_> {
             Some(query) if depth < VIEWS_MAX => self.sources_of(&relation.name, query),
             _ => Vec::new(),
         };
-        let has_trigger = relation
-            .triggers
-            .iter()
-            .any(|trigger| trigger.events.contains(&event));
-        if below.is_empty() && !has_trigger {
+        if below.is_empty() {
             self.opaque(
                 Cause::Definition,
                 Object::new(ObjectKind::Relation, relation.name.clone()),

@@ -71,7 +71,6 @@ impl<'w> Walker<'w> {
             let owner = self.catalog().roles.get(&function.owner);
             owner.map_or("", |role| &*role.name)
         });
-        let owner = owner.filter(|owner| **owner != *self.world.session.role);
         self.under(search_path, owner, |walker| {
             walker.with_arguments(function, arguments, relation, |walker| match function.language {
                 Language::Sql => walker.sql_body(function, body),

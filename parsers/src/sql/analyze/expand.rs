@@ -9,14 +9,19 @@ use super::scope::{Item, Level};
 use super::value::{Column, Row, Value};
 use super::walk::Walker;
 use crate::sql::catalog::{Oid, Relation, RelationKind};
-use crate::sql::effect::Object;
+use crate::sql::effect::{Object, ObjectKind};
 use crate::sql::lineage::Lineage;
+use crate::sql::statement::Cause;
 
 impl Walker<'_> {
     /// Completes what is known only once all of the statement was walked.
     pub(super) fn finish(&mut self) {
         self.finish_unknowns();
         self.finish_reads();
+        // It may have been used up where only columns were asked for.
+        if self.is_spent && !self.is_opaque() {
+            self.opaque(Cause::TooDeep, Object::new(ObjectKind::Nothing, "work"));
+        }
     }
 
     /// The columns that a view's query gives, with its effects; of a materialized view, which does not run it, without.

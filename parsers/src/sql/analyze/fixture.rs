@@ -249,6 +249,7 @@ impl Fixture {
             function,
             events: events.into(),
             columns: Box::default(),
+            instead: self.get(table).kind == RelationKind::View,
             when: None,
         };
         push(&mut self.get(table).triggers, trigger);

@@ -22,7 +22,7 @@ use crate::sql::effect::{Action, EffectFlags, Object, ObjectKind};
 use crate::sql::lineage::Lineage;
 use crate::sql::resolve::{Coercion, Resolver, Ty};
 use crate::sql::statement::Cause;
-use crate::sql::world::{Touched, World};
+use crate::sql::world::World;
 
 /// A search path as it is set.
 type SearchPath = Box<[Box<str>]>;
@@ -130,9 +130,8 @@ impl<'w> Walker<'w> {
 
     /// The role whose rights hold; none if something that came before may have set another.
     pub(super) fn role_here(&self) -> Option<&str> {
-        let touched = &self.world.session.touched;
-        let is_in_doubt = matches!(touched, Touched::EveryName | Touched::Everything);
-        Some(&*self.implied.runtime.role).filter(|role| !is_in_doubt && !role.is_empty())
+        let Runtime { resolver, role, .. } = &self.implied.runtime;
+        Some(&**role).filter(|role| !resolver.is_path_in_doubt() && !role.is_empty())
     }
 
     /// Runs something under another search path or other rights.
@@ -144,7 +143,7 @@ impl<'w> Walker<'w> {
     ) {
         let before = self.implied.runtime.clone();
         let search_path = search_path.unwrap_or_else(|| before.search_path.clone());
-        let is_other_user = before.is_other_user || role.is_some();
+        let is_other_user = role.map_or(before.is_other_user, |role| *role != *self.world.session.role);
         let role: Box<str> = role.map_or_else(|| before.role.clone(), Box::from);
         let key = (search_path, role);
         let runtimes = &mut self.implied.runtimes;

@@ -135,11 +135,12 @@ impl Walker<'_> {
         };
         let found = self.act_on(Action::Admin, relation, EffectFlags::NONE).oids;
         let mut all = found.clone();
+        let mut known: hashbrown::HashSet<Oid> = found.iter().copied().collect();
         let mut at = 0;
         while let Some(&oid) = all.get(at) {
             at += 1;
             for &child in self.catalog().children(oid) {
-                if !all.contains(&child) {
+                if self.spend(1) && known.insert(child) {
                     self.act_on_found(Action::Admin, child, EffectFlags::NONE);
                     all.push(child);
                 }

@@ -3,7 +3,7 @@
 use pg_query::protobuf::ParseResult;
 
 use super::printed::readable;
-use super::walk::Walker;
+use super::walk::{WORK_MAX, Walker};
 use crate::sql::effect::{Object, ObjectKind};
 use crate::sql::resolve::Named;
 use crate::sql::runs;
@@ -36,13 +36,50 @@ const DEPTH_MAX: usize = 250;
 /// Levels that a text costs by itself.
 const DEPTH_OF_TEXT: usize = 4;
 
-impl Default for Budget {
-    fn default() -> Self {
+impl Budget {
+    /// Of a statement, where so many bytes are left for all of its text.
+    fn within(left: usize) -> Self {
         Self {
-            bytes: BYTES_MAX,
+            bytes: left.min(BYTES_MAX),
             texts: 0,
             depth: 0,
         }
+    }
+}
+
+/// What a client's text may spend on the analysis of all its statements together.
+#[derive(Debug)]
+pub(super) struct Allowance {
+    /// Nodes and columns that are looked at.
+    work: usize,
+    /// Bytes of the catalog's texts.
+    bytes: usize,
+}
+
+/// So many statements of a text may take as much as one may.
+const FULL_STATEMENTS: usize = 4;
+
+impl Default for Allowance {
+    fn default() -> Self {
+        Self {
+            work: FULL_STATEMENTS * WORK_MAX,
+            bytes: FULL_STATEMENTS * BYTES_MAX,
+        }
+    }
+}
+
+impl Allowance {
+    /// What the next statement may spend of it. Its names are looked up along a search path, which may be long.
+    pub(super) fn of_statement(&self, path: &[Box<str>]) -> (usize, Budget) {
+        let work = self.work.min(WORK_MAX).saturating_sub(path.len());
+        (work, Budget::within(self.bytes))
+    }
+
+    /// Takes off what a statement spent.
+    pub(super) fn take(&mut self, walker: &Walker<'_>) {
+        let (work, budget) = self.of_statement(&[]);
+        self.work -= work.saturating_sub(walker.work_left);
+        self.bytes -= budget.bytes.saturating_sub(walker.budget.bytes);
     }
 }
 

@@ -100,8 +100,11 @@ impl Walker<'_> {
         if self.is_unprotected() {
             return;
         }
-        let catalog = &self.world.catalog;
+        let catalog = self.catalog();
         let taken = catalog.with_children(relation);
+        if !self.spend(taken.len() + self.world.protected.len()) {
+            return;
+        }
         let is_named = |base: &BaseColumn| {
             column.is_none_or(|name| {
                 let found = catalog.column(base.relation, base.number);

@@ -6,7 +6,7 @@ use pg_query::NodeEnum;
 use pg_query::protobuf::{AlterTableStmt, AlterTableType, ConstrType, CreateStmt, Node};
 
 use crate::sql::catalog::Oid;
-use crate::sql::world::{Touched, TouchedNames};
+use crate::sql::world::{NAMES_MAX, Touched, TouchedNames};
 
 /// Gathers names.
 #[derive(Debug, Default)]
@@ -16,9 +16,6 @@ pub(super) struct Touches {
     ties_code: bool,
     everything: bool,
 }
-
-/// From so many names on it is simpler to take all for uncertain.
-const NAMES_MAX: usize = 1000;
 
 impl Touches {
     pub(super) fn name(&mut self, name: &str) {
@@ -44,7 +41,7 @@ impl Touches {
         }
     }
 
-    /// It may tie code to a relation, or give another name to one that has some.
+    /// It may tie code to a relation, or give a name to one that the catalog does not have and that may have some.
     pub(super) fn code(&mut self) {
         self.ties_code = true;
     }
@@ -58,6 +55,7 @@ impl Touches {
         if self.everything {
             Touched::Everything
         } else if self.names.is_empty() {
+            // Code is looked for where a touched name is.
             Touched::Nothing
         } else {
             Touched::Names(TouchedNames {
@@ -69,7 +67,7 @@ impl Touches {
     }
 }
 
-/// Whether a definition may tie code to a relation, or give another name to one that has some.
+/// Whether a definition may tie code to a relation.
 pub(super) fn ties_code(kind: &NodeEnum) -> bool {
     match kind {
         NodeEnum::CreateStmt(create) => {

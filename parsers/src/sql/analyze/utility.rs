@@ -15,7 +15,7 @@ use super::value::{Column, Value};
 use super::walk::{Walker, string};
 use crate::sql::catalog::Oid;
 use crate::sql::effect::{Action, Effect, EffectFlags, Object, ObjectKind};
-use crate::sql::resolve::Ty;
+use crate::sql::resolve::{NAME_BYTES_MAX, Ty};
 use crate::sql::settings;
 use crate::sql::statement::{Cause, CopyColumns, CopyFormat, PreparedUse, StatementKind, Taken};
 
@@ -532,9 +532,6 @@ impl Walker<'_> {
         StatementKind::CreateTableAs
     }
 }
-
-/// The server's `NAMEDATALEN`, of which longer names are cut.
-const NAME_BYTES_MAX: usize = 63;
 
 /// The columns that a COPY of a table lists, if its rows are as they are by default.
 fn copy_columns(names: &[Node], format: CopyFormat, options: &[Node]) -> Option<CopyColumns> {

@@ -13,7 +13,7 @@ use pg_query::protobuf::{Node, RangeVar};
 use smallvec::SmallVec;
 
 use super::implied::Implied;
-use super::nested::Budget;
+use super::nested::{Allowance, Budget};
 use super::predicted::{LateChanges, changed_names};
 use super::protect::Unknowns;
 use super::relation::Reads;
@@ -90,7 +90,9 @@ pub(super) struct Walker<'w> {
     /// What may still be spent on texts of the catalog.
     pub(super) budget: Budget,
     /// How much may still be walked.
-    work_left: usize,
+    pub(super) work_left: usize,
+    /// More was asked for.
+    pub(super) is_spent: bool,
     /// The same as `effects`, once those are many.
     seen: HashSet<Effect>,
 }
@@ -102,11 +104,12 @@ const REASONS_MAX: usize = 32;
 const SEARCHED_MAX: usize = 16;
 
 /// How many nodes and columns one statement may make the analysis look at, views and bodies included. Some 0.2 s.
-const WORK_MAX: usize = 2_000_000;
+pub(super) const WORK_MAX: usize = 2_000_000;
 
 impl<'w> Walker<'w> {
     /// A walker for the next statement of a text.
-    pub(super) fn new(world: &'w World, resolver: Resolver<'w>) -> Self {
+    pub(super) fn new(world: &'w World, resolver: Resolver<'w>, allowance: &Allowance) -> Self {
+        let (work_left, budget) = allowance.of_statement(&world.session.search_path);
         Self {
             world,
             effects: SmallVec::new(),
@@ -137,8 +140,9 @@ impl<'w> Walker<'w> {
             touches: Touches::default(),
             implied: Implied::new(world, resolver.clone()),
             resolver,
-            budget: Budget::default(),
-            work_left: WORK_MAX,
+            budget,
+            work_left,
+            is_spent: false,
             seen: HashSet::new(),
         }
     }
@@ -180,8 +184,9 @@ impl<'w> Walker<'w> {
             self.work_left = left;
             return true;
         }
-        if self.work_left > 0 {
-            self.work_left = 0;
+        self.work_left = 0;
+        if !self.is_spent {
+            self.is_spent = true;
             self.opaque(Cause::TooDeep, Object::new(ObjectKind::Nothing, "work"));
         }
         false

@@ -198,6 +198,9 @@ pub struct Trigger {
     /// Numbers of the columns of UPDATE OF; empty for any.
     #[serde(default)]
     pub columns: Box<[i16]>,
+    /// INSTEAD OF: of a view, whose query then tells what can be changed no more.
+    #[serde(default)]
+    pub instead: bool,
     /// The WHEN expression.
     #[serde(default)]
     pub when: Option<Box<str>>,

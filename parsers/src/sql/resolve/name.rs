@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 /// The longest name in bytes: `NAMEDATALEN` less the terminating zero.
-const NAME_BYTES_MAX: usize = 63;
+pub(crate) const NAME_BYTES_MAX: usize = 63;
 
 /// Cuts a name as the server does: at 63 bytes, but not within a character.
 pub fn truncate_identifier(name: &str) -> &str {

@@ -15,6 +15,7 @@ mod tests;
 use std::ops::Range;
 
 use crate::sql::lexer::{Lexer, Token, TokenKind};
+use crate::sql::resolve::NAME_BYTES_MAX;
 
 /// Something in a body that runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,9 +74,6 @@ const BLOCKS_MAX: usize = 100;
 
 /// Most tokens of a body.
 const TOKENS_MAX: usize = 20_000;
-
-/// The server's `NAMEDATALEN`, of which longer names are cut.
-const NAME_BYTES_MAX: usize = 63;
 
 /// Reads a body.
 pub(super) fn read(text: &str) -> Result<Body, Unreadable> {

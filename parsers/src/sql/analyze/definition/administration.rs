@@ -40,11 +40,12 @@ impl Walker<'_> {
                 self.act(Action::Grant, Object::new(ObjectKind::Role, create.role.as_str()));
             }
             NodeEnum::AlterRoleStmt(alter) => {
-                self.act(Action::Alter, role(alter.role.as_ref()));
-                self.act(Action::Grant, role(alter.role.as_ref()));
+                let object = self.role(alter.role.as_ref());
+                self.act(Action::Alter, object.clone());
+                self.act(Action::Grant, object);
             }
             NodeEnum::AlterRoleSetStmt(alter) => {
-                let object = role(alter.role.as_ref());
+                let object = self.role(alter.role.as_ref());
                 self.add(Effect::new(Action::Alter, object).with(EffectFlags::OTHER_USER));
                 self.later_setting(alter.setstmt.as_ref());
             }
@@ -264,6 +265,11 @@ impl Walker<'_> {
 }
 
 impl Walker<'_> {
+    fn role(&self, role: Option<&RoleSpec>) -> Object {
+        let name = role.and_then(|role| self.name_of_role(role));
+        Object::new(ObjectKind::Role, name.unwrap_or_default())
+    }
+
     /// The name of a role; none for one whose name is not known for certain.
     pub(super) fn name_of_role<'r>(&'r self, role: &'r RoleSpec) -> Option<&'r str> {
         match RoleSpecType::try_from(role.roletype) {
@@ -276,8 +282,4 @@ impl Walker<'_> {
             _ => None,
         }
     }
-}
-
-fn role(role: Option<&RoleSpec>) -> Object {
-    Object::new(ObjectKind::Role, role.map_or("", |role| role.rolename.as_str()))
 }

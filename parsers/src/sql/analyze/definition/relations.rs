@@ -250,7 +250,7 @@ impl Walker<'_> {
         let mut done = hashbrown::HashSet::new();
         while let Some(oid) = todo.pop() {
             for &child in self.catalog().children(oid) {
-                if done.insert(child) {
+                if self.spend(1) && done.insert(child) {
                     self.act_on_found(Action::Drop, child, EffectFlags::CASCADE);
                     todo.push(child);
                 }
@@ -267,6 +267,9 @@ impl Walker<'_> {
             return;
         };
         let catalog = self.catalog();
+        if !self.spend(catalog.relations.len() + catalog.functions.len()) {
+            return;
+        }
         let mut relations: Vec<Oid> = catalog
             .relations
             .values()

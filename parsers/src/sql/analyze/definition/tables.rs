@@ -280,7 +280,7 @@ impl Walker<'_> {
         let mut todo = vec![oid];
         let mut done = hashbrown::HashSet::new();
         while let Some(oid) = todo.pop() {
-            if done.insert(oid) {
+            if self.spend(1) && done.insert(oid) {
                 self.act_on_found(Action::Read, oid, EffectFlags::NONE);
                 self.recomputes(oid);
                 todo.extend_from_slice(self.catalog().children(oid));

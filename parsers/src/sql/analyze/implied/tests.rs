@@ -5,6 +5,7 @@ use crate::sql::analyze::{Limits, analyze};
 use crate::sql::catalog::{Event, KeyAction, Oid, RelationKind, Volatility};
 use crate::sql::effect::Action;
 use crate::sql::lineage::{BaseColumn, Lineage};
+use crate::sql::statement::Statement;
 use crate::sql::world::{Touched, TouchedNames, World};
 
 /// The effects of a text, one line each.
@@ -427,7 +428,12 @@ fn t07_bodies_are_read_and_volatility_is_no_evidence() {
     made.get_function(definer).owner = OTHER;
     let immutable = made.sql("immutable()", "int4", "SELECT public.volatile()");
     made.get_function(immutable).volatility = Volatility::Immutable;
-    for function in [pinned, definer, immutable] {
+    let own = made.sql("own()", "void", "CREATE SCHEMA AUTHORIZATION CURRENT_USER");
+    made.get_function(own).security_definer = true;
+    let through = made.sql("through()", "void", "SELECT public.own()");
+    made.get_function(through).security_definer = true;
+    made.get_function(through).owner = OTHER;
+    for function in [pinned, definer, immutable, own, through] {
         made.get_function(function).schema = public(&made);
     }
     let schema = public(&made);
@@ -485,6 +491,12 @@ fn t07_bodies_are_read_and_volatility_is_no_evidence() {
             "SELECT definer()",
             &["Delete relation public.t [unfiltered,other_user]"],
             &["Opaque"],
+        ),
+        (
+            "one's own rights within another's",
+            "SELECT through()",
+            &["Create schema app"],
+            &["Opaque", "Create schema app [other_user]", "Create schema other"],
         ),
         ("branch", "SELECT branches()", &[deletes], &["Opaque"]),
         ("constant text", "SELECT constant()", &[deletes], &["Opaque"]),
@@ -631,6 +643,48 @@ fn t14_what_calls_itself_ends() {
     );
     check("deep views", &world, "SELECT * FROM v59", &["Opaque"], &[]);
     check("many bodies", &world, "SELECT f0()", &["Opaque"], &[]);
+}
+
+/// A text may not take more by having many statements.
+#[test]
+fn t14_the_statements_of_a_text_share_what_it_may_take() {
+    let mut made = Fixture::new();
+    made.table("t", "id int4");
+    let world = made.world();
+    let names: Vec<String> = (0..30_000).map(|number| format!("n{number}")).collect();
+    let path = format!("SET search_path = {}, public;", names.join(","));
+    let opaque_behind = |reads: usize| {
+        let text = format!("{path}{}", "TABLE t;".repeat(reads));
+        let analysis = analyze(&text, &Limits::default(), &world);
+        assert_eq!(analysis.statements.len(), reads + 1);
+        let is_opaque = |statement: &Statement| statement.mask().contains(Action::Opaque);
+        analysis.statements.iter().position(is_opaque)
+    };
+    assert_eq!(opaque_behind(100), None);
+    assert!(opaque_behind(300).is_some_and(|first| first > 200));
+}
+
+/// Triggers of statements change nothing about a view's being a window to the table below.
+#[test]
+fn t08_only_triggers_instead_stand_for_a_view() {
+    for (instead, is_written) in [(false, true), (true, false)] {
+        let mut made = Fixture::new();
+        made.table("t", "id int4");
+        let view = made.view("v", "id int4", "SELECT t.id FROM public.t");
+        made.trigger(view, &[Event::Delete], "BEGIN RETURN NULL; END");
+        made.get(view).triggers[0].instead = instead;
+        let world = made.world();
+        let analysis = analyze("DELETE FROM v", &Limits::default(), &world);
+        let effects: Vec<String> = analysis.statements[0]
+            .effects
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        let found = effects
+            .iter()
+            .any(|effect| effect.starts_with("Delete relation public.t"));
+        assert_eq!(found, is_written, "{effects:?}");
+    }
 }
 
 #[test]
@@ -1019,6 +1073,12 @@ fn t03_bodies_change_what_their_own_names_mean() {
             "DO $$ BEGIN SET ROLE other; PERFORM FROM t; END $$",
             uncertain,
             opaque,
+        ),
+        (
+            "the role as a name",
+            "DO $$ BEGIN SET ROLE other; CREATE SCHEMA AUTHORIZATION CURRENT_USER; END $$",
+            &["Create schema [uncertain]"],
+            &["Create schema app"],
         ),
         (
             "all settings",

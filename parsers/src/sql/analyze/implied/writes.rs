@@ -48,7 +48,7 @@ impl<'w> Walker<'w> {
         let mut todo = vec![oid];
         let mut done = hashbrown::HashSet::new();
         while let Some(oid) = todo.pop() {
-            if !done.insert(oid) {
+            if !self.spend(1) || !done.insert(oid) {
                 continue;
             }
             if restart && let Some(relation) = self.catalog().relation(oid) {
@@ -120,7 +120,8 @@ impl<'w> Walker<'w> {
         }
     }
 
-    /// The relations that stand in the outermost FROM of a view. A view that can be written to has one.
+    /// The relations that stand in the outermost FROM of a view: one, if the view can be written to and the name is
+    /// certain, else every candidate.
     pub(in super::super) fn sources_of(&mut self, name: &str, query: &str) -> Vec<Oid> {
         let mut found = Vec::new();
         self.nested_printed(&text_of(name), query, |walker, parsed| {

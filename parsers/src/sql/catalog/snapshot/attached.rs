@@ -162,6 +162,9 @@ const EVENTS: [(i16, Event); 4] = [
     (32, Event::Truncate),
 ];
 
+/// The bit of `tgtype` for INSTEAD OF.
+const INSTEAD: i16 = 64;
+
 fn trigger(row: &mut Row<'_>) -> Result<Trigger, SnapshotError> {
     let (name, function, bits) = (row.name()?, row.oid()?, row.number::<i16>()?);
     let columns = row.numbers()?.into_vec().into();
@@ -172,6 +175,7 @@ fn trigger(row: &mut Row<'_>) -> Result<Trigger, SnapshotError> {
         function,
         events: events.map(|(_, event)| *event).collect(),
         columns,
+        instead: bits & INSTEAD != 0,
         when: has_condition.then(|| {
             let condition = definition.and_then(condition);
             condition.map_or_else(|| UNREADABLE.into(), Into::into)
