@@ -14,6 +14,7 @@ mod context;
 mod tests;
 mod verdict;
 
+use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -337,12 +338,18 @@ impl Gate {
         self.shares.decisions()
     }
 
-    /// The part of `sql` that is statement `index` of a verdict over a text of the same shape.
-    pub fn range(&mut self, sql: &[u8], verdict: &Verdict, index: usize) -> std::ops::Range<usize> {
-        if verdict.statements.len() <= 1 || self.shape.scan(sql).is_err() {
-            return 0..sql.len();
+    /// The parts of `sql` that are a verdict's statements, over a text of the same shape; none of a single statement,
+    /// which is all of it.
+    pub fn ranges(&mut self, sql: &[u8], verdict: &Verdict) -> Vec<Range<usize>> {
+        let count = verdict.statements.len();
+        if count <= 1 {
+            return Vec::new();
         }
-        Statement::range_in(&verdict.statements, index, &self.shape, sql.len())
+        if self.shape.scan(sql).is_err() {
+            return vec![0..sql.len(); count];
+        }
+        let range = |index| Statement::range_in(&verdict.statements, index, &self.shape, sql.len());
+        (0..count).map(range).collect()
     }
 
     fn look_up(&mut self, sql: &[u8], parameter_types: &[u8], context: &Context) -> Option<Rc<Verdict>> {

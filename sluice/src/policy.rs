@@ -23,13 +23,9 @@ pub(crate) fn run(command: &Policy) -> Result<(), Failure> {
 
 /// The policy that is asked: the file's, or else the configuration's.
 fn policies(file: Option<&Path>, subject: &mut Subject) -> Result<PolicySet, Failure> {
-    match (file, &mut subject.configuration) {
+    match (file, subject.policy.take()) {
         (Some(path), _) => read(path),
-        // Nothing else asks the configuration's.
-        (None, Some(configuration)) => Ok(std::mem::replace(
-            &mut configuration.policy,
-            PolicySet::allow_all(),
-        )),
+        (None, Some(policies)) => Ok(policies),
         (None, None) => Err(Failure::other("no policy", "name a file with --policy")),
     }
 }

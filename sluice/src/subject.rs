@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use sluice_dataplane::settings::Connection;
+use sluice_dataplane::settings::{Connection, Identities, Limits};
 use sluice_dataplane::{harmless_functions, protected_columns};
 use sluice_parsers::sql::analyze;
 use sluice_parsers::sql::catalog::Catalog;
@@ -14,17 +14,21 @@ use sluice_parsers::sql::catalog::snapshot::Bases;
 use sluice_parsers::sql::resolve::parse_name_list;
 use sluice_parsers::sql::statement::Analysis;
 use sluice_parsers::sql::world::{SessionNames, World};
+use sluice_policy::PolicySet;
 
 use crate::cli::Place;
-use crate::config::{self, Loaded};
+use crate::config;
 use crate::failure::Failure;
 use crate::server::Server;
 
 /// The world of a statement.
 pub(crate) struct Subject {
     pub(crate) world: World,
-    /// The configuration, if one was named.
-    pub(crate) configuration: Option<Loaded>,
+    /// The configuration's identities, if one was named.
+    pub(crate) identities: Option<Identities>,
+    /// Its policy, until somebody takes it.
+    pub(crate) policy: Option<PolicySet>,
+    limits: analyze::Limits,
     /// What policies call the connection.
     pub(crate) connection: String,
     pub(crate) database: String,
@@ -82,9 +86,19 @@ impl Subject {
             listed: Arc::new(listed),
             ..World::of(Arc::new(catalog))
         };
+        let (identities, policy, limits) = match configuration {
+            Some(loaded) => (Some(loaded.identities), Some(loaded.policy), loaded.limits),
+            None => (None, None, Limits::default()),
+        };
         Ok(Self {
+            identities,
+            policy,
+            limits: analyze::Limits {
+                bytes_max: limits.max_statement_bytes,
+                depth_max: limits.max_depth,
+                ..analyze::Limits::default()
+            },
             world,
-            configuration,
             connection: name,
             database,
         })
@@ -92,14 +106,7 @@ impl Subject {
 
     /// What the statements of a text do.
     pub(crate) fn analyze(&self, sql: &str) -> Analysis {
-        let limits = self.configuration.as_ref().map(|loaded| loaded.limits.clone());
-        let limits = limits.unwrap_or_default();
-        let limits = analyze::Limits {
-            bytes_max: limits.max_statement_bytes,
-            depth_max: limits.max_depth,
-            ..analyze::Limits::default()
-        };
-        analyze::analyze(sql, &limits, &self.world)
+        analyze::analyze(sql, &self.limits, &self.world)
     }
 }
 

@@ -6,7 +6,7 @@ use sluice_audit::record::ListBuffer;
 use sluice_parsers::sql::effect::{Effect, Object};
 use sluice_parsers::sql::lineage::BaseColumn;
 use sluice_parsers::sql::statement::{OutputColumn, Reason, Statement, StatementKind};
-use sluice_parsers::sql::world::Touched;
+use sluice_parsers::sql::world::{Touched, TouchedNames};
 use sluice_policy::{Approval, Denial};
 
 use super::{Outcome, Verdict};
@@ -34,15 +34,40 @@ pub(super) fn verdict_bytes(verdict: &Verdict) -> usize {
     size_of::<Verdict>() + statements + changes + outcomes + effects + reasons + verdict.text_bytes_max
 }
 
+fn effect_bytes(effect: &Effect) -> usize {
+    let schema = effect.object.schema.as_deref().map_or(0, text_bytes);
+    let columns: usize = effect.columns.iter().map(|column| text_bytes(column)).sum();
+    size_of::<Effect>() + text_bytes(&effect.object.name) + schema + columns
+}
+
 fn statement_bytes(statement: &Statement) -> usize {
-    let effects = statement.effects.iter().map(|effect| {
-        let schema = effect.object.schema.as_deref().map_or(0, text_bytes);
-        let columns: usize = effect.columns.iter().map(|column| text_bytes(column)).sum();
-        size_of::<Effect>() + text_bytes(&effect.object.name) + schema + columns
-    });
-    let reasons = statement.reasons.iter();
-    let reasons = reasons.map(|reason| size_of::<Reason>() + text_bytes(&reason.name));
-    let listed: usize = match &statement.kind {
+    let Statement {
+        range: _,
+        semicolon: _,
+        kind,
+        effects,
+        reasons,
+        runs_prepared,
+        use_of_prepared: _,
+        leaks_if_stored,
+        leaks_if_explained,
+        touches,
+        columns,
+        protected_reads,
+        decided_at_bind,
+        opaque_until_bind,
+        takes: _,
+    } = statement;
+    let effects = effects
+        .iter()
+        .chain(leaks_if_stored)
+        .chain(leaks_if_explained)
+        .map(effect_bytes);
+    let named = runs_prepared.as_deref().map_or(0, text_bytes) + decided_at_bind.len() * size_of::<u16>();
+    let reasons = reasons
+        .iter()
+        .map(|reason| size_of::<Reason>() + text_bytes(&reason.name));
+    let listed: usize = match kind {
         StatementKind::Set {
             values: Some(values), ..
         } => values.iter().map(|value| text_bytes(value)).sum(),
@@ -53,27 +78,33 @@ fn statement_bytes(statement: &Statement) -> usize {
         // The others have a name at most.
         _ => 0,
     };
-    let until_bind = statement.opaque_until_bind.iter();
-    let until_bind: usize = until_bind
+    let until_bind: usize = opaque_until_bind
+        .iter()
         .map(|object| size_of::<Object>() + text_bytes(&object.name))
         .sum();
-    let touched: usize = match &statement.touches {
+    let touched: usize = match touches {
         Touched::Names(touched) => {
-            let renamed = touched.renamed.iter();
-            let renamed = renamed.map(|(name, oid)| text_bytes(name) + size_of_val(oid));
-            let names = touched.names.iter().map(|name| text_bytes(name));
-            names.chain(renamed).sum()
+            let TouchedNames {
+                names,
+                ties_code: _,
+                renamed,
+            } = touched;
+            let renamed = renamed
+                .iter()
+                .map(|(name, oid)| text_bytes(name) + size_of_val(oid));
+            let touched = names.iter().map(|name| text_bytes(name));
+            touched.chain(renamed).sum()
         }
         Touched::Nothing | Touched::EveryName | Touched::Everything => 0,
     };
-    let columns = statement.columns.iter().map(|column| {
+    let expected = columns.len() * Expectation::COLUMN_BYTES + ALLOCATION_BYTES;
+    let columns = columns.iter().map(|column| {
         let from = column.lineage.columns().map_or(0, <[_]>::len);
         size_of::<OutputColumn>() + text_bytes(&column.name) + from * size_of::<BaseColumn>()
     });
-    let protected = statement.protected_reads.len() * size_of::<BaseColumn>();
-    let expected = statement.columns.len() * Expectation::COLUMN_BYTES + ALLOCATION_BYTES;
+    let protected = protected_reads.len() * size_of::<BaseColumn>();
     let parts = effects.sum::<usize>() + reasons.sum::<usize>() + columns.sum::<usize>();
-    size_of::<Statement>() + parts + listed + until_bind + touched + protected + expected
+    size_of::<Statement>() + named + parts + listed + until_bind + touched + protected + expected
 }
 
 fn outcome_bytes(outcome: &Outcome) -> usize {

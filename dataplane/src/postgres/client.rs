@@ -1,18 +1,20 @@
 //! What the client sends: each message is judged, recorded and forwarded, or replaced by one that fails.
 //!
-//! This file cuts the stream and forwards; [`requests`] takes each kind of message, [`judging`] asks the gate about its
-//! statements, [`foresight`] notes what they may change, and [`explained`] tells of a denial.
+//! This file cuts the stream and forwards; [`requests`] takes each kind of message ([`query`] a Query), [`judging`] asks
+//! the gate about its statements, [`recording`] commits their begins, [`foresight`] notes what they may change, and [`explained`] tells of a denial.
 
 mod explained;
 mod foresight;
 mod judging;
 mod parameters;
+mod query;
+mod recording;
 mod requests;
 
 use std::rc::Rc;
 
 use sluice_audit::record::Outcome as Ending;
-use sluice_parsers::postgres::frame::{FRAME_LEN_SMALL, HEADER_BYTES, frontend_len_max};
+use sluice_parsers::postgres::frame::{HEADER_BYTES, frontend_len_max};
 use sluice_parsers::postgres::frontend::{BindHead, FunctionCall, encode};
 use sluice_parsers::postgres::{Deframer, Header, Piece, Placed, ProtocolError, Sent, SqlState, Take};
 use sluice_runtime::net::Received;
@@ -312,10 +314,9 @@ impl Session {
         };
         self.passing = match act.transpose()? {
             None if bytes.len() > HEAD_BYTES_MAX => {
-                return Err(End::hostile(&ProtocolError::FrameOverLimit {
+                return Err(End::hostile(&ProtocolError::NamesOverLimit {
                     tag,
-                    len: u32::MAX,
-                    limit: FRAME_LEN_SMALL,
+                    limit: HEAD_BYTES_MAX,
                 }));
             }
             None => Passing::Head { tag, bytes },

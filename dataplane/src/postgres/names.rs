@@ -65,11 +65,20 @@ pub(crate) struct Names<T> {
     named_max: usize,
 }
 
-/// The session has as many names open as it may.
+/// Messages under way that would put something under one name. Each use of the name is judged for all of them.
+const PENDING_MAX: usize = 32;
+
+/// A name finds no place.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("more than {named_max} names are open in this session")]
-pub(crate) struct TooManyNames {
-    pub(crate) named_max: usize,
+pub(crate) enum NoRoom {
+    /// The session has as many names open as it may.
+    #[error("more than {named_max} names are open in this session")]
+    Names { named_max: usize },
+    /// The server has not answered what was sent under this one.
+    #[error(
+        "more than {PENDING_MAX} messages are under way that give one name; send Sync and read the answers first"
+    )]
+    Pending,
 }
 
 impl<T> Names<T> {
@@ -82,7 +91,7 @@ impl<T> Names<T> {
     }
 
     /// A message that would make `name` stand for `value` goes up.
-    pub(crate) fn sent(&mut self, name: &[u8], value: Rc<T>) -> Result<(), TooManyNames> {
+    pub(crate) fn sent(&mut self, name: &[u8], value: Rc<T>) -> Result<(), NoRoom> {
         let name = name_key(name);
         if name.is_empty() {
             // The server drops the unnamed one before it reads the new text, so only the last sent can be meant.
@@ -91,17 +100,26 @@ impl<T> Names<T> {
             self.unnamed.pending.push(value);
             return Ok(());
         }
-        if !self.named.contains_key(name) && self.named.len() >= self.named_max {
-            return Err(TooManyNames {
-                named_max: self.named_max,
-            });
-        }
+        self.room_for(name)?;
         self.named
             .entry(Name::from_slice(name))
             .or_default()
             .pending
             .push(value);
         Ok(())
+    }
+
+    /// Whether something can be sent under a name.
+    pub(crate) fn room_for(&self, name: &[u8]) -> Result<(), NoRoom> {
+        let name = name_key(name);
+        match self.named.get(name) {
+            _ if name.is_empty() => Ok(()),
+            Some(slot) if slot.pending.len() >= PENDING_MAX => Err(NoRoom::Pending),
+            None if self.named.len() >= self.named_max => Err(NoRoom::Names {
+                named_max: self.named_max,
+            }),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// That message succeeded; gives what the name stood for, which went unseen (portals with their transaction).
@@ -283,8 +301,21 @@ mod tests {
         for name in [b"a", b"b"] {
             names.sent(name, Rc::new(0)).unwrap();
         }
-        assert_eq!(names.sent(b"c", Rc::new(0)), Err(TooManyNames { named_max: 2 }));
+        assert_eq!(names.sent(b"c", Rc::new(0)), Err(NoRoom::Names { named_max: 2 }));
         names.closed_all(drop);
         assert_eq!(all(&names, b"a"), [0], "what is under way outlives DISCARD ALL");
+    }
+
+    #[test]
+    fn what_is_under_way_for_a_name_is_bounded() {
+        let mut names = Names::new(2);
+        let sent: Vec<_> = (0..PENDING_MAX).map(Rc::new).collect();
+        for value in &sent {
+            names.sent(b"a", Rc::clone(value)).unwrap();
+        }
+        assert_eq!(names.sent(b"a", Rc::new(0)), Err(NoRoom::Pending));
+        assert_eq!(names.sent(b"b", Rc::new(0)), Ok(()));
+        names.succeeded(b"a", &sent[0]);
+        assert_eq!(names.sent(b"a", Rc::new(0)), Ok(()));
     }
 }

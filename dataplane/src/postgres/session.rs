@@ -4,7 +4,6 @@
 //! what is here: the model of the server's states, the session's own state, the name tables, the masks, and the record
 //! of what runs.
 
-use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -32,13 +31,13 @@ use super::large::{LargeRow, LargeText};
 use super::look::OwnReading;
 use super::names::Names;
 use super::state::{State, Tracked, View};
-use super::statements::{Made, Portal, Prepared, Run, Ticket};
+use super::statements::{HoldBudget, Made, Portal, Prepared, Run, Ticket};
 use crate::core::Core;
 use crate::gate::{Context, Database, Outcome};
 use crate::settings::{Connection, Masking};
 
 /// Bytes of statement texts that a session may have prepared.
-const PREPARED_TEXT_BYTES_MAX: usize = 64 << 20;
+const HELD_BYTES_MAX: usize = 64 << 20;
 
 /// What a session masks.
 #[derive(Clone, Debug)]
@@ -216,7 +215,7 @@ pub(crate) struct Session {
     pub(super) cursors: Cursors,
     /// The epoch of the last snapshot that the server contradicted.
     pub(super) contradicted: u64,
-    pub(super) text_budget: Rc<Cell<usize>>,
+    pub(super) hold_budget: HoldBudget,
     next_run: u64,
     /// Binds whose run no Execute has taken.
     pub(super) bound_runs: usize,
@@ -280,7 +279,7 @@ impl Session {
             portals: Names::new(names_max),
             cursors: Cursors::default(),
             contradicted: 0,
-            text_budget: Rc::new(Cell::new(PREPARED_TEXT_BYTES_MAX)),
+            hold_budget: HoldBudget::new(HELD_BYTES_MAX),
             next_run: 1,
             bound_runs: 0,
             tally: Tally::default(),

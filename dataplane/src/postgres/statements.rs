@@ -40,7 +40,8 @@ pub(crate) struct Prepared {
     is_doubtful: Cell<bool>,
     /// Its result columns, once the server described them.
     columns: RefCell<Described>,
-    budget: Rc<Cell<usize>>,
+    /// What its text, types and values take of the session's budget.
+    _held: Held,
 }
 
 /// One statement of a verdict.
@@ -82,6 +83,43 @@ impl Judged {
     }
 }
 
+/// How many bytes a session's prepared statements, cursors and portals may yet hold.
+#[derive(Clone, Debug)]
+pub(crate) struct HoldBudget(Rc<Cell<usize>>);
+
+/// Bytes taken out of a session's budget; they go back when this goes.
+#[derive(Debug)]
+pub(crate) struct Held {
+    budget: HoldBudget,
+    bytes: usize,
+}
+
+impl HoldBudget {
+    pub(crate) fn new(bytes: usize) -> Self {
+        Self(Rc::new(Cell::new(bytes)))
+    }
+
+    pub(crate) fn has(&self, bytes: usize) -> bool {
+        self.0.get() >= bytes
+    }
+
+    /// None if there are not so many left.
+    pub(crate) fn take(&self, bytes: usize) -> Option<Held> {
+        self.0.set(self.0.get().checked_sub(bytes)?);
+        Some(Held {
+            budget: self.clone(),
+            bytes,
+        })
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let left = &self.budget.0;
+        left.set(left.get().saturating_add(self.bytes));
+    }
+}
+
 /// How a prepared statement comes by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MadeBy {
@@ -108,17 +146,15 @@ pub(crate) enum Described {
 }
 
 impl Prepared {
-    /// Takes its text's bytes out of the session's budget, and gives them back when it goes.
     pub(crate) fn new(
         text: Rc<[u8]>,
         types: &[u8],
         judged: Judged,
         context: u64,
         made_by: MadeBy,
-        budget: &Rc<Cell<usize>>,
+        held: Held,
     ) -> Self {
         use StatementKind::{Delete, Insert, Merge, Prepare, Select, Update};
-        budget.set(budget.get().saturating_sub(text.len()));
         let kind = judged.statement().map(|statement| &statement.kind);
         Self {
             keeps_columns: matches!(
@@ -133,13 +169,18 @@ impl Prepared {
             made_by,
             is_doubtful: Cell::new(false),
             columns: RefCell::default(),
-            budget: Rc::clone(budget),
+            _held: held,
         }
     }
 
     /// The same with the values of a Bind, as it was judged with them.
-    pub(crate) fn bound(&self, values: ParameterValues, verdict: Rc<Verdict>, context: u64) -> Self {
-        self.budget.set(self.budget.get().saturating_sub(self.text.len()));
+    pub(crate) fn bound(
+        &self,
+        values: ParameterValues,
+        verdict: Rc<Verdict>,
+        context: u64,
+        held: Held,
+    ) -> Self {
         Self {
             text: Rc::clone(&self.text),
             types: self.types.clone(),
@@ -150,7 +191,7 @@ impl Prepared {
             keeps_columns: self.keeps_columns,
             is_doubtful: self.is_doubtful.clone(),
             columns: self.columns.clone(),
-            budget: Rc::clone(&self.budget),
+            _held: held,
         }
     }
 
@@ -216,12 +257,6 @@ impl Prepared {
 
     pub(crate) fn described(&self) -> Described {
         self.columns.borrow().clone()
-    }
-}
-
-impl Drop for Prepared {
-    fn drop(&mut self) {
-        self.budget.set(self.budget.get().saturating_add(self.text.len()));
     }
 }
 
@@ -391,8 +426,8 @@ pub(crate) struct QueryTicket {
 impl QueryTicket {
     /// How a statement was judged that went up.
     pub(crate) fn judged(&self, statement: u32) -> Judged {
-        let again = self.again.iter().find(|(index, _)| *index == statement);
-        match again {
+        let again = self.again.binary_search_by_key(&statement, |(index, _)| *index);
+        match again.ok().and_then(|at| self.again.get(at)) {
             Some((_, verdict)) => Judged {
                 verdict: Rc::clone(verdict),
                 index: 0,

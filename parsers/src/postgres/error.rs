@@ -95,6 +95,14 @@ pub enum ProtocolError {
         /// The most that is taken.
         limit: u32,
     },
+    /// The names at the front of a message are longer than their reader takes.
+    #[error("the names of a message {:?} are over the limit of {limit} bytes", char::from(*tag))]
+    NamesOverLimit {
+        /// The message's type byte.
+        tag: u8,
+        /// The most bytes that are taken.
+        limit: usize,
+    },
     /// The type byte is not one that this peer may send.
     #[error("message type 0x{tag:02x} is not known")]
     UnknownTag {
@@ -180,7 +188,7 @@ impl ProtocolError {
     /// The SQLSTATE for the `ErrorResponse`.
     pub fn sqlstate(&self) -> SqlState {
         match self {
-            Self::FrameOverLimit { .. } => SqlState::PROGRAM_LIMIT_EXCEEDED,
+            Self::FrameOverLimit { .. } | Self::NamesOverLimit { .. } => SqlState::PROGRAM_LIMIT_EXCEEDED,
             Self::Version { .. } => SqlState::FEATURE_NOT_SUPPORTED,
             Self::NotUtf8 => SqlState(*b"22021"),
             _ => SqlState::PROTOCOL_VIOLATION,

@@ -162,6 +162,24 @@ impl Statement {
         effects
     }
 
+    /// [`Self::effects_with`] where the session has nothing under any name but what the statements before this one in its
+    /// text made; of a FETCH with those of its cursor.
+    pub fn effects_behind(&self, before: &[Self]) -> SmallVec<[Effect; 4]> {
+        let made = |wanted: &str| {
+            before.iter().rev().find(|statement| match &statement.kind {
+                StatementKind::Prepare { name } | StatementKind::Declare { name, .. } => **name == *wanted,
+                _ => false,
+            })
+        };
+        let mut effects = self.effects_with(made);
+        if let StatementKind::Fetch { name } = &self.kind
+            && let Some(declared) = made(name)
+        {
+            effects.extend(declared.effects.iter().cloned());
+        }
+        effects
+    }
+
     /// The statement's own effects as a mask.
     pub fn mask(&self) -> EffectMask {
         self.effects.iter().collect()

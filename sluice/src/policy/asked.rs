@@ -57,8 +57,8 @@ impl Asker {
 fn identity(who: &Who, subject: &Subject) -> Result<Identity, Failure> {
     let name = who.identity.as_str();
     let Some(issuer) = &who.issuer else {
-        let configured = subject.configuration.as_ref();
-        let known = configured.and_then(|loaded| loaded.identities.scram.identity(name));
+        let configured = subject.identities.as_ref();
+        let known = configured.and_then(|identities| identities.scram.identity(name));
         let identity = match known {
             Some(identity) => identity,
             // Without a configuration anybody can be asked about.

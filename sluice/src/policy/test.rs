@@ -72,8 +72,10 @@ struct Decided {
 impl Case {
     fn new(expectation: &Expectation, asker: &Asker, subject: &Subject, policies: &PolicySet) -> Self {
         let analysis = subject.analyze(&expectation.sql);
-        let decisions = analysis.statements.iter().map(|statement| {
-            policies.decide(&asker.principal, &asker.client, asker.moment, &statement.effects)
+        let decisions = analysis.statements.iter().enumerate().map(|(index, statement)| {
+            let before = analysis.statements.get(..index).unwrap_or_default();
+            let effects = statement.effects_behind(before);
+            policies.decide(&asker.principal, &asker.client, asker.moment, &effects)
         });
         // The gate cuts a text off before the first statement that is denied.
         let decisions: Vec<Decision> = decisions.collect();
@@ -88,15 +90,15 @@ impl Case {
             Some(_) => Verdict::Deny,
         };
         let policy = decision.and_then(Decision::policy);
-        let is_policy = expectation
-            .policy
-            .as_deref()
-            .is_none_or(|expected| match decision {
-                Some(Decision::Allow(permission)) => {
-                    permission.policies.iter().any(|policy| **policy == *expected)
-                }
-                _ => policy == Some(expected),
-            });
+        let permits = |expected: &str| {
+            decisions.iter().any(|decision| match decision {
+                Decision::Allow(permission) => permission.policies.iter().any(|policy| **policy == *expected),
+                Decision::Deny(_) => false,
+            })
+        };
+        let is_policy = expectation.policy.as_deref().is_none_or(|expected| {
+            policy == Some(expected) || verdict == Verdict::Allow && permits(expected)
+        });
         Self {
             file: expectation.file.display().to_string(),
             line: expectation.line,

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use serde::Serialize;
-use sluice_parsers::sql::statement::Statement;
-use sluice_policy::{Decision, PolicySet, Word};
+use serde::{Serialize, Serializer};
+use sluice_parsers::sql::effect::Effect;
+use sluice_policy::{Cause, Decision, PolicySet, Word};
 
 use super::asked::{Asker, Who};
 use super::policies;
@@ -24,14 +24,18 @@ pub(crate) fn run(arguments: &Why) -> Result<(), Failure> {
     };
     let analysis = subject.analyze(&sql);
     let catalog = &subject.world.catalog;
-    let statements = analysis.statements.iter();
+    let statements = analysis.statements.iter().enumerate();
     let identity = &asked.asker.identity;
     let report = Report {
         identity: identity.principal_id(),
         groups: identity.groups().to_vec(),
         on: format!("{}/{}", subject.connection, subject.database),
         statements: statements
-            .map(|statement| asked.answer(statement, Explained::new(&sql, statement, catalog)))
+            .map(|(index, statement)| {
+                let before = analysis.statements.get(..index).unwrap_or_default();
+                let effects = statement.effects_behind(before);
+                asked.answer(&effects, Explained::new(&sql, statement, catalog))
+            })
             .collect(),
     };
     print(&report, arguments.json)
@@ -56,14 +60,14 @@ struct Asked {
 }
 
 impl Asked {
-    fn answer(&self, statement: &Statement, explained: Explained) -> Answer {
+    fn answer(&self, effects: &[Effect], explained: Explained) -> Answer {
         let Asker {
             principal: who,
             client,
             moment,
             ..
         } = &self.asker;
-        let (moment, effects) = (*moment, &statement.effects);
+        let moment = *moment;
         let decision = self.policies.decide(who, client, moment, effects);
         let requests = self.policies.explain(who, client, moment, effects);
         let effect_of = |index: Option<usize>| effects.get(index?).map(ToString::to_string);
@@ -82,7 +86,7 @@ impl Asked {
                     action: request.action,
                     effect: effect_of(request.effect),
                     resource: request.resource,
-                    denied: request.cause.map(sluice_policy::Cause::name),
+                    denied: request.cause,
                     approval: request.approval.map(|approval| approval.to_string()),
                     policies: request.opinions.into_iter().map(Opinion::new).collect(),
                 })
@@ -127,11 +131,21 @@ struct Request {
     effect: Option<String>,
     resource: String,
     /// Why it is denied, if it is.
-    denied: Option<&'static str>,
+    #[serde(serialize_with = "cause_name")]
+    denied: Option<Cause>,
     /// Whose yes would permit it.
     approval: Option<String>,
     /// The policies whose scope takes it in.
     policies: Vec<Opinion>,
+}
+
+#[expect(
+    clippy::ref_option,
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde gives the field's reference"
+)]
+fn cause_name<S: Serializer>(cause: &Option<Cause>, serializer: S) -> Result<S::Ok, S::Error> {
+    cause.map(Cause::name).serialize(serializer)
 }
 
 /// What one policy says of a request.
@@ -140,25 +154,32 @@ struct Opinion {
     policy: String,
     /// `permit` or `forbid`.
     kind: &'static str,
-    /// `applies`, `condition_false` or `error`.
-    word: &'static str,
+    #[serde(flatten)]
+    word: Said,
+}
+
+/// What became of the policy's conditions.
+#[derive(Debug, Serialize)]
+#[serde(tag = "word", rename_all = "snake_case")]
+enum Said {
+    Applies,
+    ConditionFalse,
     /// What its evaluation ran into.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<String>,
+    Error {
+        error: String,
+    },
 }
 
 impl Opinion {
     fn new(opinion: sluice_policy::Opinion) -> Self {
-        let (word, error) = match opinion.word {
-            Word::Applies => ("applies", None),
-            Word::ConditionFalse => ("condition_false", None),
-            Word::Error(error) => ("error", Some(error.into())),
-        };
         Self {
             policy: opinion.policy.to_string(),
             kind: if opinion.is_forbid { "forbid" } else { "permit" },
-            word,
-            error,
+            word: match opinion.word {
+                Word::Applies => Said::Applies,
+                Word::ConditionFalse => Said::ConditionFalse,
+                Word::Error(error) => Said::Error { error: error.into() },
+            },
         }
     }
 }
@@ -197,11 +218,13 @@ impl fmt::Display for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let answer = match (self.denied, &self.approval) {
             (None, _) => "permitted".to_owned(),
-            (Some("approval"), Some(by)) => format!("needs the approval of {by}"),
-            (Some("no_permit"), _) => "denied: no policy permits it".to_owned(),
-            (Some("forbid"), _) => "forbidden".to_owned(),
-            (Some("lexing"), _) => "denied: it changes how text is read".to_owned(),
-            (Some(cause), _) => format!("denied: {cause}"),
+            (Some(Cause::Approval), Some(by)) => format!("needs the approval of {by}"),
+            (Some(Cause::NoPermit), _) => "denied: no policy permits it".to_owned(),
+            (Some(Cause::Forbid), _) => "forbidden".to_owned(),
+            (Some(Cause::Lexing), _) => "denied: it changes how text is read".to_owned(),
+            (Some(cause @ (Cause::Approval | Cause::EvaluationError)), _) => {
+                format!("denied: {}", cause.name())
+            }
         };
         line(f, 2, &format!("{} on {}: {answer}", self.action, self.resource))?;
         self.policies.iter().try_for_each(|opinion| opinion.fmt(f))
@@ -210,12 +233,10 @@ impl fmt::Display for Request {
 
 impl fmt::Display for Opinion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let says = match (self.word, &self.error) {
-            ("applies", _) => "applies".to_owned(),
-            ("condition_false", _) => {
-                format!("nearly: its conditions do not hold, or it would {}", self.kind)
-            }
-            (_, error) => format!("cannot be evaluated: {}", error.as_deref().unwrap_or_default()),
+        let says = match &self.word {
+            Said::Applies => "applies".to_owned(),
+            Said::ConditionFalse => format!("nearly: its conditions do not hold, or it would {}", self.kind),
+            Said::Error { error } => format!("cannot be evaluated: {error}"),
         };
         line(f, 4, &format!("{} {}: {says}", self.kind, self.policy))
     }

@@ -239,6 +239,9 @@ fn connections_over_the_limit_are_refused_before_they_prove_anything() {
 }
 
 /// What a session may have prepared is bounded, by number and by text (`threats`, 14).
+/// Makes a message that puts a text under a name with a number.
+type Make = fn(&str, u32) -> Vec<u8>;
+
 #[test]
 fn t14_prepared_statements_are_bounded() {
     let postgres = postgres();
@@ -268,13 +271,46 @@ fn t14_prepared_statements_are_bounded() {
     raw.send(&query("DEALLOCATE ALL"));
     assert_eq!(outline(&raw.receive_until_ready(1)), "C ZI");
     let before = gateway.resident_bytes();
-    let long = format!("SELECT '{}'", "x".repeat(2 << 20));
-    let mut seen = Vec::new();
-    for number in 0..40 {
-        raw.send(&[parse(&format!("long{number}"), &long), sync()].concat());
-        seen.push(outline(&raw.receive_until_ready(1)));
+    let text = format!("SELECT '{}'", "x".repeat(2 << 20));
+    // However they come by their names, and no more of them after all were closed.
+    let ways: [(&str, Make, &str); 4] = [
+        (
+            "parse",
+            |text, number| [parse(&format!("long{number}"), text), sync()].concat(),
+            "1 ZI",
+        ),
+        (
+            "prepare",
+            |text, number| query(&format!("PREPARE long{number} AS {text}")),
+            "C ZI",
+        ),
+        (
+            "parse again",
+            |text, number| [parse(&format!("long{number}"), text), sync()].concat(),
+            "1 ZI",
+        ),
+        (
+            "declare",
+            |text, number| query(&format!("DECLARE long{number} CURSOR WITH HOLD FOR {text}")),
+            "C ZI",
+        ),
+    ];
+    for (name, make, made) in ways {
+        let seen: Vec<String> = (0..40)
+            .map(|number| {
+                raw.send(&make(&text, number));
+                outline(&raw.receive_until_ready(1))
+            })
+            .collect();
+        let kept = seen.iter().filter(|seen| *seen == made).count();
+        assert!((25..=32).contains(&kept), "{name}: {seen:?}");
+        assert!(
+            seen[kept..].iter().all(|seen| seen == "E53000 ZI"),
+            "{name}: {seen:?}"
+        );
+        raw.send(&query("DISCARD ALL"));
+        assert_eq!(outline(&raw.receive_until_ready(1)), "C ZI", "{name}");
     }
-    assert!(seen[0] == "1 ZI" && seen[39] == "E53000 ZI", "{seen:?}");
     let grown = gateway.resident_bytes().saturating_sub(before);
     assert!(grown < 128 << 20, "{grown} bytes more");
     assert!(works(&mut raw));

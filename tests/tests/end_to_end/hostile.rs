@@ -32,8 +32,9 @@ impl Drop for Ending<'_> {
     }
 }
 
-/// Runs `attack` while another session works, and says how many answers that one got.
-fn while_another_works(gateway: &Gateway, attack: impl FnOnce()) -> u64 {
+/// Runs `attack` while another session works, and says how many answers that one got. The attack is told how many it has
+/// so far.
+fn while_another_works(gateway: &Gateway, attack: impl FnOnce(&AtomicU64)) -> u64 {
     let (ends, answers) = (AtomicBool::new(false), AtomicU64::new(0));
     thread::scope(|scope| {
         let (ends, answers) = (&ends, &answers);
@@ -50,7 +51,7 @@ fn while_another_works(gateway: &Gateway, attack: impl FnOnce()) -> u64 {
             }
         });
         let ending = Ending(ends);
-        attack();
+        attack(answers);
         drop(ending);
     });
     answers.into_inner()
@@ -146,7 +147,7 @@ fn bytes_that_are_no_startup_packet() {
     .to_vec();
     cases.extend((10..40).map(|seed| (format!("noise {seed}"), noise(seed, 1 << (seed % 14)))));
     let before = gateway.metric("sluice_hostile_inputs_total");
-    while_another_works(&gateway, || {
+    while_another_works(&gateway, |_| {
         let mut open: Vec<(&str, Raw)> = Vec::new();
         for (name, bytes) in &cases {
             let mut raw = Raw::connect(gateway.port());
@@ -650,9 +651,10 @@ fn t14_chains_and_depths_stall_nobody() {
         ("quotes", format!("SELECT '{}'", repeat("''"))),
         ("a long name", format!("SELECT 1 AS {}", repeat("abcdefghij"))),
     ];
-    let answers = while_another_works(&gateway, || {
+    let answers = while_another_works(&gateway, |answers| {
         for (name, sql) in &chains {
             let mut raw = gateway.log_in();
+            let before = answers.load(Ordering::Relaxed);
             raw.send(&query(sql));
             let seen = outline(&raw.receive_until_ready(1));
             assert!(
@@ -660,6 +662,8 @@ fn t14_chains_and_depths_stall_nobody() {
                 "{name}: {}",
                 &seen[seen.len().saturating_sub(60)..]
             );
+            // Who is served on the same core gets on: hundreds of round trips fit into what an analysis may take.
+            wait_until(name, || answers.load(Ordering::Relaxed) > before);
             raw.send(&[parse("", sql), sync(), query("SELECT 7")].concat());
             let seen = outline(&raw.receive_until_ready(2));
             assert!(
@@ -688,6 +692,47 @@ fn t14_chains_and_depths_stall_nobody() {
     );
 }
 
+/// Texts of many statements are read once, however long they are, and nobody waits for them (`threats`, 14).
+#[test]
+fn t14_many_statements_of_a_text_stall_nobody() {
+    let postgres = postgres();
+    let gateway = Gateway::start(&postgres, &Settings::default());
+    let padding = format!("/*{}*/", "x".repeat(3 << 20));
+    let some = |part: &str, count: usize| part.repeat(count);
+    let renamed = format!(
+        "DEALLOCATE ALL;{}",
+        some("PREPARE p AS SELECT 1; EXECUTE p; DEALLOCATE p;", 1000)
+    );
+    for (name, sql, want) in [
+        ("many", some("SELECT 1;", 9000), "T D C ZI"),
+        (
+            "many in a long text",
+            format!("{padding}{}", some("END;", 9000)),
+            "C ZI",
+        ),
+        ("too many", some("END;", 10_001), "E54000 ZI"),
+        // The server answers none of them before the last was sent.
+        ("one name", renamed, "E53000 ZI"),
+    ] {
+        let answers = while_another_works(&gateway, |answers| {
+            let mut raw = gateway.log_in();
+            let before = answers.load(Ordering::Relaxed);
+            raw.send(&query(&sql));
+            let seen = outline(&raw.receive_until_ready(1));
+            assert!(
+                seen.ends_with(want),
+                "{name}: {}",
+                &seen[seen.len().saturating_sub(60)..]
+            );
+            wait_until(name, || answers.load(Ordering::Relaxed) > before);
+            // Nor is the session out of step.
+            raw.send(&query("SELECT 7"));
+            assert_eq!(outline(&raw.receive_until_ready(1)), "T D C ZI", "{name}");
+        });
+        assert!(answers > 0, "{name}");
+    }
+}
+
 /// Statements of 4 MB, several at once, beside a session with short ones (`threats`, 14).
 #[test]
 fn t14_statements_of_four_megabytes_stall_nobody() {
@@ -704,7 +749,7 @@ fn t14_statements_of_four_megabytes_stall_nobody() {
     let rows = (4 << 20) / row.len() - 10;
     let insert = format!("INSERT INTO wide VALUES {}(0, '')", row.repeat(rows));
     let literal = format!("SELECT length('{}')", "x".repeat((4 << 20) - 100));
-    let answers = while_another_works(&gateway, || {
+    let answers = while_another_works(&gateway, |_| {
         thread::scope(|scope| {
             for sql in [&insert, &literal, &insert] {
                 let gateway = &gateway;

@@ -318,3 +318,28 @@ fn the_commands_of_the_document_run() {
         );
     }
 }
+
+/// What runs by a name is asked about as the gate asks.
+#[test]
+fn names_of_a_text_are_known_behind_it() {
+    let (_postgres, gateway) = gateway();
+    for (sql, index, is_allowed) in [
+        ("EXECUTE nobody", 0, false),
+        ("PREPARE p AS SELECT id FROM orders; EXECUTE p", 1, true),
+        ("PREPARE p AS SELECT card FROM customers; EXECUTE p", 1, false),
+        ("DECLARE c CURSOR FOR SELECT id FROM orders; FETCH c", 1, true),
+        (
+            "DECLARE c CURSOR FOR SELECT card FROM customers; FETCH c",
+            1,
+            false,
+        ),
+    ] {
+        let output = why(&gateway, &["--identity", "tester", "--json", sql]);
+        assert!(output.success, "{output:?}");
+        let report: Value = serde_json::from_str(&output.stdout).expect("JSON");
+        assert_eq!(
+            report["statements"][index]["is_allowed"], is_allowed,
+            "{sql}: {report}"
+        );
+    }
+}

@@ -283,9 +283,28 @@ fn a_flood_of_strangers_is_summed_up() {
 #[test]
 fn the_figures_of_a_core_are_its_own() {
     let postgres = postgres();
-    let gateway = Gateway::start(&postgres, &Settings::default());
-    let output = gateway.sql("SELECT 1");
-    assert!(output.success, "{output:?}");
+    let gateway = Gateway::start(
+        &postgres,
+        &Settings {
+            cores: 2,
+            ..Settings::default()
+        },
+    );
+    let statements = || gateway.metric_by_core("sluice_statements_total");
+    let before = statements();
+    let mut session = gateway.log_in();
+    for _ in 0..50 {
+        session.send(&query("SELECT 1"));
+        session.receive_until_ready(1);
+    }
+    wait_until("one core counts them, and the other none", || {
+        let grown: Vec<f64> = statements()
+            .iter()
+            .zip(&before)
+            .map(|(now, before)| now - before)
+            .collect();
+        grown.len() == 2 && grown.contains(&50.0) && grown.contains(&0.0)
+    });
     for figure in ["sluice_busy_nanoseconds_total", "sluice_decision_cache_entries"] {
         wait_until(figure, || gateway.metric(figure) > 0.0);
     }

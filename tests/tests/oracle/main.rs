@@ -68,6 +68,9 @@ struct Load {
     evasions_step: usize,
 }
 
+/// Even the subset runs more statements than these.
+const STATEMENTS_MIN: usize = 3_000;
+
 /// More plain statements than these have to be compared, and of a hundred one at most may be opaque.
 const PLAIN_MIN: usize = 10_000;
 const OPAQUE_SHARE_MAX: f64 = 1.0;
@@ -84,6 +87,12 @@ fn compare(load: &Load) -> Report {
     });
     let report = Report::of(&join::join(&records, &log), &changed);
     println!("{report}");
+    assert!(
+        report.statements > STATEMENTS_MIN,
+        "{} statements",
+        report.statements
+    );
+    assert!(report.lines > report.statements, "{} lines", report.lines);
     assert_eq!(report.changes_uncovered, 0, "changes of state");
     assert_eq!(report.uncovered, 0, "lines that no effect covers");
     report

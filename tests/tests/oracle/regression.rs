@@ -14,7 +14,14 @@ use crate::setup::Setup;
 /// Runs these files, or all, in the suite's order.
 pub(crate) fn run_files(setup: &Setup, files: Option<&[&str]>) {
     let suite = Suite::prepare(setup);
-    for file in suite.schedule() {
+    let schedule = suite.schedule();
+    for file in files.into_iter().flatten() {
+        assert!(
+            schedule.iter().any(|known| known == file),
+            "the suite has no {file}"
+        );
+    }
+    for file in schedule {
         if files.is_none_or(|files| files.contains(&file.as_str())) {
             suite.run(setup, &file);
         }

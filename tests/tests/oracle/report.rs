@@ -11,7 +11,7 @@ use crate::join::{Joined, Run};
 use crate::state;
 
 /// So many uncovered lines are shown.
-const SHOWN_MAX: usize = 500;
+const SHOWN_MAX: usize = 50;
 /// Kinds and reasons are shown up to this many.
 const KINDS_MAX: usize = 60;
 /// Examples of each.

@@ -24,6 +24,10 @@ pub(super) enum Gated {
     Away(Box<Errand>),
 }
 
+/// What a client is told whose session holds as much text as it may.
+pub(super) const TOO_MUCH_HELD: &str =
+    "sluice: this session's prepared statements and cursors hold too much text; close some";
+
 /// What is opaque where the session's state is not known.
 const UNKNOWN_STATE: &str = "statement in a session whose state is not known";
 
@@ -67,11 +71,12 @@ impl Session {
         }
     }
 
-    /// Whether a statement sent now would run in a state that is not known and that its meaning depends on.
-    pub(super) fn is_uncertain(&self, kind: &StatementKind, text: &[u8]) -> bool {
+    /// Whether a statement sent now would run in a state that is not known and that its meaning depends on. The last says
+    /// whether its text is [read the same](reads_alike) under all settings.
+    pub(super) fn is_uncertain(&self, kind: &StatementKind, reads_alike: impl FnOnce() -> bool) -> bool {
         !self.state.is_settled()
             && self.state.view(self.model.is_idle()) != View::Certain
-            && (has_names(kind) || !(self.state.lexing_is_known() || reads_alike(text)))
+            && (has_names(kind) || !(self.state.lexing_is_known() || reads_alike()))
     }
 
     /// Judges a prepared statement again: by numbers where nothing changed.
@@ -99,7 +104,7 @@ impl Session {
         let pairs = verdict.statements.iter().zip(&verdict.outcomes).enumerate();
         let mut pairs = pairs.filter(|(index, _)| only.is_none_or(|only| only == *index));
         let refused = pairs.find_map(|(_, (statement, outcome))| {
-            let is_uncertain = self.is_uncertain(&statement.kind, &prepared.text);
+            let is_uncertain = self.is_uncertain(&statement.kind, || reads_alike(&prepared.text));
             if is_current {
                 return self.gate_statement(kind, statement, outcome, is_uncertain);
             }
@@ -181,6 +186,21 @@ impl Session {
         None
     }
 
+    /// Whether what a PREPARE or DECLARE makes finds no place in the session.
+    pub(super) fn lacks_room(&self, kind: Kind, judged: &Judged, text_bytes: usize) -> Option<Refusal> {
+        let no_name = match &judged.statement()?.kind {
+            StatementKind::Prepare { name } => self.statements.room_for(name.as_bytes()).err(),
+            // Cursors without one are not told apart.
+            StatementKind::Declare { .. } => None,
+            _ => return None,
+        };
+        if let Some(error) = no_name {
+            return Some(kind.refusal(SqlState::INSUFFICIENT_RESOURCES, &format!("sluice: {error}")));
+        }
+        let has_bytes = self.hold_budget.has(text_bytes);
+        (!has_bytes).then(|| kind.refusal(SqlState::INSUFFICIENT_RESOURCES, TOO_MUCH_HELD))
+    }
+
     /// What a statement does together with the prepared one or the cursor that it runs; none if it runs none.
     pub(super) fn effects_by_name(&self, statement: &Statement) -> Option<SmallVec<[Effect; 4]>> {
         if let StatementKind::Fetch { name } = &statement.kind {
@@ -197,7 +217,7 @@ impl Session {
             is_known &= self.is_judged_now(prepared) && !prepared.is_doubtful();
             // An empty text has none.
             if let Some(prepared) = prepared.judged().statement() {
-                effects.extend(statement.effects_of(prepared).cloned());
+                add_missing(&mut effects, statement.effects_of(prepared));
             }
         }
         if !is_known {
@@ -237,12 +257,12 @@ impl Session {
 
 /// Whether a text is read the same whatever the settings are that decide how text is read: those are about strings in
 /// single quotes, and about bytes beyond ASCII. ROLLBACK is, so that a session always gets out of a failed transaction.
-fn reads_alike(text: &[u8]) -> bool {
+pub(super) fn reads_alike(text: &[u8]) -> bool {
     text.is_ascii() && !text.contains(&b'\'')
 }
 
 /// Adds the effects that are not there yet.
-fn add_missing(effects: &mut SmallVec<[Effect; 4]>, more: &[Effect]) {
+fn add_missing<'e>(effects: &mut SmallVec<[Effect; 4]>, more: impl IntoIterator<Item = &'e Effect>) {
     for effect in more {
         if !effects.contains(effect) {
             effects.push(effect.clone());

@@ -5,12 +5,13 @@ use std::rc::Rc;
 use sluice_audit::record::{EndReason, Outcome as Ending, Protocol};
 use sluice_parsers::postgres::frontend::{self, Bind, Execute, FunctionCall, Parse, Target};
 use sluice_parsers::postgres::{Frame, ProtocolError, Sent, SqlState};
-use sluice_parsers::sql::effect::{Action, Effect, EffectMask, Object, ObjectKind};
+use sluice_parsers::sql::effect::{Action, Effect, Object, ObjectKind};
 use sluice_parsers::sql::statement::StatementKind;
 use sluice_runtime::time::Moment;
 use smallvec::{SmallVec, smallvec};
 
-use super::judging::{Gated, Refused};
+use super::judging::{Gated, Refused, TOO_MUCH_HELD, reads_alike};
+use super::recording::{Recorded, Subject, not_recorded};
 use super::{Act, parameters};
 use crate::gate::{Finding, Judgement, Outcome, effect_lines};
 use crate::postgres::cursors::Cursor;
@@ -18,7 +19,7 @@ use crate::postgres::deny::Kind;
 use crate::postgres::session::{End, Session, Text};
 use crate::postgres::state::Change;
 use crate::postgres::statements::{
-    Judged, Made, MadeBy, Portal, Prepared, QueryTicket, Refusal, ResultFormats, Run, Ticket,
+    Held, Judged, Made, MadeBy, Portal, Prepared, Refusal, ResultFormats, Run, Ticket,
 };
 
 /// Large object functions that may be called by OID (`pg_proc.dat`); no other OID says what it does.
@@ -37,33 +38,6 @@ const LARGE_OBJECT_FUNCTIONS: [(u32, &str); 13] = [
     (3171, "lo_tell64"),
     (3172, "lo_truncate64"),
 ];
-
-/// What the record says of statements that stand behind a refused one.
-const CUT_OFF: &str = "cut off behind a refused statement";
-
-/// What a begin is about.
-#[derive(Clone, Copy)]
-struct Subject<'a> {
-    protocol: Protocol,
-    /// Which of the message's statements.
-    part: usize,
-    text: &'a [u8],
-    judged: &'a Judged,
-    /// What the record adds.
-    note: &'a str,
-}
-
-impl<'a> Subject<'a> {
-    fn of(prepared: &'a Prepared, judged: &'a Judged, protocol: Protocol) -> Self {
-        Self {
-            protocol,
-            part: judged.index,
-            text: &prepared.text,
-            judged,
-            note: "",
-        }
-    }
-}
 
 /// How long the snapshot's age is taken for granted.
 const AGE_SEEN_NS: u64 = 1_000_000_000;
@@ -148,131 +122,6 @@ impl Session {
         Ok(Act::Look)
     }
 
-    /// A Query: each of its statements is judged; the first that is refused is cut off with all behind it.
-    fn query(&mut self, sql: &[u8], finding: Option<Finding>, received: Moment) -> Result<Act, End> {
-        if sql.len() > self.core.settings.limits.max_statement_bytes {
-            return self.refuse_long_text(Kind::Query, received).map(Act::Replace);
-        }
-        self.follow_state();
-        let verdict = match self.judge(sql, &[], finding) {
-            Judgement::Known(verdict) => verdict,
-            Judgement::Away(errand) => return Ok(Act::Away(errand, None)),
-        };
-        if self.should_look(&verdict) {
-            return Ok(Act::Look);
-        }
-        let (context, cycle) = (self.context.id(), self.state.cycle());
-        let count = verdict.statements.len();
-        let mut first = Run {
-            id: self.take_runs(count),
-            received,
-            sent: received,
-        };
-        let mut refused = None;
-        let mut made = Vec::new();
-        let mut judged_again = Vec::new();
-        for (index, statement) in verdict.statements.iter().enumerate() {
-            let run = Run {
-                id: first.id + index as u64,
-                ..first
-            };
-            let range = if count > 1 {
-                self.core.gate.borrow_mut().range(sql, &verdict, index)
-            } else {
-                0..sql.len()
-            };
-            let text = sql.get(range).unwrap_or_default();
-            // What names mean is another thing behind some statements.
-            let again = if self.context.id() == context {
-                Some((Rc::clone(&verdict), index))
-            } else {
-                self.judge_part(text).map(|verdict| (verdict, 0))
-            };
-            let is_unread = again.is_none();
-            if let Some((again, 0)) = &again
-                && !Rc::ptr_eq(again, &verdict)
-            {
-                judged_again.push((u32::try_from(index).unwrap_or(u32::MAX), Rc::clone(again)));
-            }
-            let (verdict_now, index_now) = again.unwrap_or_else(|| (Rc::clone(&verdict), index));
-            let judged = Judged {
-                verdict: verdict_now,
-                index: index_now,
-            };
-            let subject = Subject {
-                protocol: Protocol::Simple,
-                part: index,
-                text,
-                judged: &judged,
-                note: "",
-            };
-            if refused.is_some() {
-                let subject = Subject {
-                    note: CUT_OFF,
-                    ..subject
-                };
-                if let Recorded::No = self.record(run, subject, judged.outcome()) {
-                    continue;
-                }
-                self.end_empty(run, Ending::Skipped, received);
-                continue;
-            }
-            let decided = judged.outcome();
-            let is_uncertain = is_unread || self.is_uncertain(&statement.kind, sql);
-            let gated = if judged.verdict.is_plain && !is_uncertain {
-                None
-            } else {
-                let statement = judged.statement().unwrap_or(statement);
-                self.gate_statement(Kind::Query, statement, decided, is_uncertain)
-            };
-            let outcome = gated.as_ref().map_or(decided, |(_, outcome)| outcome);
-            let refusal = match self.record(run, subject, outcome) {
-                Recorded::No => Some(not_recorded(Kind::Query)),
-                Recorded::Yes => {
-                    if gated.is_some() {
-                        self.end_empty(run, Ending::Denied, received);
-                    }
-                    gated.map(|refused| self.explained(refused, run, &judged))
-                }
-            };
-            if let Some(refusal) = refusal {
-                refused = Some((index, refusal));
-                continue;
-            }
-            if !verdict.is_inert {
-                self.foresee(&judged, Some(index));
-            }
-            if let Some(named) = self.make(|| verdict.shared_text(text), &[], judged) {
-                made.push((u32::try_from(index).unwrap_or(u32::MAX), named));
-            }
-        }
-        first.sent = Moment::now();
-        let instead = refused.as_ref().map(|(index, _)| {
-            let cut = if *index == 0 {
-                0
-            } else {
-                self.core.gate.borrow_mut().range(sql, &verdict, *index).start
-            };
-            let mut instead = Vec::new();
-            self.nobody
-                .substitute(Kind::Query, sql.get(..cut).unwrap_or_default(), b"", &mut instead);
-            instead
-        });
-        let live = refused.as_ref().map_or(count, |(index, _)| *index);
-        let ticket = QueryTicket {
-            verdict,
-            cycle,
-            first,
-            live: u32::try_from(live).unwrap_or(u32::MAX),
-            ended: 0,
-            again: judged_again.into(),
-            refused: refused.map(|(_, refusal)| Box::new(refusal)),
-            makes: made.into(),
-        };
-        self.sent(Sent::Query, Ticket::Query(ticket), received)?;
-        Ok(instead.map_or(Act::Forward, Act::Replace))
-    }
-
     /// A Parse: its text is judged under the declared parameter types; nothing runs yet.
     fn parse(&mut self, parse: &Parse<'_>, finding: Option<Finding>, received: Moment) -> Result<Act, End> {
         if parse.sql.len() > self.core.settings.limits.max_statement_bytes {
@@ -291,7 +140,7 @@ impl Session {
         if !verdict.is_plain || !self.state.is_settled() {
             let mut statements = verdict.statements.iter().zip(&verdict.outcomes);
             refused = statements.find_map(|(statement, outcome)| {
-                let is_uncertain = self.is_uncertain(&statement.kind, parse.sql);
+                let is_uncertain = self.is_uncertain(&statement.kind, || reads_alike(parse.sql));
                 if statement.decided_at_bind.is_empty() {
                     return self.gate_statement(Kind::Parse, statement, outcome, is_uncertain);
                 }
@@ -320,16 +169,13 @@ impl Session {
             let refusal = self.explained(refused, run, &judged);
             return self.replace(Kind::Parse, parse.name, refusal, received);
         }
-        if parse.sql.len() > self.text_budget.get() {
-            let refusal = Kind::Parse.refusal(
-                SqlState::INSUFFICIENT_RESOURCES,
-                "sluice: this session's prepared statements hold too much text; close some",
-            );
+        let Some(held) = self.hold_budget.take(parse.sql.len() + types.len()) else {
+            let refusal = Kind::Parse.refusal(SqlState::INSUFFICIENT_RESOURCES, TOO_MUCH_HELD);
             return self.replace(Kind::Parse, parse.name, refusal, received);
-        }
+        };
         let changes = self.foresee_unseen(&judged);
         let text = judged.verdict.shared_text(parse.sql);
-        let prepared = self.prepared(text, types, judged, MadeBy::Parse);
+        let prepared = self.prepared(text, types, judged, MadeBy::Parse, held);
         if let Err(error) = self.statements.sent(parse.name, Rc::clone(&prepared)) {
             let refusal = Kind::Parse.refusal(SqlState::INSUFFICIENT_RESOURCES, &format!("sluice: {error}"));
             return self.replace(Kind::Parse, parse.name, refusal, received);
@@ -462,7 +308,10 @@ impl Session {
             let mut gate = self.core.gate.borrow_mut();
             gate.judge_bound(text, types, &values, &self.context)?
         };
-        Some(Rc::new(prepared.bound(values, verdict, context)))
+        let held = self
+            .hold_budget
+            .take(values.iter().flatten().map(|value| value.len()).sum())?;
+        Some(Rc::new(prepared.bound(values, verdict, context, held)))
     }
 
     /// An Execute: judged again under the present policy. Rows that would come undescribed are described first, unseen
@@ -483,6 +332,9 @@ impl Session {
             if refused.is_some() {
                 break;
             }
+        }
+        if refused.is_none() {
+            refused = self.lacks_room_for(&candidates);
         }
         let (portal, run) = if let Some(portal) = candidates.first() {
             (Rc::clone(portal), portal.run.take())
@@ -534,6 +386,22 @@ impl Session {
         Ok(hidden.map_or(Act::Forward, Act::ForwardBehind))
     }
 
+    /// Whether what an execution would make finds no place in the session.
+    fn lacks_room_for(&self, candidates: &[Rc<Portal>]) -> Option<Refused> {
+        candidates
+            .iter()
+            .filter_map(|portal| portal.statement.as_ref())
+            .find_map(|prepared| {
+                let judged = prepared.judged();
+                if judged.verdict.is_inert || prepared.is_made_by_sql() {
+                    return None;
+                }
+                let refusal =
+                    self.lacks_room(Kind::Execute, &judged, prepared.text.len() + prepared.types.len())?;
+                Some((refusal, judged.outcome().clone()))
+            })
+    }
+
     /// Enters the name that an execution gives to something, if it runs a PREPARE or DECLARE.
     fn make_by_portal(&mut self, portal: &Portal) -> Option<Made> {
         let statement = portal.statement.as_ref()?;
@@ -545,13 +413,20 @@ impl Session {
     }
 
     /// Enters the name that a PREPARE or DECLARE gives to what it makes.
-    fn make(&mut self, text: impl FnOnce() -> Rc<[u8]>, types: &[u8], judged: Judged) -> Option<Made> {
+    pub(super) fn make(
+        &mut self,
+        text: impl FnOnce() -> Rc<[u8]>,
+        types: &[u8],
+        judged: Judged,
+    ) -> Option<Made> {
         let (name, holds) = match &judged.statement()?.kind {
             StatementKind::Prepare { name } => (name.clone(), None),
             StatementKind::Declare { name, holds } => (name.clone(), Some(*holds)),
             _ => return None,
         };
-        let prepared = self.prepared(text(), types, judged, MadeBy::Sql);
+        let text = text();
+        let held = self.hold_budget.take(text.len() + types.len())?;
+        let prepared = self.prepared(text, types, judged, MadeBy::Sql, held);
         if let Some(holds) = holds {
             let cursor = Rc::new(Cursor::new(prepared, holds));
             self.cursors.sent(&name, &cursor);
@@ -765,85 +640,15 @@ impl Session {
         }
     }
 
-    fn prepared(&self, text: Rc<[u8]>, types: &[u8], judged: Judged, made_by: MadeBy) -> Rc<Prepared> {
+    fn prepared(
+        &self,
+        text: Rc<[u8]>,
+        types: &[u8],
+        judged: Judged,
+        made_by: MadeBy,
+        held: Held,
+    ) -> Rc<Prepared> {
         let context = self.context.id();
-        Rc::new(Prepared::new(
-            text,
-            types,
-            judged,
-            context,
-            made_by,
-            &self.text_budget,
-        ))
+        Rc::new(Prepared::new(text, types, judged, context, made_by, held))
     }
-
-    /// Commits a statement's begin.
-    fn record(&mut self, run: Run, subject: Subject<'_>, outcome: &Outcome) -> Recorded {
-        let Subject {
-            protocol,
-            part,
-            text,
-            judged,
-            note,
-        } = subject;
-        let Judged { verdict, index } = judged;
-        let with_prepared = judged
-            .statement()
-            .and_then(|statement| self.effects_by_name(statement))
-            .map(|effects| (effects.iter().collect(), effect_lines(&effects)));
-        let (mask, effects) = match &with_prepared {
-            Some((mask, lines)) => (*mask, lines.as_list()),
-            None => (
-                verdict.masks.get(*index).copied().unwrap_or(EffectMask::EMPTY),
-                verdict.lines(*index),
-            ),
-        };
-        let note = if note.is_empty() {
-            verdict.reason(*index).unwrap_or_default()
-        } else {
-            note
-        };
-        let text = Text {
-            protocol,
-            part: u16::try_from(part).unwrap_or(u16::MAX),
-            bytes: text,
-            mask,
-            effects,
-        };
-        self.begin(run, text, outcome, note).into()
-    }
-
-    /// Records an execution of which only a name is known, and what it may do.
-    fn record_unknown(&mut self, run: Run, name: &[u8], effects: &[Effect], outcome: &Outcome) -> Recorded {
-        let text = format!("execute {}", String::from_utf8_lossy(name));
-        let lines = effect_lines(effects);
-        let text = Text {
-            protocol: Protocol::Execute,
-            part: 0,
-            bytes: text.as_bytes(),
-            mask: effects.iter().collect(),
-            effects: lines.as_list(),
-        };
-        self.begin(run, text, outcome, "").into()
-    }
-}
-
-/// Whether a begin is in the record.
-enum Recorded {
-    Yes,
-    No,
-}
-
-impl<E> From<Result<(), E>> for Recorded {
-    fn from(begun: Result<(), E>) -> Self {
-        if begun.is_ok() { Self::Yes } else { Self::No }
-    }
-}
-
-/// The refusal of a statement that cannot be recorded.
-fn not_recorded(kind: Kind) -> Refusal {
-    kind.refusal(
-        SqlState::INSUFFICIENT_RESOURCES,
-        "sluice: the audit log takes no more records; nothing runs unrecorded",
-    )
 }

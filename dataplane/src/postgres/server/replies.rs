@@ -16,7 +16,7 @@ use sluice_parsers::sql::statement::StatementKind;
 use smallvec::SmallVec;
 
 use super::{Delivery, words};
-use crate::gate::{Outcome, Verdict};
+use crate::gate::Outcome;
 use crate::postgres::columns::Description;
 use crate::postgres::copy::{CopyOut, HiddenColumns};
 use crate::postgres::session::{End, Session, unreadable_under};
@@ -33,7 +33,9 @@ enum Reaction {
     /// A statement has ended well.
     Completed {
         run: Option<Run>,
-        verdict: Rc<Verdict>,
+        judged: Judged,
+        /// No statement of the Query changes what the session keeps.
+        is_inert: bool,
         cycle: u64,
         statement: u32,
         made: Option<Made>,
@@ -41,7 +43,7 @@ enum Reaction {
     /// A Query or function call has failed.
     Failed(Box<FailedQuery>),
     /// COPY data follow; the statement, where it is known.
-    CopyOut(Option<(Rc<Verdict>, usize)>),
+    CopyOut(Option<Judged>),
     FunctionEnded(Option<Run>, bool),
     Refused(Box<Refusal>),
 }
@@ -130,16 +132,17 @@ impl Session {
             }
             Reaction::Completed {
                 run,
-                verdict,
+                judged,
+                is_inert,
                 cycle,
                 statement,
                 made,
             } => {
                 self.copy_out = None;
-                if !verdict.is_inert {
+                if !is_inert {
                     self.state.query_statement_succeeded(cycle, statement);
+                    self.completed(&judged, made.as_ref());
                 }
-                self.completed(&verdict, statement, made.as_ref());
                 if let Some(run) = run {
                     self.count_rows(body);
                     self.end_answered(run, Ending::Completed, None);
@@ -262,7 +265,7 @@ impl Session {
                     && let Some(prepared) = &portal.statement
                 {
                     let judged = prepared.judged();
-                    self.completed(&judged.verdict, index_of(&judged), made.as_ref());
+                    self.completed(&judged, made.as_ref());
                 }
                 self.count_rows(body);
                 self.end_answered(run, outcome, None);
@@ -375,12 +378,12 @@ impl Session {
     }
 
     /// How the data of a COPY are masked.
-    fn copy_out_of(&self, statement: Option<&(Rc<Verdict>, usize)>, body: &[u8]) -> Result<CopyOut, End> {
+    fn copy_out_of(&self, judged: Option<&Judged>, body: &[u8]) -> Result<CopyOut, End> {
         let response = CopyResponse::parse(body).map_err(End::server)?;
         if self.masks.tags.is_empty() {
             return Ok(CopyOut::new(response.format, self.masks.classes, None));
         }
-        let columns = statement.and_then(|(verdict, index)| match &verdict.statements.get(*index)?.kind {
+        let columns = judged.and_then(|judged| match &judged.statement()?.kind {
             StatementKind::CopyOut { format, columns } => Some((*format, columns.as_ref()?)),
             _ => None,
         });
@@ -466,15 +469,15 @@ impl Session {
     }
 
     /// What a statement's success changes in the session.
-    fn completed(&mut self, verdict: &Rc<Verdict>, statement: u32, made: Option<&Made>) {
-        if verdict.is_inert {
+    fn completed(&mut self, judged: &Judged, made: Option<&Made>) {
+        if judged.verdict.is_inert {
             return;
         }
-        if verdict.changes_catalog(statement as usize) {
+        if judged.verdict.changes_catalog(judged.index) {
             self.has_changed_catalog = true;
             self.catalog.request_refresh(&self.core);
         }
-        let Some(statement) = verdict.statements.get(statement as usize) else {
+        let Some(statement) = judged.statement() else {
             return;
         };
         self.cursors_taken(statement);
@@ -551,20 +554,20 @@ impl Session {
 fn open(role: Role, statement: u32, ticket: &mut Ticket) -> Reaction {
     match (ticket, role) {
         (Ticket::Query(query), Role::RowDescription) => Reaction::Columns(query.judged(statement)),
-        (Ticket::Query(query), Role::CopyOut) => {
-            Reaction::CopyOut(Some((Rc::clone(&query.verdict), statement as usize)))
-        }
+        (Ticket::Query(query), Role::CopyOut) => Reaction::CopyOut(Some(query.judged(statement))),
         (Ticket::Execute { portal, .. }, Role::CopyOut) => {
             let judged = portal.statement.as_ref().map(|prepared| prepared.judged());
-            Reaction::CopyOut(judged.map(|judged| (judged.verdict, judged.index)))
+            Reaction::CopyOut(judged)
         }
         (Ticket::Query(query), Role::Complete | Role::EmptyQuery) => {
             let run = (statement < query.live && statement >= query.ended).then(|| query.run(statement));
             query.ended = query.ended.max(statement.saturating_add(1).min(query.live));
-            let made = query.makes.iter().find(|(index, _)| *index == statement);
+            let made = query.makes.binary_search_by_key(&statement, |(index, _)| *index);
+            let made = made.ok().and_then(|at| query.makes.get(at));
             Reaction::Completed {
                 run,
-                verdict: Rc::clone(&query.verdict),
+                judged: query.judged(statement),
+                is_inert: query.verdict.is_inert,
                 cycle: query.cycle,
                 statement,
                 made: made.map(|(_, made)| made.clone()),
@@ -590,8 +593,4 @@ fn open(role: Role, statement: u32, ticket: &mut Ticket) -> Reaction {
         (Ticket::DescribePortal { is_hidden: true, .. }, _) => Reaction::Hide,
         _ => Reaction::Forward,
     }
-}
-
-fn index_of(judged: &Judged) -> u32 {
-    u32::try_from(judged.index).unwrap_or(u32::MAX)
 }

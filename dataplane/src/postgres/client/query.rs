@@ -1,0 +1,239 @@
+//! A Query: each of its statements is judged and recorded; the first that is refused is cut off with all behind it.
+
+use std::cell::OnceCell;
+use std::ops::Range;
+use std::rc::Rc;
+
+use sluice_audit::record::{Outcome as Ending, Protocol};
+use sluice_parsers::postgres::{Sent, SqlState};
+use sluice_runtime::time::Moment;
+
+use super::Act;
+use super::judging::{Refused, reads_alike};
+use super::recording::{Recorded, Subject, not_recorded};
+use crate::gate::{Finding, Judgement, Verdict};
+use crate::postgres::deny::Kind;
+use crate::postgres::session::{End, Session};
+use crate::postgres::statements::{Judged, Made, QueryTicket, Refusal, Run, Ticket};
+
+/// What the record says of statements that stand behind a refused one.
+const CUT_OFF: &str = "cut off behind a refused statement";
+
+/// Each statement is judged and recorded on the core, in one go.
+const STATEMENTS_MAX: usize = 10_000;
+
+/// A Query while its statements are judged.
+struct Query<'a> {
+    sql: &'a [u8],
+    /// The statements' parts of the text; none for a single one, which is all of it.
+    ranges: Vec<Range<usize>>,
+    verdict: Rc<Verdict>,
+    /// The context that the verdict is of.
+    context: u64,
+    received: Moment,
+    /// The run of the first statement.
+    first: Run,
+    /// Whether the text is read the same under all settings, once that was asked.
+    reads_alike: OnceCell<bool>,
+    /// The first statement that is refused, by its place.
+    refused: Option<(usize, Refusal)>,
+    /// What PREPARE and DECLARE make, by place.
+    made: Vec<(u32, Made)>,
+    /// Statements that were judged by themselves, by place.
+    again: Vec<(u32, Rc<Verdict>)>,
+}
+
+impl<'a> Query<'a> {
+    fn text(&self, index: usize) -> &'a [u8] {
+        match self.ranges.get(index) {
+            Some(range) => self.sql.get(range.clone()).unwrap_or_default(),
+            None => self.sql,
+        }
+    }
+
+    fn run(&self, index: usize) -> Run {
+        Run {
+            id: self.first.id + index as u64,
+            ..self.first
+        }
+    }
+
+    fn reads_alike(&self) -> bool {
+        *self.reads_alike.get_or_init(|| reads_alike(self.sql))
+    }
+}
+
+impl Session {
+    /// Judges a Query.
+    pub(super) fn query(
+        &mut self,
+        sql: &[u8],
+        finding: Option<Finding>,
+        received: Moment,
+    ) -> Result<Act, End> {
+        if sql.len() > self.core.settings.limits.max_statement_bytes {
+            return self.refuse_long_text(Kind::Query, received).map(Act::Replace);
+        }
+        self.follow_state();
+        let verdict = match self.judge(sql, &[], finding) {
+            Judgement::Known(verdict) => verdict,
+            Judgement::Away(errand) => return Ok(Act::Away(errand, None)),
+        };
+        if self.should_look(&verdict) {
+            return Ok(Act::Look);
+        }
+        let count = verdict.statements.len();
+        if count > STATEMENTS_MAX {
+            let message =
+                format!("sluice: the text has more than {STATEMENTS_MAX} statements; send some of them");
+            let refusal = Kind::Query.refusal(SqlState::PROGRAM_LIMIT_EXCEEDED, &message);
+            return self.replace(Kind::Query, b"", refusal, received);
+        }
+        let cycle = self.state.cycle();
+        let ranges = self.core.gate.borrow_mut().ranges(sql, &verdict);
+        let mut query = Query {
+            sql,
+            ranges,
+            verdict,
+            context: self.context.id(),
+            received,
+            first: Run {
+                id: self.take_runs(count),
+                received,
+                sent: received,
+            },
+            reads_alike: OnceCell::new(),
+            refused: None,
+            made: Vec::new(),
+            again: Vec::new(),
+        };
+        for index in 0..count {
+            if query.refused.is_some() {
+                self.cut_off(&query, index);
+            } else {
+                self.query_statement(&mut query, index);
+            }
+        }
+        query.first.sent = Moment::now();
+        let instead = query.refused.as_ref().map(|(index, _)| {
+            let cut = query.ranges.get(*index).map_or(0, |range| range.start);
+            let mut instead = Vec::new();
+            self.nobody
+                .substitute(Kind::Query, sql.get(..cut).unwrap_or_default(), b"", &mut instead);
+            instead
+        });
+        let live = query.refused.as_ref().map_or(count, |(index, _)| *index);
+        let ticket = QueryTicket {
+            verdict: query.verdict,
+            cycle,
+            first: query.first,
+            live: place(live),
+            ended: 0,
+            again: query.again.into(),
+            refused: query.refused.map(|(_, refusal)| Box::new(refusal)),
+            makes: query.made.into(),
+        };
+        self.sent(Sent::Query, Ticket::Query(ticket), received)?;
+        Ok(instead.map_or(Act::Forward, Act::Replace))
+    }
+
+    /// How a statement of a Query is judged, and whether it could be read. What names mean is another thing behind some
+    /// statements.
+    fn judge_in_query(&self, query: &mut Query<'_>, index: usize) -> (Judged, bool) {
+        let of_text = |query: &Query<'_>| Judged {
+            verdict: Rc::clone(&query.verdict),
+            index,
+        };
+        if self.context.id() == query.context {
+            return (of_text(query), true);
+        }
+        let Some(verdict) = self.judge_part(query.text(index)) else {
+            return (of_text(query), false);
+        };
+        query.again.push((place(index), Rc::clone(&verdict)));
+        (Judged { verdict, index: 0 }, true)
+    }
+
+    /// Judges and records a statement, and notes what it makes and changes.
+    fn query_statement(&mut self, query: &mut Query<'_>, index: usize) {
+        let (judged, is_read) = self.judge_in_query(query, index);
+        let (text, run) = (query.text(index), query.run(index));
+        let subject = Subject {
+            protocol: Protocol::Simple,
+            part: index,
+            text,
+            judged: &judged,
+            note: "",
+        };
+        let gated = self.gate_in_query(query, index, &judged, is_read);
+        let outcome = gated
+            .as_ref()
+            .map_or_else(|| judged.outcome(), |(_, outcome)| outcome);
+        let refusal = match self.record(run, subject, outcome) {
+            Recorded::No => Some(not_recorded(Kind::Query)),
+            Recorded::Yes => gated.map(|refused| {
+                self.end_empty(run, Ending::Denied, query.received);
+                self.explained(refused, run, &judged)
+            }),
+        };
+        if let Some(refusal) = refusal {
+            query.refused = Some((index, refusal));
+            return;
+        }
+        if query.verdict.is_inert {
+            return;
+        }
+        self.foresee(&judged, Some(index));
+        let verdict = Rc::clone(&query.verdict);
+        if let Some(made) = self.make(|| verdict.shared_text(text), &[], judged) {
+            query.made.push((place(index), made));
+        }
+    }
+
+    fn gate_in_query(
+        &self,
+        query: &Query<'_>,
+        index: usize,
+        judged: &Judged,
+        is_read: bool,
+    ) -> Option<Refused> {
+        let statement = judged
+            .statement()
+            .or_else(|| query.verdict.statements.get(index))?;
+        let is_uncertain = !is_read || self.is_uncertain(&statement.kind, || query.reads_alike());
+        let refused = if judged.verdict.is_plain && !is_uncertain {
+            None
+        } else {
+            self.gate_statement(Kind::Query, statement, judged.outcome(), is_uncertain)
+        };
+        if refused.is_some() || query.verdict.is_inert {
+            return refused;
+        }
+        let refusal = self.lacks_room(Kind::Query, judged, query.text(index).len())?;
+        Some((refusal, judged.outcome().clone()))
+    }
+
+    /// Records a statement behind a refused one.
+    fn cut_off(&mut self, query: &Query<'_>, index: usize) {
+        let judged = Judged {
+            verdict: Rc::clone(&query.verdict),
+            index,
+        };
+        let subject = Subject {
+            protocol: Protocol::Simple,
+            part: index,
+            text: query.text(index),
+            judged: &judged,
+            note: CUT_OFF,
+        };
+        let run = query.run(index);
+        if let Recorded::Yes = self.record(run, subject, judged.outcome()) {
+            self.end_empty(run, Ending::Skipped, query.received);
+        }
+    }
+}
+
+/// A statement's place in the text, as tickets have it.
+fn place(index: usize) -> u32 {
+    u32::try_from(index).unwrap_or(u32::MAX)
+}
