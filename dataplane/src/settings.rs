@@ -136,12 +136,25 @@ pub struct Connection {
     pub default_database: String,
     /// What is masked in its rows.
     pub masking: Masking,
+    /// Whether what the policy denies is stopped.
+    pub enforce: Enforcement,
     /// Functions that are taken for harmless although nothing is known of what they do.
     pub harmless: Harmless,
     /// From the name's resolution to the server's first ReadyForQuery; a reading of the catalog gets as long.
     pub connect_timeout: Duration,
     /// How old what is known of a database's objects may be.
     pub catalog_max_age: Duration,
+}
+
+/// What becomes of a statement that the policy denies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Enforcement {
+    /// It does not run.
+    #[default]
+    Policy,
+    /// It runs, and the record says what the policy would have done. Who may not connect is refused all the same, and so is
+    /// a setting that would have the gateway read statements in another way than the server.
+    Observe,
 }
 
 /// TLS towards a server.

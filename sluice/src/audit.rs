@@ -70,7 +70,11 @@ fn query(arguments: Query) -> Result<(), Failure> {
         subject: arguments.subject,
         session: arguments.session,
         connection: arguments.connection,
-        decision: arguments.denied.then_some(Decision::Deny),
+        decision: match (arguments.decided.denied, arguments.decided.observed) {
+            (true, _) => Some(Decision::Deny),
+            (false, true) => Some(Decision::Observe),
+            (false, false) => None,
+        },
         outcome: arguments.outcome,
         text: arguments.contains,
         statements_only: arguments.statements,

@@ -344,6 +344,7 @@ Conditions are joined by AND.
 
 Examples:
   sluice audit query --dir /var/lib/sluice --denied --since 1h
+  sluice audit query --dir /var/lib/sluice --observed --since 7d
   sluice audit query --dir /var/lib/sluice --outcome unknown
   sluice audit query --dir /var/lib/sluice --subject agent-7 --contains customers --json | jq .text";
 
@@ -396,9 +397,8 @@ pub(crate) struct Query {
     /// Statements with this in their text (upper and lower case alike).
     #[arg(long, value_name = "TEXT")]
     pub(crate) contains: Option<String>,
-    /// Denied statements.
-    #[arg(long)]
-    pub(crate) denied: bool,
+    #[command(flatten)]
+    pub(crate) decided: Decided,
     /// Statements that ended so; `unknown` is for those whose end was never recorded.
     #[arg(long, value_name = "OUTCOME", value_parser = outcome)]
     pub(crate) outcome: Option<Outcome>,
@@ -408,6 +408,18 @@ pub(crate) struct Query {
     /// So many at most, the latest.
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<usize>,
+}
+
+/// What was decided.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub(crate) struct Decided {
+    /// Denied statements.
+    #[arg(long)]
+    pub(crate) denied: bool,
+    /// Statements that ran although policy denies them, since their connection only observes.
+    #[arg(long)]
+    pub(crate) observed: bool,
 }
 
 #[derive(Debug, Args)]

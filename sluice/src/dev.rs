@@ -11,8 +11,8 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use rustls::pki_types::{PrivateKeyDer, ServerName};
 use sluice_dataplane::settings::{
-    Audit, Buffers, CATALOG_MAX_AGE, Connection, Databases, Harmless, Identities, Limits, Listener,
-    ListenerTarget, ListenerTls, Masking, Secret, ServerTls, Settings, UpstreamTls, Verify,
+    Audit, Buffers, CATALOG_MAX_AGE, Connection, Databases, Enforcement, Harmless, Identities, Limits,
+    Listener, ListenerTarget, ListenerTls, Masking, Secret, ServerTls, Settings, UpstreamTls, Verify,
 };
 use sluice_masking::ClassSet;
 use sluice_policy::identity::{ScramIdentities, ScramIdentity};
@@ -99,6 +99,7 @@ fn settings(arguments: &Dev, url: PostgresUrl, password: &str, data: PathBuf) ->
         tls: upstream,
         databases: Databases::Any,
         default_database: url.database,
+        enforce: Enforcement::Policy,
         masking: match arguments.mask {
             Switch::On => Masking::On {
                 classes: ClassSet::ALL,

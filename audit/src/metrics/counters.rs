@@ -125,6 +125,7 @@ counters! {
     Wakeups Counter "wakeups" "" "Times that the core's ring was reaped.";
     BusyNanoseconds Counter "busy_nanoseconds" "" "CPU time of the core's thread, in nanoseconds.";
     SessionsRefused Counter "sessions_refused" "" "Connections refused because the core had as many sessions as it may.";
+    StatementsObserved Counter "statements_observed" "" "Statements that ran although policy denies them: their connection only observes.";
 }
 
 impl Counter {

@@ -94,6 +94,8 @@ coded! {
         Allow = 1, "allow";
         /// It may not.
         Deny = 2, "deny";
+        /// It may not, and it ran: the connection only observes.
+        Observe = 3, "observe";
     }
 }
 

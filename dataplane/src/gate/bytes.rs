@@ -110,7 +110,7 @@ fn statement_bytes(statement: &Statement) -> usize {
 fn outcome_bytes(outcome: &Outcome) -> usize {
     let denial = match outcome {
         Outcome::Allow(_) => 0,
-        Outcome::Deny(denial) => {
+        Outcome::Deny(denial) | Outcome::Observe(denial) => {
             let approval = denial.approval.as_deref().map_or(0, |approval| {
                 let lists = approval.required.len() + approval.policies.len() + approval.effects.len();
                 size_of::<Approval>() + lists * (size_of::<Arc<[Arc<str>]>>() + ALLOCATION_BYTES)

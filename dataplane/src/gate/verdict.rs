@@ -28,6 +28,8 @@ pub enum Outcome {
     Allow(Option<Arc<str>>),
     /// What is not permitted, and why.
     Deny(Rc<Denial>),
+    /// The same on a connection that only observes: it runs, and the record tells.
+    Observe(Rc<Denial>),
 }
 
 impl Outcome {

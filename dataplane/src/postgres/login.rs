@@ -15,7 +15,7 @@ use sluice_parsers::postgres::{ProtocolError, SqlState};
 use sluice_parsers::sql::effect::Effect;
 use sluice_parsers::sql::settings::startup_effect;
 use sluice_policy::identity::{Identity, TokenError};
-use sluice_policy::{Client, Principal, Target};
+use sluice_policy::{Cause, Client, Principal, Target};
 use sluice_runtime::net::Socket;
 
 use super::cancel::{self, CancelRequest};
@@ -23,7 +23,7 @@ use super::session::End;
 use super::wire::{Message, Messages, WireError};
 use crate::core::Core;
 use crate::gate::{self, Context, Outcome};
-use crate::settings::{Connection, Listener, ListenerTarget, ListenerTls, ServerTls};
+use crate::settings::{Connection, Enforcement, Listener, ListenerTarget, ListenerTls, ServerTls};
 use crate::stream::{Stream, StreamError};
 use crate::tls::Tls;
 
@@ -587,8 +587,11 @@ fn admit(
     }
     let mut gate = core.gate.borrow_mut();
     let context = gate.context(Principal::new(identity, target), client);
+    let observes = connection.enforce == Enforcement::Observe;
     let denied = |outcome: Outcome, name: &str| match outcome {
-        Outcome::Allow(_) => Ok(()),
+        Outcome::Allow(_) | Outcome::Observe(_) => Ok(()),
+        // What they are set to the server tells, and the session's state has it.
+        Outcome::Deny(denial) if observes && !name.is_empty() && denial.cause != Cause::Lexing => Ok(()),
         Outcome::Deny(denial) => {
             let about = if name.is_empty() {
                 String::new()

@@ -389,7 +389,13 @@ impl Session {
         let (decision, policy) = match outcome {
             Outcome::Allow(policy) => (Decision::Allow, policy.as_deref()),
             Outcome::Deny(denial) => (Decision::Deny, denial.policy.as_deref()),
+            Outcome::Observe(denial) => (Decision::Observe, denial.policy.as_deref()),
         };
+        let would_say = match outcome {
+            Outcome::Observe(denial) if message.is_empty() => denial.to_string(),
+            _ => String::new(),
+        };
+        let message = if would_say.is_empty() { message } else { &would_say };
         let begin = StatementBegin {
             protocol: text.protocol,
             part: text.part,
@@ -406,11 +412,13 @@ impl Session {
         ledger.begin(run.received, self.id, run.id, begin)?;
         self.totals.statements += 1;
         ledger.metrics.add(Counter::Statements, 1);
-        if decision == Decision::Allow {
-            ledger.metrics.add(Counter::StatementsAllowed, 1);
-        } else {
-            self.totals.denied += 1;
-            ledger.metrics.add(Counter::StatementsDenied, 1);
+        match decision {
+            Decision::Allow => ledger.metrics.add(Counter::StatementsAllowed, 1),
+            Decision::Observe => ledger.metrics.add(Counter::StatementsObserved, 1),
+            _ => {
+                self.totals.denied += 1;
+                ledger.metrics.add(Counter::StatementsDenied, 1);
+            }
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 use sluice_dataplane::settings::{
-    CATALOG_MAX_AGE, Connection, Databases, MaskedColumn, Masking, Secret, UpstreamTls, Verify,
+    CATALOG_MAX_AGE, Connection, Databases, Enforcement, MaskedColumn, Masking, Secret, UpstreamTls, Verify,
 };
 use sluice_masking::{Class, ClassSet};
 
@@ -67,6 +67,7 @@ fn connection(name: &str, table: &Table<'_>, folder: &Path) -> Option<Connection
     let tls = host.as_ref().and_then(|host| upstream_tls(table, host, folder));
     let masking = masking(&table.table("masking"));
     let harmless = harmless::read(&table.table("harmless"));
+    let enforce = enforcement(table);
     let connect_timeout = table.or(
         "connect_timeout",
         CONNECT_TIMEOUT,
@@ -89,10 +90,27 @@ fn connection(name: &str, table: &Table<'_>, folder: &Path) -> Option<Connection
         databases,
         default_database: default_database.value,
         masking: masking?,
+        enforce,
         harmless: harmless?,
         connect_timeout,
         catalog_max_age,
     })
+}
+
+fn enforcement(table: &Table<'_>) -> Enforcement {
+    let words = [("policy", Enforcement::Policy), ("observe", Enforcement::Observe)];
+    let Some(enforce) = table.optional("enforce", word(&words)) else {
+        return Enforcement::Policy;
+    };
+    if enforce.value == Enforcement::Observe {
+        table.warning(
+            "enforce",
+            enforce.span,
+            "lets run what the policy denies, and records it",
+            "remove it when `sluice audit query --observed` shows nothing that is missed",
+        );
+    }
+    enforce.value
 }
 
 /// Databases that clients may name: the default one unless listed; `["*"]` is any.

@@ -434,6 +434,12 @@ fn mistakes() {
             ],
         ),
         (
+            "enforcement",
+            "user = ",
+            "enforce = \"log\"\nuser = ",
+            &["8:11: connections.orders.enforce: \"log\" is none of its values"],
+        ),
+        (
             "policy documentation",
             "[policy]",
             "[policy]\ndocumentation = \"our wiki\"",
@@ -647,6 +653,7 @@ tls = "verify-ca"
 server_name = "other.internal"
 connect_timeout = "3s"
 catalog_max_age = "4s"
+enforce = "observe"
 masking.detectors = ["email", "jwt"]
 masking.columns = { "public.\"Customers\".name" = "other", "public.customers.mail" = "email" }
 harmless.functions = { 'geo."Area"(int, text[])' = { owner = '"DBA"', definition = "00000000000000000000000000000000000000000000000000000000000000ff" } }
@@ -701,6 +708,7 @@ address = "127.0.0.1:9000"
         "port: 6000",
         "connect_timeout: 3s",
         "catalog_max_age: 4s",
+        "enforce: Observe",
         "verify: Authority",
         "other.internal",
         "databases: Any",

@@ -262,6 +262,85 @@ fn a_denial_says_what_it_was_and_what_would_be_permitted() {
     }
 }
 
+/// What is only observed runs, and the record has what would have been done; what is no matter of policy alone is still
+/// refused.
+#[test]
+fn a_connection_that_observes_runs_and_records_what_is_denied() {
+    let postgres = postgres();
+    postgres.sql(
+        "shop",
+        "CREATE TABLE watched AS SELECT generate_series(1, 3) AS id",
+    );
+    let policy = r#"
+        permit (principal, action in [Action::"Connect", Action::"Read"], resource);
+        @id("ask") @approvers("dba") permit (principal, action == Action::"Update", resource) when { context.approved };
+    "#;
+    let gateway = Gateway::start(
+        &postgres,
+        &Settings {
+            policy: Some(policy.to_owned()),
+            connection: "enforce = \"observe\"".to_owned(),
+            tls: "off",
+            ..Settings::default()
+        },
+    );
+    for (sql, seen, policy) in [
+        ("UPDATE watched SET id = id WHERE id = 1", "C ZI", Some("ask")),
+        ("DELETE FROM watched WHERE id = 2", "C ZI", None),
+        ("SET work_mem = '1MB'", "C ZI", None),
+        ("SELECT pg_advisory_lock(1)", "T D C ZI", None),
+        ("SET standard_conforming_strings = off", "E42501 ZI", None),
+    ] {
+        let extended = [parse("", sql), bind("", ""), execute(""), sync()].concat();
+        for (protocol, sent) in [("simple", query(sql)), ("execute", extended)] {
+            let mut raw = session(&gateway);
+            raw.send(&sent);
+            let answer = outline(&raw.receive_until_ready(1));
+            let is_refused = seen.starts_with('E');
+            let ends = if is_refused { seen } else { "C ZI" };
+            assert!(answer.ends_with(ends), "{sql}, {protocol}: {answer}");
+            drop(raw);
+            let decision = if is_refused { "deny" } else { "observe" };
+            let rows = gateway.record();
+            let found = rows.iter().find(|row| {
+                row["text"] == sql
+                    && row["decision"] == decision
+                    && (is_refused || row["protocol"] == protocol)
+            });
+            let row = found.unwrap_or_else(|| panic!("{sql}, {protocol}: {rows:?}"));
+            assert_eq!(row["policy"].as_str(), policy, "{sql}, {protocol}: {row}");
+            if !is_refused {
+                let told = row["message"].as_str().unwrap_or_default();
+                assert!(
+                    told.starts_with("sluice: denied by policy"),
+                    "{sql}, {protocol}: {row}"
+                );
+            }
+        }
+    }
+    assert_eq!(
+        postgres.sql("shop", "SELECT count(*) FROM watched WHERE id = 2"),
+        "0"
+    );
+    assert!(gateway.metric("sluice_statements_observed_total") >= 8.0);
+    let output = gateway.sluice_here(&[
+        "audit",
+        "query",
+        "--config",
+        "sluice.toml",
+        "--observed",
+        "--json",
+    ]);
+    assert!(output.success && output.stdout.lines().count() >= 8, "{output:?}");
+    assert!(
+        output
+            .stdout
+            .lines()
+            .all(|line| line.contains("\"decision\":\"observe\"")),
+        "{output:?}"
+    );
+}
+
 #[test]
 fn a_string_is_denied_as_the_server_would_fail_it() {
     let postgres = postgres();

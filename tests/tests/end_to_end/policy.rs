@@ -303,13 +303,14 @@ fn the_commands_of_the_document_run() {
             .collect()
     };
     let scripts = blocks("sh");
-    assert_eq!(scripts.len(), 3);
+    assert_eq!(scripts.len(), 4);
     fs::create_dir_all(folder.join("expectations")).expect("a folder");
     fs::write(folder.join("expectations/crew.toml"), blocks("toml")[0]).expect("expectations");
     for (script, told) in scripts.into_iter().zip([
         "Delete on Table::\"shop/shop/public.orders\"",
         "\"is_allowed\": true",
         "2 cases, 0 not as expected",
+        "",
     ]) {
         let output = run(&mut documented(script, folder));
         assert!(

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use sluice_parsers::postgres::SqlState;
 use sluice_parsers::sql::effect::{Action, Effect, Object, ObjectKind};
 use sluice_parsers::sql::statement::{Statement, StatementKind};
+use sluice_policy::{Cause, Denial};
 use smallvec::SmallVec;
 
 use crate::gate::{Errand, Finding, Judgement, Outcome, Verdict};
@@ -12,15 +13,18 @@ use crate::postgres::deny::Kind;
 use crate::postgres::session::Session;
 use crate::postgres::state::View;
 use crate::postgres::statements::{Judged, Portal, Prepared, Refusal};
+use crate::settings::Enforcement;
 
 /// A statement that is not sent: what the client is told, and what policy said.
 pub(super) type Refused = (Refusal, Outcome);
 
-/// What becomes of a message that runs a prepared statement.
+/// What becomes of a statement.
 pub(super) enum Gated {
     Allowed,
+    /// It runs although policy denies it.
+    Observed(Outcome),
     Refused(Refused),
-    /// The statement has to be analysed again first.
+    /// It has to be analysed again first.
     Away(Box<Errand>),
 }
 
@@ -30,6 +34,20 @@ pub(super) const TOO_MUCH_HELD: &str =
 
 /// What is opaque where the session's state is not known.
 const UNKNOWN_STATE: &str = "statement in a session whose state is not known";
+
+impl Gated {
+    /// What becomes of it if something else is asked too: nothing more is where it is refused.
+    pub(super) fn and(self, other: impl FnOnce() -> Self) -> Self {
+        match self {
+            Self::Allowed => other(),
+            Self::Observed(outcome) => match other() {
+                Self::Allowed | Self::Observed(_) => Self::Observed(outcome),
+                stopped => stopped,
+            },
+            stopped => stopped,
+        }
+    }
+}
 
 impl Session {
     pub(super) fn judge(&self, sql: &[u8], types: &[u8], finding: Option<Finding>) -> Judgement {
@@ -92,26 +110,48 @@ impl Session {
         if is_current && verdict.is_plain && self.state.is_settled() && !prepared.is_doubtful() {
             return Gated::Allowed;
         }
+        let mut gated = Gated::Allowed;
         if prepared.is_doubtful() {
             let object = Object::new(ObjectKind::Prepared, "that code may have replaced");
-            let outcome = self.decide(&[Effect::new(Action::Opaque, object)]);
-            if let Outcome::Deny(denial) = &outcome {
-                return Gated::Refused((kind.denied(denial), outcome));
-            }
+            gated = self.ruled(kind, &self.decide(&[Effect::new(Action::Opaque, object)]));
         }
         // The server takes one statement only of a Parse's text.
         let only = prepared.is_made_by_sql().then_some(index);
         let pairs = verdict.statements.iter().zip(&verdict.outcomes).enumerate();
-        let mut pairs = pairs.filter(|(index, _)| only.is_none_or(|only| only == *index));
-        let refused = pairs.find_map(|(_, (statement, outcome))| {
-            let is_uncertain = self.is_uncertain(&statement.kind, || reads_alike(&prepared.text));
-            if is_current {
-                return self.gate_statement(kind, statement, outcome, is_uncertain);
-            }
-            let outcome = self.decide(&statement.effects);
-            self.gate_statement(kind, statement, &outcome, is_uncertain)
-        });
-        refused.map_or(Gated::Allowed, Gated::Refused)
+        let pairs = pairs.filter(|(index, _)| only.is_none_or(|only| only == *index));
+        for (_, (statement, outcome)) in pairs {
+            gated = gated.and(|| {
+                let is_uncertain = self.is_uncertain(&statement.kind, || reads_alike(&prepared.text));
+                if is_current {
+                    return self.gate_statement(kind, statement, outcome, is_uncertain);
+                }
+                let outcome = self.decide(&statement.effects);
+                self.gate_statement(kind, statement, &outcome, is_uncertain)
+            });
+        }
+        gated
+    }
+
+    /// Whether policy's word stops a statement here. How text is read is no matter of policy alone.
+    fn is_observed(&self, denial: &Denial) -> bool {
+        self.connection.enforce == Enforcement::Observe && denial.cause != Cause::Lexing
+    }
+
+    /// An outcome as it holds on this connection.
+    pub(super) fn held(&self, outcome: &Outcome) -> Outcome {
+        match outcome {
+            Outcome::Deny(denial) if self.is_observed(denial) => Outcome::Observe(Rc::clone(denial)),
+            other => other.clone(),
+        }
+    }
+
+    /// What becomes of a message for an outcome.
+    pub(super) fn ruled(&self, kind: Kind, outcome: &Outcome) -> Gated {
+        match self.held(outcome) {
+            Outcome::Allow(_) => Gated::Allowed,
+            observed @ Outcome::Observe(_) => Gated::Observed(observed),
+            Outcome::Deny(denial) => Gated::Refused((kind.denied(&denial), Outcome::Deny(denial))),
+        }
     }
 
     /// Judges what EXECUTE runs, unless that takes a helper.
@@ -129,19 +169,15 @@ impl Session {
     }
 
     /// What a portal reads was settled at its Bind: where the state is another since, policy is asked about that too.
-    pub(super) fn gate_bound(&self, portal: &Portal) -> Option<Refused> {
-        let (judged, context) = portal.bound.as_ref()?;
+    pub(super) fn gate_bound(&self, portal: &Portal) -> Gated {
+        let Some((judged, context)) = &portal.bound else {
+            return Gated::Allowed;
+        };
         let epoch = self.core.gate.borrow_mut().epoch();
         if *context == self.context.id() || judged.verdict.holds_in(epoch) {
-            return None;
+            return Gated::Allowed;
         }
-        match self.decide(judged.effects()) {
-            Outcome::Allow(_) => None,
-            Outcome::Deny(denial) => {
-                let refusal = Kind::Execute.denied(&denial);
-                Some((refusal, Outcome::Deny(denial)))
-            }
-        }
+        self.ruled(Kind::Execute, &self.decide(judged.effects()))
     }
 
     pub(super) fn decide(&self, effects: &[Effect]) -> Outcome {
@@ -156,49 +192,58 @@ impl Session {
         statement: &Statement,
         outcome: &Outcome,
         is_uncertain: bool,
-    ) -> Option<Refused> {
-        if let Outcome::Deny(denial) = outcome {
-            return Some((kind.denied(denial), outcome.clone()));
-        }
+    ) -> Gated {
+        let mut gated = self.ruled(kind, outcome);
         if is_uncertain {
-            let object = Object::new(ObjectKind::Nothing, UNKNOWN_STATE);
-            let outcome = self.decide(&[Effect::new(Action::Opaque, object)]);
-            if let Outcome::Deny(denial) = &outcome {
-                return Some((kind.denied(denial), outcome));
-            }
+            gated = gated.and(|| {
+                let object = Object::new(ObjectKind::Nothing, UNKNOWN_STATE);
+                self.ruled(kind, &self.decide(&[Effect::new(Action::Opaque, object)]))
+            });
         }
-        if let Some(effects) = self.effects_by_name(statement) {
-            let outcome = self.decide(&effects);
-            if let Outcome::Deny(denial) = &outcome {
-                return Some((kind.denied(denial), outcome));
-            }
-        }
-        if matches!(statement.kind, StatementKind::CopyOut { columns: None, .. })
-            && !self.masks.tags.is_empty()
-        {
-            let refusal = kind.refusal(
-                SqlState::FEATURE_NOT_SUPPORTED,
-                "sluice: this COPY cannot be masked by column; use COPY table (columns) TO STDOUT, as text or CSV with \
-                 default delimiters, or SELECT",
-            );
-            return Some((refusal, outcome.clone()));
-        }
-        None
+        gated
+            .and(|| match self.effects_by_name(statement) {
+                Some(effects) => self.ruled(kind, &self.decide(&effects)),
+                None => Gated::Allowed,
+            })
+            .and(|| self.gate_copy(kind, statement, outcome))
     }
 
-    /// Whether what a PREPARE or DECLARE makes finds no place in the session.
-    pub(super) fn lacks_room(&self, kind: Kind, judged: &Judged, text_bytes: usize) -> Option<Refusal> {
-        let no_name = match &judged.statement()?.kind {
-            StatementKind::Prepare { name } => self.statements.room_for(name.as_bytes()).err(),
-            // Cursors without one are not told apart.
-            StatementKind::Declare { .. } => None,
-            _ => return None,
-        };
-        if let Some(error) = no_name {
-            return Some(kind.refusal(SqlState::INSUFFICIENT_RESOURCES, &format!("sluice: {error}")));
+    /// A COPY that cannot be masked where columns are configured.
+    fn gate_copy(&self, kind: Kind, statement: &Statement, outcome: &Outcome) -> Gated {
+        if self.masks.tags.is_empty()
+            || !matches!(statement.kind, StatementKind::CopyOut { columns: None, .. })
+        {
+            return Gated::Allowed;
         }
-        let has_bytes = self.hold_budget.has(text_bytes);
-        (!has_bytes).then(|| kind.refusal(SqlState::INSUFFICIENT_RESOURCES, TOO_MUCH_HELD))
+        let refusal = kind.refusal(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            "sluice: this COPY cannot be masked by column; use COPY table (columns) TO STDOUT, as text or CSV with \
+             default delimiters, or SELECT",
+        );
+        Gated::Refused((refusal, self.held(outcome)))
+    }
+
+    /// A PREPARE or DECLARE whose text finds no place in the session.
+    pub(super) fn gate_room(&self, kind: Kind, judged: &Judged, text_bytes: usize) -> Gated {
+        let refused = |message: &str| {
+            let refusal = kind.refusal(SqlState::INSUFFICIENT_RESOURCES, message);
+            Gated::Refused((refusal, self.held(judged.outcome())))
+        };
+        match judged.statement().map(|statement| &statement.kind) {
+            Some(StatementKind::Prepare { name }) => {
+                if let Err(error) = self.statements.room_for(name.as_bytes()) {
+                    return refused(&format!("sluice: {error}"));
+                }
+            }
+            // Cursors without one are not told apart.
+            Some(StatementKind::Declare { .. }) => {}
+            _ => return Gated::Allowed,
+        }
+        if self.hold_budget.has(text_bytes) {
+            Gated::Allowed
+        } else {
+            refused(TOO_MUCH_HELD)
+        }
     }
 
     /// What a statement does together with the prepared one or the cursor that it runs; none if it runs none.

@@ -9,7 +9,7 @@ use sluice_parsers::postgres::{Sent, SqlState};
 use sluice_runtime::time::Moment;
 
 use super::Act;
-use super::judging::{Refused, reads_alike};
+use super::judging::{Gated, reads_alike};
 use super::recording::{Recorded, Subject, not_recorded};
 use crate::gate::{Finding, Judgement, Verdict};
 use crate::postgres::deny::Kind;
@@ -166,15 +166,17 @@ impl Session {
             note: "",
         };
         let gated = self.gate_in_query(query, index, &judged, is_read);
-        let outcome = gated
-            .as_ref()
-            .map_or_else(|| judged.outcome(), |(_, outcome)| outcome);
-        let refusal = match self.record(run, subject, outcome) {
-            Recorded::No => Some(not_recorded(Kind::Query)),
-            Recorded::Yes => gated.map(|refused| {
+        let outcome = match &gated {
+            Gated::Refused((_, outcome)) | Gated::Observed(outcome) => outcome,
+            Gated::Allowed | Gated::Away(_) => judged.outcome(),
+        };
+        let refusal = match (self.record(run, subject, outcome), gated) {
+            (Recorded::No, _) => Some(not_recorded(Kind::Query)),
+            (Recorded::Yes, Gated::Refused(refused)) => {
                 self.end_empty(run, Ending::Denied, query.received);
-                self.explained(refused, run, &judged)
-            }),
+                Some(self.explained(refused, run, &judged))
+            }
+            (Recorded::Yes, _) => None,
         };
         if let Some(refusal) = refusal {
             query.refused = Some((index, refusal));
@@ -190,27 +192,20 @@ impl Session {
         }
     }
 
-    fn gate_in_query(
-        &self,
-        query: &Query<'_>,
-        index: usize,
-        judged: &Judged,
-        is_read: bool,
-    ) -> Option<Refused> {
-        let statement = judged
-            .statement()
-            .or_else(|| query.verdict.statements.get(index))?;
+    fn gate_in_query(&self, query: &Query<'_>, index: usize, judged: &Judged, is_read: bool) -> Gated {
+        let Some(statement) = judged.statement().or_else(|| query.verdict.statements.get(index)) else {
+            return Gated::Allowed;
+        };
         let is_uncertain = !is_read || self.is_uncertain(&statement.kind, || query.reads_alike());
-        let refused = if judged.verdict.is_plain && !is_uncertain {
-            None
+        let gated = if judged.verdict.is_plain && !is_uncertain {
+            Gated::Allowed
         } else {
             self.gate_statement(Kind::Query, statement, judged.outcome(), is_uncertain)
         };
-        if refused.is_some() || query.verdict.is_inert {
-            return refused;
+        if query.verdict.is_inert {
+            return gated;
         }
-        let refusal = self.lacks_room(Kind::Query, judged, query.text(index).len())?;
-        Some((refusal, judged.outcome().clone()))
+        gated.and(|| self.gate_room(Kind::Query, judged, query.text(index).len()))
     }
 
     /// Records a statement behind a refused one.

@@ -136,21 +136,22 @@ impl Session {
         if self.should_look(&verdict) {
             return Ok(Act::Look);
         }
-        let mut refused: Option<Refused> = None;
+        let mut gated = Gated::Allowed;
         if !verdict.is_plain || !self.state.is_settled() {
-            let mut statements = verdict.statements.iter().zip(&verdict.outcomes);
-            refused = statements.find_map(|(statement, outcome)| {
-                let is_uncertain = self.is_uncertain(&statement.kind, || reads_alike(parse.sql));
-                if statement.decided_at_bind.is_empty() {
-                    return self.gate_statement(Kind::Parse, statement, outcome, is_uncertain);
-                }
-                // Bind decides the rest.
-                let effects: SmallVec<[Effect; 4]> = statement.effects_before_bind().cloned().collect();
-                self.gate_statement(Kind::Parse, statement, &self.decide(&effects), is_uncertain)
-            });
+            for (statement, outcome) in verdict.statements.iter().zip(&verdict.outcomes) {
+                gated = gated.and(|| {
+                    let is_uncertain = self.is_uncertain(&statement.kind, || reads_alike(parse.sql));
+                    if statement.decided_at_bind.is_empty() {
+                        return self.gate_statement(Kind::Parse, statement, outcome, is_uncertain);
+                    }
+                    // Bind decides the rest.
+                    let effects: SmallVec<[Effect; 4]> = statement.effects_before_bind().cloned().collect();
+                    self.gate_statement(Kind::Parse, statement, &self.decide(&effects), is_uncertain)
+                });
+            }
         }
         let judged = Judged { verdict, index: 0 };
-        if let Some(refused) = refused {
+        if let Gated::Refused(refused) = gated {
             let run = Run {
                 id: self.take_runs(1),
                 received,
@@ -204,7 +205,7 @@ impl Session {
         let mut candidates = self.statements.candidates(statement_name);
         let is_whole = rest.is_some();
         let (bind, formats) = rest.unzip();
-        let mut refused = None;
+        let (mut refused, mut observed) = (None, None);
         for prepared in &mut candidates {
             let mut gated = self.gate_prepared(Kind::Bind, prepared);
             if let Some(bound) = bind.and_then(|bind| self.decided_by(bind, prepared)) {
@@ -216,6 +217,7 @@ impl Session {
             }
             match gated {
                 Gated::Allowed => {}
+                Gated::Observed(outcome) => observed = Some(outcome),
                 Gated::Refused(refusal) => {
                     refused = Some(refusal);
                     break;
@@ -239,9 +241,10 @@ impl Session {
         let recorded = match &prepared {
             Some(prepared) => {
                 let judged = prepared.judged();
-                let outcome = refused
-                    .as_ref()
-                    .map_or_else(|| judged.outcome(), |(_, outcome)| outcome);
+                let refused_for = refused.as_ref().map(|(_, outcome)| outcome);
+                let outcome = refused_for
+                    .or(observed.as_ref())
+                    .unwrap_or_else(|| judged.outcome());
                 let protocol = if refused.is_some() {
                     Protocol::Bind
                 } else {
@@ -324,17 +327,19 @@ impl Session {
             let Some(prepared) = &portal.statement else {
                 continue;
             };
-            match self.gate_prepared(Kind::Execute, prepared) {
-                Gated::Allowed => refused = self.gate_bound(portal),
-                Gated::Refused(refusal) => refused = Some(refusal),
+            let gated = self
+                .gate_prepared(Kind::Execute, prepared)
+                .and(|| self.gate_bound(portal))
+                .and(|| self.gate_room_of(prepared));
+            match gated {
+                // Its Bind is in the record.
+                Gated::Allowed | Gated::Observed(_) => {}
+                Gated::Refused(refusal) => {
+                    refused = Some(refusal);
+                    break;
+                }
                 Gated::Away(errand) => return Ok(Act::Away(errand, Some(Rc::clone(prepared)))),
             }
-            if refused.is_some() {
-                break;
-            }
-        }
-        if refused.is_none() {
-            refused = self.lacks_room_for(&candidates);
         }
         let (portal, run) = if let Some(portal) = candidates.first() {
             (Rc::clone(portal), portal.run.take())
@@ -386,20 +391,13 @@ impl Session {
         Ok(hidden.map_or(Act::Forward, Act::ForwardBehind))
     }
 
-    /// Whether what an execution would make finds no place in the session.
-    fn lacks_room_for(&self, candidates: &[Rc<Portal>]) -> Option<Refused> {
-        candidates
-            .iter()
-            .filter_map(|portal| portal.statement.as_ref())
-            .find_map(|prepared| {
-                let judged = prepared.judged();
-                if judged.verdict.is_inert || prepared.is_made_by_sql() {
-                    return None;
-                }
-                let refusal =
-                    self.lacks_room(Kind::Execute, &judged, prepared.text.len() + prepared.types.len())?;
-                Some((refusal, judged.outcome().clone()))
-            })
+    /// Whether what an execution would make finds a place in the session.
+    fn gate_room_of(&self, prepared: &Prepared) -> Gated {
+        let judged = prepared.judged();
+        if judged.verdict.is_inert || prepared.is_made_by_sql() {
+            return Gated::Allowed;
+        }
+        self.gate_room(Kind::Execute, &judged, prepared.text.len() + prepared.types.len())
     }
 
     /// Enters the name that an execution gives to something, if it runs a PREPARE or DECLARE.
@@ -452,16 +450,17 @@ impl Session {
         };
         let recorded = if let Some(prepared) = &portal.statement {
             let judged = prepared.judged();
-            let outcome = refused
-                .as_ref()
-                .map_or_else(|| judged.outcome(), |(_, outcome)| outcome);
-            self.record(run, Subject::of(prepared, &judged, Protocol::Execute), outcome)
+            let outcome = match refused {
+                Some((_, outcome)) => outcome.clone(),
+                None => self.held(judged.outcome()),
+            };
+            self.record(run, Subject::of(prepared, &judged, Protocol::Execute), &outcome)
         } else {
             let name = String::from_utf8_lossy(name);
             let object = Object::new(ObjectKind::Cursor, &*name);
             let mut effects = smallvec![Effect::new(Action::Read, object)];
             self.add_cursor(&mut effects, &name);
-            let outcome = self.decide(&effects);
+            let outcome = self.held(&self.decide(&effects));
             let recorded = self.record_unknown(run, name.as_bytes(), &effects, &outcome);
             if let Outcome::Deny(denial) = &outcome {
                 *refused = Some((Kind::Execute.denied(denial), outcome.clone()));
@@ -556,11 +555,7 @@ impl Session {
             ),
         };
         self.follow_state();
-        let outcome = self
-            .core
-            .gate
-            .borrow_mut()
-            .decide_effects(std::slice::from_ref(&effect), &self.context);
+        let outcome = self.held(&self.decide(std::slice::from_ref(&effect)));
         let run = Run {
             id: self.take_runs(1),
             received,
