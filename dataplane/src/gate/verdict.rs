@@ -223,7 +223,13 @@ impl From<Vec<Decision>> for Decided {
 }
 
 fn changes_catalog(mask: EffectMask) -> bool {
-    let ddl = [Action::Create, Action::Alter, Action::Drop, Action::Opaque];
+    let ddl = [
+        Action::Create,
+        Action::Alter,
+        Action::Drop,
+        Action::Grant,
+        Action::Opaque,
+    ];
     ddl.into_iter().any(|action| mask.contains(action))
 }
 

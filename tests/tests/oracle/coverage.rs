@@ -67,8 +67,12 @@ fn has_language(text: &str, language: &str) -> bool {
 
 /// `... LANGUAGE internal AS 'int8eq'`, but code that is not known to be pure.
 fn is_unknown(text: &str) -> bool {
-    let mut parts = text.split(['\'', '$']);
-    let symbol = parts.rfind(|part| part.contains(char::is_alphanumeric));
+    let parts: Vec<&str> = text.split(['\'', '$']).collect();
+    let is_as = |part: &str| part.trim_end().to_ascii_lowercase().ends_with(" as");
+    let behind = parts.iter().position(|part| is_as(part)).unwrap_or(parts.len());
+    // Between the quotes, or between `$$` and `$$`.
+    let mut symbols = parts.iter().skip(behind + 1);
+    let symbol = symbols.find(|part| !part.is_empty()).copied();
     has_language(text, "internal")
         && base::internal(SERVER_MAJOR, symbol.unwrap_or_default()) != Some(Behavior::Pure)
 }
@@ -340,6 +344,10 @@ fn functions_of_pure_code_are_no_natives() {
         ),
         (
             "CREATE FUNCTION f(int) RETURNS int LANGUAGE internal AS $$int4abs$$",
+            false,
+        ),
+        (
+            "CREATE FUNCTION f(int, int) RETURNS bool AS 'int4lt' LANGUAGE internal IMMUTABLE -- not $leakproof",
             false,
         ),
         (

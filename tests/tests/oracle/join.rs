@@ -263,10 +263,13 @@ impl Session {
             return;
         };
         let command = line.command.as_str();
+        // One that fails has no line of its own.
+        let text = trimmed(&self.runs[index].text).to_ascii_uppercase();
+        let brings = |word: &str| command == word || text.starts_with(word);
+        if self.runs[index].earlier.is_empty() && BRINGS_EARLIER.iter().any(|word| brings(word)) {
+            self.runs[index].earlier = self.earlier();
+        }
         if !self.runs[index].is_inner(line) {
-            if BRINGS_EARLIER.contains(&command) {
-                self.runs[index].earlier = self.earlier();
-            }
             match command {
                 "BEGIN" | "START TRANSACTION" => self.transaction = vec![index],
                 "COMMIT" | "ROLLBACK" | "PREPARE TRANSACTION" => self.transaction.clear(),

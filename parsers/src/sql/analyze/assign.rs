@@ -73,10 +73,12 @@ impl Walker<'_> {
         columns.position(|column| *column.name == *name)
     }
 
-    /// A value of this type becomes one of a column.
-    pub(super) fn assigns(&mut self, target: &Target<'_>, place: Option<usize>, value: &Value) {
-        if let Some(column) = place.and_then(|place| target.item.columns.get(place)) {
-            self.coerces_value(value, column.ty, CastContext::Assignment);
+    /// A value becomes one of a column; gives where that comes from.
+    pub(super) fn assigns(&mut self, target: &Target<'_>, place: Option<usize>, value: &Value) -> Lineage {
+        let column = place.and_then(|place| target.item.columns.get(place));
+        match column {
+            Some(column) if self.coerces_value(value, column.ty, CastContext::Assignment) => Lineage::Unknown,
+            _ => value.lineage.clone(),
         }
     }
 
@@ -126,12 +128,13 @@ impl Walker<'_> {
                 }
             };
             let place = self.place_of(target, &assigned.name);
+            let mut lineage = value.lineage.clone();
             if assigned.indirection.is_empty() {
-                self.assigns(target, place, &value);
+                lineage = self.assigns(target, place, &value);
             } else if let Some(column) = place.and_then(|place| target.item.columns.get(place)) {
                 self.uses_type_of(column.ty);
             }
-            self.stores_in(target, place, &value.lineage);
+            self.stores_in(target, place, &lineage);
             places.extend(place);
         }
         places

@@ -56,6 +56,11 @@ impl<'w> Walker<'w> {
             self.uses_type(used);
             self.sees_type(Ty::Known(used));
         }
+        // What a trigger assigns to its row becomes one of the columns' types.
+        let row = self.catalog().relation(relation);
+        for column in row.map_or(&[][..], |row| &row.columns) {
+            self.converts_in_body(column.type_oid);
+        }
         let mut search_path = None;
         for (name, value) in &function.settings {
             if name.eq_ignore_ascii_case("search_path") {
@@ -243,8 +248,19 @@ impl<'w> Walker<'w> {
             return;
         }
         match plpgsql::read(body) {
-            Ok(body) => self.pieces(&text_of(name), body),
+            Ok(body) => {
+                self.catches(&body);
+                self.pieces(&text_of(name), body);
+            }
             Err(plpgsql::Unreadable) => self.unreadable(function),
+        }
+    }
+
+    /// What an error says of a row can be read where it is caught.
+    fn catches(&mut self, body: &plpgsql::Body) {
+        if body.catches {
+            self.reads.shows_written();
+            self.sources += 1;
         }
     }
 
@@ -275,6 +291,7 @@ impl<'w> Walker<'w> {
         };
         let outside = self.arguments.replace(Rc::new(arguments));
         let wanted = self.implied.wanted.len();
+        self.catches(&body);
         self.pieces(&what, body);
         self.converts_what_was_seen(wanted);
         self.arguments = outside;

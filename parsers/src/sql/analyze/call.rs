@@ -87,9 +87,7 @@ impl Walker<'_> {
     fn resolved_call(&mut self, call: &Call<'_>, values: &[Value], function: Object) -> (Value, Outputs) {
         match self.resolver.functions(call) {
             Resolution::One { oid, result } => {
-                self.converts_arguments(oid, call, values);
-                let ordered = self.as_declared(oid, call, values);
-                let lineage = self.applies(oid, &ordered);
+                let lineage = self.applies_call(oid, call, values);
                 let outputs = self.resolver.output_columns(oid, call.arguments);
                 (self.result(oid, result, lineage, values), outputs)
             }
@@ -100,9 +98,7 @@ impl Walker<'_> {
             Resolution::Several { candidates, result } => {
                 let mut lineage = Lineage::constant();
                 for &oid in &candidates {
-                    self.converts_arguments(oid, call, values);
-                    let ordered = self.as_declared(oid, call, values);
-                    let own = self.applies(oid, &ordered);
+                    let own = self.applies_call(oid, call, values);
                     lineage = self.merge(lineage, &own);
                 }
                 let mut may_be_other = candidates.is_empty() || self.resolver.is_touched(call.name);
@@ -111,8 +107,9 @@ impl Walker<'_> {
                         self.uses(to);
                         may_be_other = false;
                         if let [value] = values {
-                            self.coerces(value.ty, Ty::Known(to), CastContext::Explicit);
+                            let reads = self.coerces(value.ty, Ty::Known(to), CastContext::Explicit);
                             lineage = self.merge(lineage, &value.lineage);
+                            lineage = if reads { Lineage::Unknown } else { lineage };
                         }
                     }
                     Named::Several(types) => {
@@ -175,8 +172,9 @@ impl Walker<'_> {
         })
     }
 
-    /// The arguments in the order of the function's declaration. Where that is not known, none is a constant.
-    fn as_declared<'v>(&self, oid: Oid, call: &Call<'_>, values: &'v [Value]) -> Cow<'v, [Value]> {
+    /// The arguments in the order of the function's declaration, with the defaults of those that are left out by name.
+    /// Where the order is not known, none is a constant.
+    fn as_declared<'v>(&mut self, oid: Oid, call: &Call<'_>, values: &'v [Value]) -> Cow<'v, [Value]> {
         if call.names.iter().all(Option::is_none) {
             return Cow::Borrowed(values);
         }
@@ -185,37 +183,73 @@ impl Walker<'_> {
         let width = declared
             .map_or(0, |function| function.arguments.len())
             .max(values.len());
-        let mut ordered = vec![Value::constant(Ty::Literal); width];
+        let mut ordered: Vec<Option<Value>> = vec![None; width];
         for (index, value) in values.iter().enumerate() {
             let place = match call.names.get(index).copied().flatten() {
                 Some(name) => names.iter().position(|declared| **declared == *name),
                 None => Some(index),
             };
             let Some(slot) = place.and_then(|place| ordered.get_mut(place)) else {
+                for expression in declared.map_or(&[][..], |function| &function.default_expressions) {
+                    self.expression_text(expression, None);
+                }
                 let unordered = values.iter().cloned().map(|value| Value {
                     given: Given::Computed,
                     ..value
                 });
                 return unordered.collect();
             };
-            *slot = value.clone();
+            *slot = Some(value.clone());
         }
-        Cow::Owned(ordered)
+        let defaults = declared.map_or(&[][..], |function| &function.default_expressions);
+        let first = width.saturating_sub(defaults.len());
+        let ordered = ordered.into_iter().enumerate().map(|(index, given)| {
+            let default = index.checked_sub(first).and_then(|index| defaults.get(index));
+            match (given, default) {
+                (Some(value), _) => value,
+                (None, Some(expression)) => self.default_value(expression),
+                (None, None) => Value::constant(Ty::Literal),
+            }
+        });
+        Cow::Owned(ordered.collect())
     }
 
-    /// What runs where arguments become what the function takes.
-    fn converts_arguments(&mut self, oid: Oid, call: &Call<'_>, values: &[Value]) {
+    /// What an expression of the catalog gives that stands in the place of an argument.
+    fn default_value(&mut self, expression: &str) -> Value {
+        let before = self.sources;
+        let lineage = self.expression_text(expression, None);
+        Value {
+            lineage: if self.sources > before {
+                Lineage::Unknown
+            } else {
+                lineage
+            },
+            ..Value::unknown()
+        }
+    }
+
+    fn applies_call(&mut self, oid: Oid, call: &Call<'_>, values: &[Value]) -> Lineage {
+        let reads = self.converts_arguments(oid, call, values);
+        let ordered = self.as_declared(oid, call, values);
+        let lineage = self.applies(oid, &ordered);
+        if reads { Lineage::Unknown } else { lineage }
+    }
+
+    /// What runs where arguments become what the function takes; gives whether it reads.
+    fn converts_arguments(&mut self, oid: Oid, call: &Call<'_>, values: &[Value]) -> bool {
         let is_of_server = |ty: &Ty| match ty {
             Ty::Known(oid) => oid.is_built_in(),
             Ty::Literal | Ty::Parameter | Ty::Uncertain => true,
         };
         if values.is_empty() || (oid.is_built_in() && call.arguments.iter().all(is_of_server)) {
-            return;
+            return false;
         }
         let targets = self.resolver.argument_types(oid, call);
+        let mut reads = false;
         for (value, to) in values.iter().zip(targets) {
-            self.coerces_value(value, to, CastContext::Implicit);
+            reads |= self.coerces_value(value, to, CastContext::Implicit);
         }
+        reads
     }
 
     /// The effects of a function, and where its result comes from.
@@ -245,14 +279,14 @@ impl Walker<'_> {
         }
         lineage.derived()
     }
-}
 
-impl Walker<'_> {
     /// Runs a function; whether its result comes from nothing but its arguments.
     pub(super) fn only_computes(&mut self, oid: Oid, known: Option<Behavior>, values: &[Value]) -> bool {
         if let Some(behavior) = known {
+            let outside = std::mem::take(&mut self.documents_read);
             self.runs_function(oid, values);
-            let is_closed = computes(behavior);
+            let is_closed = computes(behavior) && !self.documents_read;
+            self.documents_read |= outside;
             self.sources += usize::from(!is_closed);
             return is_closed;
         }
@@ -272,9 +306,7 @@ impl Walker<'_> {
         self.sources += usize::from(!is_closed);
         is_closed
     }
-}
 
-impl Walker<'_> {
     /// Whether planning puts what a function gives in the place of its call, where EXPLAIN shows it.
     fn is_folded(&self, oid: Oid, values: &[Value]) -> bool {
         let function = self.world.catalog.function(oid);

@@ -12,6 +12,7 @@ use super::scope::{Item, Level};
 use super::select::has_unknown_columns;
 use super::value::{Column, Value};
 use super::walk::Walker;
+use crate::sql::catalog::Event;
 use crate::sql::effect::{Action, EffectFlags};
 use crate::sql::lineage::Lineage;
 
@@ -45,7 +46,7 @@ impl Walker<'_> {
             }
             Some(NodeEnum::SelectStmt(select)) => {
                 let columns = self.select(select);
-                self.inserted_columns(columns, &target, places.as_deref())
+                self.inserted_columns(&columns, &target, places.as_deref())
             }
             Some(other) => {
                 self.nested_statement(other);
@@ -68,7 +69,7 @@ impl Walker<'_> {
             level = self.on_conflict(conflict, &target, level);
         }
         let columns = self.in_level(level, |walker| {
-            walker.returning(returning_clause.as_ref(), &target)
+            walker.returning(returning_clause.as_ref(), &target, Event::Insert)
         });
         self.leave_with(outside);
         columns
@@ -91,13 +92,13 @@ impl Walker<'_> {
                 self.neutral(cell);
                 let value = self.value(cell);
                 let place = places.map_or(Some(index), |places| places.get(index).copied().flatten());
-                self.assigns(target, place, &value);
+                let lineage = self.assigns(target, place, &value);
                 match given.get_mut(index) {
                     Some(known) => {
                         let own = std::mem::replace(known, Lineage::Unknown);
-                        *known = own.or(&value.lineage);
+                        *known = own.or(&lineage);
                     }
-                    None => given.push(value.lineage),
+                    None => given.push(lineage),
                 }
             }
         }
@@ -106,20 +107,21 @@ impl Walker<'_> {
 
     fn inserted_columns(
         &mut self,
-        columns: Vec<Column>,
+        columns: &[Column],
         target: &Target<'_>,
         places: Option<&[Option<usize>]>,
     ) -> Vec<Lineage> {
-        if has_unknown_columns(&columns) {
+        if has_unknown_columns(columns) {
             // Any column may get any value.
             let width = places.map_or_else(|| target.width(), <[_]>::len);
             return vec![Lineage::Unknown; width.max(1)];
         }
-        for (index, column) in columns.iter().enumerate() {
+        let columns = columns.iter().enumerate();
+        let given = columns.map(|(index, column)| {
             let place = places.map_or(Some(index), |places| places.get(index).copied().flatten());
-            self.assigns(target, place, &Value::column(column));
-        }
-        columns.into_iter().map(|column| column.lineage).collect()
+            self.assigns(target, place, &Value::column(column))
+        });
+        given.collect()
     }
 
     fn on_conflict(&mut self, conflict: &OnConflictClause, target: &Target<'_>, level: Level) -> Level {
@@ -176,7 +178,7 @@ impl Walker<'_> {
                     walker.reads_target(target);
                 }
                 walker.where_of_target(target, where_clause.as_deref());
-                walker.returning(returning_clause.as_ref(), target)
+                walker.returning(returning_clause.as_ref(), target, Event::Update)
             },
         )
     }
@@ -198,7 +200,7 @@ impl Walker<'_> {
                 let flags = unfiltered(relation, using_clause, where_clause.as_deref());
                 walker.changes_target(Action::Delete, target, flags, &[]);
                 walker.where_of_target(target, where_clause.as_deref());
-                walker.returning(returning_clause.as_ref(), target)
+                walker.returning(returning_clause.as_ref(), target, Event::Delete)
             },
         )
     }
@@ -263,7 +265,8 @@ impl Walker<'_> {
                         _ => walker.unknown("WHEN clause"),
                     }
                 }
-                walker.returning(returning_clause.as_ref(), target)
+                // A table with rules takes no MERGE.
+                walker.returning(returning_clause.as_ref(), target, Event::Update)
             },
         )
     }
@@ -308,8 +311,8 @@ impl Walker<'_> {
                     self.neutral(node);
                     let value = self.value(node);
                     let place = places.get(index).copied().flatten();
-                    self.assigns(target, place, &value);
-                    self.stores_in(target, place, &value.lineage);
+                    let lineage = self.assigns(target, place, &value);
+                    self.stores_in(target, place, &lineage);
                 }
                 let places: Vec<usize> = places.into_iter().flatten().collect();
                 self.changes_target(Action::Insert, target, EffectFlags::NONE, &places);
@@ -324,11 +327,21 @@ impl Walker<'_> {
         }
     }
 
-    fn returning(&mut self, clause: Option<&ReturningClause>, target: &Target<'_>) -> Vec<Column> {
+    fn returning(
+        &mut self,
+        clause: Option<&ReturningClause>,
+        target: &Target<'_>,
+        event: Event,
+    ) -> Vec<Column> {
         let Some(ReturningClause { options, exprs }) = clause else {
             return Vec::new();
         };
         self.reads_target(target);
+        let is_of_rule = target
+            .relations
+            .oids
+            .iter()
+            .any(|&oid| self.rules_return(oid, event));
         if self.server_major() >= 18 {
             let mut names = ["old", "new"];
             for node in options {
@@ -349,7 +362,18 @@ impl Walker<'_> {
                 self.level().show_named(item);
             }
         }
-        self.target_columns(exprs)
+        let columns = self.target_columns(exprs);
+        if !is_of_rule {
+            return columns;
+        }
+        // The rows are those that a rule gives, under the names of the target's columns.
+        let unknown = columns.into_iter().map(|column| Column {
+            lineage: Lineage::Unknown,
+            origin: None,
+            row: None,
+            ..column
+        });
+        unknown.collect()
     }
 }
 

@@ -10,9 +10,10 @@ use super::types::{INT4, RECORD, RECORD_ARRAY, TEXT};
 use super::value::{Column, Given, Row, Value};
 use super::walk::{Walker, parts, string};
 use crate::sql::catalog::CastContext;
-use crate::sql::effect::FilterKind;
+use crate::sql::effect::{FilterKind, Object, ObjectKind};
 use crate::sql::lineage::Lineage;
 use crate::sql::resolve::{Resolution, Ty};
+use crate::sql::statement::Cause;
 
 impl Walker<'_> {
     pub(super) fn column_ref(&mut self, column: &ColumnRef) -> Value {
@@ -102,6 +103,9 @@ impl Walker<'_> {
 
     /// `row.name` where the row has no such column: a function of that name.
     fn attribute_call(&mut self, row: Value, name: &str) -> Value {
+        if self.resolver.is_touched(name) {
+            self.opaque(Cause::Function, Object::new(ObjectKind::Function, name));
+        }
         match self.resolver.attribute_function(row.ty, name) {
             Resolution::One { oid, result } => {
                 let lineage = self.applies(oid, std::slice::from_ref(&row));

@@ -235,7 +235,9 @@ impl Walker<'_> {
         let guesses = values.iter().filter(|value| value.given != Given::Null);
         lineage = self.together(lineage, guesses.map(|value| &value.lineage));
         for from in types {
-            self.coerces(from, ty, CastContext::Implicit);
+            if self.coerces(from, ty, CastContext::Implicit) {
+                lineage = Lineage::Unknown;
+            }
         }
         Value {
             lineage: if converted { lineage.derived() } else { lineage },
@@ -303,13 +305,15 @@ impl Walker<'_> {
 
     /// A value that is cast explicitly.
     pub(super) fn cast_value(&mut self, value: Value, ty: Ty) -> Value {
-        self.coerces_value(&value, ty, CastContext::Explicit);
-        let keeps = self.keeps_text(value.ty, ty);
+        let reads = self.coerces_value(&value, ty, CastContext::Explicit);
+        let keeps = self.keeps_text(value.ty, ty) && !reads;
         let row = value.row.clone().filter(|_| keeps);
         Value {
             ty,
             lineage: if keeps {
                 value.lineage
+            } else if reads {
+                Lineage::Unknown
             } else {
                 value.lineage.derived()
             },
@@ -338,31 +342,37 @@ impl Walker<'_> {
         }
     }
 
-    /// The functions that run where a value becomes one of another type.
-    pub(super) fn coerces(&mut self, from: Ty, to: Ty, context: CastContext) {
-        let Ty::Known(target) = to else { return };
+    /// The functions that run where a value becomes one of another type; gives whether they read, so that the value is
+    /// not what it was.
+    pub(super) fn coerces(&mut self, from: Ty, to: Ty, context: CastContext) -> bool {
+        let Ty::Known(target) = to else { return false };
         match from {
-            Ty::Known(source) if source == target => {}
-            Ty::Literal | Ty::Parameter if target.is_built_in() => {}
+            Ty::Known(source) if source == target => false,
+            Ty::Literal | Ty::Parameter if target.is_built_in() => false,
             Ty::Known(source)
-                if source.is_built_in() && target.is_built_in() && !self.has_cast(source, target) => {}
+                if source.is_built_in() && target.is_built_in() && !self.has_cast(source, target) =>
+            {
+                false
+            }
             _ => self.converts(from, target, context),
         }
     }
 
     /// The same for a value: the columns of a row that is known are converted one by one.
-    pub(super) fn coerces_value(&mut self, value: &Value, to: Ty, context: CastContext) {
+    pub(super) fn coerces_value(&mut self, value: &Value, to: Ty, context: CastContext) -> bool {
         if let (Ty::Known(RECORD), Some(row), Ty::Known(target)) = (value.ty, &value.row, to)
             && let Some(relation) = self.resolver.row_relation(target)
             && let Some(relation) = self.world.catalog.relation(relation)
         {
+            let mut reads = false;
             for (column, declared) in row.iter().zip(&relation.columns) {
                 let value = Value::column(column);
-                self.coerces_value(&value, Ty::Known(declared.type_oid), context);
+                reads |= self.coerces_value(&value, Ty::Known(declared.type_oid), context);
             }
-            return self.uses(target);
+            self.uses(target);
+            return reads;
         }
-        self.coerces(value.ty, to, context);
+        self.coerces(value.ty, to, context)
     }
 
     /// Whether a cast runs nothing but code of the server.

@@ -250,6 +250,7 @@ impl Fixture {
             events: events.into(),
             columns: Box::default(),
             instead: self.get(table).kind == RelationKind::View,
+            sets_row: false,
             when: None,
         };
         push(&mut self.get(table).triggers, trigger);

@@ -56,7 +56,6 @@ enum Followed {
     Recomputes(Oid),
     Plans(Oid),
     Document(Oid),
-    AnyDocument,
     EventTriggers,
     AnyType,
 }
@@ -78,6 +77,8 @@ pub(super) struct Implied<'w> {
     pub(super) values: Vec<Lineage>,
     /// The relation whose trigger runs, by itself or by what it calls: it has a row at hand that no statement reads.
     pub(super) row_of: Oid,
+    /// Types whose values become part of a document by a cast that reads.
+    pub(super) open_documents: HashSet<Oid>,
     /// Types that the bodies which are being read convert values to.
     pub(super) wanted: Vec<Oid>,
     /// Names were looked up that the server looks up while the statement runs.
@@ -108,6 +109,7 @@ impl<'w> Implied<'w> {
             given: Vec::new(),
             values: Vec::new(),
             row_of: Oid::NONE,
+            open_documents: HashSet::new(),
             wanted: Vec::new(),
             looks_up_late: false,
         }
@@ -280,25 +282,29 @@ impl<'w> Walker<'w> {
         }
     }
 
-    /// A value of one type becomes one of another: cast functions, input and output functions, domain checks.
-    pub(super) fn converts(&mut self, from: Ty, to: Oid, context: CastContext) {
+    /// A value of one type becomes one of another: cast functions, input and output functions, domain checks. Gives
+    /// whether a function reads that gives the new value.
+    pub(super) fn converts(&mut self, from: Ty, to: Oid, context: CastContext) -> bool {
         match self.resolver.coercion(from, to, context) {
             // The server refuses the statement, or the two are the same.
-            Coercion::Free | Coercion::Impossible => {}
+            Coercion::Free | Coercion::Impossible => false,
             Coercion::Runs { functions, types } => {
+                let mut reads = false;
                 for function in functions {
-                    self.runs_support(function);
+                    reads |= self.runs_support(function);
                 }
                 for used in types {
                     self.uses_type(used);
                 }
+                reads
             }
             // A variable has values of a type that came up in the body.
             Coercion::Uncertain if self.arguments.is_some() && from == Ty::Uncertain => {
                 self.converts_in_body(to);
+                false
             }
             Coercion::Uncertain => {
-                self.converts_somehow(to);
+                let mut reads = self.converts_somehow(to);
                 // Which columns a row has is not known.
                 let row = self
                     .resolver
@@ -306,14 +312,15 @@ impl<'w> Walker<'w> {
                     .filter(|_| from == Ty::Known(RECORD));
                 let row = row.and_then(|relation| self.catalog().relation(relation));
                 for column in row.map_or(&[][..], |relation| &relation.columns) {
-                    self.converts_somehow(column.type_oid);
+                    reads |= self.converts_somehow(column.type_oid);
                 }
+                reads
             }
         }
     }
 
-    /// Any cast to the type may be what runs.
-    pub(super) fn converts_somehow(&mut self, to: Oid) {
+    /// Any cast to the type may be what runs; gives whether one reads.
+    pub(super) fn converts_somehow(&mut self, to: Oid) -> bool {
         self.uses_type(to);
         let casts = self.catalog().casts.values();
         let mut functions: Vec<Oid> = casts
@@ -321,9 +328,11 @@ impl<'w> Walker<'w> {
             .map(|cast| cast.function)
             .collect();
         functions.sort_unstable();
+        let mut reads = false;
         for function in functions {
-            self.runs_support(function);
+            reads |= self.runs_support(function);
         }
+        reads
     }
 
     /// A value of a body becomes one of this type, if not now then where the body is run again.

@@ -246,10 +246,11 @@ impl Walker<'_> {
     /// A value becomes part of a document, by a cast of its type or as text.
     fn in_document(&mut self, value: &Value) {
         self.prints(value);
-        self.becomes_document(value);
+        let mut reads = self.becomes_document(value);
         for to in [JSON, JSONB, TEXT] {
-            self.coerces(value.ty, Ty::Known(to), CastContext::Explicit);
+            reads |= self.coerces(value.ty, Ty::Known(to), CastContext::Explicit);
         }
+        self.documents_read |= reads;
     }
 
     /// A value becomes text.

@@ -95,7 +95,7 @@ impl Walker<'_> {
                     let (left, right) = self.resolver.operand_types(oid, left_type, right_type);
                     for (from, to) in [(left_type, left), (right_type, right)] {
                         if let (Some(from), Some(to)) = (from, to) {
-                            self.coerces(from, to, CastContext::Implicit);
+                            only_computes &= !self.coerces(from, to, CastContext::Implicit);
                         }
                     }
                 }

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use pg_query::protobuf::RangeVar;
 use smallvec::SmallVec;
 
@@ -21,12 +21,27 @@ pub(super) struct Reads {
     effects: HashMap<(Oid, EffectFlags), usize>,
     /// The columns that were used, by their place in the relation.
     columns: HashMap<Oid, SmallVec<[u64; 1]>>,
+    /// Relations that are written, or looked through for a key.
+    written: HashSet<Oid>,
+    /// What an error says of a row of those may be read.
+    shows_written: bool,
 }
 
 impl Reads {
-    /// The relations.
+    /// The relations, those too of which errors tell.
     pub(super) fn relations(&self) -> impl Iterator<Item = Oid> {
-        self.effects.keys().map(|&(oid, _)| oid)
+        let written = self.written.iter().filter(|_| self.shows_written);
+        self.effects.keys().map(|&(oid, _)| oid).chain(written.copied())
+    }
+
+    /// Rows of a relation are written, or looked through for a key.
+    pub(super) fn writes(&mut self, relation: Oid) {
+        self.written.insert(relation);
+    }
+
+    /// Errors are caught, which tell of rows.
+    pub(super) fn shows_written(&mut self) {
+        self.shows_written = true;
     }
 }
 

@@ -68,7 +68,7 @@ impl Walker<'_> {
             let columns = self.set_operation_columns(select, left, right);
             self.set_operation_tail(select, &columns);
             if leftmost_into(select).is_some() {
-                self.leaks_all(&columns);
+                self.fills_new_table(&columns);
             }
             columns
         } else if select.values_lists.is_empty() {
@@ -165,15 +165,23 @@ impl Walker<'_> {
             .collect();
         if let Some(into) = into_clause {
             self.into(into);
-            self.leaks_all(&columns);
+            self.fills_new_table(&columns);
         }
         columns
     }
 
-    /// Values flow into a table that nobody has tagged.
-    pub(super) fn leaks_all(&mut self, columns: &[Column]) {
+    /// Values flow into a table that nobody has tagged, and whose columns' types may bring code.
+    pub(super) fn fills_new_table(&mut self, columns: &[Column]) {
         for column in columns {
             self.leaks(&column.lineage);
+            let is_of_server = match column.ty {
+                Ty::Known(oid) => oid.is_built_in(),
+                Ty::Literal | Ty::Parameter => true,
+                Ty::Uncertain => false,
+            };
+            if !is_of_server {
+                self.touches.code();
+            }
         }
     }
 
@@ -227,7 +235,9 @@ impl Walker<'_> {
             let merged = self.merge(left.lineage.clone(), &right.lineage);
             let mut lineage = self.together(merged, [&left.lineage, &right.lineage]);
             for from in [left.ty, right.ty] {
-                self.coerces(from, ty, CastContext::Implicit);
+                if self.coerces(from, ty, CastContext::Implicit) {
+                    lineage = Lineage::Unknown;
+                }
                 if !self.keeps_text(from, ty) {
                     lineage = lineage.derived();
                 }
@@ -298,10 +308,12 @@ impl Walker<'_> {
         }
         let columns = columns.into_iter().zip(is_mixed).enumerate();
         let named = columns.map(|(index, ((types, lineage), is_mixed))| {
-            let lineage = if is_mixed { lineage.or_given() } else { lineage };
+            let mut lineage = if is_mixed { lineage.or_given() } else { lineage };
             let ty = self.resolver.common_type(&types);
             for from in types {
-                self.coerces(from, ty, CastContext::Implicit);
+                if self.coerces(from, ty, CastContext::Implicit) {
+                    lineage = Lineage::Unknown;
+                }
             }
             Column {
                 name: format!("column{}", index + 1).into(),

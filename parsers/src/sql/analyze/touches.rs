@@ -14,6 +14,7 @@ pub(super) struct Touches {
     names: BTreeSet<Box<str>>,
     renamed: BTreeSet<(Box<str>, Oid)>,
     ties_code: bool,
+    every_name: bool,
     everything: bool,
 }
 
@@ -46,13 +47,18 @@ impl Touches {
         self.ties_code = true;
     }
 
+    /// Other schemas may be usable, or another role's rights hold: any name may mean another of the objects that there are.
+    pub(super) fn every_name(&mut self) {
+        self.every_name = true;
+    }
+
     /// Nothing is known of what it changes.
     pub(super) fn everything(&mut self) {
         self.everything = true;
     }
 
     pub(super) fn found(&self) -> Touched {
-        if self.everything {
+        let mut found = if self.everything {
             Touched::Everything
         } else if self.names.is_empty() {
             // Code is looked for where a touched name is.
@@ -63,7 +69,11 @@ impl Touches {
                 renamed: self.renamed.iter().cloned().collect(),
                 ..self.names.iter().cloned().collect()
             })
+        };
+        if self.every_name {
+            found.extend(&Touched::EveryName);
         }
+        found
     }
 }
 

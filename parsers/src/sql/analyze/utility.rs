@@ -528,7 +528,7 @@ impl Walker<'_> {
             };
         }
         let columns = self.query(query.as_deref());
-        self.leaks_all(&columns);
+        self.fills_new_table(&columns);
         StatementKind::CreateTableAs
     }
 }

@@ -87,6 +87,8 @@ pub(super) struct Walker<'w> {
     pub(super) touches: Touches,
     /// What runs without being called.
     pub(super) implied: Implied<'w>,
+    /// A value became part of a document by a cast that reads.
+    pub(super) documents_read: bool,
     /// What may still be spent on texts of the catalog.
     pub(super) budget: Budget,
     /// How much may still be walked.
@@ -140,6 +142,7 @@ impl<'w> Walker<'w> {
             touches: Touches::default(),
             implied: Implied::new(world, resolver.clone()),
             resolver,
+            documents_read: false,
             budget,
             work_left,
             is_spent: false,

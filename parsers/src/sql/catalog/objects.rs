@@ -201,9 +201,17 @@ pub struct Trigger {
     /// INSTEAD OF: of a view, whose query then tells what can be changed no more.
     #[serde(default)]
     pub instead: bool,
+    /// BEFORE ... FOR EACH ROW: what its function gives is stored in the place of the row.
+    #[serde(default = "yes")]
+    pub sets_row: bool,
     /// The WHEN expression.
     #[serde(default)]
     pub when: Option<Box<str>>,
+}
+
+/// What is not said counts.
+const fn yes() -> bool {
+    true
 }
 
 /// A row security policy.

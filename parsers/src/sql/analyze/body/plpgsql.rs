@@ -33,6 +33,7 @@ pub(super) enum Piece {
 }
 
 /// What a body holds.
+#[expect(clippy::struct_excessive_bools, reason = "each says one thing about the body")]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Body {
     /// In the order of the text.
@@ -43,6 +44,8 @@ pub(super) struct Body {
     pub(super) typed: Vec<(Box<str>, String)>,
     /// It may commit or roll back: by itself, or by what it calls.
     pub(super) may_end: bool,
+    /// It handles errors, whose texts tell of rows.
+    pub(super) catches: bool,
     /// It opens or closes cursors.
     pub(super) takes_cursors: bool,
     /// It reads from a cursor, of which it does not tell what that gives.

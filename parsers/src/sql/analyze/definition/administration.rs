@@ -16,6 +16,7 @@ impl Walker<'_> {
         match kind {
             NodeEnum::GrantStmt(grant) => self.grant(grant),
             NodeEnum::GrantRoleStmt(grant) => {
+                self.touches.every_name();
                 for node in grant.granted_roles.iter().chain(&grant.grantee_roles) {
                     let object = match &node.node {
                         Some(NodeEnum::AccessPriv(role)) => {
@@ -33,6 +34,10 @@ impl Walker<'_> {
                 );
             }
             NodeEnum::CreateRoleStmt(create) => {
+                if !create.options.is_empty() {
+                    // Memberships come with it.
+                    self.touches.every_name();
+                }
                 self.act(
                     Action::Create,
                     Object::new(ObjectKind::Role, create.role.as_str()),
@@ -40,6 +45,7 @@ impl Walker<'_> {
                 self.act(Action::Grant, Object::new(ObjectKind::Role, create.role.as_str()));
             }
             NodeEnum::AlterRoleStmt(alter) => {
+                self.touches.every_name();
                 let object = self.role(alter.role.as_ref());
                 self.act(Action::Alter, object.clone());
                 self.act(Action::Grant, object);
@@ -51,6 +57,7 @@ impl Walker<'_> {
             }
             NodeEnum::DropRoleStmt(drop) => {
                 // Its memberships go with it.
+                self.touches.every_name();
                 for node in &drop.roles {
                     self.act(Action::Drop, object_of(ObjectKind::Role, Some(node)));
                     self.act(Action::Grant, object_of(ObjectKind::Role, Some(node)));
@@ -66,6 +73,7 @@ impl Walker<'_> {
                 }
             }
             NodeEnum::ReassignOwnedStmt(reassign) => {
+                self.touches.every_name();
                 for node in &reassign.roles {
                     let owner = object_of(ObjectKind::Role, Some(node));
                     self.add(Effect::new(Action::Alter, owner.clone()).with(EffectFlags::OTHER_USER));
@@ -143,6 +151,9 @@ impl Walker<'_> {
     fn grant(&mut self, grant: &GrantStmt) {
         let object_type = ObjectType::try_from(grant.objtype).unwrap_or(ObjectType::Undefined);
         let is_of_all = grant.targtype == GrantTargetType::AclTargetAllInSchema as i32;
+        if object_type == ObjectType::ObjectSchema && !is_of_all {
+            self.touches.every_name();
+        }
         for object in &grant.objects {
             match range_var(object).filter(|_| is_relation(object_type) && !is_of_all) {
                 Some(relation) => {

@@ -8,6 +8,7 @@ use pg_query::protobuf::{
 
 use super::super::walk::{Walker, named, string};
 use super::{is_relation, kind_of};
+use crate::sql::catalog::{Found, RelationKind};
 use crate::sql::effect::{Action, Effect, EffectFlags, Object, ObjectKind};
 use crate::sql::statement::Cause;
 
@@ -188,6 +189,10 @@ impl Walker<'_> {
                 );
                 self.moved(alter.object_type);
                 self.takes_out_relation(alter.relation.as_ref(), None);
+                if let Some(relation) = &alter.relation {
+                    let found = self.relations(relation).oids;
+                    self.comes_into_being(&found, relation, Some(&alter.newschema), &relation.relname);
+                }
             }
             NodeEnum::AlterObjectDependsStmt(alter) => {
                 self.changes_object(
@@ -199,6 +204,12 @@ impl Walker<'_> {
                 );
             }
             NodeEnum::AlterOwnerStmt(alter) => {
+                // The owner of a schema, or of the database that has it, may use it.
+                if [ObjectType::ObjectSchema as i32, ObjectType::ObjectDatabase as i32]
+                    .contains(&alter.object_type)
+                {
+                    self.touches.every_name();
+                }
                 for action in [Action::Alter, Action::Grant] {
                     self.changes_object(
                         action,
@@ -245,15 +256,39 @@ impl Walker<'_> {
         let object_type = ObjectType::try_from(rename.rename_type).unwrap_or(ObjectType::Undefined);
         match &rename.relation {
             Some(relation) if is_relation(object_type) => {
-                for oid in self.relations(relation).oids {
+                let found = self.relations(relation).oids;
+                for &oid in &found {
                     self.touches.new_name(&rename.newname, oid);
                 }
+                self.comes_into_being(&found, relation, None, &rename.newname);
                 if self.resolver.has_unseen_code(&relation.relname) {
                     self.touches.code();
                 }
             }
             Some(_) if object_type == ObjectType::ObjectColumn => {}
             _ => self.touches.code(),
+        }
+    }
+
+    /// A relation under its new name, or in its new schema: the server asks for the right to create it there.
+    fn comes_into_being(&mut self, found: &Found, written: &RangeVar, schema: Option<&str>, name: &str) {
+        let catalog = self.catalog();
+        let known = found.iter().filter_map(|&oid| catalog.relation(oid));
+        let mut places: Vec<(ObjectKind, &str)> = known
+            .map(|relation| {
+                let kind = match relation.kind {
+                    RelationKind::Sequence => ObjectKind::Sequence,
+                    _ => ObjectKind::Relation,
+                };
+                let own = catalog.schema(relation.schema).map_or("", |schema| &schema.name);
+                (kind, schema.unwrap_or(own))
+            })
+            .collect();
+        if places.is_empty() {
+            places.push((ObjectKind::Relation, schema.unwrap_or(&written.schemaname)));
+        }
+        for (kind, schema) in places {
+            self.act(Action::Create, Object::in_schema(kind, schema, name));
         }
     }
 

@@ -34,6 +34,14 @@ impl Walker<'_> {
         self.creates(ObjectKind::Relation, relation);
         for element in table_elts.iter().chain(constraints) {
             self.implied_objects(relation, element);
+            let is_plain = match &element.node {
+                Some(NodeEnum::ColumnDef(column)) => is_serial(column) || self.is_of_server(column),
+                Some(NodeEnum::TableLikeClause(_)) => false,
+                _ => true,
+            };
+            if !is_plain {
+                self.touches.code();
+            }
         }
         self.over(&[], |walker| {
             walker.nodes(table_elts);
@@ -146,6 +154,7 @@ impl Walker<'_> {
                 }
             }
             AlterTableType::AtAlterColumnType => {
+                self.ties_types(command);
                 self.changes(Action::Update, relation, none);
                 // The old values become such of the new type.
                 for to in self.column_types(command) {
@@ -153,6 +162,7 @@ impl Walker<'_> {
                 }
             }
             AlterTableType::AtAddColumn => {
+                self.ties_types(command);
                 for added in self.column_types(command) {
                     self.uses_type(added);
                 }
@@ -256,22 +266,40 @@ impl Walker<'_> {
         }
     }
 
+    /// A column's type may bring code: checks, defaults, conversions.
+    fn ties_types(&mut self, command: &AlterTableCmd) {
+        if let Some(NodeEnum::ColumnDef(column)) = def(command)
+            && !self.is_of_server(column)
+        {
+            self.touches.code();
+        }
+    }
+
+    /// Whether a column's type is one of the server's own.
+    fn is_of_server(&self, column: &ColumnDef) -> bool {
+        let found = self.named_type(column);
+        matches!(found, Named::One(oid) if oid.is_built_in())
+    }
+
     /// What the type of a column that a command defines may be.
     fn column_types(&mut self, command: &AlterTableCmd) -> Found {
         let Some(NodeEnum::ColumnDef(column)) = def(command) else {
             return Found::new();
         };
-        let names = column.type_name.as_ref().map_or(&[][..], |name| &name.names);
-        let names: Vec<&str> = names.iter().filter_map(string).collect();
-        let found = match names[..] {
-            [own] => self.resolver.type_name(None, own),
-            [schema, own] => self.resolver.type_name(Some(schema), own),
-            _ => Named::Missing,
-        };
-        match found {
+        match self.named_type(column) {
             Named::One(oid) => Found::from_slice(&[oid]),
             Named::Several(found) => found,
             Named::Missing => Found::new(),
+        }
+    }
+
+    fn named_type(&self, column: &ColumnDef) -> Named {
+        let names = column.type_name.as_ref().map_or(&[][..], |name| &name.names);
+        let names: Vec<&str> = names.iter().filter_map(string).collect();
+        match names[..] {
+            [own] => self.resolver.type_name(None, own),
+            [schema, own] => self.resolver.type_name(Some(schema), own),
+            _ => Named::Missing,
         }
     }
 

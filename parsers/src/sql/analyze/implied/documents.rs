@@ -18,13 +18,13 @@ pub(super) fn makes_document(function: &Function) -> bool {
 impl Walker<'_> {
     /// A value becomes part of a document. For a type that has a cast to `json` that cast runs, for `jsonb` too; arrays
     /// and rows are taken apart.
-    pub(in super::super) fn becomes_document(&mut self, value: &Value) {
-        self.documents(value.ty, value.row.as_ref());
+    pub(in super::super) fn becomes_document(&mut self, value: &Value) -> bool {
+        self.documents(value.ty, value.row.as_ref())
     }
 
-    fn documents(&mut self, ty: Ty, row: Option<&Row>) {
+    fn documents(&mut self, ty: Ty, row: Option<&Row>) -> bool {
         match ty {
-            Ty::Literal | Ty::Parameter => {}
+            Ty::Literal | Ty::Parameter => false,
             Ty::Uncertain => self.becomes_any_document(),
             Ty::Known(oid) => {
                 let base = self.resolver.base_type(oid);
@@ -33,58 +33,63 @@ impl Walker<'_> {
                 }
                 match row {
                     Some(row) => {
+                        let mut reads = false;
                         for column in row.iter() {
                             if self.spend(1) {
-                                self.documents(column.ty, column.row.as_ref());
+                                reads |= self.documents(column.ty, column.row.as_ref());
                             }
                         }
+                        reads
                     }
                     None if matches!(base, RECORD | RECORD_ARRAY | ANY_ARRAY) => self.becomes_any_document(),
-                    None => {}
+                    None => false,
                 }
             }
         }
     }
 
-    fn document_of(&mut self, oid: Oid) {
+    fn document_of(&mut self, oid: Oid) -> bool {
         if !self.follow(Followed::Document(oid)) {
-            return;
+            return self.implied.open_documents.contains(&oid);
         }
+        let mut reads = false;
         match self.catalog().type_of(oid).map(|found| &found.kind) {
             Some(TypeKind::Array) => {
                 if let Some(element) = self.resolver.element_type(oid) {
-                    self.documents(Ty::Known(element), None);
+                    reads = self.documents(Ty::Known(element), None);
                 }
             }
             Some(TypeKind::Composite(relation)) => {
                 let relation = self.catalog().relation(*relation);
                 for column in relation.map_or(&[][..], |relation| &relation.columns) {
-                    self.documents(Ty::Known(column.type_oid), None);
+                    reads |= self.documents(Ty::Known(column.type_oid), None);
                 }
             }
-            _ => {
-                if let Some(cast) = self.catalog().cast(oid, JSON)
-                    && cast.method == CastMethod::Function
-                {
-                    self.runs_support(cast.function);
-                }
-            }
+            _ => {}
         }
+        if let Some(cast) = self.catalog().cast(oid, JSON)
+            && cast.method == CastMethod::Function
+        {
+            reads |= self.runs_support(cast.function);
+        }
+        if reads {
+            self.implied.open_documents.insert(oid);
+        }
+        reads
     }
 
     /// A value of a type that is not known.
-    fn becomes_any_document(&mut self) {
-        if !self.follow(Followed::AnyDocument) {
-            return;
-        }
+    fn becomes_any_document(&mut self) -> bool {
         let casts = self.catalog().casts.values();
         let mut functions: Vec<Oid> = casts
             .filter(|cast| cast.target == JSON && cast.method == CastMethod::Function)
             .map(|cast| cast.function)
             .collect();
         functions.sort_unstable();
+        let mut reads = false;
         for function in functions {
-            self.runs_support(function);
+            reads |= self.runs_support(function);
         }
+        reads
     }
 }

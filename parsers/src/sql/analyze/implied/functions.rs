@@ -62,12 +62,14 @@ impl<'w> Walker<'w> {
         }
     }
 
-    /// A function that the server calls by itself, with values that nobody wrote.
-    pub(super) fn runs_support(&mut self, oid: Oid) {
+    /// A function that the server calls by itself, with values that nobody wrote; gives whether it reads.
+    pub(super) fn runs_support(&mut self, oid: Oid) -> bool {
         // Support functions that are built in only compute; they are not meant to be called by statements.
-        if !oid.is_built_in() && !oid.is_none() {
-            self.runs_function(oid, &[]);
+        if oid.is_built_in() || oid.is_none() {
+            return false;
         }
+        self.runs_function(oid, &[]);
+        self.open_functions.get(&oid).copied().unwrap_or(false)
     }
 
     fn runs_unknown(&mut self, function: &'w Function, arguments: &[Value]) {
@@ -93,7 +95,8 @@ impl<'w> Walker<'w> {
                 self.uses_types_of(arguments);
                 if makes_document(function) {
                     for argument in arguments {
-                        self.becomes_document(argument);
+                        let reads = self.becomes_document(argument);
+                        self.documents_read |= reads;
                     }
                 }
             }
@@ -105,6 +108,7 @@ impl<'w> Walker<'w> {
                     "col_description" => &["pg_description"],
                     "obj_description" => &["pg_description", "pg_class"],
                     "shobj_description" => &["pg_shdescription", "pg_class"],
+                    "ts_debug" => &["pg_ts_config", "pg_ts_config_map", "pg_ts_dict"],
                     _ => &[],
                 };
                 for catalog in asked {

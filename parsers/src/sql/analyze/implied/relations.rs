@@ -100,7 +100,7 @@ impl<'w> Walker<'w> {
         if !self.is_in_own_text() {
             return false;
         }
-        let role = self.catalog().role_named(&self.world.session.role);
+        let role = self.role_here().and_then(|role| self.catalog().role_named(role));
         role.is_some_and(|role| {
             role.is_superuser
                 || role.bypasses_row_security

@@ -2,7 +2,7 @@
 
 use super::super::fixture::{Fixture, OTHER};
 use crate::sql::analyze::{Limits, analyze};
-use crate::sql::catalog::{Event, KeyAction, Oid, RelationKind, Volatility};
+use crate::sql::catalog::{CastContext, Event, KeyAction, Oid, RelationKind, Volatility};
 use crate::sql::effect::Action;
 use crate::sql::lineage::{BaseColumn, Lineage};
 use crate::sql::statement::Statement;
@@ -643,6 +643,200 @@ fn t14_what_calls_itself_ends() {
     );
     check("deep views", &world, "SELECT * FROM v59", &["Opaque"], &[]);
     check("many bodies", &world, "SELECT f0()", &["Opaque"], &[]);
+}
+
+#[test]
+fn t07_defaults_run_where_arguments_are_named() {
+    let mut made = Fixture::new();
+    made.table("hit", "id int4");
+    made.plpgsql(
+        "strike()",
+        "int4",
+        "BEGIN INSERT INTO hit VALUES (1); RETURN 1; END",
+    );
+    let asked = made.plpgsql("asked(b int4, a int4)", "int4", "BEGIN RETURN 1; END");
+    made.get_function(asked).defaults = 1;
+    made.get_function(asked).default_expressions = ["public.strike()".into()].into();
+    let world = made.world();
+    for (name, sql, want, never) in [
+        (
+            "by name",
+            "SELECT asked(b => 1)",
+            &["Insert relation public.hit"][..],
+            &["Opaque"][..],
+        ),
+        (
+            "by place",
+            "SELECT asked(1)",
+            &["Insert relation public.hit"],
+            &["Opaque"],
+        ),
+        (
+            "given",
+            "SELECT asked(b => 1, a => 2)",
+            &[],
+            &["Insert", "Opaque"],
+        ),
+        (
+            "in FROM",
+            "SELECT * FROM asked(b => 1)",
+            &["Insert relation public.hit"],
+            &["Opaque"],
+        ),
+    ] {
+        check(name, &world, sql, want, never);
+    }
+}
+
+#[test]
+fn t08_columns_change_that_no_statement_sets() {
+    let mut made = Fixture::new();
+    made.table("hit", "id int4");
+    made.domain("small", "int4", "public.is_small(VALUE)");
+    made.sql(
+        "is_small(x int4)",
+        "bool",
+        "INSERT INTO public.hit VALUES (x); SELECT true",
+    );
+    let generated = made.table("g", "a int4,k int4");
+    made.column(generated, "k").is_generated = true;
+    made.column(generated, "k").default = Some("a + 1".into());
+    let child = made.table("gc", "id int4,k int4");
+    made.key(child, generated, KeyAction::Cascade);
+    made.catalog.foreign_keys[0].parent_columns = [2].into();
+    let set = made.table("h", "a int4,id int4");
+    made.trigger(set, &[Event::Update], "BEGIN NEW.id := 5; RETURN NEW; END");
+    made.get(set).triggers[0].sets_row = true;
+    let other = made.table("hc", "id int4,k int4");
+    made.key(other, set, KeyAction::Cascade);
+    made.catalog.foreign_keys[1].parent_columns = [2].into();
+    let typed = made.table("typed", "a int4,b small");
+    made.trigger(typed, &[Event::Delete], "BEGIN NEW.b := 4; RETURN OLD; END");
+    let view = made.view("v", "id int4", "SELECT plain.id FROM public.plain");
+    made.table("plain", "id int4");
+    made.column(view, "id").default = Some("public.is_small(1)::int4".into());
+    let parted = made.relation("parted", RelationKind::Partitioned, "id int4");
+    made.get(parted).partition_expressions = ["public.is_small(id)".into()].into();
+    let part = made.table("part", "id int4");
+    made.get(part).parents.push(parted);
+    let world = made.world();
+    let hit = &["Insert relation public.hit"][..];
+    for (name, sql, want, never) in [
+        (
+            "a generated key",
+            "UPDATE g SET a = 5",
+            &["Update relation public.gc (k) [cascade]"][..],
+            &["Opaque"][..],
+        ),
+        (
+            "a key that a trigger sets",
+            "UPDATE h SET a = 5 WHERE a = 1",
+            &["Update relation public.hc (k) [cascade]"],
+            &["Opaque"],
+        ),
+        (
+            "a type of what a trigger sets",
+            "DELETE FROM typed",
+            hit,
+            &["Opaque"],
+        ),
+        (
+            "a view's own default",
+            "INSERT INTO v DEFAULT VALUES",
+            hit,
+            &["Opaque"],
+        ),
+        (
+            "the keys above a partition",
+            "INSERT INTO part VALUES (1)",
+            hit,
+            &["Opaque"],
+        ),
+    ] {
+        check(name, &world, sql, want, never);
+    }
+}
+
+/// Rights decide which schemas a name is looked for in.
+#[test]
+fn t12_rights_decide_what_names_mean() {
+    let mut made = Fixture::new();
+    made.table("plain", "id int4");
+    let world = made.world();
+    for change in [
+        "REVOKE USAGE ON SCHEMA public FROM app",
+        "GRANT other TO app",
+        "ALTER ROLE app NOINHERIT",
+        "ALTER SCHEMA public OWNER TO other",
+        "DROP ROLE other",
+        "REASSIGN OWNED BY app TO other",
+    ] {
+        let analysis = analyze(
+            &format!("{change}; DELETE FROM plain"),
+            &Limits::default(),
+            &world,
+        );
+        let effects: Vec<String> = analysis.statements[1]
+            .effects
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert!(
+            effects
+                .iter()
+                .any(|effect| effect.contains("unfiltered,uncertain")),
+            "{change}: {effects:?}"
+        );
+    }
+    let plain = analyze(
+        "GRANT SELECT ON plain TO other; DELETE FROM plain",
+        &Limits::default(),
+        &world,
+    );
+    assert!(
+        !plain.statements[1]
+            .effects
+            .iter()
+            .any(|effect| effect.to_string().contains("uncertain"))
+    );
+}
+
+#[test]
+fn t10_what_is_new_may_bring_code() {
+    let mut made = Fixture::new();
+    made.table("t", "id int4");
+    made.domain("d", "int4", "true");
+    let world = made.world();
+    for (sql, is_opaque) in [
+        ("CREATE TABLE x (q d); INSERT INTO x VALUES (1)", true),
+        (
+            "CREATE TABLE x (LIKE t INCLUDING ALL); INSERT INTO x VALUES (1)",
+            true,
+        ),
+        (
+            "CREATE TABLE x AS SELECT 1::d AS q; INSERT INTO x VALUES (1)",
+            true,
+        ),
+        ("ALTER TABLE t ADD q d; INSERT INTO t VALUES (1)", true),
+        (
+            "CREATE TABLE x (id serial, q text[]); INSERT INTO x VALUES (1)",
+            false,
+        ),
+        (
+            "CREATE FUNCTION g(t) RETURNS int LANGUAGE sql AS 'SELECT 1'; SELECT x.g FROM t x",
+            true,
+        ),
+        ("ALTER FUNCTION f(t) RENAME TO g; SELECT (x).g FROM t x", true),
+    ] {
+        let analysis = analyze(sql, &Limits::default(), &world);
+        let last = analysis.statements.last().expect("statements");
+        assert_eq!(
+            last.mask().contains(Action::Opaque),
+            is_opaque,
+            "{sql}: {:?}",
+            last.effects
+        );
+    }
 }
 
 /// A text may not take more by having many statements.
@@ -1791,4 +1985,76 @@ proptest::proptest! {
             proptest::prop_assert!(statement.reasons.iter().all(|reason| &*reason.name != "panic"));
         }
     }
+}
+
+/// What comes out under another name, or by another way, than where it was read.
+#[test]
+fn t15_values_are_followed_through_rules_casts_and_errors() {
+    let mut made = Fixture::new();
+    let secrets = made.table("secrets", "id int4,secret text");
+    let plain = made.table("plain", "id int4,v text");
+    made.rule(
+        plain,
+        Event::Update,
+        true,
+        "CREATE RULE r AS ON UPDATE TO public.plain DO INSTEAD UPDATE public.secrets SET id = id \
+         RETURNING secrets.id, secrets.secret",
+    );
+    made.view(
+        "over",
+        "id int4,v text",
+        "SELECT plain.id, plain.v FROM public.plain",
+    );
+    made.plpgsql(
+        "told()",
+        "text",
+        "DECLARE s text; BEGIN UPDATE secrets SET id = NULL; RETURN ''; \
+         EXCEPTION WHEN others THEN GET STACKED DIAGNOSTICS s = pg_exception_detail; RETURN s; END",
+    );
+    made.plpgsql(
+        "untold()",
+        "text",
+        "BEGIN UPDATE secrets SET id = NULL; RETURN ''; END",
+    );
+    let (row, text) = (made.type_named("plain"), made.type_named("text"));
+    let cast = made.sql("as_text(p plain)", "text", "SELECT secret FROM public.secrets");
+    made.cast(row, text, cast);
+    made.catalog
+        .casts
+        .get_mut(&(row, text))
+        .expect("it was made")
+        .context = CastContext::Implicit;
+    let world = guarding(made, &[(secrets, 2)]);
+    for (name, sql, is_known) in [
+        ("a rule's rows", "UPDATE plain SET v = 'x' RETURNING v", false),
+        ("through a view", "UPDATE over SET v = 'x' RETURNING v", false),
+        ("no rule", "DELETE FROM plain RETURNING v", true),
+        ("what an error says", "SELECT told()", false),
+        ("no error is caught", "SELECT untold()", true),
+        ("a cast that reads", "SELECT p::text FROM plain p", false),
+        ("an argument", "SELECT upper(p) FROM plain p", false),
+        (
+            "beside a text",
+            "SELECT CASE WHEN true THEN 'x'::text ELSE p::text END FROM plain p",
+            false,
+        ),
+    ] {
+        let analysis = analyze(sql, &Limits::default(), &world);
+        let lineage = &analysis.statements[0].columns[0].lineage;
+        assert_eq!(*lineage != Lineage::Unknown, is_known, "{name}: {lineage:?}");
+        if !is_known {
+            let reads = &analysis.statements[0].protected_reads;
+            assert!(
+                reads.iter().any(|column| column.relation == secrets),
+                "{name}: {reads:?}"
+            );
+        }
+    }
+    check(
+        "an assignment by a cast that reads",
+        &world,
+        "INSERT INTO plain(v) SELECT p FROM plain p",
+        &["Leak relation public.secrets (secret)"],
+        &["Opaque"],
+    );
 }

@@ -1,5 +1,7 @@
 //! What writing to a relation brings with it: triggers, rules, keys, defaults, checks, indexes, partitions.
 
+use std::borrow::Cow;
+
 use pg_query::NodeEnum;
 use pg_query::protobuf::{Node, ParseResult, RuleStmt};
 
@@ -17,14 +19,22 @@ impl<'w> Walker<'w> {
         if oid.is_built_in() || !self.follow(Followed::Writes(oid, event, columns.into())) {
             return;
         }
+        self.reads.writes(oid);
         let Some(relation) = self.catalog().relation(oid) else {
             return;
         };
+        let changed = columns_changed(relation, event, columns);
+        let columns = &*changed;
         self.fires(relation, event, columns);
         self.rules(relation, event);
         match relation.kind {
             // What stands below is changed by the binder, which knows its columns.
-            RelationKind::View => return,
+            RelationKind::View => {
+                if matches!(event, Event::Insert | Event::Update) {
+                    self.new_rows(relation, event, columns);
+                }
+                return;
+            }
             RelationKind::Foreign => self.reaches_out(action_of(event), relation),
             _ => {}
         }
@@ -120,6 +130,26 @@ impl<'w> Walker<'w> {
         }
     }
 
+    /// Whether a rule of a relation, or of what stands below a view, may give rows in the place of those that change.
+    pub(in super::super) fn rules_return(&mut self, oid: Oid, event: Event) -> bool {
+        let mut todo = vec![oid];
+        let mut done = hashbrown::HashSet::new();
+        while let Some(oid) = todo.pop() {
+            let Some(relation) = self.catalog().relation(oid).filter(|_| done.insert(oid)) else {
+                continue;
+            };
+            let returns = |definition: &str| definition.to_ascii_lowercase().contains("returning");
+            let mut rules = relation.rules.iter().filter(|rule| rule.event == event);
+            if rules.any(|rule| returns(&rule.definition)) {
+                return true;
+            }
+            if let (RelationKind::View, Some(query)) = (relation.kind, &relation.query) {
+                todo.extend(self.without_effects(|walker| walker.sources_of(&relation.name, query)));
+            }
+        }
+        false
+    }
+
     /// The relations that stand in the outermost FROM of a view: one, if the view can be written to and the name is
     /// certain, else every candidate.
     pub(in super::super) fn sources_of(&mut self, name: &str, query: &str) -> Vec<Oid> {
@@ -182,6 +212,14 @@ impl<'w> Walker<'w> {
         for &function in &relation.index_functions {
             self.runs_support(function);
         }
+        // Whether a row is a partition's, the keys of all above it tell.
+        for &parent in &relation.parents {
+            if let Some(above) = self.catalog().relation(parent)
+                && above.kind == RelationKind::Partitioned
+            {
+                self.recomputes(parent);
+            }
+        }
     }
 
     /// The types of all columns: an index compares its keys, statistics are gathered of every type.
@@ -200,6 +238,7 @@ impl<'w> Walker<'w> {
         for key in self.catalog().keys_of(relation.oid) {
             if event == Event::Insert || touches(&key.child_columns, columns) {
                 self.act_on_found(Action::Read, key.parent, EffectFlags::NONE);
+                self.reads.writes(key.parent);
                 self.reads(key.parent);
             }
         }
@@ -234,6 +273,7 @@ impl<'w> Walker<'w> {
                 _ => continue,
             };
             self.act_on_found(Action::Read, key.child, EffectFlags::NONE);
+            self.reads.writes(key.child);
             self.reads(key.child);
             if action == KeyAction::Nothing {
                 // Another row may have the key by now.
@@ -294,6 +334,22 @@ impl<'w> Walker<'w> {
             }
         }
     }
+}
+
+/// The columns that change where these are set: generated ones too, and any that a trigger may assign to before the row
+/// is stored.
+fn columns_changed<'c>(relation: &Relation, event: Event, set: &'c [i16]) -> Cow<'c, [i16]> {
+    if event != Event::Update || set.is_empty() {
+        return Cow::Borrowed(set);
+    }
+    let mut triggers = relation.triggers.iter();
+    if triggers.any(|trigger| trigger.sets_row && trigger.events.contains(&event)) {
+        return Cow::Borrowed(&[]);
+    }
+    let generated = relation.columns.iter().filter(|column| column.is_generated);
+    let mut changed = set.to_vec();
+    changed.extend(generated.map(|column| column.number));
+    changed.into()
 }
 
 /// Whether one of some columns is set; of columns that are not known any may be.

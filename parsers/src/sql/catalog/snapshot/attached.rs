@@ -165,6 +165,9 @@ const EVENTS: [(i16, Event); 4] = [
 /// The bit of `tgtype` for INSTEAD OF.
 const INSTEAD: i16 = 64;
 
+/// Those for FOR EACH ROW and BEFORE.
+const BEFORE_ROW: i16 = 1 | 2;
+
 fn trigger(row: &mut Row<'_>) -> Result<Trigger, SnapshotError> {
     let (name, function, bits) = (row.name()?, row.oid()?, row.number::<i16>()?);
     let columns = row.numbers()?.into_vec().into();
@@ -176,6 +179,7 @@ fn trigger(row: &mut Row<'_>) -> Result<Trigger, SnapshotError> {
         events: events.map(|(_, event)| *event).collect(),
         columns,
         instead: bits & INSTEAD != 0,
+        sets_row: bits & BEFORE_ROW == BEFORE_ROW,
         when: has_condition.then(|| {
             let condition = definition.and_then(condition);
             condition.map_or_else(|| UNREADABLE.into(), Into::into)

@@ -53,6 +53,7 @@ impl Reader<'_> {
             ("exception", _) if self.blocks.last() == Some(&Block::Begin) => {
                 self.at += 1;
                 self.blocks.pop();
+                self.found.catches = true;
                 self.open(Block::Exception)
             }
             ("end", _) => self.end(),
