@@ -39,9 +39,9 @@ bench: install-bench ## CPU per query beside the floor, HAProxy and PgBouncer (t
 
 .PHONY: bench-gate
 bench-gate: install-build ## criterion: a cached decision, an append, the masker's pass; then p99 beside hostile neighbours
-	$(CARGO) bench --locked -p sluice-parsers -p sluice-audit -p sluice-masking -p sluice-dataplane
-	$(CARGO) build --release --locked -p sluice -p sluice-bench
-	target/release/bench --workloads neighbours --proxies floor,sluice --connections 16 --rounds 5 --output target/bench/neighbours.json
+	$(CARGO) bench --profile dist --locked -p sluice-parsers -p sluice-audit -p sluice-masking -p sluice-policy -p sluice-dataplane
+	$(CARGO) build --profile dist --locked -p sluice -p sluice-bench
+	target/dist/bench --workloads neighbours --proxies floor,sluice --connections 16 --rounds 5 --output target/bench/neighbours.json
 
 .PHONY: deny
 deny: ## licences, sources and banned crates (needs cargo-deny)

@@ -651,8 +651,8 @@ fn t03_a_text_changes_what_the_names_behind_mean() {
         ),
         (
             "ALTER TABLE orders RENAME TO gone; SELECT id FROM plain; SELECT id FROM orders",
-            "Alter relation public.orders; Read relation public.plain (id); Read relation public.orders [uncertain]; \
-             Opaque relation orders; Read relation orders [uncertain]",
+            "Alter relation public.orders; Create relation public.gone; Read relation public.plain (id); Read relation \
+             public.orders [uncertain]; Read relation orders [uncertain]",
         ),
         (
             "ALTER TABLE orders ADD x int; SELECT id FROM orders",

@@ -185,7 +185,8 @@ impl Wanted<'_> {
                 Action::Truncate,
             ],
             "SET" | "RESET" => &[Action::Set, Action::SetRole],
-            "LOCK TABLE" => &[Action::Lock],
+            // The weakest lock is that of reading.
+            "LOCK TABLE" => &[Action::Lock, Action::Read],
             "LISTEN" | "NOTIFY" => &[Action::Notify],
             "ANALYZE" | "VACUUM" | "CLUSTER" | "REINDEX" | "CHECKPOINT" | "COMMIT PREPARED"
             | "ROLLBACK PREPARED" | "LOAD" => &[Action::Admin],

@@ -254,6 +254,9 @@ impl Walker<'_> {
 
     /// The effects of a function, and where its result comes from.
     pub(super) fn applies(&mut self, oid: Oid, values: &[Value]) -> Lineage {
+        if self.plans_only && !self.is_planned && self.waits_for_execution(oid) {
+            return Lineage::Unknown;
+        }
         let function = self.world.catalog.function(oid);
         let known = function.and_then(|function| function.known);
         let gathers = function
@@ -305,6 +308,18 @@ impl Walker<'_> {
         }
         self.sources += usize::from(!is_closed);
         is_closed
+    }
+
+    /// Whether a call is of no concern to planning: it is volatile, so that it is not folded, and has no query that could
+    /// stand in its place.
+    fn waits_for_execution(&self, oid: Oid) -> bool {
+        let function = self.world.catalog.function(oid);
+        function.is_some_and(|function| {
+            function.kind == FunctionKind::Plain
+                && function.volatility == Volatility::Volatile
+                && (function.known.is_some() && oid.is_built_in() || function.language == Language::Plpgsql)
+                && !self.resolver.is_touched(&function.name)
+        })
     }
 
     /// Whether planning puts what a function gives in the place of its call, where EXPLAIN shows it.

@@ -11,6 +11,7 @@ use super::walk::Walker;
 use crate::sql::catalog::{Oid, Relation, RelationKind};
 use crate::sql::effect::{Object, ObjectKind};
 use crate::sql::lineage::Lineage;
+use crate::sql::resolve::Ty;
 use crate::sql::statement::Cause;
 
 impl Walker<'_> {
@@ -113,6 +114,20 @@ impl Walker<'_> {
         self.expression_over(sql, level)
     }
 
+    /// The same for an expression over the `VALUE` of a domain.
+    pub(super) fn domain_text(&mut self, sql: &str, base: Oid) {
+        let value = Column {
+            name: "value".into(),
+            ty: Ty::Known(base),
+            lineage: Lineage::Unknown,
+            origin: None,
+            row: None,
+        };
+        let mut level = Level::default();
+        level.show(Item::computed(None, [value].into()));
+        self.expression_over(sql, level);
+    }
+
     /// The same for an expression that the server simplifies when it plans: what is constant in it runs. No column of
     /// the relation is read for it.
     pub(super) fn expression_planned(&mut self, sql: &str, relation: Oid) {
@@ -168,9 +183,7 @@ impl Walker<'_> {
         let relation = self.world.catalog.relation(oid);
         Item {
             relation: oid,
-            row_type: relation.map_or(crate::sql::resolve::Ty::Uncertain, |relation| {
-                crate::sql::resolve::Ty::Known(relation.row_type)
-            }),
+            row_type: relation.map_or(Ty::Uncertain, |relation| Ty::Known(relation.row_type)),
             is_open: relation.is_none(),
             ..Item::computed(name, columns)
         }

@@ -275,7 +275,7 @@ impl<'w> Walker<'w> {
             } => {
                 self.uses_type(*base);
                 for check in checks.iter().chain(default) {
-                    self.expression_text(check, None);
+                    self.domain_text(check, *base);
                 }
             }
             TypeKind::Base | TypeKind::Enum | TypeKind::Pseudo => {}

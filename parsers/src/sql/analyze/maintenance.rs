@@ -11,7 +11,7 @@ use crate::sql::statement::Cause;
 
 impl Walker<'_> {
     /// LOCK takes what a view reads and what inherits too.
-    pub(super) fn locks(&mut self, relations: &[Oid]) {
+    pub(super) fn locks(&mut self, action: Action, relations: &[Oid]) {
         let mut todo = relations.to_vec();
         let mut done = hashbrown::HashSet::new();
         while let Some(oid) = todo.pop() {
@@ -28,7 +28,7 @@ impl Walker<'_> {
                 more.extend(self.sources_of(&relation.name, query));
             }
             for &other in &more {
-                self.act_on_found(Action::Lock, other, EffectFlags::NONE);
+                self.act_on_found(action, other, EffectFlags::NONE);
             }
             todo.extend(more);
         }

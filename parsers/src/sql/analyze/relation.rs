@@ -118,6 +118,31 @@ fn is_of_temporary_objects(schema: &str) -> bool {
     schema.starts_with("pg_temp_") || schema.starts_with("pg_toast_temp_")
 }
 
+/// Columns for which catalogs are sensitive whose other columns are not: what they tell of values, and secrets.
+const SENSITIVE_COLUMNS: [(&str, &[&str]); 7] = [
+    ("pg_authid", &["rolpassword"]),
+    ("pg_shadow", &["passwd"]),
+    ("pg_stats", &VALUES_OF_STATISTICS),
+    ("pg_stats_ext", &["most_common_vals", "most_common_val_nulls"]),
+    ("pg_subscription", &["subconninfo"]),
+    ("pg_user_mapping", &["umoptions"]),
+    ("pg_user_mappings", &["umoptions"]),
+];
+
+const VALUES_OF_STATISTICS: [&str; 5] = [
+    "histogram_bounds",
+    "most_common_elems",
+    "most_common_vals",
+    "range_bounds_histogram",
+    "range_length_histogram",
+];
+
+/// Whether nothing sensitive is in these columns of a sensitive catalog.
+fn tells_nothing(catalog: &str, columns: &[Box<str>]) -> bool {
+    let known = SENSITIVE_COLUMNS.iter().find(|(name, _)| *name == catalog);
+    known.is_some_and(|(_, sensitive)| !columns.iter().any(|column| sensitive.contains(&&**column)))
+}
+
 /// Whether the column at that place was used.
 fn is_used(words: &[u64], index: usize) -> bool {
     words
@@ -248,9 +273,13 @@ impl Walker<'_> {
             };
             let columns = relation.columns.iter().enumerate();
             let used = columns.filter(|&(index, _)| is_used(words, index));
-            let names = used.map(|(_, column)| column.name.clone()).collect();
+            let names: Vec<Box<str>> = used.map(|(_, column)| column.name.clone()).collect();
+            let is_told = oid.is_built_in() && !names.is_empty() && tells_nothing(&relation.name, &names);
             if let Some(effect) = self.effects.get_mut(place) {
-                let own = std::mem::replace(effect, Effect::new(Action::Read, Object::nothing()));
+                let mut own = std::mem::replace(effect, Effect::new(Action::Read, Object::nothing()));
+                if is_told {
+                    own.flags = own.flags.without(EffectFlags::SENSITIVE);
+                }
                 *effect = own.on_columns(names);
             }
         }

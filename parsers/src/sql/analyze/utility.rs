@@ -134,11 +134,17 @@ impl Walker<'_> {
                 StatementKind::Call
             }
             NodeEnum::LockStmt(lock) => {
+                // Reading takes the weakest lock as well.
+                let action = if lock.mode == ACCESS_SHARE_LOCK {
+                    Action::Read
+                } else {
+                    Action::Lock
+                };
                 for node in &lock.relations {
                     match &node.node {
                         Some(NodeEnum::RangeVar(relation)) => {
-                            let found = self.act_on(Action::Lock, relation, EffectFlags::NONE);
-                            self.locks(&found.oids);
+                            let found = self.act_on(action, relation, EffectFlags::NONE);
+                            self.locks(action, &found.oids);
                         }
                         _ => self.unknown("LOCK"),
                     }
@@ -468,7 +474,10 @@ impl Walker<'_> {
 
     fn execute(&mut self, execute: &ExecuteStmt) -> StatementKind {
         let ExecuteStmt { name, params } = execute;
+        // EXPLAIN too evaluates them.
+        let plans_only = std::mem::take(&mut self.plans_only);
         self.nodes(params);
+        self.plans_only = plans_only;
         if !self.is_in_own_text() {
             // What a body runs by name may change what its other names mean.
             self.touches.everything();
@@ -532,6 +541,9 @@ impl Walker<'_> {
         StatementKind::CreateTableAs
     }
 }
+
+/// `LOCK TABLE ... IN ACCESS SHARE MODE`, as the grammar numbers it.
+const ACCESS_SHARE_LOCK: i32 = 1;
 
 /// The columns that a COPY of a table lists, if its rows are as they are by default.
 fn copy_columns(names: &[Node], format: CopyFormat, options: &[Node]) -> Option<CopyColumns> {

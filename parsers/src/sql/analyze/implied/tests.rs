@@ -3,7 +3,7 @@
 use super::super::fixture::{Fixture, OTHER};
 use crate::sql::analyze::{Limits, analyze};
 use crate::sql::catalog::{CastContext, Event, KeyAction, Oid, RelationKind, Volatility};
-use crate::sql::effect::Action;
+use crate::sql::effect::{Action, EffectFlags};
 use crate::sql::lineage::{BaseColumn, Lineage};
 use crate::sql::statement::Statement;
 use crate::sql::world::{Touched, TouchedNames, World};
@@ -836,6 +836,120 @@ fn t10_what_is_new_may_bring_code() {
             "{sql}: {:?}",
             last.effects
         );
+    }
+}
+
+/// Planning runs neither triggers nor volatile functions; what is evaluated before it, or folded, it does.
+#[test]
+fn t09_plans_run_what_planning_runs() {
+    let mut made = Fixture::new();
+    made.table("hit", "id int4");
+    let sequence = made.sequence("t_id_seq");
+    let table = made.table("t", "id int4,k int4");
+    made.column(table, "k").identity = sequence;
+    made.column(table, "id").default = Some("nextval('public.t_id_seq'::regclass)".into());
+    made.trigger(
+        table,
+        &[Event::Insert, Event::Delete],
+        "BEGIN INSERT INTO hit VALUES (1); RETURN OLD; END",
+    );
+    let child = made.table("child", "id int4,t int4");
+    made.key(child, table, KeyAction::Cascade);
+    made.plpgsql(
+        "strikes(x int4)",
+        "int4",
+        "BEGIN INSERT INTO hit VALUES (1); RETURN 1; END",
+    );
+    let folded = made.plpgsql(
+        "folded(x int4)",
+        "int4",
+        "BEGIN INSERT INTO hit VALUES (1); RETURN 1; END",
+    );
+    made.get_function(folded).volatility = Volatility::Immutable;
+    made.sql("inlined(x int4)", "int4", "SELECT public.folded(1)");
+    let world = made.world();
+    let (none, hit) = (&[][..], &["Insert relation public.hit"][..]);
+    for (sql, want, never) in [
+        (
+            "EXPLAIN DELETE FROM t WHERE id = 1",
+            none,
+            &["Insert", "Delete", "child"][..],
+        ),
+        (
+            "EXPLAIN INSERT INTO t (id) VALUES (1)",
+            none,
+            &["Insert", "Update"],
+        ),
+        ("EXPLAIN SELECT strikes(1)", none, &["Insert", "Opaque"]),
+        ("EXPLAIN SELECT nextval('t_id_seq')", none, &["Update"]),
+        ("EXPLAIN SELECT folded(1)", hit, &["Opaque"]),
+        ("EXPLAIN SELECT inlined(1)", hit, &["Opaque"]),
+        (
+            "EXPLAIN EXECUTE p(strikes(1))",
+            &["Insert relation public.hit"],
+            none,
+        ),
+        ("EXPLAIN ANALYZE SELECT strikes(1)", hit, &["Opaque"]),
+        ("EXPLAIN ANALYZE DELETE FROM t", hit, &["Opaque"]),
+    ] {
+        check(sql, &world, sql, want, never);
+    }
+}
+
+/// A check knows what type its VALUE is of.
+#[test]
+fn t08_checks_of_domains_know_their_type() {
+    let mut made = Fixture::new();
+    made.table("hit", "id int4");
+    made.sql("is_even(x int4)", "bool", "SELECT x % 2 = 0");
+    made.domain("even", "int4", "public.is_even(VALUE)");
+    made.table("t", "id int4");
+    let cast = made.sql(
+        "as_int(p t)",
+        "int4",
+        "INSERT INTO public.hit VALUES (1); SELECT 1",
+    );
+    let (row, int) = (made.type_named("t"), made.type_named("int4"));
+    made.cast(row, int, cast);
+    let world = made.world();
+    check("a domain", &world, "SELECT 6::even", &[], &["Insert", "Opaque"]);
+}
+
+/// Of catalogs that tell of values and secrets, the columns that do not are as those of others.
+#[test]
+fn t15_secrets_of_catalogs_are_in_some_columns() {
+    let world = World::built_in(15);
+    for (sql, is_sensitive) in [
+        (
+            "SELECT tablename, null_frac, n_distinct FROM pg_stats WHERE schemaname = 'public'",
+            false,
+        ),
+        ("SELECT most_common_vals FROM pg_stats", true),
+        (
+            "SELECT tablename FROM pg_stats WHERE histogram_bounds::text LIKE '%x%'",
+            true,
+        ),
+        ("SELECT * FROM pg_stats", true),
+        ("SELECT s FROM pg_stats s", true),
+        ("SELECT s::text FROM pg_stats s", true),
+        ("SELECT to_jsonb(s) FROM pg_stats s", true),
+        ("SELECT count(*) FROM pg_stats", true),
+        ("SELECT x.c FROM pg_stats AS x(a, b, c)", false),
+        (
+            "SELECT * FROM pg_stats JOIN (VALUES ('a')) v(most_common_vals) USING (most_common_vals)",
+            true,
+        ),
+        ("SELECT subname, subenabled FROM pg_subscription", false),
+        ("SELECT subconninfo FROM pg_subscription", true),
+        ("SELECT srvname, usename FROM pg_user_mappings", false),
+        ("SELECT umoptions FROM pg_user_mappings", true),
+        ("SELECT rolname FROM pg_authid", false),
+        ("SELECT pid FROM pg_stat_activity", true),
+    ] {
+        let analysis = analyze(sql, &Limits::default(), &world);
+        let mut effects = analysis.statements[0].effects.iter();
+        let found = effects.any(|effect| effect.flags.contains(EffectFlags::SENSITIVE));
+        assert_eq!(found, is_sensitive, "{sql}: {:?}", analysis.statements[0].effects);
     }
 }
 

@@ -25,7 +25,9 @@ impl<'w> Walker<'w> {
         };
         let changed = columns_changed(relation, event, columns);
         let columns = &*changed;
-        self.fires(relation, event, columns);
+        if !self.plans_only {
+            self.fires(relation, event, columns);
+        }
         self.rules(relation, event);
         match relation.kind {
             // What stands below is changed by the binder, which knows its columns.
@@ -39,14 +41,17 @@ impl<'w> Walker<'w> {
             _ => {}
         }
         self.checks_rows(relation, event);
-        if matches!(event, Event::Update | Event::Delete) {
+        if matches!(event, Event::Update | Event::Delete) || self.plans_only {
             self.plans(relation);
         }
         if matches!(event, Event::Insert | Event::Update) {
             self.new_rows(relation, event, columns);
+        }
+        // Triggers and keys are no part of a plan.
+        if !self.plans_only && matches!(event, Event::Insert | Event::Update) {
             self.points_to(relation, event, columns);
         }
-        if matches!(event, Event::Update | Event::Delete) {
+        if !self.plans_only && matches!(event, Event::Update | Event::Delete) {
             self.is_pointed_to(relation, event, columns);
         }
         self.writes_children(relation, event);
@@ -180,7 +185,7 @@ impl<'w> Walker<'w> {
             if is_new {
                 self.uses_type(column.type_oid);
             }
-            if is_new && !column.identity.is_none() {
+            if is_new && !column.identity.is_none() && !self.plans_only {
                 self.act_on_found(Action::Update, column.identity, EffectFlags::NONE);
             }
             if let Some(default) = column.default.as_ref().filter(|_| is_new && !column.is_generated) {
@@ -315,7 +320,7 @@ impl<'w> Walker<'w> {
         for &child in self.catalog().children(relation.oid) {
             self.act_on_found(action_of(event), child, EffectFlags::NONE);
             self.writes(child, event, &[]);
-            if event == Event::Update && is_partitioned {
+            if event == Event::Update && is_partitioned && !self.plans_only {
                 self.moves(child);
             }
         }
