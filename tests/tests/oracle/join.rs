@@ -272,6 +272,8 @@ impl Session {
         if !self.runs[index].is_inner(line) {
             match command {
                 "BEGIN" | "START TRANSACTION" => self.transaction = vec![index],
+                // ROLLBACK TO a savepoint has the same word.
+                "ROLLBACK" if text.contains(" TO ") => {}
                 "COMMIT" | "ROLLBACK" | "PREPARE TRANSACTION" => self.transaction.clear(),
                 _ => {}
             }
