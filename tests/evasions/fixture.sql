@@ -62,6 +62,7 @@ CREATE FUNCTION wipe() RETURNS int LANGUAGE sql AS $$
     DELETE FROM public.victims;
     SELECT 1;
 $$;
+CREATE FUNCTION wipe_by_default(b int, a int DEFAULT wipe()) RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN b; END';
 CREATE FUNCTION wipe_row(customers) RETURNS int LANGUAGE sql AS 'SELECT wipe()';
 CREATE FUNCTION wipe_any(anyelement) RETURNS int LANGUAGE sql AS 'SELECT wipe()';
 CREATE FUNCTION wipe_text(text) RETURNS text LANGUAGE sql AS 'SELECT wipe()::text';

@@ -95,3 +95,7 @@ PREPARE p(int) AS SELECT $1; EXPLAIN EXECUTE p(wipe())
 
 -- name: t09 EXPLAIN VERBOSE of a folded function
 EXPLAIN (VERBOSE, FORMAT yaml) SELECT 1 LIMIT calm()
+
+-- name: t09 EXPLAIN EXECUTE evaluates what it is given
+-- protocol: simple
+PREPARE p(int) AS SELECT $1; EXPLAIN EXECUTE p(wipe_plpgsql())

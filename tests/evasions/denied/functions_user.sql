@@ -290,3 +290,12 @@ PREPARE p AS SELECT 1 AS a; CREATE TABLE x AS EXECUTE p
 -- name: t07 a cursor that is fetched
 -- protocol: simple
 DECLARE c CURSOR FOR SELECT wipe_any(id) FROM customers; FETCH 1 FROM c; MOVE 1 FROM c
+
+-- name: t07 a default, with the others by name
+SELECT wipe_by_default(b => 1)
+
+-- name: t07 a default, with the others by name in the old way
+SELECT wipe_by_default(b := 1)
+
+-- name: t07 a default of a function in FROM
+SELECT * FROM wipe_by_default(b => 1)
