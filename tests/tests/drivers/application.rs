@@ -108,7 +108,7 @@ fn what_passes_and_what_does_not() {
                     "UPDATE pg_catalog.pg_class SET relname = 'x' WHERE relname = 'books'",
                     "GRANT SELECT ON books TO PUBLIC",
                     "SET ROLE pg_monitor",
-                    "SET LOCAL search_path = pg_catalog",
+                    "SET LOCAL search_path = public, pg_catalog",
                     "SET session_replication_role = replica",
                     "COPY books TO PROGRAM 'cat'",
                     "COPY books FROM '/etc/passwd'",
