@@ -4,8 +4,11 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use sluice_dataplane::gate::{Gate, GateLimits, Judgement};
+use sluice_dataplane::gate::{Database, Gate, GateLimits, Judgement};
 use sluice_parsers::sql::analyze;
+use sluice_parsers::sql::catalog::file;
+use sluice_parsers::sql::catalog::snapshot::Bases;
+use sluice_parsers::sql::world::SessionNames;
 use sluice_policy::identity::{Identity, Method};
 use sluice_policy::{Client, PolicySet, Principal, Snapshot, Target};
 
@@ -15,6 +18,65 @@ fn statement(number: u32) -> String {
         "SELECT id, name, email FROM customers WHERE region = 'north' AND status = 'open' AND id = {number:010}"
     )
 }
+
+/// Two tables of eight columns and one of fifty: numbers, and texts.
+fn database() -> Database {
+    let columns = |names: &[&str]| -> String {
+        let column = |(index, name): (usize, &&str)| {
+            let type_oid = if name.ends_with("id") { 20 } else { 25 };
+            format!(
+                r#"{{"number": {}, "name": "{name}", "type_oid": {type_oid}}}"#,
+                index + 1
+            )
+        };
+        let columns: Vec<String> = names.iter().enumerate().map(column).collect();
+        columns.join(",")
+    };
+    let many: Vec<String> = (0..50).map(|number| format!("c{number}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let customers = [
+        "id", "name", "email", "region", "status", "phone", "street", "city",
+    ];
+    let orders = [
+        "id",
+        "customer_id",
+        "total",
+        "currency",
+        "state",
+        "placed",
+        "sent",
+        "note",
+    ];
+    let table = |oid: u32, name: &str, names: &[&str]| {
+        format!(
+            r#"{{"oid": {oid}, "schema": 2200, "name": "{name}", "columns": [{}]}}"#,
+            columns(names)
+        )
+    };
+    let text = format!(
+        r#"{{"sluice_schema": 1, "server": 15, "database": "shop",
+            "schemas": [{{"oid": 2200, "name": "public", "owner": 10, "is_usable": true}}],
+            "relations": [{}, {}, {}]}}"#,
+        table(20_001, "customers", &customers),
+        table(20_002, "orders", &orders),
+        table(20_003, "wide", &many),
+    );
+    Database {
+        epoch: 1,
+        catalog: Arc::new(file::read(&text, &Bases::default()).expect("a schema file")),
+        ..Database::default()
+    }
+}
+
+/// What is analysed: the statement of every day, two tables and eight columns, and a star over fifty.
+const MISSES: [(&str, &str); 2] = [
+    (
+        "miss-two-tables",
+        "SELECT c.id, c.name, c.email, c.region, o.id, o.total, o.state, o.placed FROM customers c \
+         JOIN orders o ON o.customer_id = c.id WHERE c.status = 'open' AND o.state = 'new' ORDER BY o.placed",
+    ),
+    ("miss-star-of-50", "SELECT * FROM wide WHERE c0 = 'x'"),
+];
 
 fn decisions(criterion: &mut Criterion) {
     let snapshot = Arc::new(Snapshot::new(PolicySet::read_only()));
@@ -26,10 +88,16 @@ fn decisions(criterion: &mut Criterion) {
     let mut gate = Gate::new(snapshot.reader(), limits, 7);
     let identity = Identity::new("https://issuer.example", "crew", Method::Oidc);
     let target = Target::new("orders", "shop").expect("a connection's name");
-    let context = gate.context(
+    let nowhere = gate.context(
         Principal::new(&identity, target),
         Client::new([127, 0, 0, 1].into()),
     );
+    let names = SessionNames {
+        search_path: ["public".into()].into(),
+        role_is_login: true,
+        ..SessionNames::default()
+    };
+    let context = gate.context_in(&nowhere, &Arc::new(names), &Arc::new(database()));
     let texts: Vec<String> = (0..1024).map(statement).collect();
     assert_eq!(texts[0].len(), 100);
 
@@ -54,6 +122,18 @@ fn decisions(criterion: &mut Criterion) {
             BatchSize::PerIteration,
         );
     });
+    for (name, sql) in MISSES {
+        criterion.bench_function(name, |bencher| {
+            bencher.iter_batched(
+                || snapshot.replace(PolicySet::read_only()),
+                |_| match gate.judge(black_box(sql.as_bytes()), &[], &context) {
+                    Judgement::Known(verdict) => assert!(verdict.is_plain),
+                    Judgement::Away(_) => panic!("a short statement is judged on the core"),
+                },
+                BatchSize::PerIteration,
+            );
+        });
+    }
 }
 
 criterion_group!(benches, decisions);
