@@ -1,7 +1,7 @@
 //! What a denied client is told beside the message: a DETAIL for programs and language models, and a HINT at what would
 //! be permitted or whom to ask.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 use sluice_parsers::sql::effect::{Action, Effect, EffectFlags};
@@ -53,7 +53,7 @@ impl Session {
         };
         let boot = self.core.ledger.borrow().boot();
         let request = format!("{}/{}", boot.session_name(self.id), run.id);
-        let policies = Rc::clone(&self.core).gate.borrow_mut().policies().clone();
+        let policies = Arc::clone(self.core.gate.borrow_mut().policies());
         let instead = self.permitted_instead(denial, effects);
         refusal.detail = Some(detail(denial, &request, effects, policies.documentation()).into());
         refusal.hint = Some(hint(denial, &request, &instead, reason).into());
@@ -178,8 +178,6 @@ fn cut(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use sluice_parsers::sql::effect::{Object, ObjectKind};
     use sluice_policy::Approval;
 

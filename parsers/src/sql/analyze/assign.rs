@@ -128,12 +128,14 @@ impl Walker<'_> {
                 }
             };
             let place = self.place_of(target, &assigned.name);
-            let mut lineage = value.lineage.clone();
-            if assigned.indirection.is_empty() {
-                lineage = self.assigns(target, place, &value);
-            } else if let Some(column) = place.and_then(|place| target.item.columns.get(place)) {
-                self.uses_type_of(column.ty);
-            }
+            let lineage = if assigned.indirection.is_empty() {
+                self.assigns(target, place, &value)
+            } else {
+                if let Some(column) = place.and_then(|place| target.item.columns.get(place)) {
+                    self.uses_type_of(column.ty);
+                }
+                value.lineage
+            };
             self.stores_in(target, place, &lineage);
             places.extend(place);
         }

@@ -17,7 +17,7 @@ use hashbrown::HashSet;
 use super::types::RECORD;
 use super::value::Column;
 use super::walk::Walker;
-use crate::sql::catalog::{CastContext, Catalog, Event, Oid, Type, TypeKind};
+use crate::sql::catalog::{Cast, CastContext, Catalog, Event, Oid, Type, TypeKind};
 use crate::sql::effect::{Action, EffectFlags, Object, ObjectKind};
 use crate::sql::lineage::Lineage;
 use crate::sql::resolve::{Coercion, Resolver, Ty};
@@ -322,9 +322,14 @@ impl<'w> Walker<'w> {
     /// Any cast to the type may be what runs; gives whether one reads.
     pub(super) fn converts_somehow(&mut self, to: Oid) -> bool {
         self.uses_type(to);
+        self.runs_casts(|_, cast| cast.target == to && !cast.function.is_built_in())
+    }
+
+    /// Runs the functions of some casts, in the order of their OIDs; gives whether one reads.
+    pub(super) fn runs_casts(&mut self, is_meant: impl Fn(&Self, &Cast) -> bool) -> bool {
         let casts = self.catalog().casts.values();
         let mut functions: Vec<Oid> = casts
-            .filter(|cast| cast.target == to && !cast.function.is_built_in())
+            .filter(|cast| is_meant(self, cast))
             .map(|cast| cast.function)
             .collect();
         functions.sort_unstable();
@@ -349,16 +354,10 @@ impl<'w> Walker<'w> {
             .implied
             .wanted
             .split_off(outside.min(self.implied.wanted.len()));
-        let casts = self.catalog().casts.values();
-        let mut functions: Vec<Oid> = casts
-            .filter(|cast| wanted.contains(&cast.target) && !cast.function.is_built_in())
-            .filter(|cast| cast.source.is_built_in() || self.implied.seen.contains(&cast.source))
-            .map(|cast| cast.function)
-            .collect();
-        functions.sort_unstable();
-        for function in functions {
-            self.runs_support(function);
-        }
+        self.runs_casts(|walker, cast| {
+            let is_seen = cast.source.is_built_in() || walker.implied.seen.contains(&cast.source);
+            wanted.contains(&cast.target) && !cast.function.is_built_in() && is_seen
+        });
     }
 
     /// The type of a value that came up.

@@ -273,9 +273,7 @@ impl Walker<'_> {
             None => self.unknown("SET"),
         }
     }
-}
 
-impl Walker<'_> {
     fn role(&self, role: Option<&RoleSpec>) -> Object {
         let name = role.and_then(|role| self.name_of_role(role));
         Object::new(ObjectKind::Role, name.unwrap_or_default())

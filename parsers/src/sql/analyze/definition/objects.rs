@@ -6,9 +6,10 @@ use pg_query::protobuf::{
     RangeVar, RenameStmt, TypeName,
 };
 
-use super::super::walk::{Walker, named, string};
+use super::super::relation::object;
+use super::super::walk::{Walker, named, relation_object, string};
 use super::{is_relation, kind_of};
-use crate::sql::catalog::{Found, RelationKind};
+use crate::sql::catalog::Found;
 use crate::sql::effect::{Action, Effect, EffectFlags, Object, ObjectKind};
 use crate::sql::statement::Cause;
 
@@ -274,21 +275,13 @@ impl Walker<'_> {
     fn comes_into_being(&mut self, found: &Found, written: &RangeVar, schema: Option<&str>, name: &str) {
         let catalog = self.catalog();
         let known = found.iter().filter_map(|&oid| catalog.relation(oid));
-        let mut places: Vec<(ObjectKind, &str)> = known
-            .map(|relation| {
-                let kind = match relation.kind {
-                    RelationKind::Sequence => ObjectKind::Sequence,
-                    _ => ObjectKind::Relation,
-                };
-                let own = catalog.schema(relation.schema).map_or("", |schema| &schema.name);
-                (kind, schema.unwrap_or(own))
-            })
-            .collect();
-        if places.is_empty() {
-            places.push((ObjectKind::Relation, schema.unwrap_or(&written.schemaname)));
+        let mut before: Vec<Object> = known.map(|relation| object(catalog, relation).0).collect();
+        if before.is_empty() {
+            before.push(relation_object(ObjectKind::Relation, Some(written)));
         }
-        for (kind, schema) in places {
-            self.act(Action::Create, Object::in_schema(kind, schema, name));
+        for known in before {
+            let schema = schema.or(known.schema.as_deref()).unwrap_or_default();
+            self.act(Action::Create, Object::in_schema(known.kind, schema, name));
         }
     }
 

@@ -80,16 +80,6 @@ impl Walker<'_> {
 
     /// A value of a type that is not known.
     fn becomes_any_document(&mut self) -> bool {
-        let casts = self.catalog().casts.values();
-        let mut functions: Vec<Oid> = casts
-            .filter(|cast| cast.target == JSON && cast.method == CastMethod::Function)
-            .map(|cast| cast.function)
-            .collect();
-        functions.sort_unstable();
-        let mut reads = false;
-        for function in functions {
-            reads |= self.runs_support(function);
-        }
-        reads
+        self.runs_casts(|_, cast| cast.target == JSON && cast.method == CastMethod::Function)
     }
 }
