@@ -39,6 +39,10 @@ impl Outcome {
 }
 
 /// What policy said of each statement of a text.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "what statements are, in respects that do not depend on each other"
+)]
 #[derive(Debug)]
 pub struct Verdict {
     /// The statements, in the order of the text.
@@ -55,6 +59,8 @@ pub struct Verdict {
     pub is_timed: bool,
     /// Every statement is allowed, and nothing about it depends on the session or the time.
     pub is_plain: bool,
+    /// A statement runs what stands under a name: EXECUTE, FETCH.
+    pub runs_by_name: bool,
     /// No statement's success changes anything that the session or the core keeps.
     pub is_inert: bool,
     /// Why each statement is `Opaque`, as the record says it; empty if none is.
@@ -78,7 +84,7 @@ struct Expected {
 
 impl Verdict {
     pub(super) fn new(statements: Vec<Statement>, decided: Decided, epoch: u64, text_bytes: usize) -> Self {
-        use StatementKind::{Close, CopyOut, Deallocate, Declare, DiscardAll, Fetch, Prepare};
+        use StatementKind::{Close, CopyOut, Deallocate, Declare, DiscardAll, Execute, Fetch, Prepare};
         let Decided { outcomes, is_timed } = decided;
         let is_allowed = outcomes
             .iter()
@@ -96,19 +102,21 @@ impl Verdict {
         if changes.iter().all(|change| *change == Change::Nothing) {
             changes.clear();
         }
+        let runs_by_name = statements.iter().any(|statement| {
+            statement.runs_prepared.is_some() || matches!(statement.kind, Execute { .. } | Fetch { .. })
+        });
         Self {
             is_timed,
             is_plain: is_allowed
                 && !is_timed
-                && statements.iter().all(|statement| {
-                    statement.runs_prepared.is_none()
-                        && !matches!(statement.kind, CopyOut { .. } | Fetch { .. })
-                }),
+                && !runs_by_name
+                && !statements
+                    .iter()
+                    .any(|statement| matches!(statement.kind, CopyOut { .. })),
             is_inert: changes.is_empty()
+                && !runs_by_name
                 && statements.iter().all(|statement| {
-                    statement.runs_prepared.is_none()
-                        && statement.takes == Taken::Nothing
-                        && statement.touches == Touched::Nothing
+                    statement.takes == Taken::Nothing && statement.touches == Touched::Nothing
                 })
                 && !masks.iter().copied().any(changes_catalog)
                 && !statements.iter().any(|statement| {
@@ -121,6 +129,7 @@ impl Verdict {
                 .iter()
                 .map(|statement| effect_lines(&statement.effects))
                 .collect(),
+            runs_by_name,
             reasons: reasons.into(),
             changes: changes.into(),
             masks,

@@ -9,6 +9,7 @@ use hashbrown::HashMap;
 use sluice_masking::Class;
 use sluice_parsers::postgres::ProtocolError;
 use sluice_parsers::postgres::backend::{Format, RowDescription};
+use smallvec::{SmallVec, smallvec};
 
 use super::expected::Expectation;
 use super::types::{Carries, carries, is_overwritable};
@@ -188,6 +189,8 @@ impl Plan {
 const PLANS_MAX: usize = 1024;
 /// Longer descriptions are read each time.
 const REMEMBERED_BYTES_MAX: usize = 4096;
+/// Expectations that are remembered of one.
+const MEANINGS_MAX: usize = 8;
 
 /// A RowDescription, read.
 #[derive(Clone, Debug)]
@@ -204,20 +207,37 @@ pub(crate) struct Description {
 #[derive(Debug, Default)]
 pub(crate) struct PlanCache(HashMap<Box<[u8]>, Known>);
 
+/// A description of which several statements may give the rows.
 #[derive(Debug)]
 struct Known {
-    description: Description,
     is_scanned: bool,
     tags: Arc<Tags>,
-    expected: Rc<Expectation>,
+    /// What it means under what was expected, the latest last.
+    meanings: SmallVec<[(Rc<Expectation>, Description); 1]>,
 }
 
 impl Known {
-    /// Whether it is of the same rows. Equal expectations are of statements that read the same; most are the very same.
-    fn is_of(&self, is_scanned: bool, tags: &Arc<Tags>, expected: &Rc<Expectation>) -> bool {
-        self.is_scanned == is_scanned
-            && Arc::ptr_eq(&self.tags, tags)
-            && (Rc::ptr_eq(&self.expected, expected) || self.expected == *expected)
+    /// Whether it is of rows that are masked by the same.
+    fn is_of(&self, is_scanned: bool, tags: &Arc<Tags>) -> bool {
+        self.is_scanned == is_scanned && Arc::ptr_eq(&self.tags, tags)
+    }
+
+    /// What it means to a statement that expects that. Equal expectations are of statements that read the same; most are
+    /// the very same.
+    fn find(&self, expected: &Rc<Expectation>) -> Option<Description> {
+        let same = |(other, _): &&(Rc<Expectation>, _)| Rc::ptr_eq(other, expected);
+        let equal = |(other, _): &&(Rc<Expectation>, _)| *other == *expected;
+        let mut meanings = self.meanings.iter();
+        if self.tags.is_empty() {
+            // Without configured columns the plan is that of the description.
+            let (_, known) = meanings.next()?;
+            return Some(Description {
+                is_expected: expected.agrees(&known.columns),
+                ..known.clone()
+            });
+        }
+        let found = meanings.clone().find(same).or_else(|| meanings.find(equal));
+        found.map(|(_, description)| description.clone())
     }
 }
 
@@ -230,10 +250,10 @@ impl PlanCache {
         tags: &Arc<Tags>,
         expected: &Rc<Expectation>,
     ) -> Result<Description, ProtocolError> {
-        if let Some(known) = self.0.get(described)
-            && known.is_of(is_scanned, tags, expected)
-        {
-            return Ok(known.description.clone());
+        let known = self.0.get_mut(described);
+        let known = known.filter(|known| known.is_of(is_scanned, tags));
+        if let Some(description) = known.as_ref().and_then(|known| known.find(expected)) {
+            return Ok(description);
         }
         let columns = Facts::of(described)?;
         let description = Description {
@@ -241,15 +261,20 @@ impl PlanCache {
             is_expected: expected.agrees(&columns),
             columns,
         };
-        if described.len() <= REMEMBERED_BYTES_MAX {
+        let meaning = (Rc::clone(expected), description.clone());
+        if let Some(known) = known {
+            if known.meanings.len() >= MEANINGS_MAX {
+                known.meanings.remove(0);
+            }
+            known.meanings.push(meaning);
+        } else if described.len() <= REMEMBERED_BYTES_MAX {
             if self.0.len() >= PLANS_MAX {
                 self.0.clear();
             }
             let known = Known {
-                description: description.clone(),
                 is_scanned,
                 tags: Arc::clone(tags),
-                expected: Rc::clone(expected),
+                meanings: smallvec![meaning],
             };
             self.0.insert(described.into(), known);
         }
@@ -309,6 +334,71 @@ mod tests {
             Plan::new(&[facts(3, TEXT, Format::Text)], false, &tags, None).treatment(0),
             Treatment::Pass
         );
+    }
+
+    #[test]
+    fn one_description_means_another_thing_to_statements_that_expect_another() {
+        let mut described = Vec::new();
+        let mut columns = 1i16.to_be_bytes().to_vec();
+        columns.extend_from_slice(b"x\0");
+        columns.extend_from_slice(&0u32.to_be_bytes());
+        columns.extend_from_slice(&0i16.to_be_bytes());
+        columns.extend_from_slice(&TEXT.to_be_bytes());
+        columns.extend_from_slice(&(-1i16).to_be_bytes());
+        columns.extend_from_slice(&(-1i32).to_be_bytes());
+        columns.extend_from_slice(&0i16.to_be_bytes());
+        described.append(&mut columns);
+
+        let statement = |sql: &str| {
+            let world = sluice_parsers::sql::world::World::built_in(15);
+            let analysis = sluice_parsers::sql::analyze::analyze(
+                sql,
+                &sluice_parsers::sql::analyze::Limits::default(),
+                &world,
+            );
+            let tags = Tags::from_iter([((9000, 1), None)]);
+            Rc::new(Expectation::of(&analysis.statements[0], &tags, &world.catalog))
+        };
+        let (anything, constant) = (Rc::new(Expectation::anything()), statement("SELECT 'a'"));
+        let two = statement("SELECT 'a', 'b'");
+        let (configured, none) = (
+            Arc::new(Tags::from_iter([((9000, 1), None)])),
+            Arc::new(Tags::new()),
+        );
+        let null = Treatment::Null(None);
+        let scan = Treatment::Scan(Carries::Text);
+        let mut plans = PlanCache::default();
+        // Twice: what was read, and what is remembered.
+        for _ in 0..2 {
+            for (tags, expected, want, is_expected) in [
+                (&configured, &constant, scan, true),
+                (&configured, &anything, null, true),
+                (&configured, &two, null, false),
+                (&configured, &Rc::new(Expectation::anything()), null, true),
+                (&none, &two, scan, false),
+                (&none, &constant, scan, true),
+                (&none, &anything, scan, true),
+            ] {
+                let read = plans.read(&described, true, tags, expected).expect("well formed");
+                assert_eq!(
+                    (read.plan.treatment(0), read.is_expected),
+                    (want, is_expected),
+                    "{expected:?}"
+                );
+            }
+            let unscanned = plans
+                .read(&described, false, &none, &constant)
+                .expect("well formed");
+            assert_eq!(unscanned.plan.treatment(0), Treatment::Pass);
+        }
+        // However many there are, each means its own.
+        for number in 0..3 * MEANINGS_MAX {
+            let expected = statement(&format!("SELECT {}", vec!["1"; number + 1].join(", ")));
+            let read = plans
+                .read(&described, true, &configured, &expected)
+                .expect("well formed");
+            assert_eq!(read.is_expected, number == 0);
+        }
     }
 
     #[test]

@@ -510,7 +510,7 @@ impl Session {
                 for statement in query.ended..query.live {
                     self.end_empty(query.run(statement), outcome, now);
                 }
-                for (_, made) in &query.makes {
+                for (_, made) in query.makes() {
                     self.make_failed(made);
                 }
                 query.ended < query.live

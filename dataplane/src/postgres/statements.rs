@@ -212,6 +212,11 @@ impl Prepared {
         self.judged.borrow().clone()
     }
 
+    /// Whether by that its success changes nothing that is kept.
+    pub(crate) fn is_inert(&self) -> bool {
+        self.judged.borrow().verdict.is_inert
+    }
+
     /// Whether that was given in this context.
     pub(crate) fn is_judged_in(&self, context: u64) -> bool {
         self.context.get() == context
@@ -415,10 +420,17 @@ pub(crate) struct QueryTicket {
     pub(crate) live: u32,
     /// Statements whose runs have ended.
     pub(crate) ended: u32,
+    /// What few Queries have.
+    pub(crate) more: Option<Box<MoreOfQuery>>,
+}
+
+/// What is kept of a Query that is refused, makes something, or changes what names mean on its way.
+#[derive(Debug)]
+pub(crate) struct MoreOfQuery {
     /// Statements that were judged again by themselves, since those before them change what names mean.
     pub(crate) again: Box<[(u32, Rc<Verdict>)]>,
     /// What the client is told of the statement behind those that went up.
-    pub(crate) refused: Option<Box<Refusal>>,
+    pub(crate) refused: Option<Refusal>,
     /// What its PREPAREs and DECLAREs make, by the statement's index.
     pub(crate) makes: Box<[(u32, Made)]>,
 }
@@ -426,9 +438,8 @@ pub(crate) struct QueryTicket {
 impl QueryTicket {
     /// How a statement was judged that went up.
     pub(crate) fn judged(&self, statement: u32) -> Judged {
-        let again = self.again.binary_search_by_key(&statement, |(index, _)| *index);
-        match again.ok().and_then(|at| self.again.get(at)) {
-            Some((_, verdict)) => Judged {
+        match self.again(statement) {
+            Some(verdict) => Judged {
                 verdict: Rc::clone(verdict),
                 index: 0,
             },
@@ -437,6 +448,24 @@ impl QueryTicket {
                 index: statement as usize,
             },
         }
+    }
+
+    fn again(&self, statement: u32) -> Option<&Rc<Verdict>> {
+        let again = &self.more.as_ref()?.again;
+        let at = again.binary_search_by_key(&statement, |(index, _)| *index).ok()?;
+        again.get(at).map(|(_, verdict)| verdict)
+    }
+
+    /// What a statement of it makes under a name.
+    pub(crate) fn made_by(&self, statement: u32) -> Option<&Made> {
+        let makes = self.makes();
+        let at = makes.binary_search_by_key(&statement, |(index, _)| *index).ok()?;
+        makes.get(at).map(|(_, made)| made)
+    }
+
+    /// What its statements make under names, by their index.
+    pub(crate) fn makes(&self) -> &[(u32, Made)] {
+        self.more.as_ref().map_or(&[], |more| &more.makes)
     }
 
     pub(crate) fn run(&self, statement: u32) -> Run {

@@ -92,6 +92,9 @@ impl Session {
 
     /// Parse and Bind run code already: types' functions, and what the planner takes for constant.
     pub(super) fn foresee_unseen(&mut self, judged: &Judged) -> bool {
+        if judged.verdict.is_inert {
+            return false;
+        }
         self.doubt_names(judged);
         let mut effects = judged
             .statement()
@@ -110,10 +113,8 @@ impl Session {
             // A cursor of SQL's DECLARE.
             [] => self.state.sent(&Change::Fetch, None),
             [portal] => match &portal.statement {
-                Some(prepared) => {
-                    let judged = prepared.judged();
-                    !judged.verdict.is_inert && self.foresee(&judged, None)
-                }
+                Some(prepared) if prepared.is_inert() => false,
+                Some(prepared) => self.foresee(&prepared.judged(), None),
                 None => self.state.sent(&Change::EndsUnknown, None),
             },
             // Which of them it is, its Bind's answer tells.
@@ -123,7 +124,7 @@ impl Session {
                 }
                 let is_inert = |portal: &Rc<Portal>| {
                     let prepared = portal.statement.as_ref();
-                    prepared.is_some_and(|prepared| prepared.judged().verdict.is_inert)
+                    prepared.is_some_and(|prepared| prepared.is_inert())
                 };
                 !candidates.iter().all(is_inert) && self.state.sent(&Change::EndsUnknown, None)
             }

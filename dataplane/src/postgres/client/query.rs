@@ -14,7 +14,7 @@ use super::recording::{Recorded, Subject, not_recorded};
 use crate::gate::{Finding, Judgement, Verdict};
 use crate::postgres::deny::Kind;
 use crate::postgres::session::{End, Session};
-use crate::postgres::statements::{Judged, Made, QueryTicket, Refusal, Run, Ticket};
+use crate::postgres::statements::{Judged, Made, MoreOfQuery, QueryTicket, Refusal, Run, Ticket};
 
 /// What the record says of statements that stand behind a refused one.
 const CUT_OFF: &str = "cut off behind a refused statement";
@@ -123,15 +123,19 @@ impl Session {
             instead
         });
         let live = query.refused.as_ref().map_or(count, |(index, _)| *index);
+        let has_more = query.refused.is_some() || !query.again.is_empty() || !query.made.is_empty();
+        let more = has_more.then(|| MoreOfQuery {
+            again: query.again.into(),
+            refused: query.refused.map(|(_, refusal)| refusal),
+            makes: query.made.into(),
+        });
         let ticket = QueryTicket {
             verdict: query.verdict,
             cycle,
             first: query.first,
             live: place(live),
             ended: 0,
-            again: query.again.into(),
-            refused: query.refused.map(|(_, refusal)| Box::new(refusal)),
-            makes: query.made.into(),
+            more: more.map(Box::new),
         };
         self.sent(Sent::Query, Ticket::Query(ticket), received)?;
         Ok(instead.map_or(Act::Forward, Act::Replace))
@@ -193,6 +197,9 @@ impl Session {
     }
 
     fn gate_in_query(&self, query: &Query<'_>, index: usize, judged: &Judged, is_read: bool) -> Gated {
+        if judged.verdict.is_plain && query.verdict.is_inert && is_read && self.state.is_settled() {
+            return Gated::Allowed;
+        }
         let Some(statement) = judged.statement().or_else(|| query.verdict.statements.get(index)) else {
             return Gated::Allowed;
         };

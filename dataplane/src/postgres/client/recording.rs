@@ -44,8 +44,8 @@ impl Session {
             note,
         } = subject;
         let Judged { verdict, index } = judged;
-        let with_prepared = judged
-            .statement()
+        let by_name = judged.statement().filter(|_| verdict.runs_by_name);
+        let with_prepared = by_name
             .and_then(|statement| self.effects_by_name(statement))
             .map(|effects| (effects.iter().collect(), effect_lines(&effects)));
         let (mask, effects) = match &with_prepared {

@@ -393,21 +393,24 @@ impl Session {
 
     /// Whether what an execution would make finds a place in the session.
     fn gate_room_of(&self, prepared: &Prepared) -> Gated {
-        let judged = prepared.judged();
-        if judged.verdict.is_inert || prepared.is_made_by_sql() {
+        if prepared.is_inert() || prepared.is_made_by_sql() {
             return Gated::Allowed;
         }
+        let judged = prepared.judged();
         self.gate_room(Kind::Execute, &judged, prepared.text.len() + prepared.types.len())
     }
 
     /// Enters the name that an execution gives to something, if it runs a PREPARE or DECLARE.
     fn make_by_portal(&mut self, portal: &Portal) -> Option<Made> {
         let statement = portal.statement.as_ref()?;
-        let judged = statement.judged();
-        if judged.verdict.is_inert || statement.is_made_by_sql() {
+        if statement.is_inert() || statement.is_made_by_sql() {
             return None;
         }
-        self.make(|| Rc::clone(&statement.text), &statement.types, judged)
+        self.make(
+            || Rc::clone(&statement.text),
+            &statement.types,
+            statement.judged(),
+        )
     }
 
     /// Enters the name that a PREPARE or DECLARE gives to what it makes.

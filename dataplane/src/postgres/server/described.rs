@@ -40,6 +40,9 @@ impl Session {
 
     /// What is expected of the rows of a statement that is being answered.
     pub(super) fn expected_of(&self, judged: &Judged) -> Rc<Expectation> {
+        if !judged.verdict.runs_by_name {
+            return self.expected_by_text(judged);
+        }
         let Some(statement) = judged.statement() else {
             return anything();
         };

@@ -65,7 +65,7 @@ impl FailedQuery {
         let skipped = query.run(next).id..query.run(query.live).id;
         query.ended = query.live;
         let refusal = if failed.is_none() {
-            query.refused.as_deref().cloned()
+            query.more.as_ref().and_then(|more| more.refused.clone())
         } else {
             None
         };
@@ -193,7 +193,7 @@ impl Session {
                 for statement in query.ended..query.live {
                     self.end_answered(query.run(statement), Ending::Completed, None);
                 }
-                let left = query.makes.iter().filter(|(index, _)| *index >= query.ended);
+                let left = query.makes().iter().filter(|(index, _)| *index >= query.ended);
                 for (_, made) in left {
                     self.make_failed(made);
                 }
@@ -562,15 +562,13 @@ fn open(role: Role, statement: u32, ticket: &mut Ticket) -> Reaction {
         (Ticket::Query(query), Role::Complete | Role::EmptyQuery) => {
             let run = (statement < query.live && statement >= query.ended).then(|| query.run(statement));
             query.ended = query.ended.max(statement.saturating_add(1).min(query.live));
-            let made = query.makes.binary_search_by_key(&statement, |(index, _)| *index);
-            let made = made.ok().and_then(|at| query.makes.get(at));
             Reaction::Completed {
                 run,
                 judged: query.judged(statement),
                 is_inert: query.verdict.is_inert,
                 cycle: query.cycle,
                 statement,
-                made: made.map(|(_, made)| made.clone()),
+                made: query.made_by(statement).cloned(),
             }
         }
         (Ticket::Query(query), Role::Error) => {
