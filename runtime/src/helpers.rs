@@ -106,6 +106,19 @@ impl std::fmt::Debug for Queue {
 
 type Job = Box<dyn FnOnce() + Send>;
 
+/// How much nicer helper threads are than cores, in the terms of setpriority(2): about a tenth of their weight.
+const NICENESS: libc::c_int = 10;
+
+/// Lets the cores go first where they share a CPU with the calling thread: a session that is analysed for long can wait
+/// better than all sessions of a core can.
+fn yield_to_cores() {
+    // SAFETY: setpriority takes and gives numbers only; 0 names the calling thread.
+    let result = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICENESS) };
+    if let Err(error) = nix::errno::Errno::result(result) {
+        tracing::warn!(%error, "a helper thread competes with the cores");
+    }
+}
+
 impl Helpers {
     /// Jobs that wait for a thread, in the queue and before it.
     pub fn waiting(&self) -> usize {
@@ -138,6 +151,7 @@ impl Helpers {
                 {
                     tracing::warn!(%error, "a helper thread runs on any CPU");
                 }
+                yield_to_cores();
                 shared.work();
             })?;
         }
