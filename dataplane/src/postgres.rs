@@ -10,6 +10,7 @@ mod deny;
 pub(crate) mod expected;
 mod hidden;
 mod large;
+mod limited;
 mod login;
 mod look;
 mod names;

@@ -29,7 +29,8 @@ pub struct Permission {
     /// The policies that permit, without repeats: the first effect's before the second's. Those that permit
     /// the connect are among them only where nothing but the connect was asked.
     pub policies: Vec<Arc<str>>,
-    /// What the statement may use up: of an effect's permits the most generous holds, of the effects the strictest.
+    /// What the statement may use up: of an effect's permits the most generous holds, of the effects and the connect the
+    /// strictest.
     /// Whoever runs the statement has to hold it to them.
     pub limits: Limits,
     /// The highest of the permits.

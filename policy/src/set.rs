@@ -111,17 +111,6 @@ impl PolicySet {
         self.len() == 0
     }
 
-    /// The policies that limit what a statement may use up (`@max_rows` and its kind), in the order of the file. A decision
-    /// carries limits; it is for whoever runs the statement to hold it to them.
-    pub fn limiting(&self) -> impl Iterator<Item = &str> {
-        let rules = match &self.kind {
-            Kind::AllowAll => &[][..],
-            Kind::Policies(policies) => &policies.rules[..],
-        };
-        let limiting = rules.iter().filter(|rule| !rule.annotations.limits.is_none());
-        limiting.map(|rule| &*rule.name)
-    }
-
     /// What of a client the policies look at, none if nothing. Two clients of which that is equal get equal decisions for
     /// equal principals at one time; a decision cache may share them.
     pub fn told(&self, client: &Client) -> Option<Told> {

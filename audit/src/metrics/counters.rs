@@ -126,6 +126,7 @@ counters! {
     BusyNanoseconds Counter "busy_nanoseconds" "" "CPU time of the core's thread, in nanoseconds.";
     SessionsRefused Counter "sessions_refused" "" "Connections refused because the core had as many sessions as it may.";
     StatementsObserved Counter "statements_observed" "" "Statements that ran although policy denies them: their connection only observes.";
+    StatementsLimited Counter "statements_limited" "" "Statements that passed a limit of policy, and were stopped or taken back.";
 }
 
 impl Counter {

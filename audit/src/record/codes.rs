@@ -116,6 +116,8 @@ coded! {
         Unknown = 6, "unknown";
         /// Its portal gave the rows that were asked for and has more.
         Suspended = 7, "suspended";
+        /// It passed a limit of policy, and was stopped or taken back.
+        Limited = 8, "limited";
     }
 }
 

@@ -7,7 +7,7 @@ use sluice_parsers::sql::effect::{Effect, Object};
 use sluice_parsers::sql::lineage::BaseColumn;
 use sluice_parsers::sql::statement::{OutputColumn, Reason, Statement, StatementKind};
 use sluice_parsers::sql::world::{Touched, TouchedNames};
-use sluice_policy::{Approval, Denial};
+use sluice_policy::{Approval, Denial, Limits};
 
 use super::{Outcome, Verdict};
 use crate::postgres::expected::Expectation;
@@ -57,6 +57,7 @@ fn statement_bytes(statement: &Statement) -> usize {
         decided_at_bind,
         opaque_until_bind,
         takes: _,
+        changes_in_with: _,
     } = statement;
     let effects = effects
         .iter()
@@ -110,6 +111,7 @@ fn statement_bytes(statement: &Statement) -> usize {
 fn outcome_bytes(outcome: &Outcome) -> usize {
     let denial = match outcome {
         Outcome::Allow(_) => 0,
+        Outcome::Limited { .. } => ALLOCATION_BYTES + size_of::<Limits>(),
         Outcome::Deny(denial) | Outcome::Observe(denial) => {
             let approval = denial.approval.as_deref().map_or(0, |approval| {
                 let lists = approval.required.len() + approval.policies.len() + approval.effects.len();

@@ -9,7 +9,7 @@ use sluice_parsers::sql::catalog::Catalog;
 use sluice_parsers::sql::effect::{Action, Effect, EffectMask};
 use sluice_parsers::sql::statement::{Statement, StatementKind, Taken};
 use sluice_parsers::sql::world::Touched;
-use sluice_policy::{Decision, Denial};
+use sluice_policy::{Decision, Denial, Limits};
 
 use crate::postgres::columns::Tags;
 use crate::postgres::expected::Expectation;
@@ -26,6 +26,13 @@ const LEFT_OUT_BYTES_MAX: usize = 36;
 pub enum Outcome {
     /// The first policy that permits, if the decision names one.
     Allow(Option<Arc<str>>),
+    /// The same within limits, which hold on a connection that enforces.
+    Limited {
+        /// The first policy that permits.
+        policy: Option<Arc<str>>,
+        /// What it may use up.
+        limits: Rc<Limits>,
+    },
     /// What is not permitted, and why.
     Deny(Rc<Denial>),
     /// The same on a connection that only observes: it runs, and the record tells.
@@ -245,7 +252,15 @@ fn changes_catalog(mask: EffectMask) -> bool {
 impl From<Decision> for Outcome {
     fn from(decision: Decision) -> Self {
         match decision {
-            Decision::Allow(permission) => Self::Allow(permission.policies.into_iter().next()),
+            Decision::Allow(permission) => {
+                let policy = permission.policies.into_iter().next();
+                if permission.limits.is_none() {
+                    Self::Allow(policy)
+                } else {
+                    let limits = Rc::new(permission.limits);
+                    Self::Limited { policy, limits }
+                }
+            }
             Decision::Deny(denial) => Self::Deny(Rc::new(*denial)),
         }
     }

@@ -9,7 +9,7 @@ use sluice_audit::record::{Event, EventKind};
 use sluice_parsers::postgres::startup::{self, CancelKey};
 use subtle::ConstantTimeEq as _;
 
-use super::upstream;
+use super::upstream::{self, UpstreamError};
 use crate::core::{Core, CoreMessage};
 use crate::settings::Connection;
 
@@ -107,6 +107,18 @@ impl Registration {
             key,
         })
     }
+
+    /// Asks the server to cancel what the session runs, on the gateway's own account.
+    pub(crate) fn stop(&self) -> impl Future<Output = Result<(), UpstreamError>> + use<> {
+        let core = Rc::clone(&self.core);
+        let target = self.core.cancels.borrow().targets.get(self.slot).cloned();
+        async move {
+            match target {
+                Some(target) => target.pass_on(&core).await,
+                None => Ok(()),
+            }
+        }
+    }
 }
 
 impl Drop for Registration {
@@ -155,17 +167,25 @@ pub(crate) async fn cancel(core: &Rc<Core>, request: CancelRequest) {
         ..Event::default()
     };
     core.ledger.borrow_mut().event(target.session, event);
-    let mut packet = Vec::new();
-    startup::cancel_request(&mut packet, target.key);
-    let deadline = sluice_runtime::time::now() + target.connection.connect_timeout;
-    let passed_on = async {
-        let mut stream = upstream::dial(core, &target.connection, target.address, deadline).await?;
-        stream.send(packet)?;
-        // The server closes when it has sent the signal.
-        while stream.receive().await?.is_some() {}
-        Ok::<(), upstream::UpstreamError>(())
-    };
-    if let Ok(Err(error)) = sluice_runtime::time::timeout(deadline, passed_on).await {
+    if let Err(error) = target.pass_on(core).await {
         tracing::warn!(connection = target.connection.name, %error, "a cancel request did not reach the server");
+    }
+}
+
+impl Target {
+    /// Asks the server to cancel what the session runs. When that has returned, the server has sent its signal.
+    async fn pass_on(&self, core: &Core) -> Result<(), UpstreamError> {
+        let mut packet = Vec::new();
+        startup::cancel_request(&mut packet, self.key);
+        let deadline = sluice_runtime::time::now() + self.connection.connect_timeout;
+        let passed_on = async {
+            let mut stream = upstream::dial(core, &self.connection, self.address, deadline).await?;
+            stream.send(packet)?;
+            // The server closes when it has sent the signal.
+            while stream.receive().await?.is_some() {}
+            Ok(())
+        };
+        let passed_on = sluice_runtime::time::timeout(deadline, passed_on).await;
+        passed_on.unwrap_or(Err(UpstreamError::TimedOut))
     }
 }

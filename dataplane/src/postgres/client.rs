@@ -1,11 +1,13 @@
 //! What the client sends: each message is judged, recorded and forwarded, or replaced by one that fails.
 //!
 //! This file cuts the stream and forwards; [`requests`] takes each kind of message ([`query`] a Query), [`judging`] asks
-//! the gate about its statements, [`recording`] commits their begins, [`foresight`] notes what they may change, and [`explained`] tells of a denial.
+//! the gate about its statements, [`limits`] what they are held to, [`recording`] commits their begins, [`foresight`]
+//! notes what they may change, and [`explained`] tells of a denial.
 
 mod explained;
 mod foresight;
 mod judging;
+mod limits;
 mod parameters;
 mod query;
 mod recording;
@@ -352,6 +354,9 @@ impl Session {
     /// Whether a message of the client waits for answers of the server.
     #[inline]
     fn waits(&self, tag: u8) -> bool {
+        if self.limited.is_some() {
+            return !matches!(tag, b'd' | b'c' | b'f' | b'X');
+        }
         if self.state.is_settled() && self.hidden.is_none() {
             return false;
         }
@@ -361,7 +366,7 @@ impl Session {
 
     /// Whether the session's state is to be read again and can be now.
     fn wants_state(&self) -> bool {
-        self.hidden.is_none() && self.state.wants_reading() && self.model.is_idle()
+        self.hidden.is_none() && self.limited.is_none() && self.state.wants_reading() && self.model.is_idle()
     }
 
     /// Enters a message into the model before it goes up.

@@ -66,6 +66,13 @@ impl Nobody {
     }
 }
 
+/// A Query that fails, and with it the transaction that it is in.
+pub(super) fn refused_query() -> Vec<u8> {
+    let mut out = Vec::new();
+    encode::query(&mut out, REFUSED_STATEMENT);
+    out
+}
+
 impl Kind {
     /// How the substitute fails.
     pub(crate) fn expected(self) -> SqlState {

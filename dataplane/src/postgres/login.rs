@@ -589,7 +589,7 @@ fn admit(
     let context = gate.context(Principal::new(identity, target), client);
     let observes = connection.enforce == Enforcement::Observe;
     let denied = |outcome: Outcome, name: &str| match outcome {
-        Outcome::Allow(_) | Outcome::Observe(_) => Ok(()),
+        Outcome::Allow(_) | Outcome::Limited { .. } | Outcome::Observe(_) => Ok(()),
         // What they are set to the server tells, and the session's state has it.
         Outcome::Deny(denial) if observes && !name.is_empty() && denial.cause != Cause::Lexing => Ok(()),
         Outcome::Deny(denial) => {

@@ -228,6 +228,8 @@ async fn converse(core: Rc<Core>, logged_in: LoggedIn, mut seat: Seat, listener:
         seat,
         output: Output::default(),
         waiting: Waiting::Nothing,
+        registration,
+        limit: None,
         said_goodbye: false,
         queued_max: core.settings.buffers.queued_bytes_max,
     });
@@ -236,24 +238,17 @@ async fn converse(core: Rc<Core>, logged_in: LoggedIn, mut seat: Seat, listener:
         (Ok(()), None) => None,
         (Ok(()), Some(_)) => Some(End::server("more than was asked for")),
     };
-    task::spawn(live(core, Live(Some(pump)), registration, client_rest, end));
+    task::spawn(live(core, Live(Some(pump)), client_rest, end));
 }
 
 /// The session from its greeting to its end, as a task of its own: what came before takes some fifty times the memory,
 /// and each of thousands of sessions would drag it through the cache.
-async fn live(
-    core: Rc<Core>,
-    mut live: Live,
-    registration: Option<Registration>,
-    client_rest: Option<Received>,
-    end: Option<End>,
-) {
+async fn live(core: Rc<Core>, mut live: Live, client_rest: Option<Received>, end: Option<End>) {
     let end = match end {
         Some(end) => end,
         None => live.run(client_rest).await,
     };
     Box::pin(live.end(&core, end)).await;
-    drop(registration);
 }
 
 fn record_start(
@@ -379,6 +374,17 @@ struct Looking {
 /// A catalog that is decoded on a helper thread.
 type Decoding = Pin<Box<dyn Future<Output = Result<Result<Catalog, CatalogError>, HelperError>>>>;
 
+/// What a statement with limits waits for.
+#[derive(Default)]
+struct LimitWatch {
+    timer: Timer,
+    /// The server is asked to cancel.
+    stopping: Option<Stopping>,
+}
+
+/// A cancel request on its way.
+type Stopping = Pin<Box<dyn Future<Output = Result<(), UpstreamError>>>>;
+
 struct Pump {
     session: Session,
     client: Stream,
@@ -386,6 +392,10 @@ struct Pump {
     seat: Seat,
     output: Output,
     waiting: Waiting,
+    /// The session's cancel key, if the server gave one.
+    registration: Option<Registration>,
+    /// Of a statement with limits.
+    limit: Option<Box<LimitWatch>>,
     /// The client has said goodbye: what is still to be answered is, and then the server closes.
     said_goodbye: bool,
     queued_max: usize,
@@ -424,6 +434,10 @@ impl Pump {
             let was_waiting = !matches!(self.waiting, Waiting::Nothing);
             let served = self.poll_server(context)?;
             let taken = self.poll_client(context)?;
+            let limited = self.session.has_limited() || self.limit.is_some();
+            if limited && self.poll_limits(context)? {
+                continue;
+            }
             if !served && !taken {
                 return Ok(false);
             }
@@ -462,7 +476,49 @@ impl Pump {
         }
         taken?;
         sent.map_err(|error| client_end(&error))?;
+        if !self.output.to_server.is_empty() {
+            self.send_up()?;
+        }
         Ok(true)
+    }
+
+    /// Holds a statement with limits to its time, and has the server cancel it; says whether anything came of it.
+    fn poll_limits(&mut self, context: &mut TaskContext<'_>) -> Result<bool, End> {
+        let watch = self.limit.get_or_insert_default();
+        if self.session.takes_stop() {
+            let Some(registration) = &self.registration else {
+                return Err(Session::not_stopped("the server takes no cancel requests"));
+            };
+            watch.stopping = Some(Box::pin(registration.stop()));
+        }
+        if let Some(stopping) = &mut watch.stopping {
+            let Poll::Ready(stopped) = stopping.as_mut().poll(context) else {
+                return Ok(false);
+            };
+            watch.stopping = None;
+            stopped.map_err(|error| Session::not_stopped(&error.to_string()))?;
+            self.session.stop_done();
+            self.session.settle_limited(&mut self.output)?;
+            self.send_up()?;
+            return Ok(true);
+        }
+        if let Some(deadline) = self.session.limit_deadline() {
+            if watch.timer.deadline() != Some(deadline) {
+                watch.timer.set(deadline);
+            }
+            if watch.timer.poll_expired(context).is_ready() {
+                self.session.out_of_time()?;
+                return Ok(true);
+            }
+        } else if !self.session.has_limited() {
+            self.limit = None;
+        }
+        Ok(false)
+    }
+
+    fn send_up(&mut self) -> Result<(), End> {
+        let sent = self.server.send_all(&mut self.output.to_server);
+        sent.map_err(|error| self.server_end(&format!("the server's connection broke: {error}")))
     }
 
     /// Takes a chunk of the client, unless it has to wait.

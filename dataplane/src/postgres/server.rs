@@ -36,6 +36,8 @@ const READ_BYTES_MAX: u32 = 1 << 20;
 /// What is done with a message of the server.
 pub(super) enum Delivery {
     Forward,
+    /// This goes to the client in front of it.
+    ForwardBehind(Vec<u8>),
     /// The client gets this instead.
     Replace(Vec<u8>),
     /// The client does not see it.
@@ -65,7 +67,11 @@ impl Session {
         } else {
             Ok(chunk)
         };
-        let done = chunk.and_then(|chunk| self.cut_server(&mut deframer, chunk, &mut starts, out));
+        let mut done = chunk.and_then(|chunk| self.cut_server(&mut deframer, chunk, &mut starts, out));
+        if self.limited.is_some() {
+            self.limited_begins();
+            done = done.and_then(|()| self.settle_limited(out));
+        }
         self.core.row_starts.replace(starts);
         self.from_server = deframer;
         // Behind ReadyForQuery nothing is being answered that the time could be counted to.
@@ -97,7 +103,13 @@ impl Session {
                 let tag = chunk.get(start).copied().unwrap_or_default();
                 match tag {
                     b'D' if !matches!(run, Run::CopyData(_)) => {
-                        self.row(end - start, matches!(run, Run::Nothing))?;
+                        if !self.row(end - start, matches!(run, Run::Nothing))? {
+                            let sent = self.mask_run(&mut run, &mut chunk, starts, out)?;
+                            forward(&mut chunk, start - sent, out);
+                            chunk.advance(end - start);
+                            at = 0;
+                            continue;
+                        }
                         if !is_masked || self.plan.passes() {
                             self.following_rows(&chunk, &mut at, |_| {});
                             continue;
@@ -122,7 +134,13 @@ impl Session {
                         continue;
                     }
                     b'd' if !matches!(run, Run::Rows(_)) => {
-                        self.copy_data(end - start)?;
+                        if !self.copy_data(end - start)? {
+                            let sent = self.mask_run(&mut run, &mut chunk, starts, out)?;
+                            forward(&mut chunk, start - sent, out);
+                            chunk.advance(end - start);
+                            at = 0;
+                            continue;
+                        }
                         if self.copy_out.is_some() {
                             run = match run {
                                 Run::CopyData(data) => Run::CopyData(data.start..end),
@@ -139,6 +157,11 @@ impl Session {
                 at -= sent;
                 match self.reply(chunk.get_mut(start..end).unwrap_or_default())? {
                     Delivery::Forward => {}
+                    Delivery::ForwardBehind(before) => {
+                        forward(&mut chunk, start, out);
+                        out.to_client.push(before.into());
+                        at = end - start;
+                    }
                     delivery => {
                         forward(&mut chunk, start, out);
                         chunk.advance(end - start);
@@ -162,10 +185,10 @@ impl Session {
                     chunk.advance(at - decided);
                     self.gathered(Received::from(deframer.gathered().to_vec()), out)?;
                 }
-                Piece::Head { tag, .. } => {
+                Piece::Head { tag, frame_len } => {
                     chunk.advance(at - decided);
                     let head = Received::from(deframer.gathered().to_vec());
-                    self.begin_part(tag, head.len())?;
+                    self.begin_part(tag, frame_len)?;
                     if self.large_text.is_some() {
                         self.text_part(head, false, out)?;
                     } else {
@@ -178,10 +201,13 @@ impl Session {
                     end,
                     first,
                     last,
-                    ..
+                    frame_len,
                 } => {
                     chunk.advance(start - decided);
                     let part = chunk.split_to(end - start);
+                    if first {
+                        self.begin_part(tag, frame_len)?;
+                    }
                     self.part(tag, part, first, last, out)?;
                 }
             }
@@ -194,14 +220,16 @@ impl Session {
         let tag = frame.first().copied().unwrap_or_default();
         match tag {
             b'D' => {
-                self.row(frame.len(), true)?;
-                self.mask_row(&mut frame)?;
-                out.to_client.push(frame.into());
+                if self.row(frame.len(), true)? {
+                    self.mask_row(&mut frame)?;
+                    out.to_client.push(frame.into());
+                }
             }
             b'd' => {
-                self.copy_data(frame.len())?;
-                self.mask_copy_data(&mut frame)?;
-                out.to_client.push(frame.into());
+                if self.copy_data(frame.len())? {
+                    self.mask_copy_data(&mut frame)?;
+                    out.to_client.push(frame.into());
+                }
             }
             _ => return self.deliver(frame, out),
         }
@@ -212,15 +240,17 @@ impl Session {
     pub(super) fn deliver(&mut self, mut frame: Received, out: &mut Output) -> Result<(), End> {
         match self.reply(&mut frame)? {
             Delivery::Forward => out.to_client.push(frame.into()),
+            Delivery::ForwardBehind(before) => out.to_client.extend([before.into(), frame.into()]),
             Delivery::Replace(instead) => out.to_client.push(instead.into()),
             Delivery::Hide => {}
         }
         Ok(())
     }
 
-    /// A row belongs to what is answered now; the first of a run tells its plan.
-    fn row(&mut self, frame_len: usize, is_first: bool) -> Result<(), End> {
+    /// A row belongs to what is answered now; the first of a run tells its plan. Says whether it goes to the client.
+    fn row(&mut self, frame_len: usize, is_first: bool) -> Result<bool, End> {
         let reply = self.model.received(b'D', &[], |_| ()).map_err(End::server)?;
+        let statement = reply.statement;
         if let Owner::Open(Ticket::Refused { .. }) = reply.owner {
             return Err(End::server("a message that cannot succeed gives rows"));
         }
@@ -234,9 +264,12 @@ impl Session {
                     .unwrap_or_else(|| Rc::new(Plan::suspicious(0)));
             }
         }
+        if self.limited.is_some() && !self.takes_row(statement, frame_len as u64) {
+            return Ok(false);
+        }
         self.tally.rows += 1;
         self.tally.bytes += frame_len as u64;
-        Ok(())
+        Ok(true)
     }
 
     /// Takes the rows that lie whole behind one, up to the first message of another kind: nothing can change between
@@ -245,6 +278,7 @@ impl Session {
     fn following_rows(&mut self, chunk: &[u8], at: &mut usize, mut begins: impl FnMut(usize)) {
         let start = *at;
         let mut rows = 0;
+        let (rows_max, bytes_max) = self.room_for_rows();
         while let Some([b'D', a, b, c, d]) = chunk
             .get(*at..)
             .and_then(|rest| rest.first_chunk::<HEADER_BYTES>())
@@ -254,18 +288,31 @@ impl Session {
             if !(ROW_LEN_MIN..=GATHERED_BYTES_MAX).contains(&len) || chunk.len() - *at <= len as usize {
                 break;
             }
+            let end = *at + 1 + len as usize;
+            if rows >= rows_max || (end - start) as u64 > bytes_max {
+                break;
+            }
             begins(*at);
-            *at += 1 + len as usize;
+            *at = end;
             rows += 1;
         }
+        let bytes = (*at - start) as u64;
         self.tally.rows += rows;
-        self.tally.bytes += (*at - start) as u64;
+        self.tally.bytes += bytes;
+        if self.limited.is_some() {
+            self.rows_given(rows, bytes);
+        }
     }
 
-    fn copy_data(&mut self, frame_len: usize) -> Result<(), End> {
-        self.model.received(b'd', &[], |_| ()).map_err(End::server)?;
+    /// A piece of COPY data, mostly a row. Says whether it goes to the client.
+    fn copy_data(&mut self, frame_len: usize) -> Result<bool, End> {
+        let reply = self.model.received(b'd', &[], |_| ()).map_err(End::server)?;
+        let statement = reply.statement;
+        if self.limited.is_some() && !self.takes_row(statement, frame_len as u64) {
+            return Ok(false);
+        }
         self.tally.bytes += frame_len as u64;
-        Ok(())
+        Ok(true)
     }
 
     /// Masks one row, which is a frame of its own.
@@ -328,15 +375,17 @@ impl Session {
     fn begin_part(&mut self, tag: u8, frame_len: usize) -> Result<(), End> {
         match tag {
             b'D' => {
-                self.row(frame_len, true)?;
-                if self.masks.is_on() && !self.plan.passes() {
+                if !self.row(frame_len, true)? {
+                    self.large_text = Some(LargeText::Dropped);
+                } else if self.masks.is_on() && !self.plan.passes() {
                     let row = LargeRow::new(Rc::clone(&self.plan), self.masks.classes);
                     self.large_row = Some(Box::new(row));
                 }
             }
             b'd' => {
-                self.copy_data(frame_len)?;
-                if let Some(copy) = &mut self.copy_out {
+                if !self.copy_data(frame_len)? {
+                    self.large_text = Some(LargeText::Dropped);
+                } else if let Some(copy) = &mut self.copy_out {
                     copy.begin_part();
                 }
             }
@@ -361,6 +410,10 @@ impl Session {
                     LargeText::Scanned(Box::new(LargeValue::new(self.masks.classes)))
                 }
                 Delivery::Forward => LargeText::Passes,
+                Delivery::ForwardBehind(before) => {
+                    out.to_client.push(before.into());
+                    LargeText::Passes
+                }
                 Delivery::Replace(instead) => {
                     out.to_client.push(instead.into());
                     LargeText::Dropped
@@ -394,9 +447,6 @@ impl Session {
         out: &mut Output,
     ) -> Result<(), End> {
         let body = if first { HEADER_BYTES.min(part.len()) } else { 0 };
-        if first {
-            self.begin_part(tag, part.len())?;
-        }
         if self.large_text.is_some() {
             return self.text_part(part, last, out);
         }

@@ -28,6 +28,7 @@ use super::cursors::Cursors;
 use super::deny::Nobody;
 use super::hidden::{Answered, Hidden};
 use super::large::{LargeRow, LargeText};
+use super::limited::Limited;
 use super::look::OwnReading;
 use super::names::Names;
 use super::state::{State, Tracked, View};
@@ -223,6 +224,8 @@ pub(crate) struct Session {
     /// When the server's bytes that are being worked on were received, or the last statement in them ended.
     pub(super) answered_since: Moment,
     pub(super) totals: Totals,
+    /// The statement with limits that is being answered.
+    pub(super) limited: Option<Box<Limited>>,
     /// The plan of the rows that a Query or Execute is giving.
     pub(super) plan: Rc<Plan>,
     /// A row that is larger than what is gathered, while it passes.
@@ -285,6 +288,7 @@ impl Session {
             tally: Tally::default(),
             answered_since: Moment::now(),
             totals: Totals::default(),
+            limited: None,
             plan: Rc::new(Plan::suspicious(0)),
             large_row: None,
             large_text: None,
@@ -307,6 +311,7 @@ impl Session {
     /// Whether the client's next message waits for answers of the server, if it is one whose meaning depends on them.
     pub(crate) fn is_held(&self) -> bool {
         self.hidden.is_some()
+            || self.limited.is_some()
             || (self.state.view(self.model.is_idle()) == View::InDoubt && !self.model.in_copy_in())
     }
 
@@ -359,7 +364,7 @@ impl Session {
 
     /// Whether nothing is under way: the session may be ended without breaking anything off.
     pub(crate) fn is_idle(&self) -> bool {
-        self.model.is_idle() && self.from_client.is_clear()
+        self.model.is_idle() && self.limited.is_none() && self.from_client.is_clear()
     }
 
     /// Whether another message of the client may be taken.
@@ -387,7 +392,7 @@ impl Session {
         message: &str,
     ) -> Result<(), RingFull> {
         let (decision, policy) = match outcome {
-            Outcome::Allow(policy) => (Decision::Allow, policy.as_deref()),
+            Outcome::Allow(policy) | Outcome::Limited { policy, .. } => (Decision::Allow, policy.as_deref()),
             Outcome::Deny(denial) => (Decision::Deny, denial.policy.as_deref()),
             Outcome::Observe(denial) => (Decision::Observe, denial.policy.as_deref()),
         };
@@ -461,8 +466,10 @@ impl Session {
         let mut ledger = self.core.ledger.borrow_mut();
         ledger.end(now, self.id, run.id, end);
         ledger.metrics.add(Counter::RowsForwarded, tally.rows);
-        if outcome == Ending::Failed {
-            ledger.metrics.add(Counter::StatementsFailed, 1);
+        match outcome {
+            Ending::Failed => ledger.metrics.add(Counter::StatementsFailed, 1),
+            Ending::Limited => ledger.metrics.add(Counter::StatementsLimited, 1),
+            _ => {}
         }
         ledger.masked(&tally.masked);
         ledger.times(gateway_ns, upstream_ns);
@@ -542,6 +549,7 @@ impl Session {
             | Ticket::FunctionCall { run: None, .. }
             | Ticket::Refused { .. }
             | Ticket::Sync { .. }
+            | Ticket::FailsTransaction
             | Ticket::Hidden
             | Ticket::Plain => false,
         }

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use sluice_parsers::postgres::SqlState;
+use sluice_parsers::postgres::backend::encode::Report;
 use sluice_parsers::postgres::backend::{Format, Formats};
 use sluice_parsers::sql::effect::Effect;
 use sluice_parsers::sql::statement::{Statement, StatementKind};
@@ -299,6 +300,8 @@ pub(crate) struct Portal {
     pub(crate) is_described: Cell<bool>,
     /// The run that its Bind began, until an Execute takes it.
     pub(crate) run: Cell<Option<Run>>,
+    /// Rows that went to the client while policy limits how many.
+    pub(crate) rows_given: Cell<u64>,
     /// How its statement was judged at the Bind, where names got their meaning, and in which context.
     pub(crate) bound: Option<(Judged, u64)>,
 }
@@ -322,6 +325,7 @@ impl Portal {
             plan: RefCell::new(None),
             is_described: Cell::new(false),
             run: Cell::new(Some(run)),
+            rows_given: Cell::new(0),
         }
     }
 
@@ -336,6 +340,7 @@ impl Portal {
             plan: RefCell::new(None),
             is_described: Cell::new(false),
             run: Cell::new(None),
+            rows_given: Cell::new(0),
         }
     }
 
@@ -406,6 +411,22 @@ pub(crate) struct Refusal {
     pub(crate) hint: Option<Rc<str>>,
     /// How the message that went up instead fails; any other error is the server's own and passes.
     pub(crate) expected: SqlState,
+}
+
+impl Refusal {
+    /// The ErrorResponse.
+    pub(crate) fn report(&self) -> Vec<u8> {
+        let mut report = Report::error(self.sqlstate, &self.message);
+        if let Some(detail) = &self.detail {
+            report = report.detail(detail);
+        }
+        if let Some(hint) = &self.hint {
+            report = report.hint(hint);
+        }
+        let mut out = Vec::new();
+        report.encode(&mut out);
+        out
+    }
 }
 
 /// A Query under way.
@@ -527,6 +548,9 @@ pub(crate) enum Ticket {
         /// The cycle that it ends.
         cycle: u64,
     },
+    /// The gateway's own Query, which fails the transaction of a statement that passed a limit: see
+    /// [`limited`](super::limited).
+    FailsTransaction,
     /// The gateway's own Query: see [`hidden`](super::hidden).
     Hidden,
     /// Flush, COPY data: nothing is kept of them.

@@ -284,6 +284,12 @@ impl<T> Model<T> {
         matches!(self.front, Front::CopyIn | Front::CopyInBroken) && self.copy_ends == 0
     }
 
+    /// Whether nothing that is answered stands behind the message that is being answered.
+    #[inline]
+    pub fn answers_last(&self) -> bool {
+        self.queue.len() <= 1 + self.copy_ends as usize
+    }
+
     /// Whether the server discards what is sent now, up to a Sync.
     #[inline]
     pub fn skips(&self) -> bool {

@@ -112,6 +112,8 @@ impl Policies {
             };
             return Decision::Deny(Box::new(deny(worst, who, None, is_timed)));
         }
+        // Whoever may connect within limits is held to them by every statement, also by those that do nothing else.
+        permission.limits = limits_of(&connect.said);
         if effects.is_empty() {
             permits.extend(permitting(&connect.said).map(|said| said.place));
         }
@@ -131,12 +133,10 @@ impl Policies {
                 let answer = self.answer(&mut asker, &question);
                 is_timed |= answer.is_timed();
                 answered.insert(question, answer.outcome.cause() == Some(Cause::Approval));
-                let limits = permitting(&answer.said)
-                    .map(|said| said.rule.annotations.limits)
-                    .reduce(Limits::most_generous);
+                let limits = limits_of(&answer.said);
                 match answer.outcome {
                     Outcome::Permit => {
-                        permission.limits = permission.limits.strictest(limits.unwrap_or_default());
+                        permission.limits = permission.limits.strictest(limits);
                         permits.extend(permitting(&answer.said).map(|said| said.place));
                     }
                     Outcome::Deny {
@@ -297,6 +297,14 @@ impl Policies {
         approval.policies = asking.iter().map(|rule| Arc::clone(&rule.name)).collect();
         Some((asking.first()?, approval))
     }
+}
+
+/// What the permits grant that apply: the most generous of each limit.
+fn limits_of(said: &[Said<'_>]) -> Limits {
+    permitting(said)
+        .map(|said| said.rule.annotations.limits)
+        .reduce(Limits::most_generous)
+        .unwrap_or_default()
 }
 
 fn permitting<'s, 'r>(said: &'s [Said<'r>]) -> impl Iterator<Item = &'s Said<'r>> {

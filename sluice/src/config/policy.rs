@@ -62,17 +62,7 @@ fn policies(table: &Table<'_>, problems: &Problems, folder: &Path) -> Option<Pol
                 }
             };
             match PolicySet::parse(&source, &file.value.display().to_string()) {
-                Ok(policies) => {
-                    if let Some(limiting) = policies.limiting().next() {
-                        table.warning(
-                            "file",
-                            file.span,
-                            format!("has limits that are not enforced yet: @max_... of \"{limiting}\""),
-                            "do not rely on @max_rows, @max_bytes, @max_time and @max_affected",
-                        );
-                    }
-                    Some(policies)
-                }
+                Ok(policies) => Some(policies),
                 Err(errors) => {
                     problems.foreign(errors.into());
                     None

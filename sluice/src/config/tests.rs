@@ -45,10 +45,6 @@ fn folder() -> tempfile::TempDir {
         "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
     );
     write("bad.cedar", "permit (principal, action, resource)");
-    write(
-        "limits.cedar",
-        "@id(\"few\") @max_rows(\"10\") permit (principal, action, resource);",
-    );
     write("keys.json", "{\"keys\":[]}");
     folder
 }
@@ -450,12 +446,6 @@ fn mistakes() {
             "bundled = \"read-only\"",
             "file = \"none.cedar\"",
             &["15:8: policy.file: FOLDER/none.cedar cannot be read: No such file or directory (os error 2)"],
-        ),
-        (
-            "limits that nothing enforces",
-            "bundled = \"read-only\"",
-            "file = \"limits.cedar\"",
-            &["15:8: policy.file: has limits that are not enforced yet: @max_... of \"few\""],
         ),
         (
             "two policies",

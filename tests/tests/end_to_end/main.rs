@@ -9,6 +9,7 @@ mod ending;
 mod explain_sql;
 mod harmless;
 mod hostile;
+mod limits;
 mod masking;
 mod policy;
 mod record;

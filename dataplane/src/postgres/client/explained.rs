@@ -65,7 +65,12 @@ impl Session {
         let Some(denied) = effects.iter().find(|effect| is_of(denial, effect)) else {
             return instead;
         };
-        let is_permitted = |effect: Effect| matches!(self.decide(&[effect]), Outcome::Allow(_));
+        let is_permitted = |effect: Effect| {
+            matches!(
+                self.decide(&[effect]),
+                Outcome::Allow(_) | Outcome::Limited { .. }
+            )
+        };
         if denied.flags.contains(EffectFlags::UNFILTERED) {
             instead.is_filtered = is_permitted(Effect {
                 flags: denied.flags.without(EffectFlags::UNFILTERED),

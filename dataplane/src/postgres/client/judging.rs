@@ -5,7 +5,7 @@ use std::rc::Rc;
 use sluice_parsers::postgres::SqlState;
 use sluice_parsers::sql::effect::{Action, Effect, Object, ObjectKind};
 use sluice_parsers::sql::statement::{Statement, StatementKind};
-use sluice_policy::{Cause, Denial};
+use sluice_policy::{Cause, Denial, Limits};
 use smallvec::SmallVec;
 
 use crate::gate::{Errand, Finding, Judgement, Outcome, Verdict};
@@ -21,6 +21,8 @@ pub(super) type Refused = (Refusal, Outcome);
 /// What becomes of a statement.
 pub(super) enum Gated {
     Allowed,
+    /// It runs within limits.
+    Limited(Limits),
     /// It runs although policy denies it.
     Observed(Outcome),
     Refused(Refused),
@@ -40,8 +42,13 @@ impl Gated {
     pub(super) fn and(self, other: impl FnOnce() -> Self) -> Self {
         match self {
             Self::Allowed => other(),
+            Self::Limited(limits) => match other() {
+                Self::Allowed => Self::Limited(limits),
+                Self::Limited(more) => Self::Limited(limits.strictest(more)),
+                stopped => stopped,
+            },
             Self::Observed(outcome) => match other() {
-                Self::Allowed | Self::Observed(_) => Self::Observed(outcome),
+                Self::Allowed | Self::Limited(_) | Self::Observed(_) => Self::Observed(outcome),
                 stopped => stopped,
             },
             stopped => stopped,
@@ -141,6 +148,9 @@ impl Session {
     pub(super) fn held(&self, outcome: &Outcome) -> Outcome {
         match outcome {
             Outcome::Deny(denial) if self.is_observed(denial) => Outcome::Observe(Rc::clone(denial)),
+            Outcome::Limited { policy, .. } if self.connection.enforce == Enforcement::Observe => {
+                Outcome::Allow(policy.clone())
+            }
             other => other.clone(),
         }
     }
@@ -149,6 +159,7 @@ impl Session {
     pub(super) fn ruled(&self, kind: Kind, outcome: &Outcome) -> Gated {
         match self.held(outcome) {
             Outcome::Allow(_) => Gated::Allowed,
+            Outcome::Limited { limits, .. } => Gated::Limited(*limits),
             observed @ Outcome::Observe(_) => Gated::Observed(observed),
             Outcome::Deny(denial) => Gated::Refused((kind.denied(&denial), Outcome::Deny(denial))),
         }

@@ -5,14 +5,18 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use sluice_audit::record::{Outcome as Ending, Protocol};
+use sluice_parsers::postgres::backend::TransactionStatus;
 use sluice_parsers::postgres::{Sent, SqlState};
 use sluice_runtime::time::Moment;
+use smallvec::SmallVec;
 
 use super::Act;
 use super::judging::{Gated, reads_alike};
+use super::limits::CountedIn;
 use super::recording::{Recorded, Subject, not_recorded};
 use crate::gate::{Finding, Judgement, Verdict};
 use crate::postgres::deny::Kind;
+use crate::postgres::limited::{Bounds, Limited};
 use crate::postgres::session::{End, Session};
 use crate::postgres::statements::{Judged, Made, MoreOfQuery, QueryTicket, Refusal, Run, Ticket};
 
@@ -41,6 +45,8 @@ struct Query<'a> {
     made: Vec<(u32, Made)>,
     /// Statements that were judged by themselves, by place.
     again: Vec<(u32, Rc<Verdict>)>,
+    /// What statements are held to, by place.
+    bounds: SmallVec<[(u32, Bounds); 1]>,
 }
 
 impl<'a> Query<'a> {
@@ -106,6 +112,7 @@ impl Session {
             refused: None,
             made: Vec::new(),
             again: Vec::new(),
+            bounds: SmallVec::new(),
         };
         for index in 0..count {
             if query.refused.is_some() {
@@ -123,6 +130,11 @@ impl Session {
             instead
         });
         let live = query.refused.as_ref().map_or(count, |(index, _)| *index);
+        let limited = (!query.bounds.is_empty() && !self.model.skips()).then(|| {
+            let only_reads = (0..live).all(|index| self.only_reads(&query.verdict, index));
+            let bounds = std::mem::take(&mut query.bounds);
+            Limited::of_query(bounds, place(live), only_reads, query.first)
+        });
         let has_more = query.refused.is_some() || !query.again.is_empty() || !query.made.is_empty();
         let more = has_more.then(|| MoreOfQuery {
             again: query.again.into(),
@@ -138,6 +150,10 @@ impl Session {
             more: more.map(Box::new),
         };
         self.sent(Sent::Query, Ticket::Query(ticket), received)?;
+        if let Some(limited) = limited {
+            self.limited = Some(Box::new(limited));
+            self.limited_begins();
+        }
         Ok(instead.map_or(Act::Forward, Act::Replace))
     }
 
@@ -169,16 +185,30 @@ impl Session {
             judged: &judged,
             note: "",
         };
-        let gated = self.gate_in_query(query, index, &judged, is_read);
+        let gated = match self.gate_in_query(query, index, &judged, is_read) {
+            limited @ Gated::Limited(_) => {
+                let is_alone = query.verdict.statements.len() == 1 && self.model.is_idle();
+                let counted_in = match self.model.transaction() {
+                    TransactionStatus::InTransaction if is_alone => CountedIn::Transaction,
+                    _ => CountedIn::Nothing,
+                };
+                self.gate_count(Kind::Query, &judged, limited, counted_in)
+            }
+            gated => gated,
+        };
         let outcome = match &gated {
             Gated::Refused((_, outcome)) | Gated::Observed(outcome) => outcome,
-            Gated::Allowed | Gated::Away(_) => judged.outcome(),
+            Gated::Allowed | Gated::Limited(_) | Gated::Away(_) => judged.outcome(),
         };
         let refusal = match (self.record(run, subject, outcome), gated) {
             (Recorded::No, _) => Some(not_recorded(Kind::Query)),
             (Recorded::Yes, Gated::Refused(refused)) => {
                 self.end_empty(run, Ending::Denied, query.received);
                 Some(self.explained(refused, run, &judged))
+            }
+            (Recorded::Yes, Gated::Limited(limits)) => {
+                query.bounds.push((place(index), self.bounds(&judged, limits)));
+                None
             }
             (Recorded::Yes, _) => None,
         };

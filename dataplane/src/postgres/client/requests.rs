@@ -7,15 +7,18 @@ use sluice_parsers::postgres::frontend::{self, Bind, Execute, FunctionCall, Pars
 use sluice_parsers::postgres::{Frame, ProtocolError, Sent, SqlState};
 use sluice_parsers::sql::effect::{Action, Effect, Object, ObjectKind};
 use sluice_parsers::sql::statement::StatementKind;
+use sluice_policy::Limits;
 use sluice_runtime::time::Moment;
 use smallvec::{SmallVec, smallvec};
 
 use super::judging::{Gated, Refused, TOO_MUCH_HELD, reads_alike};
+use super::limits::CountedIn;
 use super::recording::{Recorded, Subject, not_recorded};
 use super::{Act, parameters};
 use crate::gate::{Finding, Judgement, Outcome, effect_lines};
 use crate::postgres::cursors::Cursor;
 use crate::postgres::deny::Kind;
+use crate::postgres::limited::{Bounds, Limited};
 use crate::postgres::session::{End, Session, Text};
 use crate::postgres::state::Change;
 use crate::postgres::statements::{
@@ -216,7 +219,7 @@ impl Session {
                 return Ok(Act::Look);
             }
             match gated {
-                Gated::Allowed => {}
+                Gated::Allowed | Gated::Limited(_) => {}
                 Gated::Observed(outcome) => observed = Some(outcome),
                 Gated::Refused(refusal) => {
                     refused = Some(refusal);
@@ -322,7 +325,7 @@ impl Session {
     fn execute(&mut self, execute: &Execute<'_>, received: Moment) -> Result<Act, End> {
         self.follow_state();
         let candidates = self.portals.candidates(execute.portal);
-        let mut refused = None;
+        let (mut refused, mut limits) = (None, None);
         for portal in &candidates {
             let Some(prepared) = &portal.statement else {
                 continue;
@@ -331,9 +334,18 @@ impl Session {
                 .gate_prepared(Kind::Execute, prepared)
                 .and(|| self.gate_bound(portal))
                 .and(|| self.gate_room_of(prepared));
+            let gated = match gated {
+                limited @ Gated::Limited(_) => {
+                    self.gate_count(Kind::Execute, &prepared.judged(), limited, CountedIn::Execute)
+                }
+                gated => gated,
+            };
             match gated {
                 // Its Bind is in the record.
                 Gated::Allowed | Gated::Observed(_) => {}
+                Gated::Limited(more) => {
+                    limits = Some(more.strictest(limits.unwrap_or_default()));
+                }
                 Gated::Refused(refusal) => {
                     refused = Some(refusal);
                     break;
@@ -356,7 +368,7 @@ impl Session {
             self.bound_runs -= 1;
             run
         } else {
-            match self.begin_execution(&portal, execute.portal, &mut refused, received) {
+            match self.begin_execution(&portal, execute.portal, &mut refused, &mut limits, received) {
                 Some(run) => run,
                 None => return self.replace(Kind::Execute, b"", not_recorded(Kind::Execute), received),
             }
@@ -381,14 +393,48 @@ impl Session {
         };
         let made = self.make_by_portal(&portal);
         let changes = self.foresee_execution(&candidates);
+        let executed = Rc::clone(&portal);
         let ticket = Ticket::Execute {
             portal,
             run,
             made,
             changes,
         };
+        let limits = limits.filter(|_| !self.model.skips());
+        let mut before = hidden.unwrap_or_default();
+        if limits.is_some_and(|limits| limits.max_time.is_some()) && self.model.pending() > 0 {
+            // By the answers to what stands before it the server says that its time begins.
+            self.sent(Sent::Flush, Ticket::Plain, received)?;
+            frontend::encode::flush(&mut before);
+        }
         self.sent(Sent::Execute, ticket, received)?;
-        Ok(hidden.map_or(Act::Forward, Act::ForwardBehind))
+        let mut rows = None;
+        if let Some(limits) = limits {
+            let mut limited = Limited::of_execute(self.bounds_of(&executed, limits), &executed, run);
+            rows = limited.rows_to_ask(execute.rows_max);
+            self.limited = Some(Box::new(limited));
+            self.limited_begins();
+        }
+        Ok(match rows {
+            None if before.is_empty() => Act::Forward,
+            None => Act::ForwardBehind(before),
+            Some(rows) => {
+                frontend::encode::execute(&mut before, execute.portal, rows);
+                Act::Replace(before)
+            }
+        })
+    }
+
+    /// What an execution of a portal is held to. Of a cursor it is what reading it does.
+    fn bounds_of(&self, portal: &Portal, limits: Limits) -> Bounds {
+        match (&portal.statement, &portal.bound) {
+            (Some(prepared), _) => self.bounds(&prepared.judged(), limits),
+            (None, Some((declared, _))) => self.bounds(declared, limits),
+            (None, None) => Bounds {
+                limits,
+                is_reading: false,
+            },
+        }
     }
 
     /// Whether what an execution would make finds a place in the session.
@@ -444,6 +490,7 @@ impl Session {
         portal: &Portal,
         name: &[u8],
         refused: &mut Option<Refused>,
+        limits: &mut Option<Limits>,
         received: Moment,
     ) -> Option<Run> {
         let run = Run {
@@ -465,8 +512,14 @@ impl Session {
             self.add_cursor(&mut effects, &name);
             let outcome = self.held(&self.decide(&effects));
             let recorded = self.record_unknown(run, name.as_bytes(), &effects, &outcome);
-            if let Outcome::Deny(denial) = &outcome {
-                *refused = Some((Kind::Execute.denied(denial), outcome.clone()));
+            match &outcome {
+                Outcome::Deny(denial) => {
+                    *refused = Some((Kind::Execute.denied(denial), outcome.clone()));
+                }
+                Outcome::Limited {
+                    limits: of_cursor, ..
+                } => *limits = Some(**of_cursor),
+                Outcome::Allow(_) | Outcome::Observe(_) => {}
             }
             recorded
         };

@@ -4,7 +4,6 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use sluice_audit::record::{EndReason, Outcome as Ending, Protocol};
-use sluice_parsers::postgres::backend::encode::Report;
 use sluice_parsers::postgres::backend::{
     CommandComplete, CopyResponse, Fields, Format, ParameterStatus, TransactionStatus,
 };
@@ -19,6 +18,7 @@ use super::{Delivery, words};
 use crate::gate::Outcome;
 use crate::postgres::columns::Description;
 use crate::postgres::copy::{CopyOut, HiddenColumns};
+use crate::postgres::limited::Ended;
 use crate::postgres::session::{End, Session, unreadable_under};
 use crate::postgres::state::Tracked;
 use crate::postgres::statements::{Judged, Made, Portal, Prepared, QueryTicket, Refusal, Run, Ticket};
@@ -46,6 +46,8 @@ enum Reaction {
     CopyOut(Option<Judged>),
     FunctionEnded(Option<Run>, bool),
     Refused(Box<Refusal>),
+    /// What fails the transaction of a statement that passed a limit.
+    TransactionFailed,
 }
 
 /// A Query that failed, and what of it never ran.
@@ -87,25 +89,34 @@ impl Session {
         let body = body.get_mut(HEADER_BYTES - 1..).unwrap_or_default();
         let prefix = body.get(..body.len().min(BODY_PREFIX_BYTES)).unwrap_or_default();
         let mut dropped = Vec::new();
+        let is_limited = self.answers_limited();
+        let is_hidden = is_limited && self.is_told_of_failure();
         let reply = self
             .model
             .received(tag, prefix, |ticket| dropped.push(ticket))
             .map_err(End::server)?;
         let role = reply.role;
-        match reply.owner {
+        let delivery = match reply.owner {
             Owner::Done(ticket) if role != Role::Fatal => {
                 self.skipped(dropped);
-                self.done(role, ticket, body)
+                self.done(role, ticket, body, is_limited)
             }
             Owner::Open(ticket) if role != Role::Fatal => {
                 let reaction = open(role, reply.statement, ticket);
                 self.skipped(dropped);
-                self.react(reaction, body)
+                self.react(reaction, body, is_limited)
             }
             _ => {
                 self.skipped(dropped);
-                self.unasked(role, body)
+                return self.unasked(role, body);
             }
+        };
+        match role {
+            Role::ReadyForQuery(_) => delivery,
+            // The error that ends what was cut is the end of the data too.
+            Role::CopyDone if is_limited && self.is_cut() => delivery.map(|_| Delivery::Hide),
+            _ if is_hidden => delivery.map(|_| Delivery::Hide),
+            _ => delivery,
         }
     }
 
@@ -119,7 +130,7 @@ impl Session {
         }
     }
 
-    fn react(&mut self, reaction: Reaction, body: &mut [u8]) -> Result<Delivery, End> {
+    fn react(&mut self, reaction: Reaction, body: &mut [u8], is_limited: bool) -> Result<Delivery, End> {
         match reaction {
             Reaction::Forward => Ok(Delivery::Forward),
             Reaction::Hide => Ok(Delivery::Hide),
@@ -143,11 +154,23 @@ impl Session {
                     self.state.query_statement_succeeded(cycle, statement);
                     self.completed(&judged, made.as_ref());
                 }
+                let ended = if is_limited {
+                    self.limited_ends(statement, false, body)?
+                } else {
+                    Ended::Passes
+                };
                 if let Some(run) = run {
-                    self.count_rows(body);
-                    self.end_answered(run, Ending::Completed, None);
+                    self.end_within_limits(run, Ending::Completed, &ended, body);
                 }
-                Ok(Delivery::Forward)
+                Ok(match ended {
+                    Ended::Passes => Delivery::Forward,
+                    Ended::Warns(warning) => Delivery::ForwardBehind(warning),
+                    Ended::Fails => {
+                        let over = self.limit_passed();
+                        let refusal = over.map(|over| self.over_limit(over));
+                        refusal.map_or(Delivery::Forward, |refusal| Delivery::Replace(refusal.report()))
+                    }
+                })
             }
             Reaction::Failed(query) => {
                 self.copy_out = None;
@@ -155,7 +178,14 @@ impl Session {
                 for id in query.skipped {
                     self.end_empty(Run { id, ..query.like }, Ending::Skipped, self.answered_since);
                 }
+                if is_limited && let Some(refusal) = self.limited_fails(false) {
+                    return Ok(self.stopped(query.failed, &refusal));
+                }
                 Ok(self.failed(query.failed, query.refusal.as_ref(), body))
+            }
+            Reaction::TransactionFailed => {
+                self.state.failed();
+                Ok(Delivery::Hide)
             }
             Reaction::CopyOut(statement) => {
                 if self.masks.is_on() {
@@ -180,12 +210,21 @@ impl Session {
     }
 
     /// A message's last reply.
-    fn done(&mut self, role: Role, ticket: Ticket, body: &mut [u8]) -> Result<Delivery, End> {
+    fn done(
+        &mut self,
+        role: Role,
+        ticket: Ticket,
+        body: &mut [u8],
+        is_limited: bool,
+    ) -> Result<Delivery, End> {
         if role == Role::Error {
-            return Ok(self.message_failed(ticket, body));
+            return Ok(self.message_failed(ticket, body, is_limited));
         }
         if let Role::ReadyForQuery(status) = role {
             self.ready(status, ticket.cycle())?;
+            if is_limited && matches!(ticket, Ticket::Query(_)) && self.limited_query_ready(status) {
+                return Ok(Delivery::Hide);
+            }
         }
         match ticket {
             Ticket::Query(query) => {
@@ -267,8 +306,18 @@ impl Session {
                     let judged = prepared.judged();
                     self.completed(&judged, made.as_ref());
                 }
-                self.count_rows(body);
-                self.end_answered(run, outcome, None);
+                let ended = if is_limited {
+                    self.limited_ends(0, true, body)?
+                } else {
+                    Ended::Passes
+                };
+                self.end_within_limits(run, outcome, &ended, body);
+                match ended {
+                    Ended::Passes => {}
+                    Ended::Warns(warning) => return Ok(Delivery::ForwardBehind(warning)),
+                    // What was sent behind it fails in its place.
+                    Ended::Fails => return Ok(Delivery::Hide),
+                }
             }
             Ticket::CloseStatement { name } => drop(self.statements.closed(&name)),
             Ticket::ClosePortal { name } => {
@@ -287,6 +336,12 @@ impl Session {
                     return Err(End::server("a message that cannot succeed has succeeded"));
                 }
             }
+            Ticket::FailsTransaction => {
+                if role != Role::ReadyForQuery(TransactionStatus::Failed) {
+                    return Err(End::server("a message that cannot succeed has succeeded"));
+                }
+                self.limited_settled();
+            }
             Ticket::Sync { .. } | Ticket::Hidden | Ticket::Plain => {}
         }
         Ok(Delivery::Forward)
@@ -300,7 +355,7 @@ impl Session {
     }
 
     /// A message of the extended protocol has failed.
-    fn message_failed(&mut self, ticket: Ticket, body: &mut [u8]) -> Delivery {
+    fn message_failed(&mut self, ticket: Ticket, body: &mut [u8], is_limited: bool) -> Delivery {
         self.state.failed();
         match ticket {
             Ticket::Parse { name, prepared, .. } => {
@@ -321,9 +376,15 @@ impl Session {
                 if let Some(made) = &made {
                     self.make_failed(made);
                 }
+                if is_limited && let Some(refusal) = self.limited_fails(true) {
+                    return self.stopped(Some(run), &refusal);
+                }
                 self.failed(Some(run), None, body)
             }
-            Ticket::Refused { refusal, .. } => self.failed(None, Some(&refusal), body),
+            Ticket::Refused { refusal, .. } => {
+                self.limited_settled();
+                self.failed(None, Some(&refusal), body)
+            }
             Ticket::FunctionCall { run, .. } => self.failed(run, None, body),
             Ticket::Query(_)
             | Ticket::DescribeStatement { .. }
@@ -331,6 +392,7 @@ impl Session {
             | Ticket::CloseStatement { .. }
             | Ticket::ClosePortal { .. }
             | Ticket::Sync { .. }
+            | Ticket::FailsTransaction
             | Ticket::Hidden
             | Ticket::Plain => self.failed(None, None, body),
         }
@@ -351,18 +413,29 @@ impl Session {
         if let Some(refusal) = refusal
             && sqlstate == Some(refusal.expected)
         {
-            let mut report = Report::error(refusal.sqlstate, &refusal.message);
-            if let Some(detail) = &refusal.detail {
-                report = report.detail(detail);
-            }
-            if let Some(hint) = &refusal.hint {
-                report = report.hint(hint);
-            }
-            let mut instead = Vec::new();
-            report.encode(&mut instead);
-            return Delivery::Replace(instead);
+            return Delivery::Replace(refusal.report());
         }
         self.tell(b'E', body)
+    }
+
+    /// The error of a statement that was stopped at a limit.
+    fn stopped(&mut self, run: Option<Run>, refusal: &Refusal) -> Delivery {
+        if let Some(run) = run {
+            self.end_answered(run, Ending::Limited, Some(refusal.sqlstate));
+        }
+        Delivery::Replace(refusal.report())
+    }
+
+    /// Ends a run that the server has done.
+    fn end_within_limits(&mut self, run: Run, outcome: Ending, ended: &Ended, body: &[u8]) {
+        match (ended, self.limit_passed()) {
+            (Ended::Fails, Some(over)) => self.end_answered(run, Ending::Limited, Some(over.sqlstate())),
+            (Ended::Warns(_), _) => self.end_answered(run, outcome, None),
+            _ => {
+                self.count_rows(body);
+                self.end_answered(run, outcome, None);
+            }
+        }
     }
 
     /// What of an error or notice the client is told.
@@ -588,6 +661,7 @@ fn open(role: Role, statement: u32, ticket: &mut Ticket) -> Reaction {
             }))
         }
         (Ticket::Refused { refusal, .. }, Role::Error) => Reaction::Refused(refusal.clone()),
+        (Ticket::FailsTransaction, Role::Error) => Reaction::TransactionFailed,
         (Ticket::DescribePortal { is_hidden: true, .. }, _) => Reaction::Hide,
         _ => Reaction::Forward,
     }

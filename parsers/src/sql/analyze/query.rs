@@ -117,7 +117,17 @@ impl Walker<'_> {
             ctecoltypmods: _,
             ctecolcollations: _,
         } = cte;
-        let recursive = match (place, ctequery.as_deref().and_then(|node| node.node.as_ref())) {
+        let query = ctequery.as_deref().and_then(|node| node.node.as_ref());
+        self.changes_in_with |= matches!(
+            query,
+            Some(
+                NodeEnum::InsertStmt(_)
+                    | NodeEnum::UpdateStmt(_)
+                    | NodeEnum::DeleteStmt(_)
+                    | NodeEnum::MergeStmt(_)
+            )
+        );
+        let recursive = match (place, query) {
             (Some(place), Some(NodeEnum::SelectStmt(select))) if select.larg.is_some() => {
                 Some((place, select))
             }

@@ -46,6 +46,7 @@ pub(super) struct Walker<'w> {
     pub(super) opaque_until_bind: SmallVec<[Object; 1]>,
     /// What bodies open, close, prepare or let go.
     pub(super) takes: Taken,
+    pub(super) changes_in_with: bool,
     /// The columns of the rows that the statement gives.
     pub(super) output: Vec<OutputColumn>,
     /// The types that PREPARE declares for parameters.
@@ -121,6 +122,7 @@ impl<'w> Walker<'w> {
             decided_at_bind: SmallVec::new(),
             opaque_until_bind: SmallVec::new(),
             takes: Taken::Nothing,
+            changes_in_with: false,
             output: Vec::new(),
             parameter_types: None,
             ctes: Vec::new(),

@@ -1,0 +1,126 @@
+//! What an allowed statement is held to, and what fails behind one that did more.
+
+use std::rc::Rc;
+
+use sluice_parsers::postgres::{Sent, SqlState};
+use sluice_parsers::sql::effect::{Action, EffectMask};
+use sluice_parsers::sql::statement::StatementKind;
+use sluice_policy::Limits;
+use sluice_runtime::time::Moment;
+
+use super::Act;
+use super::judging::Gated;
+use crate::gate::Verdict;
+use crate::postgres::deny::{Kind, refused_query};
+use crate::postgres::limited::Bounds;
+use crate::postgres::session::{End, Output, Session};
+use crate::postgres::statements::{Judged, Ticket};
+
+/// Actions that change nothing which a failure behind them could not undo, or that anybody would miss.
+const READING: [Action; 3] = [Action::Read, Action::Filter, Action::Leak];
+
+/// Actions that change rows.
+const CHANGING: [Action; 5] = [
+    Action::Insert,
+    Action::Update,
+    Action::Delete,
+    Action::Truncate,
+    Action::Opaque,
+];
+
+/// Where the number of changed rows can be known before they are there for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CountedIn {
+    /// An Execute.
+    Execute,
+    /// A Query that is one statement within a transaction.
+    Transaction,
+    /// No.
+    Nothing,
+}
+
+impl Session {
+    /// What a statement is held to.
+    pub(super) fn bounds(&self, judged: &Judged, limits: Limits) -> Bounds {
+        let copies_out = judged
+            .statement()
+            .is_some_and(|statement| matches!(statement.kind, StatementKind::CopyOut { .. }));
+        // To the client: what goes to files and programs is another kind of statement.
+        let reads = |action| READING.contains(&action) || copies_out && action == Action::Copy;
+        Bounds {
+            limits,
+            is_reading: self.mask_of(judged).actions().all(reads),
+        }
+    }
+
+    /// Whether a statement of a verdict changes nothing.
+    pub(super) fn only_reads(&self, verdict: &Rc<Verdict>, index: usize) -> bool {
+        let judged = Judged {
+            verdict: Rc::clone(verdict),
+            index,
+        };
+        verdict.is_inert && self.bounds(&judged, Limits::default()).is_reading
+    }
+
+    fn mask_of(&self, judged: &Judged) -> EffectMask {
+        let by_name = judged
+            .statement()
+            .and_then(|statement| self.effects_by_name(statement));
+        match by_name {
+            Some(effects) => effects.iter().collect(),
+            None => judged.effects().iter().collect(),
+        }
+    }
+
+    /// Refuses a statement of which nobody can tell in time how many rows it changes, where that has a limit.
+    pub(super) fn gate_count(
+        &self,
+        kind: Kind,
+        judged: &Judged,
+        gated: Gated,
+        counted_in: CountedIn,
+    ) -> Gated {
+        let Gated::Limited(Limits {
+            max_affected: Some(_),
+            ..
+        }) = gated
+        else {
+            return gated;
+        };
+        let mask = self.mask_of(judged);
+        if !CHANGING.iter().any(|action| mask.contains(*action)) {
+            return gated;
+        }
+        let message = if !judged.statement().is_some_and(|statement| {
+            use StatementKind::{Delete, Insert, Merge, Update};
+            let is_counted = matches!(statement.kind, Insert | Update | Delete | Merge);
+            is_counted && !statement.changes_in_with && !mask.contains(Action::Opaque)
+        }) {
+            "sluice: policy limits how many rows this may change (@max_affected), and the server does not count them; \
+             change them by INSERT, UPDATE, DELETE or MERGE without changes in WITH"
+        } else if counted_in == CountedIn::Nothing {
+            "sluice: policy limits how many rows this may change (@max_affected), which cannot be told before it is \
+             committed; send BEGIN first and the statement by itself, or use the extended protocol"
+        } else {
+            return gated;
+        };
+        let refusal = kind.refusal(SqlState::PROGRAM_LIMIT_EXCEEDED, message);
+        Gated::Refused((refusal, self.held(judged.outcome())))
+    }
+
+    /// Fails what a statement over its limit did, once nothing else can be struck.
+    pub(in crate::postgres) fn settle_limited(&mut self, out: &mut Output) -> Result<(), End> {
+        let Some((kind, refusal)) = self.limited_to_settle() else {
+            return Ok(());
+        };
+        if kind == Kind::Query {
+            self.model
+                .sent(Sent::Query, Ticket::FailsTransaction)
+                .map_err(End::out_of_turn)?;
+            out.to_server.push(refused_query().into());
+        } else if let Act::Replace(instead) = self.replace(Kind::Execute, b"", refusal, Moment::now())? {
+            out.to_server.push(instead.into());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,579 @@
+//! A statement to which policy sets limits, from its message to the end of its answer.
+//!
+//! Nothing of the client's goes up behind such a message before it is answered, so there is at most one, and it can
+//! still be failed at its place:
+//!
+//! * What only reads is cut. An Execute asks for one row more than is left; if the portal has it, or the statement was
+//!   done before it could be stopped, a message that must fail goes up behind it, so that the server is where the client
+//!   is told that it is. Where rows cannot be counted before they come (a Query, COPY, bytes, time) the server is asked to
+//!   cancel. A Query that was done before that in a transaction is failed by another one behind it.
+//! * What writes has been done when its rows come: they are withheld, and it completes with a warning.
+//! * How many rows were changed is known when the statement is complete, and what is not yet committed can be failed: an
+//!   Execute before its Sync, a Query in a transaction.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use serde_json::json;
+use sluice_audit::record::EndReason;
+use sluice_parsers::postgres::SqlState;
+use sluice_parsers::postgres::backend::encode::{Report, Severity};
+use sluice_parsers::postgres::backend::{CommandComplete, TransactionStatus};
+use sluice_policy::Limits;
+use sluice_runtime::time::{Instant, now};
+use smallvec::SmallVec;
+
+use super::deny::Kind;
+use super::session::{End, Session};
+use super::statements::{Portal, Refusal, Run};
+
+/// How long the server may take to end a statement that it was asked to cancel.
+const STOP_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// `successful_completion` with a warning.
+const WARNING: SqlState = SqlState(*b"01000");
+
+/// What one statement of the message may use up.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    pub(crate) limits: Limits,
+    /// It changes nothing, so it can be cut.
+    pub(crate) is_reading: bool,
+}
+
+/// The limit that a statement has passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Over {
+    /// `@max_rows`
+    Rows(u64),
+    /// `@max_bytes`
+    Bytes(u64),
+    /// `@max_time`
+    Time(Duration),
+    /// `@max_affected`, and how many rows it changed.
+    Affected { max: u64, changed: u64 },
+}
+
+/// Asking the server to cancel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stop {
+    Not,
+    Wanted,
+    /// On its way: it may strike whatever the server runs.
+    Asked,
+    /// The server has it; until then the statement has to be over.
+    Done(Instant),
+}
+
+/// Failing behind it what the client is told has failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Settling {
+    Not,
+    Due,
+    Sent,
+}
+
+/// What becomes of the message that ends a statement.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// It passes.
+    Passes,
+    /// This goes to the client in front of it.
+    Warns(Vec<u8>),
+    /// It did what it must not, or was done before it could be stopped: the client is told that it failed.
+    Fails,
+}
+
+/// The statement, and what it may yet use up.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "what has happened, in respects that do not depend on each other"
+)]
+#[derive(Debug)]
+pub(crate) struct Limited {
+    kind: Kind,
+    /// Of the message's statements those with limits, by their place.
+    bounds: SmallVec<[(u32, Bounds); 1]>,
+    /// How many statements the message has.
+    count: u32,
+    /// No statement of the message changes anything.
+    only_reads: bool,
+    /// Of an Execute: it asked for one row more than is left.
+    asks_for_more: bool,
+    portal: Option<Rc<Portal>>,
+    /// The first statement's.
+    run: Run,
+    /// The statement that is being answered, and its part of `bounds`.
+    statement: u32,
+    current: Option<Bounds>,
+    rows_left: u64,
+    bytes_left: u64,
+    /// When the server began with it, and when it has to be over.
+    has_begun: bool,
+    deadline: Option<Instant>,
+    over: Option<Over>,
+    stop: Stop,
+    settling: Settling,
+    /// The client was told that it failed, and the server did it.
+    is_told: bool,
+    is_answered: bool,
+}
+
+impl Limited {
+    /// Of a Query of so many statements.
+    pub(super) fn of_query(
+        bounds: SmallVec<[(u32, Bounds); 1]>,
+        count: u32,
+        only_reads: bool,
+        run: Run,
+    ) -> Self {
+        Self {
+            count,
+            only_reads,
+            ..Self::new(Kind::Query, bounds, run)
+        }
+    }
+
+    /// Of an Execute of a portal.
+    pub(super) fn of_execute(bounds: Bounds, portal: &Rc<Portal>, run: Run) -> Self {
+        let mut limited = Self::new(Kind::Execute, SmallVec::from_iter([(0, bounds)]), run);
+        limited.rows_left = limited.rows_left.saturating_sub(portal.rows_given.get());
+        limited.portal = Some(Rc::clone(portal));
+        limited
+    }
+
+    fn new(kind: Kind, bounds: SmallVec<[(u32, Bounds); 1]>, run: Run) -> Self {
+        let mut limited = Self {
+            kind,
+            bounds,
+            count: 1,
+            only_reads: true,
+            asks_for_more: false,
+            portal: None,
+            run,
+            statement: 0,
+            current: None,
+            rows_left: 0,
+            bytes_left: 0,
+            has_begun: false,
+            deadline: None,
+            over: None,
+            stop: Stop::Not,
+            settling: Settling::Not,
+            is_told: false,
+            is_answered: false,
+        };
+        limited.enter(0);
+        limited
+    }
+
+    /// How many rows the Execute has to ask for instead of what the client does, where 0 is all.
+    pub(super) fn rows_to_ask(&mut self, asked: i32) -> Option<i32> {
+        let Bounds { limits, is_reading } = self.current?;
+        limits.max_rows.filter(|_| is_reading)?;
+        let more = i32::try_from(self.rows_left.saturating_add(1)).ok()?;
+        if asked > 0 && asked < more {
+            return None;
+        }
+        self.asks_for_more = true;
+        Some(more)
+    }
+
+    fn enter(&mut self, statement: u32) {
+        let bounds = self.bounds.iter().find(|(place, _)| *place == statement);
+        let limits = bounds.map(|(_, bounds)| bounds.limits).unwrap_or_default();
+        self.statement = statement;
+        self.current = bounds.map(|(_, bounds)| *bounds);
+        self.rows_left = limits.max_rows.unwrap_or(u64::MAX);
+        self.bytes_left = limits.max_bytes.unwrap_or(u64::MAX);
+        self.has_begun = false;
+        self.deadline = None;
+    }
+
+    fn is_reading(&self) -> bool {
+        self.current.is_some_and(|bounds| bounds.is_reading)
+    }
+
+    /// Whether a row of a statement still goes to the client.
+    fn takes(&mut self, statement: u32, bytes: u64) -> bool {
+        if statement != self.statement {
+            self.enter(statement);
+        }
+        let Some(Bounds { limits, .. }) = self.current else {
+            return self.over.is_none();
+        };
+        if self.over.is_some() {
+            return false;
+        }
+        let over = match (self.rows_left.checked_sub(1), self.bytes_left.checked_sub(bytes)) {
+            (Some(rows), Some(left)) => {
+                (self.rows_left, self.bytes_left) = (rows, left);
+                return true;
+            }
+            (None, _) => Over::Rows(limits.max_rows.unwrap_or_default()),
+            (_, None) => Over::Bytes(limits.max_bytes.unwrap_or_default()),
+        };
+        self.pass(over);
+        false
+    }
+
+    fn pass(&mut self, over: Over) {
+        self.over = Some(over);
+        let ends_by_itself = self.asks_for_more && matches!(over, Over::Rows(_));
+        if self.is_reading() && !ends_by_itself {
+            self.stop = Stop::Wanted;
+        }
+    }
+
+    /// What becomes of the message that says that a statement is done, or that its portal has more rows.
+    fn ended(&mut self, statement: u32, body: &[u8]) -> Ended {
+        if statement != self.statement {
+            self.enter(statement);
+        }
+        let Some(Bounds { limits, is_reading }) = self.current else {
+            return if self.over.is_some() {
+                Ended::Fails
+            } else {
+                Ended::Passes
+            };
+        };
+        if let (Some(max), false) = (limits.max_affected, is_reading) {
+            let complete = CommandComplete::parse(body).ok();
+            let changed = complete.and_then(|complete| complete.rows).unwrap_or(0);
+            if changed > max {
+                self.over = Some(Over::Affected { max, changed });
+                return Ended::Fails;
+            }
+        }
+        match self.over {
+            Some(Over::Affected { .. }) => Ended::Fails,
+            Some(_) if is_reading => Ended::Fails,
+            Some(over @ (Over::Rows(_) | Over::Bytes(_))) => Ended::Warns(over.warning()),
+            Some(Over::Time(_)) | None => {
+                // It was done in time after all.
+                self.over = None;
+                Ended::Passes
+            }
+        }
+    }
+
+    /// Whether nothing more of it is to come.
+    fn is_over(&self) -> bool {
+        self.is_answered && self.settling == Settling::Not && matches!(self.stop, Stop::Not | Stop::Done(_))
+    }
+}
+
+impl Over {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Rows(_) => "max_rows",
+            Self::Bytes(_) => "max_bytes",
+            Self::Time(_) => "max_time",
+            Self::Affected { .. } => "max_affected",
+        }
+    }
+
+    pub(super) fn sqlstate(self) -> SqlState {
+        match self {
+            Self::Time(_) => SqlState::QUERY_CANCELED,
+            _ => SqlState::PROGRAM_LIMIT_EXCEEDED,
+        }
+    }
+
+    fn message(self) -> String {
+        let what = match self {
+            Self::Rows(max) => format!("the statement gives more than {max} rows"),
+            Self::Bytes(max) => format!("the statement gives more than {max} bytes"),
+            Self::Time(max) => format!("the statement runs longer than {max:?}"),
+            Self::Affected { max, changed } => {
+                format!("the statement changes {changed} rows, more than {max}")
+            }
+        };
+        format!("sluice: {what}, which policy permits (@{})", self.name())
+    }
+
+    fn hint(self) -> String {
+        match self {
+            Self::Rows(max) => format!("Ask for fewer rows: LIMIT {max}, or a WHERE that names them."),
+            Self::Bytes(_) => "Ask for fewer rows, or for fewer and shorter columns.".to_owned(),
+            Self::Time(_) => "Ask for less at a time: fewer rows, or an indexed column in WHERE.".to_owned(),
+            Self::Affected { .. } => {
+                "Nothing was changed. Change fewer rows at a time: a WHERE that names them.".to_owned()
+            }
+        }
+    }
+
+    fn detail(self, request: &str) -> String {
+        let max = match self {
+            Self::Rows(max) | Self::Bytes(max) | Self::Affected { max, .. } => json!(max),
+            Self::Time(max) => json!(format!("{max:?}")),
+        };
+        let mut fields = json!({
+            "sluice": 1, "request": request, "cause": "limit", "limit": self.name(), "max": max,
+        });
+        if let Self::Affected { changed, .. } = self {
+            fields["changed"] = json!(changed);
+        }
+        fields.to_string()
+    }
+
+    /// What stands in the record of a statement that was stopped.
+    fn refusal(self, kind: Kind, request: &str) -> Refusal {
+        Refusal {
+            detail: Some(self.detail(request).into()),
+            hint: Some(self.hint().into()),
+            ..kind.refusal(self.sqlstate(), &self.message())
+        }
+    }
+
+    fn warning(self) -> Vec<u8> {
+        let message = format!(
+            "sluice: more rows than policy permits (@{}) were withheld; the statement was done",
+            self.name()
+        );
+        let mut out = Vec::new();
+        Report {
+            severity: Severity::Warning,
+            ..Report::error(WARNING, &message)
+        }
+        .encode(&mut out);
+        out
+    }
+}
+
+impl Session {
+    /// Whether what the server answers of the message is nothing to the client any more: it was told of a failure.
+    pub(super) fn is_told_of_failure(&self) -> bool {
+        self.limited
+            .as_ref()
+            .is_some_and(|limited| limited.is_told && !limited.is_answered)
+    }
+
+    /// Whether the rest of what a statement gives is thrown away, and an error follows.
+    pub(super) fn is_cut(&self) -> bool {
+        self.limited
+            .as_ref()
+            .is_some_and(|limited| limited.over.is_some() && limited.is_reading())
+    }
+
+    /// Whether what the server sends next answers the statement with limits: nothing that is answered stands behind it.
+    pub(super) fn answers_limited(&self) -> bool {
+        self.limited.is_some() && self.model.answers_last()
+    }
+
+    fn answered_limited(&mut self) -> Option<&mut Limited> {
+        if self.model.answers_last() {
+            self.limited.as_deref_mut()
+        } else {
+            None
+        }
+    }
+
+    /// How many more rows and bytes go to the client without being asked about.
+    pub(super) fn room_for_rows(&self) -> (u64, u64) {
+        match &self.limited {
+            Some(limited) if self.model.answers_last() => match limited.over {
+                Some(_) => (0, 0),
+                None => (limited.rows_left, limited.bytes_left),
+            },
+            _ => (u64::MAX, u64::MAX),
+        }
+    }
+
+    /// Notes rows that went to the client without being asked about.
+    pub(super) fn rows_given(&mut self, rows: u64, bytes: u64) {
+        if let Some(limited) = self.answered_limited() {
+            limited.rows_left = limited.rows_left.saturating_sub(rows);
+            limited.bytes_left = limited.bytes_left.saturating_sub(bytes);
+        }
+    }
+
+    /// Whether a row, or a piece of COPY data, of a statement of the front message goes to the client.
+    pub(super) fn takes_row(&mut self, statement: u32, bytes: u64) -> bool {
+        self.answered_limited()
+            .is_none_or(|limited| limited.takes(statement, bytes))
+    }
+
+    /// What becomes of the message by which a statement ends. For an Execute it is the last one: `is_last`.
+    pub(super) fn limited_ends(&mut self, statement: u32, is_last: bool, body: &[u8]) -> Result<Ended, End> {
+        let given = self.tally.rows;
+        let Some(limited) = self.limited.as_deref_mut() else {
+            return Ok(Ended::Passes);
+        };
+        let ended = limited.ended(statement, body);
+        if let Some(portal) = &limited.portal {
+            portal
+                .rows_given
+                .set(portal.rows_given.get().saturating_add(given));
+        }
+        if ended == Ended::Fails {
+            if limited.count > 1 && !limited.only_reads {
+                // The others stay done, or will be, as one that fails would not let them.
+                return Err(End::new(
+                    EndReason::Other,
+                    SqlState::PROGRAM_LIMIT_EXCEEDED,
+                    "a statement passed a limit of policy and was done before it could be stopped; what else its message \
+                     holds may have been done too",
+                ));
+            }
+            limited.is_told = true;
+        } else if limited.kind == Kind::Query && statement + 1 < limited.count {
+            limited.enter(statement + 1);
+        }
+        if is_last {
+            self.limited_answered(ended == Ended::Fails);
+        }
+        Ok(ended)
+    }
+
+    /// The last message of the answer has come, `fails` behind it if what was done has to be failed.
+    fn limited_answered(&mut self, fails: bool) {
+        if let Some(limited) = self.limited.as_deref_mut() {
+            limited.is_answered = true;
+            if limited.stop == Stop::Wanted {
+                limited.stop = Stop::Not;
+            }
+            if fails {
+                limited.settling = Settling::Due;
+            }
+        }
+        self.release_limited();
+    }
+
+    /// A Query's `ReadyForQuery` has come. Whether the client has to wait for another one: it was told of a failure, and
+    /// the transaction has to have failed.
+    pub(super) fn limited_query_ready(&mut self, status: TransactionStatus) -> bool {
+        let is_told = self.limited.as_ref().is_some_and(|limited| limited.is_told);
+        let fails = is_told && status == TransactionStatus::InTransaction;
+        self.limited_answered(fails);
+        fails
+    }
+
+    /// A message with limits has failed at the server; why it was stopped, if it was. Of an Execute it is the last message.
+    pub(super) fn limited_fails(&mut self, is_last: bool) -> Option<Refusal> {
+        let limited = self.limited.as_ref()?;
+        let over = limited
+            .over
+            .filter(|over| limited.is_reading() || matches!(over, Over::Time(_)));
+        let refusal = over.map(|over| self.over_limit(over));
+        if is_last {
+            self.limited_answered(false);
+        }
+        refusal
+    }
+
+    /// What was sent behind to fail has failed.
+    pub(super) fn limited_settled(&mut self) {
+        if let Some(limited) = self.limited.as_deref_mut()
+            && limited.settling == Settling::Sent
+        {
+            limited.settling = Settling::Not;
+        }
+        self.release_limited();
+    }
+
+    fn release_limited(&mut self) {
+        if self.limited.as_ref().is_some_and(|limited| limited.is_over()) {
+            self.limited = None;
+        }
+    }
+
+    /// What is to be failed behind the statement now, and what the client is told for it.
+    pub(super) fn limited_to_settle(&mut self) -> Option<(Kind, Refusal)> {
+        let limited = self.limited.as_deref_mut()?;
+        let is_free = matches!(limited.stop, Stop::Not | Stop::Done(_));
+        if limited.settling != Settling::Due || !is_free {
+            return None;
+        }
+        limited.settling = Settling::Sent;
+        let (kind, over) = (limited.kind, limited.over?);
+        Some((kind, self.over_limit(over)))
+    }
+
+    /// What the client is told of a statement over its limit.
+    pub(super) fn over_limit(&self, over: Over) -> Refusal {
+        let (kind, run) = match &self.limited {
+            Some(limited) => (limited.kind, limited.run.id + u64::from(limited.statement)),
+            None => (Kind::Query, 0),
+        };
+        let boot = self.core.ledger.borrow().boot();
+        over.refusal(kind, &format!("{}/{run}", boot.session_name(self.id)))
+    }
+
+    /// The limit that the statement has passed.
+    pub(super) fn limit_passed(&self) -> Option<Over> {
+        self.limited.as_ref()?.over
+    }
+
+    /// Begins the statement's time once the server has answered all that was sent before.
+    pub(super) fn limited_begins(&mut self) {
+        if let Some(limited) = self.answered_limited()
+            && !limited.has_begun
+            && !limited.is_answered
+        {
+            limited.has_begun = true;
+            let limits = limited.current.map(|bounds| bounds.limits).unwrap_or_default();
+            limited.deadline = limits.max_time.map(|max| now() + max);
+        }
+    }
+
+    /// Whether a statement with limits is under way, so that the questions below have to be asked.
+    pub(crate) fn has_limited(&self) -> bool {
+        self.limited.is_some()
+    }
+
+    /// Whether the server is to be asked to cancel; it counts as asked from then on.
+    pub(crate) fn takes_stop(&mut self) -> bool {
+        let Some(limited) = self.limited.as_deref_mut() else {
+            return false;
+        };
+        let is_wanted = limited.stop == Stop::Wanted;
+        if is_wanted {
+            limited.stop = Stop::Asked;
+        }
+        is_wanted
+    }
+
+    /// The server has been asked to cancel.
+    pub(crate) fn stop_done(&mut self) {
+        if let Some(limited) = self.limited.as_deref_mut() {
+            limited.stop = Stop::Done(now() + STOP_TIME_MAX);
+        }
+        self.release_limited();
+    }
+
+    /// When the statement's time is up, or the server's to end it.
+    pub(crate) fn limit_deadline(&self) -> Option<Instant> {
+        let limited = self.limited.as_ref().filter(|limited| !limited.is_answered)?;
+        match limited.stop {
+            Stop::Not => limited.deadline,
+            Stop::Done(by) => Some(by),
+            Stop::Wanted | Stop::Asked => None,
+        }
+    }
+
+    /// That moment has come.
+    pub(crate) fn out_of_time(&mut self) -> Result<(), End> {
+        let Some(limited) = self.limited.as_deref_mut() else {
+            return Ok(());
+        };
+        match (limited.stop, limited.current) {
+            (Stop::Not, Some(Bounds { limits, .. })) => {
+                limited.over = Some(Over::Time(limits.max_time.unwrap_or_default()));
+                limited.stop = Stop::Wanted;
+                Ok(())
+            }
+            (Stop::Done(_), _) => Err(Self::not_stopped("the server went on")),
+            _ => Ok(()),
+        }
+    }
+
+    /// The end of a session whose statement passed a limit and could not be stopped.
+    pub(crate) fn not_stopped(why: &str) -> End {
+        End::new(
+            EndReason::ServerGone,
+            SqlState::PROGRAM_LIMIT_EXCEEDED,
+            format!("a statement passed a limit of policy and could not be stopped: {why}"),
+        )
+    }
+}
