@@ -164,6 +164,7 @@ impl Session {
             text,
             judged: &judged,
             note: "",
+            asks_more: !is_read,
         };
         let gated = self.gate_in_query(query, index, &judged, is_read);
         let outcome = match &gated {
@@ -220,6 +221,7 @@ impl Session {
             text: query.text(index),
             judged: &judged,
             note: CUT_OFF,
+            asks_more: false,
         };
         let run = query.run(index);
         if let Recorded::Yes = self.record(run, subject, judged.outcome()) {
