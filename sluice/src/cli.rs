@@ -166,6 +166,9 @@ pub(crate) enum Policy {
     /// Check that a policy decides as files of expectations say, for your own CI.
     #[command(after_help = POLICY_TEST_HELP)]
     Test(PolicyTest),
+    /// Compare what a policy would have decided of recorded statements with what was decided.
+    #[command(after_help = REPLAY_HELP)]
+    Replay(Replay),
 }
 
 const WHY_HELP: &str = "\
@@ -250,6 +253,58 @@ pub(crate) struct PolicyTest {
     /// Files of expectations, and folders with such (`*.toml`).
     #[arg(value_name = "PATH", required = true)]
     pub(crate) paths: Vec<PathBuf>,
+}
+
+const REPLAY_HELP: &str = "\
+Nothing is run, no server is asked and no gateway has to run: each recorded statement is decided again from what its
+record has of it, its effects, the identity with its groups and claims, the client and the time. Statements that would
+be decided otherwise are shown by identity, connection and text, the most frequent first; texts that differ in nothing
+but literals are one. Where a record does not tell all that the decision depends on, that is said and nothing guessed.
+
+The effects are those that the gateway found then: other masked columns or another catalog would give others.
+
+Exit status: 0, also where decisions differ; 1 when the record cannot be read as a whole; 2 for a wrong command line.
+
+Examples:
+  sluice policy replay --config sluice.toml --since 7d next.cedar
+  sluice policy replay --dir /var/lib/sluice --identity crew-7 --limit 100 --json next.cedar
+  sluice policy replay --config sluice.toml --since 7d     # the configuration's own policy, on what was observed";
+
+#[derive(Debug, Args)]
+pub(crate) struct Replay {
+    #[command(flatten)]
+    pub(crate) recorded: Recorded,
+    /// So many differences at most, the most frequent.
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub(crate) limit: usize,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The file of Cedar policies; without it, the configuration's.
+    #[arg(value_name = "POLICY", required_unless_present = "config")]
+    pub(crate) policy: Option<PathBuf>,
+}
+
+/// Which recorded statements are looked at.
+#[derive(Debug, Args)]
+pub(crate) struct Recorded {
+    #[command(flatten)]
+    pub(crate) folder: Folder,
+    /// Not older than this: an age (`30m`, `24h`, `7d`) or a time (`2026-11-23T15:04:05Z`).
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(crate) since: Option<u64>,
+    /// Not younger than this.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(crate) until: Option<u64>,
+    /// Of this identity: a local one's name, or the subject of a token.
+    #[arg(long, value_name = "SUBJECT", visible_alias = "subject")]
+    pub(crate) identity: Option<String>,
+    /// To this connection.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) connection: Option<String>,
+    /// In this database.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) database: Option<String>,
 }
 
 /// The claims of a token.
@@ -391,6 +446,9 @@ pub(crate) struct Query {
     /// To this connection.
     #[arg(long, value_name = "NAME")]
     pub(crate) connection: Option<String>,
+    /// In this database.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) database: Option<String>,
     /// Of this session, as rows name it.
     #[arg(long, value_name = "NAME", value_parser = session)]
     pub(crate) session: Option<SessionName>,

@@ -2,6 +2,8 @@
 
 mod asked;
 mod expectations;
+mod recorded;
+mod replay;
 mod test;
 mod why;
 
@@ -18,6 +20,7 @@ pub(crate) fn run(command: &Policy) -> Result<(), Failure> {
     match command {
         Policy::Why(arguments) => why::run(arguments),
         Policy::Test(arguments) => test::run(arguments),
+        Policy::Replay(arguments) => replay::run(arguments),
     }
 }
 

@@ -12,6 +12,7 @@ mod hostile;
 mod masking;
 mod policy;
 mod record;
+mod replay;
 mod session;
 mod shared;
 mod state;

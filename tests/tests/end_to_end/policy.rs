@@ -303,7 +303,7 @@ fn the_commands_of_the_document_run() {
             .collect()
     };
     let scripts = blocks("sh");
-    assert_eq!(scripts.len(), 4);
+    assert_eq!(scripts.len(), 5);
     fs::create_dir_all(folder.join("expectations")).expect("a folder");
     fs::write(folder.join("expectations/crew.toml"), blocks("toml")[0]).expect("expectations");
     for (script, told) in scripts.into_iter().zip([
@@ -311,6 +311,7 @@ fn the_commands_of_the_document_run() {
         "\"is_allowed\": true",
         "2 cases, 0 not as expected",
         "",
+        "no statement is recorded that is asked for",
     ]) {
         let output = run(&mut documented(script, folder));
         assert!(
