@@ -2,6 +2,7 @@
 
 mod catalog;
 mod clients;
+mod counts;
 mod crowd;
 mod denial;
 mod derived;
