@@ -169,6 +169,9 @@ pub(crate) enum Policy {
     /// Compare what a policy would have decided of recorded statements with what was decided.
     #[command(after_help = REPLAY_HELP)]
     Replay(Replay),
+    /// Write the least policy under which the recorded statements of an identity or a group would run.
+    #[command(after_help = SUGGEST_HELP)]
+    Suggest(Suggest),
 }
 
 const WHY_HELP: &str = "\
@@ -283,6 +286,59 @@ pub(crate) struct Replay {
     /// The file of Cedar policies; without it, the configuration's.
     #[arg(value_name = "POLICY", required_unless_present = "config")]
     pub(crate) policy: Option<PathBuf>,
+}
+
+const SUGGEST_HELP: &str = "\
+What ran is what is permitted: Connect to the databases, and of each table, function or setting the actions that were
+recorded, without the circumstances that were not (files, programs, another's rights, a missing WHERE ...). Columns that
+the configuration masks, or that policy denied, are left out where nothing that ran reads them. What is not covered is
+said, with the reason, in comments: what was denied or failed, what cannot be known, and what destroys, unless it
+is asked for.
+
+Nothing is in force by this. Read the policy, replay it, and try it on a connection that observes.
+
+Examples:
+  sluice policy suggest --config sluice.toml --since 7d --identity crew-7 > crew-7.cedar
+  sluice policy suggest --config sluice.toml --since 30d --group analysts --include destructive \\
+      --output analysts.cedar --tests expectations/analysts.toml
+  sluice policy replay --config sluice.toml --since 7d --identity crew-7 crew-7.cedar";
+
+#[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("whose").args(["identity", "group"]).required(true)))]
+pub(crate) struct Suggest {
+    #[command(flatten)]
+    pub(crate) recorded: Recorded,
+    /// Whose tokens the identity has, where identities of several issuers have its name.
+    #[arg(long, value_name = "ISSUER")]
+    pub(crate) issuer: Option<String>,
+    /// For whoever is in this group, of what they ran.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) group: Option<String>,
+    /// Cover this too.
+    #[arg(long, value_name = "KIND", value_enum, value_delimiter = ',')]
+    pub(crate) include: Vec<Include>,
+    /// Write the policy there and a summary to stdout.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Write expectations for `sluice policy test`: what was recorded is allowed, its neighbours are denied.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tests: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What is suggested only if somebody asks for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Include {
+    /// TRUNCATE, ALTER, DROP, CASCADE, and DELETE and UPDATE without a WHERE that filters.
+    Destructive,
+    /// Roles, rights and the server; its files and programs.
+    Administrative,
+    /// Masked values that move to where they could be read back.
+    Leak,
+    /// Catalogs that tell of values in tables or of what other sessions do.
+    Sensitive,
 }
 
 /// Which recorded statements are looked at.

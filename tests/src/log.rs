@@ -9,9 +9,11 @@ use sluice_audit::names::{BootId, ChainId, audit_dir};
 use sluice_audit::record::{
     Body, Outcome, Record, Seal, SealCause, SessionEnd, SessionStart, StatementBegin, StatementEnd,
 };
-use sluice_audit::ring::{RING_CAPACITY_MIN, Ring, RingOwner, file_len};
+use sluice_audit::ring::{Ring, RingOwner, file_len};
 use sluice_audit::segment::{SegmentBuilder, scratch_len};
 
+/// Room is kept for the ends of all sessions that have begun.
+const RING_BYTES: usize = 8 << 20;
 /// Bytes after which records go to the segment.
 const FLUSH_BYTES: usize = 64 << 10;
 const SEGMENT_BYTES: u64 = 256 << 20;
@@ -45,7 +47,7 @@ impl Log {
             process: std::process::id(),
             started_ns: 1,
         };
-        let memory = HeapMemory::zeroed(file_len(RING_CAPACITY_MIN));
+        let memory = HeapMemory::zeroed(file_len(RING_BYTES));
         Self {
             dir,
             chain,

@@ -17,4 +17,5 @@ mod replay;
 mod session;
 mod shared;
 mod state;
+mod suggest;
 mod token;
