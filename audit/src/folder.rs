@@ -48,4 +48,19 @@ impl Folder {
         folder.strangers.sort_unstable();
         Ok(folder)
     }
+
+    /// The length of all segments together; one that is gone by now has none.
+    pub(crate) fn segment_bytes(&self, audit_dir: &Path) -> io::Result<u64> {
+        let mut bytes = 0;
+        for (chain, files) in &self.chains {
+            for number in &files.segments {
+                match fs::metadata(chain.segment_path(audit_dir, *number)) {
+                    Ok(found) => bytes += found.len(),
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(bytes)
+    }
 }

@@ -66,6 +66,10 @@ struct SessionJson<'a> {
     tls: Option<&'a str>,
     #[serde(skip_serializing_if = "String::is_empty")]
     application_name: String,
+    #[serde(skip_serializing_if = "is_false")]
+    claims_cut: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    groups_cut: bool,
 }
 
 impl<'a> SessionJson<'a> {
@@ -97,6 +101,8 @@ impl<'a> SessionJson<'a> {
                 .collect(),
             tls: (!session.tls.is_empty()).then_some(session.tls.as_str()),
             application_name: text(&session.application_name),
+            claims_cut: session.cut.claims,
+            groups_cut: session.cut.groups,
         }
     }
 }
@@ -170,6 +176,8 @@ struct StatementJson<'a> {
     flags: Vec<&'static str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     effects: Vec<String>,
+    #[serde(skip_serializing_if = "is_false")]
+    asks_more: bool,
     decision: &'static str,
     #[serde(skip_serializing_if = "str::is_empty")]
     policy: &'a str,
@@ -228,6 +236,7 @@ impl<'a> StatementJson<'a> {
             actions: row.action_names().collect(),
             flags: row.flag_names().collect(),
             effects: row.effects.iter().map(|effect| text(effect)).collect(),
+            asks_more: row.asks_more,
             decision: row.decision.name(),
             policy: &row.policy,
             message: &row.message,

@@ -38,6 +38,8 @@ pub struct Filter {
     pub session: Option<SessionName>,
     /// On this connection.
     pub connection: Option<String>,
+    /// In this database.
+    pub database: Option<String>,
     /// Statements so decided, and nothing else.
     pub decision: Option<Decision>,
     /// Statements that ended so, and nothing else.
@@ -101,6 +103,37 @@ pub struct ReadError {
 
 /// Reads the rows that the filter wants.
 pub fn query(data: &Path, filter: &Filter) -> Result<Answer, ReadError> {
+    let mut rows = Vec::new();
+    let problems = scan(data, filter, |row, _| {
+        rows.push(row);
+        // What is not among the newest so far is not among the newest of all.
+        if filter
+            .limit
+            .is_some_and(|limit| rows.len() > limit.saturating_mul(2).max(1024))
+        {
+            keep(&mut rows, filter);
+        }
+    })?;
+    keep(&mut rows, filter);
+    Ok(Answer { rows, problems })
+}
+
+/// How far a scan is, in bytes of segments. What rings hold comes last and is not counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Read so far.
+    pub done: u64,
+    /// There were when it began.
+    pub all: u64,
+}
+
+/// Gives out the rows that the filter wants, one chain after the other, and keeps none of them; the limit is not looked
+/// at. Returns the damage that was met and skipped.
+pub fn scan(
+    data: &Path,
+    filter: &Filter,
+    mut each: impl FnMut(Row, Progress),
+) -> Result<Vec<Problem>, ReadError> {
     let dir = audit_dir(data);
     let failed = |error| ReadError {
         path: dir.clone(),
@@ -108,30 +141,31 @@ pub fn query(data: &Path, filter: &Filter) -> Result<Answer, ReadError> {
     };
     let live = lock::holder(data).map_err(failed)?.map(|holder| holder.boot);
     let folder = Folder::list(&dir).map_err(failed)?;
-    let mut answer = Answer::default();
+    let mut progress = Progress {
+        done: 0,
+        all: folder.segment_bytes(&dir).map_err(failed)?,
+    };
+    let mut problems = Vec::new();
     for (chain, files) in &folder.chains {
         let mut cursor = ChainCursor::new(*chain, files);
         let mut joiner = Joiner::new(*chain);
         let mut rows = Vec::new();
-        let mut fresh = Vec::new();
-        cursor.read(&dir, &mut answer.problems, |sequence, record| {
-            joiner.feed(sequence, record, &mut fresh);
-            rows.extend(fresh.drain(..).filter(|row| filter.matches(row)));
-            // What is not among the newest of its chain is not among the newest of all.
-            if filter
-                .limit
-                .is_some_and(|limit| rows.len() > limit.saturating_mul(2).max(1024))
-            {
-                keep(&mut rows, filter);
+        let before = progress.done;
+        let read = cursor.bytes_read();
+        let mut give_out = |rows: &mut Vec<Row>, done| {
+            progress.done = before.saturating_add(done);
+            for row in rows.drain(..).filter(|row| filter.matches(row)) {
+                each(row, progress);
             }
+        };
+        cursor.read(&dir, &mut problems, |sequence, record| {
+            joiner.feed(sequence, record, &mut rows);
+            give_out(&mut rows, read.get());
         })?;
-        joiner.finish(live == Some(chain.boot), &mut fresh);
-        rows.append(&mut fresh);
-        keep(&mut rows, filter);
-        answer.rows.append(&mut rows);
+        joiner.finish(live == Some(chain.boot), &mut rows);
+        give_out(&mut rows, read.get());
     }
-    keep(&mut answer.rows, filter);
-    Ok(answer)
+    Ok(problems)
 }
 
 /// Sorts by time and keeps what the filter wants.
@@ -164,6 +198,11 @@ impl Filter {
             }
             _ => session.is_some_and(|session| session.subject == wanted),
         };
+        if let Some(wanted) = &self.database
+            && session.is_none_or(|session| session.database != wanted.as_bytes())
+        {
+            return false;
+        }
         let connection_is = |wanted: &str| match row {
             Row::Event(event) => {
                 event.connection == wanted || session.is_some_and(|s| s.connection == wanted)

@@ -101,6 +101,10 @@ pub const FLAG_NAMES: [&str; 11] = [
 /// How a line begins that stands for effects that are left out.
 pub const LEFT_OUT: &str = "... ";
 
+/// What records of this version tell, counted up when a reader may conclude more from them. From 1 on a line of an effect
+/// has one reading, and what was asked or claimed beyond what is recorded is told.
+pub const FORM: u8 = 1;
+
 /// Zeroes that the encoder writes behind every record.
 const PADDING_LEN: usize = 8;
 
@@ -188,6 +192,37 @@ pub struct SessionStart<'a> {
     pub tls: &'a str,
     /// What the client calls itself: a claim, not a fact.
     pub application_name: &'a [u8],
+    /// What there is more of.
+    pub cut: Cut,
+    /// What the session's records tell: [`FORM`] or an earlier one; 0 for those that were written before there were forms.
+    pub form: u8,
+}
+
+/// What of an identity or a client is more than its record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Cut {
+    /// The issuer claimed more than the gateway kept.
+    pub claims: bool,
+    /// The identity is in more groups.
+    pub groups: bool,
+    /// The startup packet had more parameters.
+    pub startup: bool,
+}
+
+impl Cut {
+    /// The bits in the record.
+    const fn bits(self) -> u8 {
+        self.claims as u8 | (self.groups as u8) << 1 | (self.startup as u8) << 2
+    }
+
+    /// What the bits of a record say.
+    const fn from_bits(bits: u8) -> Self {
+        Self {
+            claims: bits & 1 != 0,
+            groups: bits & 1 << 1 != 0,
+            startup: bits & 1 << 2 != 0,
+        }
+    }
 }
 
 /// How a session ended, and its totals.
@@ -236,6 +271,8 @@ pub struct StatementBegin<'a> {
     pub policy: &'a str,
     /// The policy's message, or why the statement is opaque.
     pub message: &'a str,
+    /// Policy was asked about more than the effects tell: what was in doubt while the statement came.
+    pub asks_more: bool,
 }
 
 impl StatementBegin<'_> {
@@ -303,6 +340,7 @@ mod tag {
     pub(super) const POLICY: u8 = 10;
     pub(super) const MESSAGE: u8 = 11;
     pub(super) const EFFECTS: u8 = 12;
+    pub(super) const ASKS_MORE: u8 = 13;
 
     pub(super) const OUTCOME: u8 = 20;
     pub(super) const SQLSTATE: u8 = 21;
@@ -325,6 +363,8 @@ mod tag {
     pub(super) const STARTUP: u8 = 50;
     pub(super) const TLS: u8 = 51;
     pub(super) const APPLICATION_NAME: u8 = 52;
+    pub(super) const FORM: u8 = 53;
+    pub(super) const CUT: u8 = 54;
 
     pub(super) const REASON: u8 = 60;
     pub(super) const DETAIL: u8 = 61;

@@ -5,7 +5,7 @@ mod conditions;
 mod decide;
 mod known;
 mod parse;
-mod question;
+pub(crate) mod question;
 mod rule;
 mod statements;
 mod tree;

@@ -70,6 +70,7 @@ fn query(arguments: Query) -> Result<(), Failure> {
         subject: arguments.subject,
         session: arguments.session,
         connection: arguments.connection,
+        database: arguments.database,
         decision: match (arguments.decided.denied, arguments.decided.observed) {
             (true, _) => Some(Decision::Deny),
             (false, true) => Some(Decision::Observe),
@@ -120,7 +121,8 @@ fn print_row(out: &mut impl Write, row: &Row, json: bool) -> io::Result<()> {
     }
 }
 
-fn print_problems(problems: &[Problem]) {
+/// Tells of damage that was skipped.
+pub(crate) fn print_problems(problems: &[Problem]) {
     for problem in problems {
         eprintln!("damaged: {}", Visible(problem.to_string().as_bytes()));
     }
@@ -171,6 +173,6 @@ fn print_report_json(out: &mut impl Write, report: &Report) -> io::Result<()> {
     writeln!(out, "{value}")
 }
 
-fn unreadable(error: reader::ReadError) -> Failure {
+pub(crate) fn unreadable(error: reader::ReadError) -> Failure {
     Failure::other("the record cannot be read", error)
 }

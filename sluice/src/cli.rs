@@ -166,6 +166,12 @@ pub(crate) enum Policy {
     /// Check that a policy decides as files of expectations say, for your own CI.
     #[command(after_help = POLICY_TEST_HELP)]
     Test(PolicyTest),
+    /// Compare what a policy would have decided of recorded statements with what was decided.
+    #[command(after_help = REPLAY_HELP)]
+    Replay(Replay),
+    /// Write the least policy under which the recorded statements of an identity or a group would run.
+    #[command(after_help = SUGGEST_HELP)]
+    Suggest(Suggest),
 }
 
 const WHY_HELP: &str = "\
@@ -250,6 +256,111 @@ pub(crate) struct PolicyTest {
     /// Files of expectations, and folders with such (`*.toml`).
     #[arg(value_name = "PATH", required = true)]
     pub(crate) paths: Vec<PathBuf>,
+}
+
+const REPLAY_HELP: &str = "\
+Nothing is run, no server is asked and no gateway has to run: each recorded statement is decided again from what its
+record has of it, its effects, the identity with its groups and claims, the client and the time. Statements that would
+be decided otherwise are shown by identity, connection and text, the most frequent first; texts that differ in nothing
+but literals are one. Where a record does not tell all that the decision depends on, that is said and nothing guessed.
+
+The effects are those that the gateway found then: other masked columns or another catalog would give others.
+
+Exit status: 0, also where decisions differ; 1 when the record cannot be read as a whole; 2 for a wrong command line.
+
+Examples:
+  sluice policy replay --config sluice.toml --since 7d next.cedar
+  sluice policy replay --dir /var/lib/sluice --identity crew-7 --limit 100 --json next.cedar
+  sluice policy replay --config sluice.toml --since 7d     # the configuration's own policy, on what was observed";
+
+#[derive(Debug, Args)]
+pub(crate) struct Replay {
+    #[command(flatten)]
+    pub(crate) recorded: Recorded,
+    /// So many differences at most, the most frequent.
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub(crate) limit: usize,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The file of Cedar policies; without it, the configuration's.
+    #[arg(value_name = "POLICY", required_unless_present = "config")]
+    pub(crate) policy: Option<PathBuf>,
+}
+
+const SUGGEST_HELP: &str = "\
+What ran is what is permitted: Connect to the databases, and of each table, function or setting the actions that were
+recorded, without the circumstances that were not (files, programs, another's rights, a missing WHERE ...). Columns that
+the configuration masks, or that policy denied, are left out where nothing that ran reads them. What is not covered is
+said, with the reason, in comments: what was denied or failed, what cannot be known, and what destroys, unless it
+is asked for.
+
+Nothing is in force by this. Read the policy, replay it, and try it on a connection that observes.
+
+Examples:
+  sluice policy suggest --config sluice.toml --since 7d --identity crew-7 > crew-7.cedar
+  sluice policy suggest --config sluice.toml --since 30d --group analysts --include destructive \\
+      --output analysts.cedar --tests expectations/analysts.toml
+  sluice policy replay --config sluice.toml --since 7d --identity crew-7 crew-7.cedar";
+
+#[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("whose").args(["identity", "group"]).required(true)))]
+pub(crate) struct Suggest {
+    #[command(flatten)]
+    pub(crate) recorded: Recorded,
+    /// Whose tokens the identity has, where identities of several issuers have its name.
+    #[arg(long, value_name = "ISSUER")]
+    pub(crate) issuer: Option<String>,
+    /// For whoever is in this group, of what they ran.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) group: Option<String>,
+    /// Cover this too.
+    #[arg(long, value_name = "KIND", value_enum, value_delimiter = ',')]
+    pub(crate) include: Vec<Include>,
+    /// Write the policy there and a summary to stdout.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Write expectations for `sluice policy test`: what was recorded is allowed, its neighbours are denied.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tests: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What is suggested only if somebody asks for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Include {
+    /// TRUNCATE, ALTER, DROP, CASCADE, and DELETE and UPDATE without a WHERE that filters.
+    Destructive,
+    /// Roles, rights and the server; its files and programs.
+    Administrative,
+    /// Masked values that move to where they could be read back.
+    Leak,
+    /// Catalogs that tell of values in tables or of what other sessions do.
+    Sensitive,
+}
+
+/// Which recorded statements are looked at.
+#[derive(Debug, Args)]
+pub(crate) struct Recorded {
+    #[command(flatten)]
+    pub(crate) folder: Folder,
+    /// Not older than this: an age (`30m`, `24h`, `7d`) or a time (`2026-11-23T15:04:05Z`).
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(crate) since: Option<u64>,
+    /// Not younger than this.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(crate) until: Option<u64>,
+    /// Of this identity: a local one's name, or the subject of a token.
+    #[arg(long, value_name = "SUBJECT", visible_alias = "subject")]
+    pub(crate) identity: Option<String>,
+    /// To this connection.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) connection: Option<String>,
+    /// In this database.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) database: Option<String>,
 }
 
 /// The claims of a token.
@@ -391,6 +502,9 @@ pub(crate) struct Query {
     /// To this connection.
     #[arg(long, value_name = "NAME")]
     pub(crate) connection: Option<String>,
+    /// In this database.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) database: Option<String>,
     /// Of this session, as rows name it.
     #[arg(long, value_name = "NAME", value_parser = session)]
     pub(crate) session: Option<SessionName>,

@@ -2,6 +2,9 @@
 
 mod asked;
 mod expectations;
+mod recorded;
+mod replay;
+mod suggest;
 mod test;
 mod why;
 
@@ -10,6 +13,7 @@ use std::path::Path;
 use sluice_policy::PolicySet;
 
 use crate::cli::Policy;
+use crate::console::print_report;
 use crate::failure::Failure;
 use crate::subject::Subject;
 
@@ -18,6 +22,8 @@ pub(crate) fn run(command: &Policy) -> Result<(), Failure> {
     match command {
         Policy::Why(arguments) => why::run(arguments),
         Policy::Test(arguments) => test::run(arguments),
+        Policy::Replay(arguments) => replay::run(arguments),
+        Policy::Suggest(arguments) => suggest::run(arguments),
     }
 }
 
@@ -36,7 +42,7 @@ fn read(path: &Path) -> Result<PolicySet, Failure> {
     let source = std::fs::read_to_string(path)
         .map_err(|error| Failure::other(format!("cannot read {shown}"), error))?;
     PolicySet::parse(&source, &shown).map_err(|errors| {
-        eprint!("{errors}");
+        print_report(&errors);
         Failure::Reported
     })
 }

@@ -4,6 +4,7 @@
 
 mod gateway;
 mod issuer;
+mod log;
 mod postgres;
 pub mod probe;
 mod process;
@@ -11,6 +12,7 @@ pub mod raw;
 
 pub use gateway::{Gateway, Settings};
 pub use issuer::Issuer;
+pub use log::Log;
 pub use postgres::Postgres;
 pub use process::{
     Output, documented, driver_in_java, driver_in_node, driver_in_python, free_port, python,

@@ -1,8 +1,10 @@
 //! The records of one chain in order: its segments, then what its ring has beyond them.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use super::{Problem, ProblemKind, ReadError};
 use crate::folder::ChainFiles;
@@ -23,6 +25,9 @@ pub(super) struct ChainCursor {
     sealed: bool,
     /// Whether the chain has ended: it is not looked at again.
     ended: bool,
+    /// Bytes of segments before the one that is read.
+    bytes_before: u64,
+    bytes_read: Rc<Cell<u64>>,
 }
 
 impl ChainCursor {
@@ -36,7 +41,14 @@ impl ChainCursor {
             ring_position: 0,
             sealed: false,
             ended: false,
+            bytes_before: 0,
+            bytes_read: Rc::default(),
         }
+    }
+
+    /// Bytes of segments that were read so far, for whoever watches while records are given out.
+    pub(super) fn bytes_read(&self) -> Rc<Cell<u64>> {
+        Rc::clone(&self.bytes_read)
     }
 
     /// Reads what is new. Damage is noted and skipped.
@@ -119,6 +131,7 @@ impl ChainCursor {
             let mut looked_again_at = None;
             loop {
                 let offset = reader.offset();
+                self.bytes_read.set(self.bytes_before + offset);
                 match reader.advance() {
                     Ok(Some(header)) => self.emit_all(reader.records(), &path, header.offset, problems, each),
                     Ok(None) => break,
@@ -148,6 +161,7 @@ impl ChainCursor {
                 }
             }
             if was_complete {
+                self.bytes_before += reader.offset();
                 self.number += 1;
                 continue;
             }

@@ -98,6 +98,7 @@ impl Joiner {
             decision: begin.decision,
             policy: begin.policy.to_owned(),
             message: begin.message.to_owned(),
+            asks_more: begin.asks_more,
             state: StatementState::Unknown,
             sequence: 0,
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::names::ChainId;
 use crate::record::{
-    ACTION_NAMES, CLASS_NAMES, Decision, EndReason, Event, EventKind, FLAG_NAMES, List, Method, Outcome,
+    ACTION_NAMES, CLASS_NAMES, Cut, Decision, EndReason, Event, EventKind, FLAG_NAMES, List, Method, Outcome,
     Protocol, SessionEnd, SessionStart, StatementEnd,
 };
 use crate::time::{Duration, Timestamp};
@@ -81,6 +81,10 @@ pub struct Session {
     pub tls: String,
     /// What the client calls itself.
     pub application_name: Vec<u8>,
+    /// What there is more of.
+    pub cut: Cut,
+    /// What its records tell, see [`crate::record::FORM`].
+    pub form: u8,
 }
 
 impl Session {
@@ -106,6 +110,8 @@ impl Session {
             startup: pairs(start.startup),
             tls: start.tls.to_owned(),
             application_name: start.application_name.to_vec(),
+            cut: start.cut,
+            form: start.form,
         }
     }
 
@@ -198,6 +204,8 @@ pub struct StatementRow {
     pub policy: String,
     /// The policy's message, or why the statement is opaque.
     pub message: String,
+    /// Policy was asked about more than the effects tell.
+    pub asks_more: bool,
     /// What became of it.
     pub state: StatementState,
     pub(super) sequence: u64,

@@ -1,8 +1,9 @@
 //! Decoding of bytes that may be anything: a ring of a process that died, a segment that somebody edited.
 
 use super::{
-    Body, Decision, EndReason, Event, EventKind, HEADER_LEN, List, Method, Outcome, Protocol, RECORD_LEN_MAX,
-    Record, Seal, SealCause, SessionEnd, SessionStart, StatementBegin, StatementEnd, crc32c, tag,
+    Body, Cut, Decision, EndReason, Event, EventKind, HEADER_LEN, List, Method, Outcome, Protocol,
+    RECORD_LEN_MAX, Record, Seal, SealCause, SessionEnd, SessionStart, StatementBegin, StatementEnd, crc32c,
+    tag,
 };
 use crate::bytes::{array_at, u16_at, u32_at, u64_at};
 
@@ -162,6 +163,8 @@ fn session_start(fields: Fields<'_>) -> Result<SessionStart<'_>, RecordError> {
             tag::STARTUP => body.startup = List::from_bytes(field.value),
             tag::TLS => body.tls = field.text()?,
             tag::APPLICATION_NAME => body.application_name = field.value,
+            tag::CUT => body.cut = Cut::from_bits(field.code()),
+            tag::FORM => body.form = field.code(),
             _ => {}
         }
     }
@@ -202,6 +205,7 @@ fn statement_begin(fields: Fields<'_>) -> Result<StatementBegin<'_>, RecordError
             tag::TEXT => body.text = field.value,
             tag::TEXT_LEN => body.text_len = field.number(),
             tag::TEXT_HASH => body.text_hash = array_at(field.value, 0),
+            tag::ASKS_MORE => body.asks_more = field.code() != 0,
             _ => {}
         }
     }

@@ -72,6 +72,8 @@ fn session_start(fields: &mut Fields<'_>, body: &SessionStart<'_>) {
     fields.list(tag::STARTUP, body.startup);
     fields.text(tag::TLS, body.tls);
     fields.bytes(tag::APPLICATION_NAME, body.application_name, VALUE_LEN_MAX);
+    fields.bits(tag::CUT, body.cut.bits());
+    fields.bits(tag::FORM, body.form);
 }
 
 fn session_end(fields: &mut Fields<'_>, body: &SessionEnd<'_>) {
@@ -97,6 +99,7 @@ fn statement_begin(fields: &mut Fields<'_>, body: &StatementBegin<'_>, text_len_
     fields.list(tag::EFFECTS, body.effects);
     fields.text(tag::POLICY, body.policy);
     fields.text(tag::MESSAGE, body.message);
+    fields.bits(tag::ASKS_MORE, body.asks_more.into());
     fields.bytes(tag::TEXT, body.text, text_len_max);
     let given = body.text.len() as u64;
     let whole = given.max(body.text_len);
@@ -170,6 +173,12 @@ impl Fields<'_> {
     fn code(&mut self, tag: u8, value: u8) {
         let [a, b, c, d] = field_word(tag, 1);
         self.put([a, b, c, d, value]);
+    }
+
+    fn bits(&mut self, tag: u8, value: u8) {
+        if value != 0 {
+            self.code(tag, value);
+        }
     }
 
     fn number(&mut self, tag: u8, value: u64) {

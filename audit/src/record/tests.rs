@@ -59,6 +59,11 @@ fn every_body_comes_back() {
                 startup: startup.as_list(),
                 tls: "TLSv1.3 TLS_AES_128_GCM_SHA256",
                 application_name: b"psql",
+                cut: Cut {
+                    groups: true,
+                    ..Cut::default()
+                },
+                form: FORM,
             }),
         ),
         (
@@ -86,6 +91,7 @@ fn every_body_comes_back() {
                 decision: Decision::Deny,
                 policy: "no-delete",
                 message: "ask first",
+                asks_more: true,
                 ..StatementBegin::default()
             }),
         ),
@@ -197,6 +203,7 @@ fn the_longest_records_fit() {
         decision: Decision::Deny,
         policy: &long,
         message: &long,
+        asks_more: true,
         ..StatementBegin::default()
     };
     let start = SessionStart {
@@ -213,6 +220,12 @@ fn the_longest_records_fit() {
         startup: list.as_list(),
         tls: &long,
         application_name: &text,
+        cut: Cut {
+            claims: true,
+            groups: true,
+            startup: true,
+        },
+        form: u8::MAX,
     };
     let session_end = SessionEnd {
         reason: EndReason::Panicked,

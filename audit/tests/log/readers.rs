@@ -82,6 +82,22 @@ fn filters() {
             3,
         ),
         (
+            "database",
+            Filter {
+                database: Some("shop".into()),
+                ..all()
+            },
+            7,
+        ),
+        (
+            "another database",
+            Filter {
+                database: Some("sho".into()),
+                ..all()
+            },
+            0,
+        ),
+        (
             "session",
             Filter {
                 session: SessionName::parse("2"),

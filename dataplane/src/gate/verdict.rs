@@ -9,7 +9,7 @@ use sluice_parsers::sql::catalog::Catalog;
 use sluice_parsers::sql::effect::{Action, Effect, EffectMask};
 use sluice_parsers::sql::statement::{Statement, StatementKind, Taken};
 use sluice_parsers::sql::world::Touched;
-use sluice_policy::{Decision, Denial, Limits};
+use sluice_policy::{Decision, Denial, Limits, write_effect};
 
 use crate::postgres::columns::Tags;
 use crate::postgres::expected::Expectation;
@@ -270,7 +270,7 @@ impl From<Decision> for Outcome {
 pub fn effect_lines(effects: &[Effect]) -> ListBuffer {
     let mut list = ListBuffer::new();
     for (index, effect) in effects.iter().enumerate() {
-        let line = effect.to_string();
+        let line = write_effect(effect);
         let has_room = list.as_list().as_bytes().len() + line.len() + LEFT_OUT_BYTES_MAX <= LIST_LEN_MAX;
         if index == EFFECT_LINES_MAX || !has_room {
             list.push(format!("{LEFT_OUT}{} more", effects.len() - index).as_bytes());

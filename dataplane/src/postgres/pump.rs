@@ -8,7 +8,7 @@ use std::task::{Context as TaskContext, Poll};
 
 use sluice_audit::metrics::Counter;
 use sluice_audit::record::{
-    Body, EndReason, Event, EventKind, ListBuffer, Method as RecordedMethod, SessionStart,
+    Body, Cut, EndReason, Event, EventKind, FORM, ListBuffer, Method as RecordedMethod, SessionStart,
 };
 use sluice_parsers::postgres::backend::TransactionStatus;
 use sluice_parsers::postgres::backend::encode;
@@ -287,6 +287,12 @@ fn record_start(
         startup: startup.as_list(),
         tls: &logged_in.tls,
         application_name: application_name.map_or(&[], |(_, value)| value.as_bytes()),
+        cut: Cut {
+            claims: identity.claims_are_cut,
+            groups: groups.is_cut(),
+            startup: startup.is_cut(),
+        },
+        form: FORM,
     };
     core.ledger
         .borrow_mut()

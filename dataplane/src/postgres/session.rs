@@ -169,6 +169,8 @@ pub(super) struct Text<'a> {
     pub(super) bytes: &'a [u8],
     pub(super) mask: EffectMask,
     pub(super) effects: List<'a>,
+    /// Policy was asked about more than the effects.
+    pub(super) asks_more: bool,
 }
 
 /// One session between a client and a server, both logged in.
@@ -411,6 +413,7 @@ impl Session {
             decision,
             policy: policy.unwrap_or_default(),
             message,
+            asks_more: text.asks_more,
             ..StatementBegin::default()
         };
         let mut ledger = self.core.ledger.borrow_mut();

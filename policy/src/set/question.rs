@@ -285,8 +285,20 @@ pub(super) fn resource(database: &str, effect: &Effect, column: Option<&str>) ->
     }
 }
 
+/// The kind and the id of what an effect is on, or of one of its columns; none if that is not known.
+pub(crate) fn known(database: &str, effect: &Effect, column: Option<&str>) -> Option<(&'static str, String)> {
+    match subject(effect, None).0 {
+        On::Setting { name, .. } => Some(("Setting", name.to_owned())),
+        On::Database => Some(("Database", database.to_owned())),
+        On::Thing(_) => {
+            let (kind, id) = resource(database, effect, column);
+            Some((kind?.name(), id))
+        }
+    }
+}
+
 /// A resource as policies write it.
-pub(super) fn written(kind: &str, id: &str) -> String {
+pub(crate) fn written(kind: &str, id: &str) -> String {
     let mut written = String::new();
     // Writing to a String cannot fail.
     let _ = write!(written, "{kind}::\"{}\"", id.escape_debug());

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sluice_audit::time::now_ns;
+use sluice_policy::{Cause, Decision};
 use toml::Spanned;
 
 use super::asked::Who;
@@ -12,7 +13,7 @@ use crate::cli::Claims;
 use crate::failure::Failure;
 
 /// What a decision is.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Verdict {
     /// Every statement of the text is allowed.
@@ -29,6 +30,16 @@ impl Verdict {
             Self::Allow => "allow",
             Self::Deny => "deny",
             Self::Approval => "approval",
+        }
+    }
+}
+
+impl From<&Decision> for Verdict {
+    fn from(decision: &Decision) -> Self {
+        match decision.denial().map(|denial| denial.cause) {
+            None => Self::Allow,
+            Some(Cause::Approval) => Self::Approval,
+            Some(_) => Self::Deny,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
 use serde::Serialize;
-use sluice_policy::{Cause, Decision, PolicySet};
+use sluice_policy::{Decision, PolicySet};
 
 use super::asked::Asker;
 use super::expectations::{self, Expectation, Verdict};
@@ -84,11 +84,7 @@ impl Case {
             .find(|decision| !decision.is_allow())
             .or_else(|| decisions.first());
         let denial = decision.and_then(Decision::denial);
-        let verdict = match denial.map(|denial| denial.cause) {
-            None => Verdict::Allow,
-            Some(Cause::Approval) => Verdict::Approval,
-            Some(_) => Verdict::Deny,
-        };
+        let verdict = decision.map_or(Verdict::Allow, Verdict::from);
         let policy = decision.and_then(Decision::policy);
         let permits = |expected: &str| {
             decisions.iter().any(|decision| match decision {

@@ -2,6 +2,7 @@
 
 mod catalog;
 mod clients;
+mod counts;
 mod crowd;
 mod denial;
 mod derived;
@@ -13,7 +14,9 @@ mod limits;
 mod masking;
 mod policy;
 mod record;
+mod replay;
 mod session;
 mod shared;
 mod state;
+mod suggest;
 mod token;

@@ -282,6 +282,7 @@ fn expectations_are_compared() {
 #[test]
 fn the_commands_of_the_document_run() {
     let (_postgres, gateway) = gateway();
+    assert!(gateway.sql("SELECT id FROM orders").success);
     let folder = gateway.folder();
     let configuration = fs::read_to_string(folder.join("sluice.toml")).expect("the configuration");
     fs::write(
@@ -303,16 +304,22 @@ fn the_commands_of_the_document_run() {
             .collect()
     };
     let scripts = blocks("sh");
-    assert_eq!(scripts.len(), 4);
+    assert_eq!(scripts.len(), 6);
     fs::create_dir_all(folder.join("expectations")).expect("a folder");
     fs::write(folder.join("expectations/crew.toml"), blocks("toml")[0]).expect("expectations");
-    for (script, told) in scripts.into_iter().zip([
+    // What is replayed and suggested was recorded before.
+    let scripts = scripts
+        .into_iter()
+        .map(|script| script.replace("identity crew-7", "identity tester"));
+    for (script, told) in scripts.zip([
         "Delete on Table::\"shop/shop/public.orders\"",
         "\"is_allowed\": true",
         "2 cases, 0 not as expected",
         "",
+        "still allowed",
+        "allowed, still allowed",
     ]) {
-        let output = run(&mut documented(script, folder));
+        let output = run(&mut documented(&script, folder));
         assert!(
             output.success && output.stdout.contains(told),
             "{script}: {output:?}"

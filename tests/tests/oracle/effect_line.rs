@@ -3,33 +3,8 @@
 use std::fmt;
 
 use sluice_audit::record::LEFT_OUT;
-use sluice_parsers::sql::effect::{Action, FilterKind};
-
-/// The words for what an effect can be on, longer ones first where one begins with another.
-const KINDS: &[&str] = &[
-    "relation",
-    "sequence",
-    "function",
-    "operator",
-    "type",
-    "setting",
-    "role",
-    "database",
-    "schema",
-    "tablespace",
-    "large object",
-    "channel",
-    "cursor",
-    "prepared statement",
-    "prepared transaction",
-    "library",
-    "path",
-    "extension",
-    "foreign server",
-    "replication",
-    "advisory lock",
-    "object",
-];
+use sluice_parsers::sql::effect::Action;
+use sluice_policy::read_effect;
 
 /// One effect of a statement.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,37 +65,16 @@ pub(crate) fn read<'a>(lines: impl IntoIterator<Item = &'a str>) -> (Vec<EffectL
 }
 
 fn effect(line: &str) -> Option<EffectLine> {
-    let (action, rest) = line.split_once(' ').unwrap_or((line, ""));
-    let action = Action::from_name(action)?;
-    let (rest, flags) = match rest.strip_suffix(']').and_then(|rest| rest.rsplit_once('[')) {
-        Some((rest, flags)) => (rest.trim_end(), flags),
-        None => (rest, ""),
-    };
-    let rest = match action {
-        Action::Filter => FilterKind::ALL
-            .iter()
-            .find_map(|kind| rest.strip_prefix(kind.name())?.strip_prefix(' '))
-            .unwrap_or(rest),
-        _ => rest,
-    };
-    let kind = KINDS
-        .iter()
-        .copied()
-        .find(|kind| {
-            rest.strip_prefix(kind)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
-        })
-        .unwrap_or_default();
-    let name = rest[kind.len()..].trim_start();
-    let name = match name.strip_suffix(')').and_then(|name| name.split_once(" (")) {
-        Some((name, _columns)) => name,
-        None => name,
-    };
+    let effect = read_effect(line)?;
+    let object = effect.object;
     Some(EffectLine {
-        action,
-        kind,
-        name: name.to_owned(),
-        flags: flags.to_owned(),
+        action: effect.action,
+        kind: object.kind.name(),
+        name: match object.schema {
+            Some(schema) => format!("{schema}.{}", object.name),
+            None => object.name.into(),
+        },
+        flags: effect.flags.to_string(),
     })
 }
 

@@ -184,6 +184,7 @@ impl Session {
             text,
             judged: &judged,
             note: "",
+            asks_more: !is_read,
         };
         let gated = match self.gate_in_query(query, index, &judged, is_read) {
             limited @ Gated::Limited(_) => {
@@ -257,6 +258,7 @@ impl Session {
             text: query.text(index),
             judged: &judged,
             note: CUT_OFF,
+            asks_more: false,
         };
         let run = query.run(index);
         if let Recorded::Yes = self.record(run, subject, judged.outcome()) {

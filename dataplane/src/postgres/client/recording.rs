@@ -3,8 +3,10 @@
 use sluice_audit::record::Protocol;
 use sluice_parsers::postgres::SqlState;
 use sluice_parsers::sql::effect::{Effect, EffectMask};
+use sluice_parsers::sql::statement::Statement;
 
 use crate::gate::{Outcome, effect_lines};
+use crate::postgres::client::judging::reads_alike;
 use crate::postgres::deny::Kind;
 use crate::postgres::session::{Session, Text};
 use crate::postgres::statements::{Judged, Prepared, Refusal, Run};
@@ -19,6 +21,8 @@ pub(super) struct Subject<'a> {
     pub(super) judged: &'a Judged,
     /// What the record adds.
     pub(super) note: &'a str,
+    /// Policy was asked about more than what it does.
+    pub(super) asks_more: bool,
 }
 
 impl<'a> Subject<'a> {
@@ -29,6 +33,7 @@ impl<'a> Subject<'a> {
             text: &prepared.text,
             judged,
             note: "",
+            asks_more: prepared.is_doubtful(),
         }
     }
 }
@@ -42,6 +47,7 @@ impl Session {
             text,
             judged,
             note,
+            asks_more,
         } = subject;
         let Judged { verdict, index } = judged;
         let by_name = judged.statement().filter(|_| verdict.runs_by_name);
@@ -60,12 +66,14 @@ impl Session {
         } else {
             note
         };
+        let is_uncertain = |statement: &Statement| self.is_uncertain(&statement.kind, || reads_alike(text));
         let text = Text {
             protocol,
             part: u16::try_from(part).unwrap_or(u16::MAX),
             bytes: text,
             mask,
             effects,
+            asks_more: asks_more || judged.statement().is_some_and(is_uncertain),
         };
         self.begin(run, text, outcome, note).into()
     }
@@ -86,6 +94,8 @@ impl Session {
             bytes: text.as_bytes(),
             mask: effects.iter().collect(),
             effects: lines.as_list(),
+            // Without any effect not even that is known.
+            asks_more: effects.is_empty(),
         };
         self.begin(run, text, outcome, "").into()
     }

@@ -166,6 +166,7 @@ impl Session {
                 text: parse.sql,
                 judged: &judged,
                 note: "",
+                asks_more: false,
             };
             if let Recorded::Yes = self.record(run, subject, &refused.1) {
                 self.end_empty(run, Ending::Denied, received);
@@ -253,7 +254,9 @@ impl Session {
                 } else {
                     Protocol::Execute
                 };
-                self.record(run, Subject::of(prepared, &judged, protocol), outcome)
+                let subject = Subject::of(prepared, &judged, protocol);
+                let asks_more = subject.asks_more || candidates.len() > 1;
+                self.record(run, Subject { asks_more, ..subject }, outcome)
             }
             None => self.record_unknown(run, statement_name, &[], &Outcome::Allow(None)),
         };
@@ -625,6 +628,7 @@ impl Session {
             bytes: text.as_bytes(),
             mask: [&effect].into_iter().collect(),
             effects: effects.as_list(),
+            asks_more: false,
         };
         if self.begin(run, text, &outcome, "").is_err() {
             return self.replace(

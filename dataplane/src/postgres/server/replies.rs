@@ -607,6 +607,7 @@ impl Session {
             bytes: &prepared.text,
             mask,
             effects: judged.verdict.lines(judged.index),
+            asks_more: prepared.is_doubtful(),
         };
         let outcome: Outcome = judged.outcome().clone();
         if self.begin(run, text, &outcome, "").is_ok() {
