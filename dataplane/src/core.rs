@@ -18,6 +18,7 @@ use crate::ledger::Ledger;
 use crate::postgres::cancel::{CancelRequest, Cancels};
 use crate::postgres::catalog::Catalogs;
 use crate::postgres::columns::PlanCache;
+use crate::postgres::unmask::StillMasked;
 use crate::postgres::upstream::KeyCache;
 use crate::settings::{Settings, UNSEATED_PER_CORE_MAX};
 
@@ -43,6 +44,7 @@ pub(crate) struct Core {
     pub(crate) catalogs: Arc<Catalogs>,
     pub(crate) keys: RefCell<KeyCache>,
     pub(crate) plans: RefCell<PlanCache>,
+    pub(crate) still_masked: RefCell<StillMasked>,
     /// Lends its memory to the places at which a run's rows begin.
     pub(crate) row_starts: RefCell<Vec<usize>>,
     /// The mailboxes of all cores, by index.
@@ -81,6 +83,7 @@ impl Core {
             catalogs,
             keys: RefCell::default(),
             plans: RefCell::default(),
+            still_masked: RefCell::default(),
             row_starts: RefCell::default(),
             mailboxes,
             sessions: RefCell::default(),

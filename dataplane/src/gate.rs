@@ -26,7 +26,7 @@ use sluice_parsers::sql::statement::{Analysis, Cause, Reason, Statement};
 use sluice_parsers::sql::template::{self, Template};
 use sluice_parsers::sql::weight;
 use sluice_parsers::sql::world::{SessionNames, World};
-use sluice_policy::{Client, Decision, Moment, PolicySnapshot, Principal, Reader};
+use sluice_policy::{Client, Decision, Moment, PolicySnapshot, Principal, Reader, Unmasking};
 
 use self::bytes::verdict_bytes;
 use self::cache::DecisionKey;
@@ -331,6 +331,13 @@ impl Gate {
             );
         self.counts.policy_errors += u64::from(outcome.is_policy_error());
         outcome
+    }
+
+    /// Whether a context's principal may see values of a class as they are.
+    pub fn unmasks(&mut self, class: &str, context: &Context) -> Unmasking {
+        let now = (self.clock)();
+        let policies = self.policies();
+        policies.unmasks(&context.principal, &context.client, now, class)
     }
 
     /// How many decisions are cached.

@@ -22,6 +22,7 @@ mod session;
 pub(crate) mod state;
 mod statements;
 mod types;
+pub(crate) mod unmask;
 pub(crate) mod upstream;
 mod wire;
 

@@ -39,6 +39,15 @@ pub struct Permission {
     pub is_timed: bool,
 }
 
+/// Whether somebody may see values of a class as they are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Unmasking {
+    /// A permit says so, and nothing forbids it.
+    pub is_permitted: bool,
+    /// A condition looked at the time: the answer is true now, and has to be asked for again.
+    pub is_timed: bool,
+}
+
 impl Decision {
     /// Whether it is an allow.
     pub const fn is_allow(&self) -> bool {

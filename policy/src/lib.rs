@@ -26,7 +26,7 @@ mod text;
 
 pub use annotations::{Limits, Severity};
 pub use client::{Client, Moment, Told};
-pub use decision::{Approval, Cause, Decision, Denial, Permission};
+pub use decision::{Approval, Cause, Decision, Denial, Permission, Unmasking};
 pub use errors::{Mistake, PolicyErrors};
 pub use explain::{Explained, Opinion, Word};
 pub use line::{read_effect, write_effect};

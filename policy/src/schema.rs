@@ -14,10 +14,12 @@ pub const SCHEMA: &str = include_str!("sluice.cedarschema");
 /// Counts up when a policy that was valid may no longer be.
 pub const SCHEMA_VERSION: u32 = 2;
 
-/// Requests are numbered: the actions of effects by their own number, then `Connect`.
+/// Requests are numbered: the actions of effects by their own number, then `Connect` and `Unmask`.
 pub(crate) const CONNECT: usize = Action::ALL.len();
+/// To get values of a class as they are.
+pub(crate) const UNMASK: usize = CONNECT + 1;
 /// How many actions a request can have.
-pub(crate) const REQUEST_ACTIONS: usize = CONNECT + 1;
+pub(crate) const REQUEST_ACTIONS: usize = UNMASK + 1;
 
 /// The flags that are attributes of a request's context. `HARMLESS` is membership in a group of settings and
 /// `LEXING` is not policy's to permit.
@@ -54,6 +56,7 @@ pub(crate) struct Vocabulary {
     connection: EntityTypeName,
     database: EntityTypeName,
     setting: EntityTypeName,
+    class: EntityTypeName,
     /// In the order of [`Kind::ALL`].
     named: [EntityTypeName; Kind::ALL.len()],
 }
@@ -62,7 +65,10 @@ pub(crate) struct Vocabulary {
 pub(crate) static VOCABULARY: LazyLock<Vocabulary> = LazyLock::new(|| {
     let (schema, _warnings) = Schema::from_cedarschema_str(SCHEMA).expect("the shipped schema is valid");
     let action = entity_type("Action");
-    let names = Action::ALL.map(Action::name).into_iter().chain(["Connect"]);
+    let names = Action::ALL
+        .map(Action::name)
+        .into_iter()
+        .chain(["Connect", "Unmask"]);
     let actions: Vec<_> = names.map(|name| uid(&action, name)).collect();
     let groups = schema.action_entities().expect("the shipped schema is valid");
     let named = Kind::ALL.map(|kind| entity_type(kind.name()));
@@ -97,6 +103,7 @@ pub(crate) static VOCABULARY: LazyLock<Vocabulary> = LazyLock::new(|| {
         connection: entity_type("Connection"),
         database: entity_type("Database"),
         setting: entity_type("Setting"),
+        class: entity_type("Class"),
     }
 });
 
@@ -134,6 +141,11 @@ impl Vocabulary {
 
     pub(crate) fn setting(&self, name: &str) -> EntityUid {
         uid(&self.setting, name)
+    }
+
+    /// A class of data that is masked.
+    pub(crate) fn class(&self, name: &str) -> EntityUid {
+        uid(&self.class, name)
     }
 
     /// The context of an effect with that number, without the session's attributes; only `Filter` has a kind.
@@ -203,11 +215,7 @@ mod tests {
             .difference(&asked)
             .filter(|name| !groups.contains(*name))
             .collect();
-        assert_eq!(
-            never,
-            ["Action::\"Unmask\""],
-            "never asked for, as the schema says of it"
-        );
+        assert!(never.is_empty(), "never asked for: {never:?}");
     }
 
     #[test]

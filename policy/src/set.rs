@@ -22,7 +22,7 @@ pub(crate) use self::known::Known;
 use self::rule::Rule;
 use self::tree::Tree;
 use crate::client::{Client, Mentions, Moment, Told};
-use crate::decision::{Decision, Permission};
+use crate::decision::{Decision, Permission, Unmasking};
 use crate::errors::PolicyErrors;
 use crate::explain::Explained;
 use crate::principal::Principal;
@@ -123,6 +123,15 @@ impl PolicySet {
     /// Whether `who` may have a session.
     pub fn connect(&self, who: &Principal, client: &Client, now: Moment) -> Decision {
         self.decide(who, client, now, &[])
+    }
+
+    /// Whether `who` may see values of a class as they are: `email` and its like, or `other` for configured columns of no
+    /// detector's class. Only a permit that names `Unmask` says yes, [`PolicySet::allow_all`] does not.
+    pub fn unmasks(&self, who: &Principal, client: &Client, now: Moment, class: &str) -> Unmasking {
+        match &self.kind {
+            Kind::AllowAll => Unmasking::default(),
+            Kind::Policies(policies) => policies.unmasks(who, client, now, class),
+        }
     }
 
     /// Whether `who` may run a statement with these effects. Each effect is a request of its own, one on columns is one for

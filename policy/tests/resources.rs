@@ -597,3 +597,64 @@ fn limits_and_severity_are_carried() {
         assert_eq!(permission.severity, Some(Severity::Low), "{name}");
     }
 }
+
+#[test]
+fn values_are_unmasked_where_a_permit_names_that() {
+    let class = |policies: &str, name: &str| {
+        let answer = parse(policies).unmasks(&principal(), &client(), NOW, name);
+        (answer.is_permitted, answer.is_timed)
+    };
+    let permit = |resource: &str| {
+        format!("permit (principal in Group::\"crew\", action == Action::\"Unmask\", {resource});")
+    };
+    let email = permit("resource == Class::\"email\"");
+    let forbidden = format!("{email} forbid (principal, action, resource);");
+    let forbidden_elsewhere = format!(
+        "{email} forbid (principal, action == Action::\"Read\", resource in Connection::\"orders\");"
+    );
+    let at_night = format!("{} ", email.replace(';', " when { context.hour > 21 };"));
+    let by_day = at_night.replace('>', "<");
+    let with_others = email.replace(
+        "== Action::\"Unmask\"",
+        "in [Action::\"Read\", Action::\"Unmask\"]",
+    );
+    let with_others = with_others.replace("resource == Class::\"email\"", "resource");
+    let of_another = email.replace("crew", "others");
+    let broken = email.replace(
+        ';',
+        " when { principal.claims.getTag(\"level\").number > 9223372036854775806 + 1 };",
+    );
+    for (name, policies, of, want) in [
+        ("of that class", &email, "email", (true, false)),
+        ("of another", &email, "us_ssn", (false, false)),
+        ("of all", &permit("resource"), "us_ssn", (true, false)),
+        (
+            "of columns of no class",
+            &permit("resource is Class"),
+            "other",
+            (true, false),
+        ),
+        ("for another group", &of_another, "email", (false, false)),
+        ("among other actions", &with_others, "jwt", (true, false)),
+        (
+            "by every action",
+            &"permit (principal, action, resource);".to_owned(),
+            "email",
+            (false, false),
+        ),
+        ("forbidden with everything", &forbidden, "email", (false, false)),
+        (
+            "of what else is forbidden nothing",
+            &forbidden_elsewhere,
+            "email",
+            (true, false),
+        ),
+        ("at this hour", &at_night, "email", (true, true)),
+        ("at another", &by_day, "email", (false, true)),
+        ("what cannot be evaluated", &broken, "email", (false, false)),
+    ] {
+        assert_eq!(class(policies, of), want, "{name}: {policies}");
+    }
+    let allow_all = PolicySet::allow_all().unmasks(&principal(), &client(), NOW, "email");
+    assert!(!allow_all.is_permitted);
+}

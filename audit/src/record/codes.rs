@@ -184,6 +184,8 @@ coded! {
         RecordsLost = 15, "records_lost";
         /// A connection came when the core had as many sessions as it may.
         SessionRefused = 16, "session_refused";
+        /// Policy lets a session see these classes as they are; none if it no longer does.
+        Unmasked = 17, "unmasked";
     }
 }
 

@@ -38,7 +38,7 @@ pub(crate) struct HiddenColumns {
 impl HiddenColumns {
     /// Those of a COPY's columns that are named as a configured column is, of whatever table: the server alone knows
     /// which table a name means when the statement runs.
-    pub(crate) fn of(columns: &CopyColumns, format: CopyFormat, configured: &[MaskedColumn]) -> Self {
+    pub(crate) fn of(columns: &CopyColumns, format: CopyFormat, configured: &[&MaskedColumn]) -> Self {
         let places = columns.names.iter().zip(0..);
         let hidden = places.filter_map(|(name, place)| {
             let column = configured.iter().find(|column| *column.column == **name)?;
@@ -323,7 +323,7 @@ mod tests {
                 column: "name".into(),
                 class: Some(Class::UsSsn),
             }];
-            let hidden = HiddenColumns::of(&columns, CopyFormat::Csv, &configured);
+            let hidden = HiddenColumns::of(&columns, CopyFormat::Csv, &configured.each_ref());
             CopyOut::new(Format::Text, ClassSet::ALL, Some(hidden))
         };
         for size in 1..=data.len() {

@@ -158,7 +158,7 @@ impl Session {
             .core
             .catalogs
             .describe(catalog, &self.connection, Some(known));
-        self.masks.tags = tags;
+        self.configured(tags);
         self.database = database;
         self.own_reading = Some(reading);
         self.state.catalog_was_read_here();
@@ -206,8 +206,9 @@ impl Session {
     /// Judges by the shared snapshot from now on.
     pub(super) fn take_snapshot(&mut self) {
         let snapshot = self.catalog.snapshot();
-        self.masks.tags = Arc::clone(snapshot.tags());
         self.database = Arc::clone(snapshot.database());
+        let tags = Arc::clone(snapshot.tags());
+        self.configured(tags);
         self.follow_state();
     }
 

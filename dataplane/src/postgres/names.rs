@@ -191,7 +191,14 @@ impl<T> Names<T> {
         });
     }
 
-    /// Calls for all that names stand for or may come to stand for, but the unnamed one.
+    /// Calls for all that names stand for or may come to stand for.
+    pub(crate) fn each(&self, mut call: impl FnMut(&T)) {
+        let unnamed = self.unnamed.pending.iter().chain(&self.unnamed.current);
+        unnamed.for_each(|value| call(value));
+        self.each_named(call);
+    }
+
+    /// The same but for the unnamed one.
     pub(crate) fn each_named(&self, mut call: impl FnMut(&T)) {
         for slot in self.named.values() {
             slot.pending

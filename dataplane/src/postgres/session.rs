@@ -33,6 +33,7 @@ use super::look::OwnReading;
 use super::names::Names;
 use super::state::{State, Tracked, View};
 use super::statements::{HoldBudget, Made, Portal, Prepared, Run, Ticket};
+use super::unmask::{Asked, Open};
 use crate::core::Core;
 use crate::gate::{Context, Database, Outcome};
 use crate::settings::{Connection, Masking};
@@ -47,6 +48,10 @@ pub(crate) struct Masks {
     pub(crate) classes: ClassSet,
     /// Configured columns of the session's database.
     pub(crate) tags: Arc<Tags>,
+    /// These, with those that may be seen as they are.
+    pub(super) configured: Arc<Tags>,
+    /// What may be.
+    pub(super) open: Open,
 }
 
 impl Masks {
@@ -194,6 +199,8 @@ pub(crate) struct Session {
     pub(super) hidden: Option<Box<Hidden>>,
     pub(super) hidden_failures: u8,
     pub(super) masks: Masks,
+    /// When policy was asked what may be seen as it is.
+    pub(super) unmasking: Asked,
     /// What is known of its database.
     pub(super) catalog: DatabaseCatalog,
     /// The configured target.
@@ -267,7 +274,13 @@ impl Session {
             reported: SmallVec::new(),
             hidden: None,
             hidden_failures: 0,
-            masks: Masks { classes, tags },
+            masks: Masks {
+                classes,
+                configured: Arc::clone(&tags),
+                tags,
+                open: Open::default(),
+            },
+            unmasking: Asked::never(),
             catalog,
             connection,
             catalog_rows: None,
@@ -298,6 +311,7 @@ impl Session {
             told_fatal: false,
         };
         session.follow_state();
+        session.follow_unmasking(session.age_seen);
         session
     }
 

@@ -358,6 +358,12 @@ impl Portal {
         *self.plan.borrow_mut() = Some(plan);
     }
 
+    /// Other masks hold from now on: it has to be described again where that is all that is known of it.
+    pub(crate) fn forget_plan(&self) {
+        *self.plan.borrow_mut() = None;
+        self.is_described.set(false);
+    }
+
     /// The plan for its rows, from its own description or its statement's; none if neither is known.
     pub(crate) fn plan(
         &self,

@@ -20,7 +20,7 @@ use crate::client::{Client, Mentions};
 use crate::explain::Word;
 use crate::names::Kind;
 use crate::principal::Principal;
-use crate::schema::{CONNECT, VOCABULARY};
+use crate::schema::{CONNECT, UNMASK, VOCABULARY};
 
 /// What is the same for all questions of a decision.
 pub(super) struct Asker<'a> {
@@ -130,6 +130,7 @@ impl<'a> Asker<'a> {
             let uid = match on {
                 On::Database => self.who.database.clone(),
                 On::Setting { name, .. } => VOCABULARY.setting(name),
+                On::Class(name) => VOCABULARY.class(name),
                 On::Thing(thing) => tree::entity(self.tree, &self.who.on, thing).0,
             };
             let action = VOCABULARY.actions[question.action].clone();
@@ -141,7 +142,7 @@ impl<'a> Asker<'a> {
 
     fn context(&self, question: &Question<'_>, is_approved: bool) -> Context {
         let session = self.session.clone();
-        if question.action == CONNECT {
+        if matches!(question.action, CONNECT | UNMASK) {
             return Context::from_pairs(session).expect("the names differ from each other");
         }
         let context = VOCABULARY.context(question.context, question.filter, is_approved);
@@ -160,7 +161,8 @@ impl<'a> Asker<'a> {
         let mut own = Vec::from_iter(VOCABULARY.groups.get(&VOCABULARY.actions[action]).cloned());
         let in_database = [self.who.database.clone(), self.who.connection.clone()];
         match on {
-            On::Database => {}
+            // An entity of an enumeration has neither attributes nor holders.
+            On::Database | On::Class(_) => {}
             On::Setting { name, is_harmless } => {
                 let harmless = is_harmless.then(|| VOCABULARY.harmless.clone());
                 let holders = in_database.into_iter().chain(harmless).collect();

@@ -11,10 +11,10 @@ use super::question::{self, Asked, On, Question, Reach};
 use super::rule::Rule;
 use crate::annotations::Limits;
 use crate::client::{Client, Moment};
-use crate::decision::{Approval, Cause, Decision, Denial, Permission};
+use crate::decision::{Approval, Cause, Decision, Denial, Permission, Unmasking};
 use crate::explain::{Explained, Opinion, Word};
 use crate::principal::Principal;
-use crate::schema::CONNECT;
+use crate::schema::{CONNECT, UNMASK};
 
 /// The answer to one question.
 struct Answer<'r> {
@@ -176,6 +176,24 @@ impl Policies {
         Decision::Allow(permission)
     }
 
+    /// Whether values of a class may be seen as they are.
+    pub(super) fn unmasks(&self, who: &Principal, client: &Client, now: Moment, class: &str) -> Unmasking {
+        let known = self.known(who);
+        let mut asker = self.asker(who, client, now, &known);
+        let answer = self.answer(
+            &mut asker,
+            &Question {
+                action: UNMASK,
+                on: On::Class(class),
+                ..CONNECTING
+            },
+        );
+        Unmasking {
+            is_permitted: matches!(answer.outcome, Outcome::Permit),
+            is_timed: answer.is_timed(),
+        }
+    }
+
     pub(super) fn explain(
         &self,
         who: &Principal,
@@ -195,6 +213,7 @@ impl Policies {
                     let answer = self.answer(&mut asker, &question);
                     let resource = match question.on {
                         On::Setting { name, .. } => question::written("Setting", name),
+                        On::Class(name) => question::written("Class", name),
                         On::Database | On::Thing(_) => {
                             let (kind, id) = question::resource(&who.on, effect, column);
                             question::written(kind.map_or("Database", crate::names::Kind::name), &id)
@@ -255,7 +274,8 @@ impl Policies {
         question: &Question<'a>,
         said: &[Said<'a>],
     ) -> Option<(&'a Rule, Approval)> {
-        if question.action == CONNECT || !said.iter().any(|said| said.rule.mentions.approved) {
+        if matches!(question.action, CONNECT | UNMASK) || !said.iter().any(|said| said.rule.mentions.approved)
+        {
             return None;
         }
         let with = asker.ask(&self.rules, question, true);

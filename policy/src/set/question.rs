@@ -25,7 +25,12 @@ pub(super) struct Question<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum On<'a> {
     Database,
-    Setting { name: &'a str, is_harmless: bool },
+    Setting {
+        name: &'a str,
+        is_harmless: bool,
+    },
+    /// A class of data, for `Unmask`.
+    Class(&'a str),
     Thing(Thing),
 }
 
@@ -290,6 +295,7 @@ pub(crate) fn known(database: &str, effect: &Effect, column: Option<&str>) -> Op
     match subject(effect, None).0 {
         On::Setting { name, .. } => Some(("Setting", name.to_owned())),
         On::Database => Some(("Database", database.to_owned())),
+        On::Class(name) => Some(("Class", name.to_owned())),
         On::Thing(_) => {
             let (kind, id) = resource(database, effect, column);
             Some((kind?.name(), id))

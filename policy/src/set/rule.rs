@@ -16,7 +16,7 @@ use crate::client::Mentions;
 use crate::explain::Word;
 use crate::names::Kind;
 use crate::principal::Target;
-use crate::schema::VOCABULARY;
+use crate::schema::{UNMASK, VOCABULARY};
 
 #[derive(Debug)]
 pub(super) struct Rule {
@@ -61,6 +61,7 @@ pub(super) enum Bound {
     },
     Setting(Box<str>),
     Harmless,
+    Class(Box<str>),
     /// Of a type that no effect is on.
     Nothing,
 }
@@ -69,6 +70,7 @@ pub(super) enum Bound {
 enum OfType {
     Database,
     Setting,
+    Class,
     Kind(Kind),
     Other,
 }
@@ -78,6 +80,7 @@ impl OfType {
         match name.to_string().as_str() {
             "Database" => Self::Database,
             "Setting" => Self::Setting,
+            "Class" => Self::Class,
             name => Kind::from_name(name).map_or(Self::Other, Self::Kind),
         }
     }
@@ -110,6 +113,7 @@ impl Resource {
                     },
                     "Setting" => Bound::Setting(id.into()),
                     "SettingGroup" => Bound::Harmless,
+                    "Class" => Bound::Class(id.into()),
                     _ => node(&uid).map_or(Bound::Nothing, |(tree, node)| Bound::Node {
                         tree,
                         node,
@@ -127,7 +131,7 @@ impl Resource {
     /// Whether anything in that database can be in the scope.
     pub(super) fn may_be_in(&self, target: &Target, on: &str, own_tree: Option<usize>) -> bool {
         match &self.bound {
-            Bound::Anything | Bound::Setting(_) | Bound::Harmless => true,
+            Bound::Anything | Bound::Setting(_) | Bound::Harmless | Bound::Class(_) => true,
             Bound::Connection(name) => **name == *target.connection(),
             Bound::Database { id, .. } => **id == *on,
             Bound::Node { tree, .. } => Some(*tree) == own_tree,
@@ -140,19 +144,24 @@ impl Resource {
         let is_of_type = match (self.of_type, on) {
             (None, _)
             | (Some(OfType::Database), On::Database)
-            | (Some(OfType::Setting), On::Setting { .. }) => true,
+            | (Some(OfType::Setting), On::Setting { .. })
+            | (Some(OfType::Class), On::Class(_)) => true,
             (Some(OfType::Kind(kind)), On::Thing(thing)) => thing.kind == kind,
             _ => false,
         };
         is_of_type
             && match (&self.bound, on) {
-                (Bound::Anything | Bound::Connection(_), _) => true,
+                (Bound::Anything, _) => true,
+                (Bound::Class(named), On::Class(name))
+                | (Bound::Setting(named), On::Setting { name, .. }) => **named == *name,
+                // A class lies in no database.
+                (_, On::Class(_)) => false,
+                (Bound::Connection(_), _) => true,
                 (Bound::Database { is_itself, .. }, on) => !is_itself || on == On::Database,
                 (Bound::Node { node, is_itself, .. }, On::Thing(thing)) => {
                     let is_it = thing.is_named && thing.node == Some(*node);
                     is_it || (!is_itself && is_below(thing, *node, tree))
                 }
-                (Bound::Setting(named), On::Setting { name, .. }) => **named == *name,
                 (Bound::Harmless, On::Setting { is_harmless, .. }) => is_harmless,
                 _ => false,
             }
@@ -221,8 +230,10 @@ impl Rule {
 /// The numbers of the requests that a policy's scope takes in.
 pub(super) fn actions(policy: &Policy) -> Vec<usize> {
     let constraint = policy.action_constraint();
+    // Whoever writes "every action" thinks of what statements do: what is masked stays masked.
+    let unmask = &VOCABULARY.actions[UNMASK];
     let names = |action: &EntityUid| match &constraint {
-        ActionConstraint::Any => true,
+        ActionConstraint::Any => action != unmask || policy.effect() == Effect::Forbid,
         ActionConstraint::Eq(named) => named == action,
         ActionConstraint::In(groups) => groups
             .iter()

@@ -20,3 +20,4 @@ mod shared;
 mod state;
 mod suggest;
 mod token;
+mod unmask;

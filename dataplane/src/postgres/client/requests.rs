@@ -65,6 +65,7 @@ impl Session {
             self.leave_old_catalog(now);
             self.age_seen = received;
         }
+        self.follow_unmasking(received);
         let hostile = |error: ProtocolError| End::hostile(&error);
         let Frame { tag, body } = Frame::from_bytes(frame).map_err(hostile)?;
         let plain = match tag {

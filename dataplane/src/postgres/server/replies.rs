@@ -471,7 +471,10 @@ impl Session {
                     Some(Masking::On { columns, .. }) => columns.as_slice(),
                     _ => &[],
                 };
-                let hidden = HiddenColumns::of(columns, format, configured);
+                let masked = configured
+                    .iter()
+                    .filter(|column| !self.masks.open.holds(column.class));
+                let hidden = HiddenColumns::of(columns, format, &masked.collect::<Vec<_>>());
                 Ok(CopyOut::new(response.format, self.masks.classes, Some(hidden)))
             }
             _ => Err(End::new(
