@@ -7,7 +7,7 @@ use std::ops::Range;
 use crate::kernel::avx2::Avx2;
 use crate::kernel::scalar::Scalar;
 use crate::kernel::{Candidates, Kernel};
-use crate::scan::{Pass, Progress, drive};
+use crate::scan::{Pass, Progress};
 use crate::{ClassSet, Counts, HOLD_BACK_MAX, Ranges, ValueStream, Values, mask_values, naive};
 
 /// Masks values that lie in a buffer between other bytes, by every kernel, and each by itself with the oracle.
@@ -92,7 +92,7 @@ pub(crate) fn mask_with(
         wanted,
         is_open: false,
     };
-    drive(kernel, &mut pass);
+    kernel.drive(&mut pass);
     pass.close();
 }
 

@@ -5,11 +5,13 @@ use std::ops::Range;
 
 use crate::detect::{LOOK_BEHIND, View, aws, card, email, github, iban, ipv4, jwt, ssn};
 #[cfg(target_arch = "x86_64")]
-use crate::kernel::avx2::Avx2;
+use crate::kernel::avx2::{Avx2, Windows};
 #[cfg(target_arch = "x86_64")]
 use crate::kernel::avx512::Avx512;
+#[cfg(target_arch = "x86_64")]
+use crate::kernel::batch::{BATCH_BYTES, Batch, GROUP_BYTES, Near, WINDOW_BYTES};
 use crate::kernel::scalar::Scalar;
-use crate::kernel::{BLOCK_BYTES, Block, Candidates, Group, Kernel, LANES, LOOK_BACK_BYTES};
+use crate::kernel::{BLOCK_BYTES, Block, Candidates, Classify, Group, Kernel, LANES, LOOK_BACK_BYTES};
 use crate::pending::Pending;
 use crate::{Class, ClassSet, Counts, Values};
 
@@ -105,7 +107,7 @@ impl<V: Values> Pass<'_, V> {
         if let Some(kernel) = Avx2::detect() {
             return kernel.drive(self);
         }
-        drive(Scalar, self);
+        Scalar.drive(self);
     }
 
     /// Writes all hits: nothing follows.
@@ -146,9 +148,9 @@ impl<V: Values> Pass<'_, V> {
         &mut self,
         mut places: u64,
         found: &Candidates<u64>,
-        around: email::Around<'_>,
+        start: usize,
+        around: impl email::Around,
     ) -> ControlFlow<()> {
-        let start = around.start;
         while places != 0 {
             let bit = places & places.wrapping_neg();
             let at = start + places.trailing_zeros() as usize;
@@ -190,10 +192,11 @@ impl<V: Values> Pass<'_, V> {
     }
 
     /// As [`Self::validate`], where there are candidates of e-mail addresses only: mostly they are the only ones.
-    #[inline(never)]
-    fn addresses(&mut self, mut places: u64, around: email::Around<'_>) -> ControlFlow<()> {
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    fn addresses(&mut self, mut places: u64, start: usize, around: impl email::Around) -> ControlFlow<()> {
         while places != 0 {
-            let at = around.start + places.trailing_zeros() as usize;
+            let at = start + places.trailing_zeros() as usize;
             places &= places - 1;
             if at >= self.progress.resume && self.enter_value(at) {
                 self.address(at, around)?;
@@ -205,7 +208,7 @@ impl<V: Values> Pass<'_, V> {
     /// Validates the e-mail address whose `@` is at `at`.
     #[inline(always)]
     #[allow(clippy::inline_always)]
-    fn address(&mut self, at: usize, around: email::Around<'_>) -> ControlFlow<()> {
+    fn address(&mut self, at: usize, around: impl email::Around) -> ControlFlow<()> {
         let last_end = self.progress.ends[Class::Email.index()];
         // A value that goes on may go on with more of the address.
         if !self.is_open
@@ -292,14 +295,14 @@ impl<V: Values> Pass<'_, V> {
 /// Always inlined, so that it is compiled for the CPU features of the kernel's own entry.
 #[inline(always)]
 #[allow(clippy::inline_always)]
-pub(crate) fn drive<K: Kernel, V: Values>(kernel: K, pass: &mut Pass<'_, V>) {
+pub(crate) fn drive_blocks<K: Classify, V: Values>(kernel: K, pass: &mut Pass<'_, V>) {
     let length = pass.buf.len();
     if length < BLOCK_BYTES {
         let mut padded = [0; BLOCK_BYTES];
         padded[..length].copy_from_slice(pass.buf);
         let block = kernel.classify(&padded);
         let found = Candidates::of(&block).and(&pass.wanted);
-        if found.any() != 0 && pass.validate(found.any(), &found, alone(0, &block)).is_break() {
+        if found.any() != 0 && pass.validate(found.any(), &found, 0, alone(0, &block)).is_break() {
             return;
         }
         pass.progress.resume = length;
@@ -319,7 +322,11 @@ pub(crate) fn drive<K: Kernel, V: Values>(kernel: K, pass: &mut Pass<'_, V>) {
         let block = kernel.classify(bytes);
         let found = Candidates::of(&block).and(&pass.wanted);
         let places = found.any() & new;
-        if places != 0 && pass.validate(places, &found, alone(start, &block)).is_break() {
+        if places != 0
+            && pass
+                .validate(places, &found, start, alone(start, &block))
+                .is_break()
+        {
             return;
         }
         start += BLOCK_BYTES - LOOK_BACK_BYTES;
@@ -331,7 +338,11 @@ pub(crate) fn drive<K: Kernel, V: Values>(kernel: K, pass: &mut Pass<'_, V>) {
         let block = kernel.classify(bytes);
         let found = Candidates::of(&block).and(&pass.wanted);
         let places = found.any() & u64::MAX << (seen - start);
-        if places != 0 && pass.validate(places, &found, alone(start, &block)).is_break() {
+        if places != 0
+            && pass
+                .validate(places, &found, start, alone(start, &block))
+                .is_break()
+        {
             return;
         }
     }
@@ -341,8 +352,8 @@ pub(crate) fn drive<K: Kernel, V: Values>(kernel: K, pass: &mut Pass<'_, V>) {
 /// A block of which its neighbours are not known.
 #[inline(always)]
 #[allow(clippy::inline_always)]
-fn alone(start: usize, block: &Block<u64>) -> email::Around<'_> {
-    email::Around {
+fn alone(start: usize, block: &Block<u64>) -> email::Beside<'_> {
+    email::Beside {
         start,
         block,
         before: None,
@@ -358,7 +369,7 @@ const NEW_LANES_MIN: usize = 3;
 /// Goes over the front of the buffer, several blocks at once; says how far.
 #[inline(always)]
 #[allow(clippy::inline_always)]
-fn drive_lanes<K: Kernel, V: Values>(kernel: K, pass: &mut Pass<'_, V>) -> ControlFlow<(), usize> {
+fn drive_lanes<K: Classify, V: Values>(kernel: K, pass: &mut Pass<'_, V>) -> ControlFlow<(), usize> {
     let mut group = Group::default();
     let mut start = 0;
     loop {
@@ -371,7 +382,7 @@ fn drive_lanes<K: Kernel, V: Values>(kernel: K, pass: &mut Pass<'_, V>) -> Contr
         for lane in 1..=count {
             let places = group.any.0[lane];
             if places != 0 {
-                let around = email::Around {
+                let around = email::Beside {
                     start: start + (lane - 1) * BLOCK_BYTES,
                     block: &group.blocks[lane],
                     // What lies before the buffer is in no value.
@@ -379,13 +390,78 @@ fn drive_lanes<K: Kernel, V: Values>(kernel: K, pass: &mut Pass<'_, V>) -> Contr
                     behind: group.blocks[..=count].get(lane + 1),
                 };
                 if places == group.found.email.0[lane] {
-                    pass.addresses(places, around)?;
+                    pass.addresses(places, around.start, around)?;
                 } else {
-                    pass.validate(places, &group.found.lane(lane), around)?;
+                    pass.validate(places, &group.found.lane(lane), around.start, around)?;
                 }
             }
         }
         group.repeat_last();
         start += count * BLOCK_BYTES;
     }
+}
+
+/// Goes over the buffer batch by batch. Always inlined, as [`drive_blocks`] is.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+#[allow(clippy::inline_always)]
+pub(crate) fn drive_batches<V: Values>(kernel: Avx2, pass: &mut Pass<'_, V>) {
+    let wanted = pass.wanted.map(|bits| Windows::all(kernel, bits));
+    let length = pass.buf.len();
+    let mut batch = Batch::default();
+    for start in (0..length).step_by(BATCH_BYTES) {
+        let end = length.min(start + BATCH_BYTES);
+        batch.turn();
+        kernel.fill(&mut batch, 0, &pass.buf[start..end.min(start + GROUP_BYTES)]);
+        for (group, group_start) in (start..end).step_by(GROUP_BYTES).enumerate() {
+            let next = group_start + GROUP_BYTES;
+            let mut known = next - start;
+            if next < end {
+                kernel.fill(
+                    &mut batch,
+                    group + 1,
+                    &pass.buf[next..end.min(next + GROUP_BYTES)],
+                );
+                known += GROUP_BYTES;
+            }
+            let found = kernel.look(&batch, group, &wanted);
+            let near = Near {
+                batch: &batch,
+                start,
+                known,
+            };
+            if look_at_group(pass, &found, group, group_start, near).is_break() {
+                return;
+            }
+        }
+    }
+    pass.progress.resume = length;
+}
+
+/// Has the candidates of a group validated.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+#[allow(clippy::inline_always)]
+fn look_at_group<V: Values>(
+    pass: &mut Pass<'_, V>,
+    found: &Candidates<Windows>,
+    group: usize,
+    start: usize,
+    near: Near<'_>,
+) -> ControlFlow<()> {
+    if !found.any_but_email().is_zero() {
+        let any = found.any().words();
+        let found = found.map(Windows::words);
+        for (window, places) in any.into_iter().enumerate() {
+            if places != 0 {
+                let found = found.map(|words| words[window]);
+                pass.validate(places, &found, start + window * WINDOW_BYTES, near)?;
+            }
+        }
+    } else if !found.email.is_zero() {
+        for (block, places) in near.batch.at_signs(group).into_iter().enumerate() {
+            pass.addresses(places, start + block * BLOCK_BYTES, near)?;
+        }
+    }
+    Continue(())
 }
