@@ -21,7 +21,7 @@ pub(crate) struct Pass<'a, V> {
     pub(crate) values: V,
     pub(crate) counts: &'a mut Counts,
     pub(crate) progress: &'a mut Progress,
-    pub(crate) wanted: Candidates<u64>,
+    pub(crate) classes: ClassSet,
     /// More of the last value is to come.
     pub(crate) is_open: bool,
 }
@@ -82,14 +82,13 @@ impl Progress {
 /// Masks the hits in all values of a buffer.
 #[inline]
 pub(crate) fn mask(buf: &mut [u8], classes: ClassSet, values: impl Values, counts: &mut Counts) {
-    let wanted = Candidates::wanted(classes);
     let progress = &mut Progress::new();
     let mut pass = Pass {
         buf,
         values,
         counts,
         progress,
-        wanted,
+        classes,
         is_open: false,
     };
     pass.run();
@@ -296,12 +295,13 @@ impl<V: Values> Pass<'_, V> {
 #[inline(always)]
 #[allow(clippy::inline_always)]
 pub(crate) fn drive_blocks<K: Classify, V: Values>(kernel: K, pass: &mut Pass<'_, V>) {
+    let wanted = &Candidates::wanted(pass.classes);
     let length = pass.buf.len();
     if length < BLOCK_BYTES {
         let mut padded = [0; BLOCK_BYTES];
         padded[..length].copy_from_slice(pass.buf);
         let block = kernel.classify(&padded);
-        let found = Candidates::of(&block).and(&pass.wanted);
+        let found = Candidates::of(&block).and(wanted);
         if found.any() != 0 && pass.validate(found.any(), &found, 0, alone(0, &block)).is_break() {
             return;
         }
@@ -309,7 +309,7 @@ pub(crate) fn drive_blocks<K: Classify, V: Values>(kernel: K, pass: &mut Pass<'_
         return;
     }
 
-    let Continue(done) = drive_lanes(kernel, pass) else {
+    let Continue(done) = drive_lanes(kernel, wanted, pass) else {
         return;
     };
     let mut start = done.saturating_sub(LOOK_BACK_BYTES);
@@ -320,7 +320,7 @@ pub(crate) fn drive_blocks<K: Classify, V: Values>(kernel: K, pass: &mut Pass<'_
     };
     while let Some(bytes) = pass.buf[start..].first_chunk() {
         let block = kernel.classify(bytes);
-        let found = Candidates::of(&block).and(&pass.wanted);
+        let found = Candidates::of(&block).and(wanted);
         let places = found.any() & new;
         if places != 0
             && pass
@@ -336,7 +336,7 @@ pub(crate) fn drive_blocks<K: Classify, V: Values>(kernel: K, pass: &mut Pass<'_
     if let (Some(bytes), true) = (pass.buf.last_chunk(), seen < length) {
         let start = length - BLOCK_BYTES;
         let block = kernel.classify(bytes);
-        let found = Candidates::of(&block).and(&pass.wanted);
+        let found = Candidates::of(&block).and(wanted);
         let places = found.any() & u64::MAX << (seen - start);
         if places != 0
             && pass
@@ -369,7 +369,11 @@ const NEW_LANES_MIN: usize = 3;
 /// Goes over the front of the buffer, several blocks at once; says how far.
 #[inline(always)]
 #[allow(clippy::inline_always)]
-fn drive_lanes<K: Classify, V: Values>(kernel: K, pass: &mut Pass<'_, V>) -> ControlFlow<(), usize> {
+fn drive_lanes<K: Classify, V: Values>(
+    kernel: K,
+    wanted: &Candidates<u64>,
+    pass: &mut Pass<'_, V>,
+) -> ControlFlow<(), usize> {
     let mut group = Group::default();
     let mut start = 0;
     loop {
@@ -378,7 +382,7 @@ fn drive_lanes<K: Classify, V: Values>(kernel: K, pass: &mut Pass<'_, V>) -> Con
         if count < NEW_LANES_MIN {
             return Continue(start);
         }
-        kernel.look(&mut group, &new[..count], &pass.wanted);
+        kernel.look(&mut group, &new[..count], wanted);
         for lane in 1..=count {
             let places = group.any.0[lane];
             if places != 0 {
@@ -406,12 +410,14 @@ fn drive_lanes<K: Classify, V: Values>(kernel: K, pass: &mut Pass<'_, V>) -> Con
 #[inline(always)]
 #[allow(clippy::inline_always)]
 pub(crate) fn drive_batches<V: Values>(kernel: Avx2, pass: &mut Pass<'_, V>) {
-    let wanted = pass.wanted.map(|bits| Windows::all(kernel, bits));
+    let wanted = Candidates::wanted(pass.classes).map(|bits| Windows::all(kernel, bits));
     let length = pass.buf.len();
     let mut batch = Batch::default();
     for start in (0..length).step_by(BATCH_BYTES) {
         let end = length.min(start + BATCH_BYTES);
-        batch.turn();
+        if start > 0 {
+            batch.turn();
+        }
         kernel.fill(&mut batch, 0, &pass.buf[start..end.min(start + GROUP_BYTES)]);
         for (group, group_start) in (start..end).step_by(GROUP_BYTES).enumerate() {
             let next = group_start + GROUP_BYTES;
