@@ -406,6 +406,7 @@ mod tests {
     }
 
     /// Groups one after the other, each of so many new blocks, seen by two kernels.
+    #[cfg(target_arch = "x86_64")]
     fn agrees_on_groups(kernel: impl Classify, bytes: &[u8]) {
         let blocks = bytes.as_chunks().0;
         for size in 1..LANES {
