@@ -99,8 +99,8 @@ pub(crate) trait Around: Copy {
     /// The 64 bytes behind the `@`, the first one lowest, and how many of them are known.
     fn behind(&self, at: usize) -> (Plain, usize);
 
-    /// The 64 bytes before the `@`, the last one highest, and how many of them are known.
-    fn before(&self, at: usize) -> (Plain, usize);
+    /// The 64 bytes before the `@`, the last one highest; those that are not known are none.
+    fn before(&self, at: usize) -> Plain;
 }
 
 /// The block that an `@` is in, and those beside it.
@@ -126,12 +126,12 @@ impl Around for Beside<'_> {
     }
 
     #[inline(always)]
-    fn before(&self, at: usize) -> (Plain, usize) {
+    fn before(&self, at: usize) -> Plain {
         let place = (at - self.start) % BLOCK_BYTES;
         let here = Plain::new(self.block).map(|bits| bits << (BLOCK_BYTES - 1 - place) << 1);
         match self.before {
-            Some(before) => (here.or(Plain::new(before).map(|bits| bits >> place)), BLOCK_BYTES),
-            None => (here, place),
+            Some(before) => here.or(Plain::new(before).map(|bits| bits >> place)),
+            None => here,
         }
     }
 }
@@ -161,13 +161,12 @@ pub(crate) fn find_plain(
         return None;
     }
 
-    let (before, known_before) = around.before(at);
-    let length = before.domain.leading_ones() as usize;
+    let length = around.before(at).domain.leading_ones() as usize;
     let start = at.saturating_sub(length).max(value.start);
     let goes_on = |byte: &u8| is_in(*byte, LOCAL) || matches!(byte, b'\\' | b'\'');
     let goes_on_before = || start > value.start && buf.get(start - 1).is_some_and(goes_on);
-    let is_cut = length >= known_before && start > value.start;
-    if start >= at || start <= last_end || is_cut || goes_on_before() {
+    // So it does, too, where the bytes that are known end within the local part.
+    if start >= at || start <= last_end || goes_on_before() {
         return None;
     }
     Some(start..at + 2 + last_word as usize)

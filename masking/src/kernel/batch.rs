@@ -205,14 +205,10 @@ impl Around for Near<'_> {
     }
 
     #[inline(always)]
-    fn before(&self, at: usize) -> (Plain, usize) {
+    fn before(&self, at: usize) -> Plain {
         let bit = at - self.start;
         // The block before the batch comes first, so the 64 bits that end here begin at this byte of the row.
         let byte = bit.div_ceil(8);
-        let unknown = byte * 8 - bit;
-        (
-            self.batch.plain(byte).map(|bits| bits << unknown),
-            BLOCK_BYTES - unknown,
-        )
+        self.batch.plain(byte).map(|bits| bits << (byte * 8 - bit))
     }
 }
