@@ -3,11 +3,11 @@
 
 use std::ops::Range;
 
+use crate::kernel::Kernel;
 #[cfg(target_arch = "x86_64")]
 use crate::kernel::avx2::Avx2;
 use crate::kernel::scalar::Scalar;
-use crate::kernel::{Candidates, Kernel};
-use crate::scan::{Pass, Progress, drive};
+use crate::scan::{Pass, Progress};
 use crate::{ClassSet, Counts, HOLD_BACK_MAX, Ranges, ValueStream, Values, mask_values, naive};
 
 /// Masks values that lie in a buffer between other bytes, by every kernel, and each by itself with the oracle.
@@ -83,16 +83,15 @@ pub(crate) fn mask_with(
     counts: &mut Counts,
 ) {
     let progress = &mut Progress::new();
-    let wanted = Candidates::wanted(classes);
     let mut pass = Pass {
         buf,
         values,
         counts,
         progress,
-        wanted,
+        classes,
         is_open: false,
     };
-    drive(kernel, &mut pass);
+    kernel.drive(&mut pass);
     pass.close();
 }
 

@@ -5,11 +5,13 @@ use std::ops::Range;
 
 use crate::detect::{LOOK_BEHIND, View, aws, card, email, github, iban, ipv4, jwt, ssn};
 #[cfg(target_arch = "x86_64")]
-use crate::kernel::avx2::Avx2;
+use crate::kernel::avx2::{Avx2, Windows};
 #[cfg(target_arch = "x86_64")]
 use crate::kernel::avx512::Avx512;
+#[cfg(target_arch = "x86_64")]
+use crate::kernel::batch::{BATCH_BYTES, Batch, GROUP_BYTES, Near, WINDOW_BYTES};
 use crate::kernel::scalar::Scalar;
-use crate::kernel::{BLOCK_BYTES, Block, Candidates, Group, Kernel, LANES, LOOK_BACK_BYTES};
+use crate::kernel::{BLOCK_BYTES, Block, Candidates, Classify, Group, Kernel, LANES, LOOK_BACK_BYTES};
 use crate::pending::Pending;
 use crate::{Class, ClassSet, Counts, Values};
 
@@ -19,7 +21,7 @@ pub(crate) struct Pass<'a, V> {
     pub(crate) values: V,
     pub(crate) counts: &'a mut Counts,
     pub(crate) progress: &'a mut Progress,
-    pub(crate) wanted: Candidates<u64>,
+    pub(crate) classes: ClassSet,
     /// More of the last value is to come.
     pub(crate) is_open: bool,
 }
@@ -80,14 +82,13 @@ impl Progress {
 /// Masks the hits in all values of a buffer.
 #[inline]
 pub(crate) fn mask(buf: &mut [u8], classes: ClassSet, values: impl Values, counts: &mut Counts) {
-    let wanted = Candidates::wanted(classes);
     let progress = &mut Progress::new();
     let mut pass = Pass {
         buf,
         values,
         counts,
         progress,
-        wanted,
+        classes,
         is_open: false,
     };
     pass.run();
@@ -105,7 +106,7 @@ impl<V: Values> Pass<'_, V> {
         if let Some(kernel) = Avx2::detect() {
             return kernel.drive(self);
         }
-        drive(Scalar, self);
+        Scalar.drive(self);
     }
 
     /// Writes all hits: nothing follows.
@@ -146,9 +147,9 @@ impl<V: Values> Pass<'_, V> {
         &mut self,
         mut places: u64,
         found: &Candidates<u64>,
-        around: email::Around<'_>,
+        start: usize,
+        around: impl email::Around,
     ) -> ControlFlow<()> {
-        let start = around.start;
         while places != 0 {
             let bit = places & places.wrapping_neg();
             let at = start + places.trailing_zeros() as usize;
@@ -190,10 +191,11 @@ impl<V: Values> Pass<'_, V> {
     }
 
     /// As [`Self::validate`], where there are candidates of e-mail addresses only: mostly they are the only ones.
-    #[inline(never)]
-    fn addresses(&mut self, mut places: u64, around: email::Around<'_>) -> ControlFlow<()> {
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    fn addresses(&mut self, mut places: u64, start: usize, around: impl email::Around) -> ControlFlow<()> {
         while places != 0 {
-            let at = around.start + places.trailing_zeros() as usize;
+            let at = start + places.trailing_zeros() as usize;
             places &= places - 1;
             if at >= self.progress.resume && self.enter_value(at) {
                 self.address(at, around)?;
@@ -205,7 +207,7 @@ impl<V: Values> Pass<'_, V> {
     /// Validates the e-mail address whose `@` is at `at`.
     #[inline(always)]
     #[allow(clippy::inline_always)]
-    fn address(&mut self, at: usize, around: email::Around<'_>) -> ControlFlow<()> {
+    fn address(&mut self, at: usize, around: impl email::Around) -> ControlFlow<()> {
         let last_end = self.progress.ends[Class::Email.index()];
         // A value that goes on may go on with more of the address.
         if !self.is_open
@@ -292,21 +294,22 @@ impl<V: Values> Pass<'_, V> {
 /// Always inlined, so that it is compiled for the CPU features of the kernel's own entry.
 #[inline(always)]
 #[allow(clippy::inline_always)]
-pub(crate) fn drive<K: Kernel, V: Values>(kernel: K, pass: &mut Pass<'_, V>) {
+pub(crate) fn drive_blocks<K: Classify, V: Values>(kernel: K, pass: &mut Pass<'_, V>) {
+    let wanted = &Candidates::wanted(pass.classes);
     let length = pass.buf.len();
     if length < BLOCK_BYTES {
         let mut padded = [0; BLOCK_BYTES];
         padded[..length].copy_from_slice(pass.buf);
         let block = kernel.classify(&padded);
-        let found = Candidates::of(&block).and(&pass.wanted);
-        if found.any() != 0 && pass.validate(found.any(), &found, alone(0, &block)).is_break() {
+        let found = Candidates::of(&block).and(wanted);
+        if found.any() != 0 && pass.validate(found.any(), &found, 0, alone(0, &block)).is_break() {
             return;
         }
         pass.progress.resume = length;
         return;
     }
 
-    let Continue(done) = drive_lanes(kernel, pass) else {
+    let Continue(done) = drive_lanes(kernel, wanted, pass) else {
         return;
     };
     let mut start = done.saturating_sub(LOOK_BACK_BYTES);
@@ -317,9 +320,13 @@ pub(crate) fn drive<K: Kernel, V: Values>(kernel: K, pass: &mut Pass<'_, V>) {
     };
     while let Some(bytes) = pass.buf[start..].first_chunk() {
         let block = kernel.classify(bytes);
-        let found = Candidates::of(&block).and(&pass.wanted);
+        let found = Candidates::of(&block).and(wanted);
         let places = found.any() & new;
-        if places != 0 && pass.validate(places, &found, alone(start, &block)).is_break() {
+        if places != 0
+            && pass
+                .validate(places, &found, start, alone(start, &block))
+                .is_break()
+        {
             return;
         }
         start += BLOCK_BYTES - LOOK_BACK_BYTES;
@@ -329,9 +336,13 @@ pub(crate) fn drive<K: Kernel, V: Values>(kernel: K, pass: &mut Pass<'_, V>) {
     if let (Some(bytes), true) = (pass.buf.last_chunk(), seen < length) {
         let start = length - BLOCK_BYTES;
         let block = kernel.classify(bytes);
-        let found = Candidates::of(&block).and(&pass.wanted);
+        let found = Candidates::of(&block).and(wanted);
         let places = found.any() & u64::MAX << (seen - start);
-        if places != 0 && pass.validate(places, &found, alone(start, &block)).is_break() {
+        if places != 0
+            && pass
+                .validate(places, &found, start, alone(start, &block))
+                .is_break()
+        {
             return;
         }
     }
@@ -341,8 +352,8 @@ pub(crate) fn drive<K: Kernel, V: Values>(kernel: K, pass: &mut Pass<'_, V>) {
 /// A block of which its neighbours are not known.
 #[inline(always)]
 #[allow(clippy::inline_always)]
-fn alone(start: usize, block: &Block<u64>) -> email::Around<'_> {
-    email::Around {
+fn alone(start: usize, block: &Block<u64>) -> email::Beside<'_> {
+    email::Beside {
         start,
         block,
         before: None,
@@ -358,7 +369,11 @@ const NEW_LANES_MIN: usize = 3;
 /// Goes over the front of the buffer, several blocks at once; says how far.
 #[inline(always)]
 #[allow(clippy::inline_always)]
-fn drive_lanes<K: Kernel, V: Values>(kernel: K, pass: &mut Pass<'_, V>) -> ControlFlow<(), usize> {
+fn drive_lanes<K: Classify, V: Values>(
+    kernel: K,
+    wanted: &Candidates<u64>,
+    pass: &mut Pass<'_, V>,
+) -> ControlFlow<(), usize> {
     let mut group = Group::default();
     let mut start = 0;
     loop {
@@ -367,11 +382,11 @@ fn drive_lanes<K: Kernel, V: Values>(kernel: K, pass: &mut Pass<'_, V>) -> Contr
         if count < NEW_LANES_MIN {
             return Continue(start);
         }
-        kernel.look(&mut group, &new[..count], &pass.wanted);
+        kernel.look(&mut group, &new[..count], wanted);
         for lane in 1..=count {
             let places = group.any.0[lane];
             if places != 0 {
-                let around = email::Around {
+                let around = email::Beside {
                     start: start + (lane - 1) * BLOCK_BYTES,
                     block: &group.blocks[lane],
                     // What lies before the buffer is in no value.
@@ -379,13 +394,80 @@ fn drive_lanes<K: Kernel, V: Values>(kernel: K, pass: &mut Pass<'_, V>) -> Contr
                     behind: group.blocks[..=count].get(lane + 1),
                 };
                 if places == group.found.email.0[lane] {
-                    pass.addresses(places, around)?;
+                    pass.addresses(places, around.start, around)?;
                 } else {
-                    pass.validate(places, &group.found.lane(lane), around)?;
+                    pass.validate(places, &group.found.lane(lane), around.start, around)?;
                 }
             }
         }
         group.repeat_last();
         start += count * BLOCK_BYTES;
     }
+}
+
+/// Goes over the buffer batch by batch. Always inlined, as [`drive_blocks`] is.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+#[allow(clippy::inline_always)]
+pub(crate) fn drive_batches<V: Values>(kernel: Avx2, pass: &mut Pass<'_, V>) {
+    let wanted = Candidates::wanted(pass.classes).map(|bits| Windows::all(kernel, bits));
+    let length = pass.buf.len();
+    let mut batch = Batch::default();
+    for start in (0..length).step_by(BATCH_BYTES) {
+        let end = length.min(start + BATCH_BYTES);
+        if start > 0 {
+            batch.turn();
+        }
+        kernel.fill(&mut batch, 0, &pass.buf[start..end.min(start + GROUP_BYTES)]);
+        for (group, group_start) in (start..end).step_by(GROUP_BYTES).enumerate() {
+            let next = group_start + GROUP_BYTES;
+            let mut known = next - start;
+            if next < end {
+                kernel.fill(
+                    &mut batch,
+                    group + 1,
+                    &pass.buf[next..end.min(next + GROUP_BYTES)],
+                );
+                known += GROUP_BYTES;
+            }
+            let found = kernel.look(&batch, group, &wanted);
+            let near = Near {
+                batch: &batch,
+                start,
+                known,
+            };
+            if look_at_group(pass, &found, group, group_start, near).is_break() {
+                return;
+            }
+        }
+    }
+    pass.progress.resume = length;
+}
+
+/// Has the candidates of a group validated.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+#[allow(clippy::inline_always)]
+fn look_at_group<V: Values>(
+    pass: &mut Pass<'_, V>,
+    found: &Candidates<Windows>,
+    group: usize,
+    start: usize,
+    near: Near<'_>,
+) -> ControlFlow<()> {
+    if !found.any_but_email().is_zero() {
+        let any = found.any().words();
+        let found = found.map(Windows::words);
+        for (window, places) in any.into_iter().enumerate() {
+            if places != 0 {
+                let found = found.map(|words| words[window]);
+                pass.validate(places, &found, start + window * WINDOW_BYTES, near)?;
+            }
+        }
+    } else if !found.email.is_zero() {
+        for (block, places) in near.batch.at_signs(group).into_iter().enumerate() {
+            pass.addresses(places, start + block * BLOCK_BYTES, near)?;
+        }
+    }
+    Continue(())
 }

@@ -7,7 +7,6 @@
 //! hits, and go on from piece to piece.
 
 use crate::detect::{LOOK_BEHIND, jwt};
-use crate::kernel::Candidates;
 use crate::scan::{Pass, Progress};
 use crate::{ClassSet, Counts, Whole};
 
@@ -39,7 +38,7 @@ pub const HOLD_BACK_MAX: usize = jwt::HEADER_MAX + LOOK_BEHIND + 8;
 /// ```
 #[derive(Debug)]
 pub struct ValueStream {
-    wanted: Candidates<u64>,
+    classes: ClassSet,
     progress: Progress,
 }
 
@@ -47,7 +46,7 @@ impl ValueStream {
     /// A stream at the start of a value.
     pub fn new(classes: ClassSet) -> Self {
         Self {
-            wanted: Candidates::wanted(classes),
+            classes,
             progress: Progress::new(),
         }
     }
@@ -77,7 +76,7 @@ impl ValueStream {
             values: Whole,
             counts,
             progress: &mut self.progress,
-            wanted: self.wanted,
+            classes: self.classes,
             is_open,
         }
     }

@@ -111,6 +111,32 @@ fn addresses_at_the_edges_of_values() {
     }
 }
 
+/// What lies at the end of a buffer is seen wherever blocks, windows and batches end.
+#[test]
+fn hits_at_the_end_of_buffers_of_every_length() {
+    let text =
+        ", 4111 1111 1111 1111, jo@b.co, 078-05-1120, 10.0.0.1, DE89370400440532013000, AKIAIOSFODNN7EXAMPLE"
+            .repeat(20)
+            .into_bytes();
+    for length in (0..900).chain(1500..1600) {
+        masked(&text[text.len() - length..], ClassSet::ALL);
+        masked(&text[..length], ClassSet::ALL);
+    }
+}
+
+/// An address is the same wherever it lies in several batches, and however far it reaches into the next.
+#[test]
+fn addresses_at_every_place_of_a_long_buffer() {
+    for text in ["jo@b.co", "first.last_name-1@mail.example-host.org"] {
+        for start in 0..1700 {
+            let mut buf = vec![b','; 1700 + text.len()];
+            buf[start..start + text.len()].copy_from_slice(text.as_bytes());
+            let (_, counts) = masked(&buf, ClassSet::ALL);
+            assert_eq!(counts.of(Class::Email), 1, "{text} at {start}");
+        }
+    }
+}
+
 /// A hit of one class in a text, by the marks around it.
 const CASES: &[(Class, &str, &str)] = &[
     (

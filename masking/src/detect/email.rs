@@ -13,11 +13,14 @@
 //! characters, without the dots, dashes and underscores at its end. It must have a dot somewhere behind its first
 //! byte with two letters after it: `user@host` and `a@1.2` are no addresses.
 
+// What finds most addresses is compiled into the pass of each kernel, for that kernel's CPU features.
+#![allow(clippy::inline_always)]
+
 use std::ops::Range;
 
 use super::View;
 use crate::bytes::{DOMAIN, LETTER, LOCAL, WORD, is_continuation, is_in};
-use crate::kernel::Block;
+use crate::kernel::{BLOCK_BYTES, Block};
 
 /// The most bytes before the `@` that are masked: twice what RFC 5321 (4.5.3.1.1) allows.
 pub(crate) const LOCAL_MAX: usize = 128;
@@ -46,9 +49,9 @@ pub(crate) fn find(view: &View<'_>, at: usize, last_end: usize) -> Option<Range<
     (start < at).then_some(start..end)
 }
 
-/// Which bytes of a block may stand in an address, as far as they are ASCII: a bit each.
+/// Which of 64 bytes in a row may stand in an address, as far as they are ASCII: a bit each.
 #[derive(Debug, Clone, Copy)]
-struct Plain {
+pub(crate) struct Plain {
     letter: u64,
     dot: u64,
     /// Letters and digits.
@@ -58,8 +61,8 @@ struct Plain {
 }
 
 impl Plain {
-    #[inline]
-    fn new(block: &Block<u64>) -> Self {
+    #[inline(always)]
+    pub(crate) fn new(block: &Block<u64>) -> Self {
         let word = block.letter | block.digit;
         Self {
             letter: block.letter,
@@ -68,11 +71,41 @@ impl Plain {
             domain: word | block.dot | block.dash | block.underscore(),
         }
     }
+
+    /// The bits of each moved in the same way.
+    #[inline(always)]
+    pub(crate) fn map(self, moved: impl Fn(u64) -> u64) -> Self {
+        Self {
+            letter: moved(self.letter),
+            dot: moved(self.dot),
+            word: moved(self.word),
+            domain: moved(self.domain),
+        }
+    }
+
+    #[inline(always)]
+    fn or(self, other: Self) -> Self {
+        Self {
+            letter: self.letter | other.letter,
+            dot: self.dot | other.dot,
+            word: self.word | other.word,
+            domain: self.domain | other.domain,
+        }
+    }
 }
 
-/// What is known of the bytes around an `@`: the block that it is in, and those beside it.
+/// What is known of the bytes around an `@`.
+pub(crate) trait Around: Copy {
+    /// The 64 bytes behind the `@`, the first one lowest, and how many of them are known.
+    fn behind(&self, at: usize) -> (Plain, usize);
+
+    /// The 64 bytes before the `@`, the last one highest; those that are not known are none.
+    fn before(&self, at: usize) -> Plain;
+}
+
+/// The block that an `@` is in, and those beside it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Around<'a> {
+pub(crate) struct Beside<'a> {
     /// Where the block begins.
     pub(crate) start: usize,
     pub(crate) block: &'a Block<u64>,
@@ -80,56 +113,60 @@ pub(crate) struct Around<'a> {
     pub(crate) behind: Option<&'a Block<u64>>,
 }
 
-/// What [`find`] answers of the value in `buf`, if the blocks tell it: so it is with addresses that are short, and
-/// plain. The value must not go on behind what is there.
+impl Around for Beside<'_> {
+    #[inline(always)]
+    fn behind(&self, at: usize) -> (Plain, usize) {
+        let place = (at - self.start) % BLOCK_BYTES;
+        let here = Plain::new(self.block).map(|bits| bits >> place >> 1);
+        let known = BLOCK_BYTES - 1 - place;
+        match self.behind {
+            Some(behind) => (here.or(Plain::new(behind).map(|bits| bits << known)), BLOCK_BYTES),
+            None => (here, known),
+        }
+    }
+
+    #[inline(always)]
+    fn before(&self, at: usize) -> Plain {
+        let place = (at - self.start) % BLOCK_BYTES;
+        let here = Plain::new(self.block).map(|bits| bits << (BLOCK_BYTES - 1 - place) << 1);
+        match self.before {
+            Some(before) => here.or(Plain::new(before).map(|bits| bits >> place)),
+            None => here,
+        }
+    }
+}
+
+/// What [`find`] answers of the value in `buf`, if the bytes near the `@` tell it: so it is with addresses that are
+/// short, and plain. The value must not go on behind what is there.
 // A range that is returned through memory is read back before it is written.
 #[inline(always)]
-#[allow(clippy::inline_always)]
 pub(crate) fn find_plain(
     buf: &[u8],
     value: &Range<usize>,
     at: usize,
     last_end: usize,
-    around: Around<'_>,
+    around: impl Around,
 ) -> Option<Range<usize>> {
-    let place = u32::try_from(at - around.start)
-        .ok()
-        .filter(|place| *place < u64::BITS)?;
-    let here = Plain::new(around.block);
-    // The 64 bytes behind the `@`, the first one lowest, as far as the blocks reach.
-    let behind = around.behind.map(Plain::new);
-    let join = |bits: u64, more: fn(&Plain) -> u64| {
-        let more = behind.as_ref().map_or(0, more);
-        bits >> place >> 1 | more << (u64::BITS - 1 - place)
-    };
-    let known_behind = if behind.is_some() {
-        u64::BITS
-    } else {
-        u64::BITS - 1 - place
-    };
-    let length = join(here.domain, |plain| plain.domain).trailing_ones();
-    let end = at + 1 + length as usize;
+    let (behind, known_behind) = around.behind(at);
+    let length = behind.domain.trailing_ones() as usize;
+    let end = at + 1 + length;
     let goes_on_behind = || end < value.end && buf.get(end).is_some_and(|byte| *byte >= 0x80);
     if length >= known_behind || end > value.end || goes_on_behind() {
         return None;
     }
     let domain = (1 << length) - 1;
-    let last_word = (join(here.word, |plain| plain.word) & domain).checked_ilog2()?;
-    let letter = join(here.letter, |plain| plain.letter) & domain;
-    if join(here.dot, |plain| plain.dot) & letter >> 1 & letter >> 2 & !1 == 0 {
+    let last_word = (behind.word & domain).checked_ilog2()?;
+    let letter = behind.letter & domain;
+    if behind.dot & letter >> 1 & letter >> 2 & !1 == 0 {
         return None;
     }
 
-    // The 64 bytes before the `@`, the last one highest.
-    let before = around.before.map_or(0, |before| Plain::new(before).domain);
-    let local = (here.domain << (u64::BITS - 1 - place) << 1) | before >> place;
-    let known_before = if around.before.is_some() { u64::BITS } else { place };
-    let length = local.leading_ones();
-    let start = at.saturating_sub(length as usize).max(value.start);
+    let length = around.before(at).domain.leading_ones() as usize;
+    let start = at.saturating_sub(length).max(value.start);
     let goes_on = |byte: &u8| is_in(*byte, LOCAL) || matches!(byte, b'\\' | b'\'');
     let goes_on_before = || start > value.start && buf.get(start - 1).is_some_and(goes_on);
-    let is_cut = length >= known_before && start > value.start;
-    if start >= at || start <= last_end || is_cut || goes_on_before() {
+    // So it does, too, where the bytes that are known end within the local part.
+    if start >= at || start <= last_end || goes_on_before() {
         return None;
     }
     Some(start..at + 2 + last_word as usize)

@@ -12,9 +12,9 @@ use std::arch::x86_64::{
 };
 use std::ops::{BitAnd, BitOr};
 
-use super::{BLOCK_BYTES, Bits, Block, Candidates, Group, Kernel, LANES, Lanes, kinds};
+use super::{BLOCK_BYTES, Bits, Block, Candidates, Classify, Group, Kernel, LANES, Lanes, kinds};
 use crate::Values;
-use crate::scan::{Pass, drive};
+use crate::scan::{Pass, drive_blocks};
 
 /// Proof that this CPU has AVX-512 F, BW, VBMI and VBMI2, GFNI, BMI1 and BMI2: there is no other way to one than
 /// [`Avx512::detect`].
@@ -34,16 +34,18 @@ impl Avx512 {
             && is_x86_feature_detected!("bmi2");
         has_all.then_some(Self(()))
     }
+}
 
+impl Kernel for Avx512 {
     /// Runs a pass compiled for these features.
     #[inline]
-    pub(crate) fn drive<V: Values>(self, pass: &mut Pass<'_, V>) {
+    fn drive<V: Values>(self, pass: &mut Pass<'_, V>) {
         // SAFETY: an `Avx512` exists only where the CPU has all of its features.
         unsafe { drive_with_avx512(self, pass) }
     }
 }
 
-impl Kernel for Avx512 {
+impl Classify for Avx512 {
     #[inline(always)]
     fn classify(self, bytes: &[u8; BLOCK_BYTES]) -> Block<u64> {
         let mut block = Block::default();
@@ -156,7 +158,7 @@ impl Bits for Register {
 /// The CPU must have the features of an [`Avx512`].
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vbmi2,gfni,bmi1,bmi2")]
 unsafe fn drive_with_avx512<V: Values>(kernel: Avx512, pass: &mut Pass<'_, V>) {
-    drive(kernel, pass);
+    drive_blocks(kernel, pass);
 }
 
 /// 64 bytes for a register.

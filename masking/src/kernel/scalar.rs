@@ -1,12 +1,21 @@
 //! The kernel for any CPU: a byte at a time.
 
-use super::{BLOCK_BYTES, Block, Kernel, kinds};
+use super::{BLOCK_BYTES, Block, Classify, Kernel, kinds};
+use crate::Values;
+use crate::scan::{Pass, drive_blocks};
 
 /// Runs everywhere.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Scalar;
 
 impl Kernel for Scalar {
+    #[inline]
+    fn drive<V: Values>(self, pass: &mut Pass<'_, V>) {
+        drive_blocks(self, pass);
+    }
+}
+
+impl Classify for Scalar {
     #[inline]
     fn classify(self, block: &[u8; BLOCK_BYTES]) -> Block<u64> {
         let bits = |kind: u32| {
