@@ -191,6 +191,12 @@ impl Mistakes {
         }
     }
 
+    /// All that was noted, in the order of the file.
+    pub(crate) fn into_found(mut self) -> Vec<Mistake> {
+        self.found.sort_by_key(|mistake| mistake.start);
+        self.found
+    }
+
     pub(crate) fn into_errors(mut self) -> PolicyErrors {
         debug_assert!(!self.found.is_empty(), "an error without a mistake");
         self.found.sort_by_key(|mistake| mistake.start);

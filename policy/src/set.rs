@@ -6,6 +6,7 @@ mod decide;
 mod known;
 mod parse;
 pub(crate) mod question;
+mod review;
 mod rule;
 mod statements;
 mod tree;
@@ -26,6 +27,7 @@ use crate::decision::{Decision, Permission, Unmasking};
 use crate::errors::PolicyErrors;
 use crate::explain::Explained;
 use crate::principal::Principal;
+use crate::review::{Surroundings, Warning};
 
 /// Policies that were checked against the schema.
 #[derive(Debug)]
@@ -162,6 +164,11 @@ impl PolicySet {
             Kind::Policies(policies) => policies.explain(who, client, now, effects),
         }
     }
+}
+
+/// What of a valid file cannot have an effect.
+pub(crate) fn review(source: &str, file: &str, around: &Surroundings) -> Result<Vec<Warning>, PolicyErrors> {
+    review::review(source, file, around)
 }
 
 impl Policies {

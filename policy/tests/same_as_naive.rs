@@ -12,7 +12,7 @@ use proptest::sample::{select, subsequence};
 use serde_json::json;
 use sluice_parsers::sql::effect::{Action, Effect, EffectFlags, FilterKind, Object, ObjectKind};
 use sluice_policy::identity::{Identity, Method};
-use sluice_policy::{Client, Decision, Moment, PolicySet, Principal, Target};
+use sluice_policy::{Cause, Client, Decision, Moment, PolicySet, Principal, Surroundings, Target, review};
 
 use self::naive::{Naive, Policies, Verdict};
 
@@ -333,6 +333,73 @@ proptest! {
     #[test]
     fn decisions_are_those_of_plain_cedar(case in case()) {
         check(case)?;
+    }
+}
+
+/// Without a policy that is warned of, every decision is what it was.
+fn check_warnings(case: Case) -> Result<(), TestCaseError> {
+    let connect = "permit (principal, action == Action::\"Connect\", resource);".to_owned();
+    // Broad ones shadow others.
+    let broad = [
+        "permit (principal, action, resource);",
+        "forbid (principal, action == Action::\"Drop\", resource);",
+    ];
+    let broad = broad
+        .into_iter()
+        .filter(|_| case.hour.is_multiple_of(4))
+        .map(str::to_owned);
+    let policies = [connect].into_iter().chain(case.policies).chain(broad);
+    let (source, set) = source(policies.collect());
+    let warnings = review(&source, "p.cedar", &Surroundings::default()).expect("it was read before");
+    let identity = Identity::new("https://i", "agent", Method::Oidc).with_groups(case.groups);
+    let principal = Principal::new(&identity, Target::new(case.connection, "shop").unwrap());
+    let client = Client::new(case.address.into()).with_claims(&identity);
+    let now = Moment::from_unix_ms(1_703_980_800_000 + case.hour * 3_600_000);
+    for warning in &warnings {
+        let without: String = source
+            .lines()
+            .enumerate()
+            .filter(|(number, _)| number + 1 != warning.mistake().line)
+            .fold(String::new(), |text, (_, line)| text + line + "\n");
+        let without = PolicySet::parse(&without, "p.cedar").unwrap();
+        for effects in &case.statements {
+            let before = set.decide(&principal, &client, now, effects);
+            // What cannot be evaluated denies, whatever it would add.
+            if before
+                .denial()
+                .is_some_and(|denial| denial.cause == Cause::EvaluationError)
+            {
+                continue;
+            }
+            let after = without.decide(&principal, &client, now, effects);
+            prop_assert_eq!(
+                before.is_allow(),
+                after.is_allow(),
+                "{} {:?} of\n{}",
+                warning,
+                effects,
+                source
+            );
+            let told = |decision: &Decision| decision.denial().map(|denial| denial.cause);
+            prop_assert_eq!(
+                told(&before),
+                told(&after),
+                "{} {:?} of\n{}",
+                warning,
+                effects,
+                source
+            );
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn what_is_warned_of_changes_no_decision(case in case()) {
+        check_warnings(case)?;
     }
 }
 

@@ -166,6 +166,9 @@ pub(crate) enum Policy {
     /// Check that a policy decides as files of expectations say, for your own CI.
     #[command(after_help = POLICY_TEST_HELP)]
     Test(PolicyTest),
+    /// Report every mistake of policy files with its line, and warn of policies that can have no effect.
+    #[command(after_help = POLICY_CHECK_HELP)]
+    Check(PolicyCheck),
     /// Compare what a policy would have decided of recorded statements with what was decided.
     #[command(after_help = REPLAY_HELP)]
     Replay(Replay),
@@ -256,6 +259,46 @@ pub(crate) struct PolicyTest {
     /// Files of expectations, and folders with such (`*.toml`).
     #[arg(value_name = "PATH", required = true)]
     pub(crate) paths: Vec<PathBuf>,
+}
+
+const POLICY_CHECK_HELP: &str = "\
+Files are read as at the start of a gateway: syntax, schema, annotations, ids. Warnings are of policies that are valid and
+cannot do what they say: they name connections that the configuration does not have, databases that their connection
+does not serve, or with --connect or --schema tables, columns, functions and roles that are not there; their conditions
+rule out what their scope is; they have actions that are never on what they name; or another policy leaves nothing for
+them to do. That there is no warning does not say that a policy means what you want: see `sluice policy test`.
+
+Exit status: 0 when there is no mistake, 1 when there is one, or with --deny-warnings a warning, 2 for a wrong command
+line.
+
+Examples:
+  sluice policy check next.cedar
+  sluice policy check --config sluice.toml --connect --deny-warnings
+  sluice policy check --connection orders --schema shop.json --json policies/*.cedar";
+
+#[derive(Debug, Args)]
+pub(crate) struct PolicyCheck {
+    /// The configuration: names are compared with its connections, and without a file its policy is checked.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// The configuration's connection to ask with --connect; without a configuration, what policies call that of --schema.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) connection: Option<String>,
+    /// Log in to the servers and compare names with their databases.
+    #[arg(long, requires = "config", conflicts_with = "schema")]
+    pub(crate) connect: bool,
+    /// Compare names with a schema file, as `explain-sql --save-schema` writes it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) schema: Option<PathBuf>,
+    /// Exit with 1 where there is a warning.
+    #[arg(long)]
+    pub(crate) deny_warnings: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Files of Cedar policies.
+    #[arg(value_name = "FILE", required_unless_present = "config")]
+    pub(crate) files: Vec<PathBuf>,
 }
 
 const REPLAY_HELP: &str = "\

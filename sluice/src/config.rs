@@ -82,6 +82,18 @@ fn load_source(name: &str, source: &str, folder: &Path) -> Result<(Loaded, Repor
     }
 }
 
+/// The file of policies that the file names, if it names one.
+pub(crate) fn policy_file(path: &Path) -> Result<Option<PathBuf>, Report> {
+    let source = read(path)?;
+    let folder = path.parent().map_or_else(PathBuf::new, Path::to_owned);
+    let (document, _) = DeTable::parse_recoverable(&source);
+    let file = document
+        .get_ref()
+        .get("policy")
+        .and_then(|policy| policy.get_ref().as_table()?.get("file"));
+    Ok(file.and_then(|value| value::path(&folder)(value.get_ref()).ok()))
+}
+
 /// The data folder that the file names, whatever else may be wrong with it.
 pub(crate) fn data_folder(path: &Path) -> Result<PathBuf, Report> {
     let source = read(path)?;

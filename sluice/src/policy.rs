@@ -1,6 +1,7 @@
 //! `sluice policy`: questions to a policy.
 
 mod asked;
+mod check;
 mod expectations;
 mod recorded;
 mod replay;
@@ -22,6 +23,7 @@ pub(crate) fn run(command: &Policy) -> Result<(), Failure> {
     match command {
         Policy::Why(arguments) => why::run(arguments),
         Policy::Test(arguments) => test::run(arguments),
+        Policy::Check(arguments) => check::run(arguments),
         Policy::Replay(arguments) => replay::run(arguments),
         Policy::Suggest(arguments) => suggest::run(arguments),
     }

@@ -123,12 +123,13 @@ pub(crate) fn text_of(argument: &str) -> Result<String, Failure> {
 }
 
 /// What the login's sessions begin with.
-struct LoginSettings {
+pub(crate) struct LoginSettings {
     search_path: String,
     role: String,
 }
 
-fn named(connections: &[Arc<Connection>], name: Option<&str>) -> Result<Arc<Connection>, Failure> {
+/// The connection of that name, or the only one.
+pub(crate) fn named(connections: &[Arc<Connection>], name: Option<&str>) -> Result<Arc<Connection>, Failure> {
     let names = || {
         let names: Vec<_> = connections.iter().map(|known| known.name.as_str()).collect();
         names.join(", ")
@@ -150,14 +151,19 @@ fn named(connections: &[Arc<Connection>], name: Option<&str>) -> Result<Arc<Conn
     }
 }
 
-fn offline(path: &Path) -> Result<Catalog, Failure> {
+/// The catalog in a schema file.
+pub(crate) fn offline(path: &Path) -> Result<Catalog, Failure> {
     let shown = path.display();
     let text = std::fs::read_to_string(path)
         .map_err(|error| Failure::other(format!("cannot read {shown}"), error))?;
     file::read(&text, &Bases::default()).map_err(|error| Failure::other(shown.to_string(), error))
 }
 
-fn online(connection: &Connection, database: Option<&str>) -> Result<(Catalog, LoginSettings), Failure> {
+/// The catalog of a database, and what sessions there begin with.
+pub(crate) fn online(
+    connection: &Connection,
+    database: Option<&str>,
+) -> Result<(Catalog, LoginSettings), Failure> {
     let failed =
         |error: &dyn std::fmt::Display| Failure::other(format!("connection {}", connection.name), error);
     let database = database.unwrap_or(&connection.default_database);

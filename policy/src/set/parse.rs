@@ -20,16 +20,22 @@ use crate::names::{self, Kind};
 use crate::schema::VOCABULARY;
 
 /// One policy of the file.
-struct Piece<'a> {
-    range: Range<usize>,
-    text: &'a str,
-    policy: Policy,
-    name: Arc<str>,
-    annotations: Annotations,
+pub(super) struct Piece<'a> {
+    pub(super) range: Range<usize>,
+    pub(super) text: &'a str,
+    pub(super) policy: Policy,
+    /// The `@id`, or `policy0` and so on.
+    pub(super) name: Arc<str>,
+    pub(super) annotations: Annotations,
     mentions: Mentions,
 }
 
 pub(super) fn parse(source: &str, file: &str) -> Result<Policies, PolicyErrors> {
+    pieces(source, file).map(assemble)
+}
+
+/// The policies of a file without a mistake.
+pub(super) fn pieces<'a>(source: &'a str, file: &str) -> Result<Vec<Piece<'a>>, PolicyErrors> {
     let mut mistakes = Mistakes::new(file, source);
     let ranges = statements(source);
     let count = ranges.len();
@@ -56,7 +62,7 @@ pub(super) fn parse(source: &str, file: &str) -> Result<Policies, PolicyErrors> 
         Ok(_) | Err(_) => {}
     }
     if mistakes.is_empty() {
-        Ok(assemble(pieces))
+        Ok(pieces)
     } else {
         Err(mistakes.into_errors())
     }
@@ -144,7 +150,7 @@ fn annotation_place(text: &str, key: &str) -> (usize, usize) {
 }
 
 /// Where an entity or a type stands in a policy's text, if it is written in the plain way.
-fn entity_place(text: &str, (of_type, id): &(String, Option<String>)) -> (usize, usize) {
+pub(super) fn entity_place(text: &str, (of_type, id): &(String, Option<String>)) -> (usize, usize) {
     let written = match id {
         Some(id) => format!("{of_type}::{id:?}"),
         None => format!("is {of_type}"),

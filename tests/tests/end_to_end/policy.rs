@@ -304,7 +304,7 @@ fn the_commands_of_the_document_run() {
             .collect()
     };
     let scripts = blocks("sh");
-    assert_eq!(scripts.len(), 6);
+    assert_eq!(scripts.len(), 7);
     fs::create_dir_all(folder.join("expectations")).expect("a folder");
     fs::write(folder.join("expectations/crew.toml"), blocks("toml")[0]).expect("expectations");
     // What is replayed and suggested was recorded before.
@@ -314,6 +314,7 @@ fn the_commands_of_the_document_run() {
     for (script, told) in scripts.zip([
         "Delete on Table::\"shop/shop/public.orders\"",
         "\"is_allowed\": true",
+        "next.cedar: ok",
         "2 cases, 0 not as expected",
         "",
         "still allowed",
@@ -348,6 +349,120 @@ fn names_of_a_text_are_known_behind_it() {
         assert_eq!(
             report["statements"][index]["is_allowed"], is_allowed,
             "{sql}: {report}"
+        );
+    }
+}
+
+/// What `policy check` finds, in lines of file, line and message.
+#[test]
+fn policies_that_mean_nothing_here_are_warned_of() {
+    let (_postgres, gateway) = gateway();
+    let folder = gateway.folder();
+    let check = |arguments: &[&str]| gateway.sluice_here(&[&["policy", "check"], arguments].concat());
+    let good = check(&["--config", "sluice.toml", "--connect", "--deny-warnings"]);
+    assert!(
+        good.success && good.stdout.ends_with("policy.cedar: ok\n"),
+        "{good:?}"
+    );
+    fs::write(
+        folder.join("next.cedar"),
+        "permit (principal, action == Action::\"Connect\", resource in Connection::\"shop\");\n\
+         permit (principal, action == Action::\"Read\", resource in Connection::\"shopp\");\n\
+         permit (principal, action == Action::\"Read\", resource in Table::\"shop/shop/public.customer\");\n\
+         permit (principal, action == Action::\"Read\", resource in Column::\"shop/shop/public.customers.cards\");\n\
+         permit (principal, action == Action::\"Read\", resource in Column::\"shop/shop/public.customers.card\");\n\
+         permit (principal, action == Action::\"Execute\", resource in Function::\"shop/shop/public.purges\");\n\
+         permit (principal, action == Action::\"SetRole\", resource == Role::\"shop/shop/nobody\");\n\
+         permit (principal, action == Action::\"Read\", resource in Schema::\"shop/shop/privat\");\n",
+    )
+    .expect("a policy");
+    fs::write(
+        folder.join("broken.cedar"),
+        "permit (principal, action, resource);\n\npermit (principal, action ==",
+    )
+    .expect("a policy");
+    let lines = |output: &Output, kind: &str| -> Vec<String> {
+        let report: Value = serde_json::from_str(&output.stdout).expect("JSON");
+        let of_files = report["files"].as_array().expect("files").iter();
+        let notes = of_files.flat_map(|file| file[kind].as_array().expect("notes"));
+        notes
+            .map(|note| {
+                format!(
+                    "{} {}",
+                    note["line"],
+                    note["message"].as_str().expect("a message")
+                )
+            })
+            .collect()
+    };
+    let nothing_known = check(&["--json", "next.cedar"]);
+    assert!(nothing_known.success, "{nothing_known:?}");
+    assert_eq!(lines(&nothing_known, "warnings"), Vec::<String>::new());
+    let configured = check(&["--config", "sluice.toml", "--json", "next.cedar"]);
+    let found = lines(&configured, "warnings");
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(
+        configured.success && found[0].starts_with("2 no connection is called \"shopp\""),
+        "{found:?}"
+    );
+    let schema = gateway.sluice_here(&[
+        "explain-sql",
+        "--config",
+        "sluice.toml",
+        "--save-schema",
+        "shop.json",
+    ]);
+    assert!(schema.success, "{schema:?}");
+    let wanted = [
+        "2 no connection is called \"shopp\": Connection::\"shopp\" is never asked about",
+        "3 the schema \"public\" has no table \"customer\"",
+        "4 the table public.customers has no column \"cards\"",
+        "6 the schema \"public\" has no function \"purges\"",
+        "7 the server has no role \"nobody\"",
+        "8 the database \"shop\" has no schema \"privat\"",
+    ];
+    for more in [&["--connect"][..], &["--schema", "shop.json"]] {
+        let arguments = [&["--config", "sluice.toml", "--json"], more, &["next.cedar"]].concat();
+        assert_eq!(lines(&check(&arguments), "warnings"), wanted, "{more:?}");
+    }
+    let offline = check(&[
+        "--connection",
+        "shop",
+        "--schema",
+        "shop.json",
+        "--json",
+        "next.cedar",
+    ]);
+    assert_eq!(lines(&offline, "warnings"), wanted[1..]);
+    let denied = check(&["--config", "sluice.toml", "--deny-warnings", "next.cedar"]);
+    assert!(
+        !denied.success
+            && denied.stdout == "next.cedar: ok, 1 warning\n"
+            && denied.stderr.contains("next.cedar:2:")
+            && denied.stderr.contains("the configuration has shop"),
+        "{denied:?}"
+    );
+    let broken = check(&["broken.cedar", "next.cedar"]);
+    assert!(
+        !broken.success
+            && broken.stderr.contains("broken.cedar:3:")
+            && broken.stdout == "broken.cedar: 1 mistake\nnext.cedar: ok\n",
+        "{broken:?}"
+    );
+    for (arguments, told) in [
+        (&["missing.cedar"][..], "cannot read missing.cedar"),
+        (&[], "<FILE>"),
+        (&["--connect", "next.cedar"], "--config"),
+        (&["--schema", "shop.json", "next.cedar"], "--connection"),
+        (
+            &["--config", "sluice.toml", "--connection", "other", "--connect"],
+            "no connection \"other\"",
+        ),
+    ] {
+        let output = check(arguments);
+        assert!(
+            !output.success && output.stderr.contains(told),
+            "{arguments:?}: {output:?}"
         );
     }
 }

@@ -1,0 +1,255 @@
+//! Warnings of valid policies are right, and there are none where none is due.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sluice_policy::{Served, Surroundings, review};
+
+fn around() -> Surroundings {
+    let these = Served::These(BTreeSet::from(["shop".to_owned()]));
+    Surroundings {
+        connections: Some(BTreeMap::from([
+            ("orders".to_owned(), these),
+            ("any".to_owned(), Served::Any),
+        ])),
+        catalogs: BTreeMap::new(),
+    }
+}
+
+/// What is warned of, with the line.
+fn warned(policies: &str) -> Vec<String> {
+    let warnings =
+        review(policies, "p.cedar", &around()).unwrap_or_else(|errors| panic!("{:?}", errors.mistakes()));
+    let shown = warnings.iter().map(|warning| {
+        let mistake = warning.mistake();
+        assert!(
+            mistake.help.as_ref().is_some_and(|help| !help.is_empty()),
+            "{mistake}"
+        );
+        format!("{}: {}", mistake.line, mistake.message)
+    });
+    shown.collect()
+}
+
+#[test]
+fn policies_that_can_have_no_effect_are_told() {
+    for (name, policies, want) in [
+        (
+            "a connection that is not there",
+            r#"permit (principal, action, resource in Connection::"order");"#,
+            &[r#"1: no connection is called "order""#][..],
+        ),
+        (
+            "a table of such a connection, in a condition",
+            "permit (principal, action, resource)\nwhen { resource in Table::\"order/shop/public.t\" };",
+            &[r#"2: no connection is called "order""#],
+        ),
+        (
+            "a database that is not served",
+            r#"permit (principal, action, resource in Schema::"orders/stock/public");"#,
+            &[r#"1: the connection "orders" does not serve the database "stock""#],
+        ),
+        (
+            "one that may be",
+            r#"permit (principal, action, resource in Schema::"any/stock/public");"#,
+            &[],
+        ),
+        (
+            "a condition elsewhere",
+            r#"permit (principal, action, resource in Schema::"orders/shop/a") when { resource in Table::"orders/shop/b.t" };"#,
+            &[r#"1: "policy0" never applies"#],
+        ),
+        (
+            "one of several is there",
+            r#"permit (principal, action, resource in Schema::"orders/shop/a") when { resource in [Table::"orders/shop/b.t", Table::"orders/shop/a.t"] };"#,
+            &[],
+        ),
+        (
+            "one of two conditions is",
+            r#"permit (principal, action, resource in Schema::"orders/shop/a") when { resource in Table::"orders/shop/b.t" || principal.subject == "x" };"#,
+            &[],
+        ),
+        (
+            "two conditions that are apart",
+            r#"@id("x") permit (principal, action, resource) when { resource in Schema::"orders/shop/a" && principal.subject == "x" } when { resource in Connection::"any" };"#,
+            &[r#"1: "x" never applies"#],
+        ),
+        (
+            "narrower than the scope",
+            r#"permit (principal, action, resource in Connection::"orders") when { resource in Table::"orders/shop/b.t" };"#,
+            &[],
+        ),
+        (
+            "wider than the scope",
+            r#"permit (principal, action, resource in Table::"orders/shop/b.t") when { resource in Connection::"orders" };"#,
+            &[],
+        ),
+        (
+            "all of it is left out",
+            r#"permit (principal, action, resource in Table::"orders/shop/b.t") unless { context has file && context.file || resource in Schema::"orders/shop/b" };"#,
+            &[r#"1: "policy0" never applies"#],
+        ),
+        (
+            "a part is left out",
+            r#"permit (principal, action, resource in Schema::"orders/shop/b") unless { resource in Table::"orders/shop/b.t" };"#,
+            &[],
+        ),
+        (
+            "left out together with something else",
+            r#"permit (principal, action, resource in Table::"orders/shop/b.t") unless { resource in Schema::"orders/shop/b" && principal.subject == "x" };"#,
+            &[],
+        ),
+        (
+            "everybody is left out",
+            r#"permit (principal in Group::"a", action, resource) unless { principal in Group::"a" };"#,
+            &[r#"1: "policy0" never applies"#],
+        ),
+        (
+            "somebody is left out",
+            r#"permit (principal in Group::"a", action, resource) unless { principal in Group::"b" };"#,
+            &[],
+        ),
+        (
+            "in two groups",
+            r#"permit (principal in Group::"a", action, resource) when { principal in Group::"b" };"#,
+            &[],
+        ),
+        (
+            "somebody else",
+            r#"permit (principal == Identity::"local#a", action, resource) when { principal == Identity::"local#b" };"#,
+            &[r#"1: "policy0" never applies"#],
+        ),
+        (
+            "an action that is never on tables",
+            "permit (principal,\naction in [Action::\"Read\", Action::\"SetRole\"], resource in Table::\"orders/shop/b.t\");",
+            &[r#"2: Action::"SetRole" is never on a Table or Column"#],
+        ),
+        (
+            "actions of which one is",
+            r#"permit (principal, action in [Action::"Read", Action::"Administrative"], resource in Table::"orders/shop/b.t");"#,
+            &[],
+        ),
+        (
+            "nothing asks it yet",
+            r#"permit (principal, action == Action::"Unmask", resource == Class::"email");"#,
+            &["1: no request has the action of this policy"],
+        ),
+        (
+            "all of it is forbidden",
+            "@id(\"p\") permit (principal in Group::\"a\", action == Action::\"Drop\", resource in Schema::\"orders/shop/b\") when { context.hour < 6 };\n\
+             @id(\"f\") forbid (principal, action in Action::\"Destructive\", resource in Connection::\"orders\");",
+            &[r#"1: "p" permits nothing: "f" forbids all of it"#],
+        ),
+        (
+            "forbidden on a condition",
+            "permit (principal, action == Action::\"Drop\", resource);\nforbid (principal, action == Action::\"Drop\", resource) when { context.cascade };",
+            &[],
+        ),
+        (
+            "forbidden to others",
+            "permit (principal in Group::\"a\", action == Action::\"Drop\", resource);\nforbid (principal in Group::\"b\", action == Action::\"Drop\", resource);",
+            &[],
+        ),
+        (
+            "one of its actions is forbidden",
+            "permit (principal, action in Action::\"Destructive\", resource);\nforbid (principal, action == Action::\"Drop\", resource);",
+            &[],
+        ),
+        (
+            "a part of it is forbidden",
+            "permit (principal, action == Action::\"Read\", resource in Schema::\"orders/shop/b\");\n\
+             forbid (principal, action == Action::\"Read\", resource in Table::\"orders/shop/b.t\");",
+            &[],
+        ),
+        (
+            "permitted anyway",
+            "@id(\"all\") permit (principal, action, resource);\n@id(\"some\") permit (principal in Group::\"a\", action == Action::\"Read\", resource) when { context.hour < 6 };",
+            &[r#"2: "some" permits nothing more: "all" permits all of it"#],
+        ),
+        (
+            "twice the same",
+            "@id(\"one\") permit (principal, action == Action::\"Read\", resource);\n@id(\"two\") permit (principal, action == Action::\"Read\", resource);",
+            &[r#"2: "two" permits nothing more: "one" permits all of it"#],
+        ),
+        (
+            "permitted with less room",
+            "@max_rows(\"10\") permit (principal, action == Action::\"Read\", resource);\n@max_rows(\"100\") permit (principal in Group::\"a\", action == Action::\"Read\", resource);",
+            &[],
+        ),
+        (
+            "permitted with more room",
+            "@id(\"wide\") @max_rows(\"100\") permit (principal, action == Action::\"Read\", resource);\n\
+             @id(\"narrow\") @max_rows(\"10\") permit (principal in Group::\"a\", action == Action::\"Read\", resource);",
+            &[r#"2: "narrow" permits nothing more: "wide" permits all of it"#],
+        ),
+        (
+            "permitted with more weight",
+            "permit (principal, action == Action::\"Read\", resource);\n@severity(\"high\") permit (principal in Group::\"a\", action == Action::\"Read\", resource);",
+            &[],
+        ),
+        (
+            "forbidden before",
+            "@id(\"all\") forbid (principal, action in Action::\"Definition\", resource);\n@id(\"drop\") @message(\"no\") forbid (principal, action == Action::\"Drop\", resource);",
+            &[r#"2: "drop" forbids nothing more: "all" forbids all of it before"#],
+        ),
+        (
+            "forbidden behind, where the message is the first one's",
+            "@message(\"no\") forbid (principal, action == Action::\"Drop\", resource);\nforbid (principal, action in Action::\"Definition\", resource);",
+            &[],
+        ),
+        (
+            "an identity and a group of that name",
+            "permit (principal in Group::\"a\", action == Action::\"Read\", resource);\nforbid (principal == Identity::\"a\", action, resource);",
+            &[],
+        ),
+    ] {
+        let found = warned(policies);
+        assert_eq!(found.len(), want.len(), "{name}: {found:?}");
+        for (found, want) in found.iter().zip(want) {
+            assert!(found.starts_with(want), "{name}: {found}");
+        }
+    }
+}
+
+#[test]
+fn there_is_nothing_to_say_of_the_shipped_policies() {
+    for (name, policies) in [
+        (
+            "application",
+            include_str!("../../configs/policies/application.cedar"),
+        ),
+        (
+            "break-glass",
+            include_str!("../../configs/policies/break-glass.cedar"),
+        ),
+        ("columns", include_str!("../../configs/policies/columns.cedar")),
+        (
+            "crew-analytics",
+            include_str!("../../configs/policies/crew-analytics.cedar"),
+        ),
+        (
+            "migrations",
+            include_str!("../../configs/policies/migrations.cedar"),
+        ),
+        (
+            "read-only",
+            include_str!("../../configs/policies/read-only.cedar"),
+        ),
+    ] {
+        assert_eq!(warned(policies), Vec::<String>::new(), "{name}");
+    }
+}
+
+#[test]
+fn a_file_with_a_mistake_has_its_mistakes() {
+    let errors = review(
+        "permit (principal, action ==",
+        "p.cedar",
+        &Surroundings::default(),
+    );
+    assert!(errors.is_err_and(|errors| {
+        errors
+            .mistakes()
+            .iter()
+            .all(|mistake| mistake.file() == "p.cedar")
+    }));
+}
