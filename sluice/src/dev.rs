@@ -23,7 +23,7 @@ use crate::cli::{Dev, DevTls, Switch};
 use crate::config::is_this_machine;
 use crate::failure::Failure;
 use crate::postgres_url::{PostgresUrl, SslMode};
-use crate::serve::{Gateway, refuse_obstacles};
+use crate::serve::{Gateway, refuse_obstacles, signals};
 use crate::{machine, mock_secret, tls, verifier};
 
 /// What a client needs to come through the gateway.
@@ -57,6 +57,7 @@ pub(crate) fn run(arguments: Dev) -> Result<(), Failure> {
     };
     let settings = settings(&arguments, url, &password, data.clone())?;
     refuse_obstacles(settings.cores.len(), &settings.limits)?;
+    let signals = signals()?;
     let gateway = Gateway::start(settings, arguments.metrics, None)?;
     let address = gateway
         .listening()
@@ -75,7 +76,9 @@ pub(crate) fn run(arguments: Dev) -> Result<(), Failure> {
             .map_err(|error| Failure::other(format!("--env-file {}", path.display()), error))?;
     }
     announce(&access, &gateway, &data).map_err(Failure::Output)?;
-    gateway.serve_until_signal(|_| tracing::warn!("nothing to reload: sluice dev has no configuration"))
+    gateway.serve_until_signal(signals, |_| {
+        tracing::warn!("nothing to reload: sluice dev has no configuration")
+    })
 }
 
 fn settings(arguments: &Dev, url: PostgresUrl, password: &str, data: PathBuf) -> Result<Settings, Failure> {

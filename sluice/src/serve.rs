@@ -27,11 +27,17 @@ pub(crate) fn run(arguments: &Serve) -> Result<(), Failure> {
     let settings = loaded.into_settings();
     let path = arguments.config.clone();
     let certificates = Certificates::of(&settings);
+    let signals = signals()?;
     let gateway = Gateway::start(settings, metrics_address, verifier)?;
     for (name, address) in gateway.listening() {
         tracing::info!(listener = name, %address, "listening");
     }
-    gateway.serve_until_signal(|running| reload(&path, running, &certificates))
+    gateway.serve_until_signal(signals, |running| reload(&path, running, &certificates))
+}
+
+/// Takes signals from now on: one that comes while the gateway starts is kept for when it serves, and a reload ends nothing.
+pub(crate) fn signals() -> Result<Signals, Failure> {
+    Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(|error| Failure::other("cannot handle signals", error))
 }
 
 /// What stands in the way on this machine.
@@ -120,9 +126,11 @@ impl Gateway {
     }
 
     /// Blocks until the data plane has ended, by a signal or by itself.
-    pub(crate) fn serve_until_signal(self, reload: impl Fn(&Running)) -> Result<(), Failure> {
-        let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])
-            .map_err(|error| Failure::other("cannot handle signals", error))?;
+    pub(crate) fn serve_until_signal(
+        self,
+        mut signals: Signals,
+        reload: impl Fn(&Running),
+    ) -> Result<(), Failure> {
         // The main thread handles signals, this one notices the end and lets the other go.
         let ended = std::thread::spawn({
             let (running, signals) = (Arc::clone(&self.running), signals.handle());

@@ -57,7 +57,7 @@ fn statement_bytes(statement: &Statement) -> usize {
         decided_at_bind,
         opaque_until_bind,
         takes: _,
-        changes_in_with: _,
+        changes_uncounted: _,
     } = statement;
     let effects = effects
         .iter()

@@ -355,7 +355,7 @@ impl Session {
     #[inline]
     fn waits(&self, tag: u8) -> bool {
         if self.limited.is_some() {
-            return !matches!(tag, b'd' | b'c' | b'f' | b'X');
+            return self.is_limited_ahead() && !matches!(tag, b'd' | b'c' | b'f' | b'X');
         }
         if self.state.is_settled() && self.hidden.is_none() {
             return false;

@@ -30,6 +30,9 @@ use super::statements::{Portal, Refusal, Run};
 /// How long the server may take to end a statement that it was asked to cancel.
 const STOP_TIME_MAX: Duration = Duration::from_secs(10);
 
+/// When it is asked again.
+const STOP_AGAIN: Duration = Duration::from_secs(1);
+
 /// `successful_completion` with a warning.
 const WARNING: SqlState = SqlState(*b"01000");
 
@@ -39,6 +42,8 @@ pub(crate) struct Bounds {
     pub(crate) limits: Limits,
     /// It changes nothing, so it can be cut.
     pub(crate) is_reading: bool,
+    /// It is a COPY, which gives all of its rows whatever an Execute asks for.
+    pub(crate) is_copy: bool,
 }
 
 /// The limit that a statement has passed.
@@ -61,8 +66,12 @@ enum Stop {
     Wanted,
     /// On its way: it may strike whatever the server runs.
     Asked,
-    /// The server has it; until then the statement has to be over.
-    Done(Instant),
+    /// The server has it. Code that catches the error is asked again at the first moment; by the other the statement has to
+    /// be over.
+    Done {
+        again: Instant,
+        by: Instant,
+    },
 }
 
 /// Failing behind it what the client is told has failed.
@@ -108,11 +117,15 @@ pub(crate) struct Limited {
     current: Option<Bounds>,
     rows_left: u64,
     bytes_left: u64,
-    /// When the server began with it, and when it has to be over.
+    /// When the server began with the message, and when all of it has to be over.
     has_begun: bool,
     deadline: Option<Instant>,
+    /// Its time is up. Rows go on to the client until the server stops; it may be done by then.
+    is_late: bool,
     over: Option<Over>,
     stop: Stop,
+    /// When the server has had all the time that it gets to stop.
+    stops_by: Option<Instant>,
     settling: Settling,
     /// The client was told that it failed, and the server did it.
     is_told: bool,
@@ -137,7 +150,9 @@ impl Limited {
     /// Of an Execute of a portal.
     pub(super) fn of_execute(bounds: Bounds, portal: &Rc<Portal>, run: Run) -> Self {
         let mut limited = Self::new(Kind::Execute, SmallVec::from_iter([(0, bounds)]), run);
-        limited.rows_left = limited.rows_left.saturating_sub(portal.rows_given.get());
+        let (rows, bytes) = portal.given.get();
+        limited.rows_left = limited.rows_left.saturating_sub(rows);
+        limited.bytes_left = limited.bytes_left.saturating_sub(bytes);
         limited.portal = Some(Rc::clone(portal));
         limited
     }
@@ -157,8 +172,10 @@ impl Limited {
             bytes_left: 0,
             has_begun: false,
             deadline: None,
+            is_late: false,
             over: None,
             stop: Stop::Not,
+            stops_by: None,
             settling: Settling::Not,
             is_told: false,
             is_answered: false,
@@ -169,8 +186,12 @@ impl Limited {
 
     /// How many rows the Execute has to ask for instead of what the client does, where 0 is all.
     pub(super) fn rows_to_ask(&mut self, asked: i32) -> Option<i32> {
-        let Bounds { limits, is_reading } = self.current?;
-        limits.max_rows.filter(|_| is_reading)?;
+        let Bounds {
+            limits,
+            is_reading,
+            is_copy,
+        } = self.current?;
+        limits.max_rows.filter(|_| is_reading && !is_copy)?;
         let more = i32::try_from(self.rows_left.saturating_add(1)).ok()?;
         if asked > 0 && asked < more {
             return None;
@@ -186,8 +207,18 @@ impl Limited {
         self.current = bounds.map(|(_, bounds)| *bounds);
         self.rows_left = limits.max_rows.unwrap_or(u64::MAX);
         self.bytes_left = limits.max_bytes.unwrap_or(u64::MAX);
-        self.has_begun = false;
-        self.deadline = None;
+        // What was withheld of another one has been told.
+        self.over = None;
+    }
+
+    /// The time for all of the message's statements together: the server tells of none before all are done, or its buffer
+    /// is full. Statements without a limit have no time of their own beside those that have one.
+    fn time(&self) -> Option<Duration> {
+        let times = self
+            .bounds
+            .iter()
+            .filter_map(|(_, bounds)| bounds.limits.max_time);
+        times.reduce(Duration::saturating_add)
     }
 
     fn is_reading(&self) -> bool {
@@ -196,15 +227,18 @@ impl Limited {
 
     /// Whether a row of a statement still goes to the client.
     fn takes(&mut self, statement: u32, bytes: u64) -> bool {
+        if self.is_told {
+            return false;
+        }
         if statement != self.statement {
             self.enter(statement);
         }
-        let Some(Bounds { limits, .. }) = self.current else {
-            return self.over.is_none();
-        };
         if self.over.is_some() {
             return false;
         }
+        let Some(Bounds { limits, .. }) = self.current else {
+            return true;
+        };
         let over = match (self.rows_left.checked_sub(1), self.bytes_left.checked_sub(bytes)) {
             (Some(rows), Some(left)) => {
                 (self.rows_left, self.bytes_left) = (rows, left);
@@ -227,15 +261,17 @@ impl Limited {
 
     /// What becomes of the message that says that a statement is done, or that its portal has more rows.
     fn ended(&mut self, statement: u32, body: &[u8]) -> Ended {
+        if self.is_told {
+            return Ended::Fails;
+        }
         if statement != self.statement {
             self.enter(statement);
         }
-        let Some(Bounds { limits, is_reading }) = self.current else {
-            return if self.over.is_some() {
-                Ended::Fails
-            } else {
-                Ended::Passes
-            };
+        let Some(Bounds {
+            limits, is_reading, ..
+        }) = self.current
+        else {
+            return Ended::Passes;
         };
         if let (Some(max), false) = (limits.max_affected, is_reading) {
             let complete = CommandComplete::parse(body).ok();
@@ -246,20 +282,26 @@ impl Limited {
             }
         }
         match self.over {
-            Some(Over::Affected { .. }) => Ended::Fails,
-            Some(_) if is_reading => Ended::Fails,
-            Some(over @ (Over::Rows(_) | Over::Bytes(_))) => Ended::Warns(over.warning()),
-            Some(Over::Time(_)) | None => {
-                // It was done in time after all.
-                self.over = None;
-                Ended::Passes
-            }
+            None => Ended::Passes,
+            Some(over @ (Over::Rows(_) | Over::Bytes(_))) if !is_reading => Ended::Warns(over.warning()),
+            Some(_) => Ended::Fails,
         }
+    }
+
+    /// Why the server has failed a statement, if it was stopped.
+    fn stopped_for(&self) -> Option<Over> {
+        let is_late = || self.is_late.then(|| Over::Time(self.time().unwrap_or_default()));
+        self.over.filter(|_| self.is_reading()).or_else(is_late)
+    }
+
+    /// Whether no cancel is on its way.
+    fn is_free(&self) -> bool {
+        matches!(self.stop, Stop::Not | Stop::Done { .. })
     }
 
     /// Whether nothing more of it is to come.
     fn is_over(&self) -> bool {
-        self.is_answered && self.settling == Settling::Not && matches!(self.stop, Stop::Not | Stop::Done(_))
+        self.is_answered && self.settling == Settling::Not && self.is_free()
     }
 }
 
@@ -353,7 +395,7 @@ impl Session {
     pub(super) fn is_cut(&self) -> bool {
         self.limited
             .as_ref()
-            .is_some_and(|limited| limited.over.is_some() && limited.is_reading())
+            .is_some_and(|limited| limited.is_told || limited.over.is_some() && limited.is_reading())
     }
 
     /// Whether what the server sends next answers the statement with limits: nothing that is answered stands behind it.
@@ -395,27 +437,18 @@ impl Session {
     }
 
     /// What becomes of the message by which a statement ends. For an Execute it is the last one: `is_last`.
-    pub(super) fn limited_ends(&mut self, statement: u32, is_last: bool, body: &[u8]) -> Result<Ended, End> {
-        let given = self.tally.rows;
+    pub(super) fn limited_ends(&mut self, statement: u32, is_last: bool, body: &[u8]) -> Ended {
+        let given = (self.tally.rows, self.tally.bytes);
         let Some(limited) = self.limited.as_deref_mut() else {
-            return Ok(Ended::Passes);
+            return Ended::Passes;
         };
         let ended = limited.ended(statement, body);
         if let Some(portal) = &limited.portal {
-            portal
-                .rows_given
-                .set(portal.rows_given.get().saturating_add(given));
+            let (rows, bytes) = portal.given.get();
+            let sum = (rows.saturating_add(given.0), bytes.saturating_add(given.1));
+            portal.given.set(sum);
         }
         if ended == Ended::Fails {
-            if limited.count > 1 && !limited.only_reads {
-                // The others stay done, or will be, as one that fails would not let them.
-                return Err(End::new(
-                    EndReason::Other,
-                    SqlState::PROGRAM_LIMIT_EXCEEDED,
-                    "a statement passed a limit of policy and was done before it could be stopped; what else its message \
-                     holds may have been done too",
-                ));
-            }
             limited.is_told = true;
         } else if limited.kind == Kind::Query && statement + 1 < limited.count {
             limited.enter(statement + 1);
@@ -423,7 +456,47 @@ impl Session {
         if is_last {
             self.limited_answered(ended == Ended::Fails);
         }
-        Ok(ended)
+        ended
+    }
+
+    /// The end of a session whose client was told of a failure while other statements of the message stay done, or will be.
+    pub(super) fn breaks_up(&self) -> Option<End> {
+        let limited = self.limited.as_ref()?;
+        let breaks = limited.is_told && limited.count > 1 && !limited.only_reads;
+        breaks.then(|| {
+            End::new(
+                EndReason::Other,
+                SqlState::PROGRAM_LIMIT_EXCEEDED,
+                "a statement passed a limit of policy and was done before it could be stopped; what else its message holds \
+                 may have been done too",
+            )
+        })
+    }
+
+    /// A message of the server was taken. One with limits may be among those that the server discards behind a failure.
+    pub(super) fn limited_may_be_gone(&mut self) {
+        let is_gone = self.model.pending() == 0;
+        if is_gone && self.limited.as_ref().is_some_and(|limited| !limited.is_answered) {
+            self.limited_answered(false);
+        }
+    }
+
+    /// An error may tell as much as rows do: one that is longer than what is left is not told.
+    pub(super) fn error_comes(&mut self, bytes: usize) {
+        if let Some(limited) = self.answered_limited()
+            && limited.over.is_none()
+            && limited.bytes_left < bytes as u64
+            && let Some(Bounds { limits, .. }) = limited.current
+        {
+            limited.over = Some(Over::Bytes(limits.max_bytes.unwrap_or_default()));
+        }
+    }
+
+    /// The trailer of binary COPY data is a piece of its own, and no row.
+    pub(super) fn binary_copy_begins(&mut self) {
+        if let Some(limited) = self.answered_limited() {
+            limited.rows_left = limited.rows_left.saturating_add(1);
+        }
     }
 
     /// The last message of the answer has come, `fails` behind it if what was done has to be failed.
@@ -451,10 +524,7 @@ impl Session {
 
     /// A message with limits has failed at the server; why it was stopped, if it was. Of an Execute it is the last message.
     pub(super) fn limited_fails(&mut self, is_last: bool) -> Option<Refusal> {
-        let limited = self.limited.as_ref()?;
-        let over = limited
-            .over
-            .filter(|over| limited.is_reading() || matches!(over, Over::Time(_)));
+        let over = self.limited.as_ref()?.stopped_for();
         let refusal = over.map(|over| self.over_limit(over));
         if is_last {
             self.limited_answered(false);
@@ -481,8 +551,7 @@ impl Session {
     /// What is to be failed behind the statement now, and what the client is told for it.
     pub(super) fn limited_to_settle(&mut self) -> Option<(Kind, Refusal)> {
         let limited = self.limited.as_deref_mut()?;
-        let is_free = matches!(limited.stop, Stop::Not | Stop::Done(_));
-        if limited.settling != Settling::Due || !is_free {
+        if limited.settling != Settling::Due || !limited.is_free() {
             return None;
         }
         limited.settling = Settling::Sent;
@@ -512,9 +581,13 @@ impl Session {
             && !limited.is_answered
         {
             limited.has_begun = true;
-            let limits = limited.current.map(|bounds| bounds.limits).unwrap_or_default();
-            limited.deadline = limits.max_time.map(|max| now() + max);
+            limited.deadline = limited.time().map(|time| now() + time);
         }
+    }
+
+    /// Whether what the client sends has to wait. In COPY IN the server ignores what it must not: the data go up.
+    pub(super) fn is_limited_ahead(&self) -> bool {
+        self.limited.is_some() && !self.model.in_copy_in()
     }
 
     /// Whether a statement with limits is under way, so that the questions below have to be asked.
@@ -537,7 +610,14 @@ impl Session {
     /// The server has been asked to cancel.
     pub(crate) fn stop_done(&mut self) {
         if let Some(limited) = self.limited.as_deref_mut() {
-            limited.stop = Stop::Done(now() + STOP_TIME_MAX);
+            let by = match limited.stops_by {
+                Some(by) => by,
+                None => *limited.stops_by.insert(now() + STOP_TIME_MAX),
+            };
+            limited.stop = Stop::Done {
+                again: now() + STOP_AGAIN,
+                by,
+            };
         }
         self.release_limited();
     }
@@ -547,7 +627,7 @@ impl Session {
         let limited = self.limited.as_ref().filter(|limited| !limited.is_answered)?;
         match limited.stop {
             Stop::Not => limited.deadline,
-            Stop::Done(by) => Some(by),
+            Stop::Done { again, by } => Some(again.min(by)),
             Stop::Wanted | Stop::Asked => None,
         }
     }
@@ -557,15 +637,16 @@ impl Session {
         let Some(limited) = self.limited.as_deref_mut() else {
             return Ok(());
         };
-        match (limited.stop, limited.current) {
-            (Stop::Not, Some(Bounds { limits, .. })) => {
-                limited.over = Some(Over::Time(limits.max_time.unwrap_or_default()));
+        match limited.stop {
+            Stop::Not => {
+                limited.is_late = true;
                 limited.stop = Stop::Wanted;
-                Ok(())
             }
-            (Stop::Done(_), _) => Err(Self::not_stopped("the server went on")),
-            _ => Ok(()),
+            Stop::Done { by, .. } if now() >= by => return Err(Self::not_stopped("the server went on")),
+            Stop::Done { .. } => limited.stop = Stop::Wanted,
+            Stop::Wanted | Stop::Asked => {}
         }
+        Ok(())
     }
 
     /// The end of a session whose statement passed a limit and could not be stopped.

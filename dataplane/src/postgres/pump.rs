@@ -40,6 +40,9 @@ use crate::stream::{Stream, StreamError};
 /// Chunks taken in one turn of a session, so that none holds its core.
 const CHUNKS_PER_TURN: usize = 32;
 
+/// Bytes of the client that are taken while its messages wait for answers.
+const WAITING_BYTES_MAX: usize = 16 * 1024;
+
 /// Everything from a connection's arrival to its end.
 pub(crate) async fn serve(core: Rc<Core>, arrival: Arrival) {
     core.ledger
@@ -326,6 +329,16 @@ impl Live {
             };
             core.ledger.borrow_mut().event(pump.session.id, event);
         }
+        // A statement does not outlive its limits, or whoever asked for it.
+        let registration = pump.registration.as_ref();
+        if let Some(registration) = registration.filter(|_| pump.session.has_limited()) {
+            let stop = registration.stop();
+            task::spawn(async move {
+                if let Err(error) = stop.await {
+                    tracing::warn!(%error, "a statement with limits could not be stopped at its session's end");
+                }
+            });
+        }
         let mut goodbye = Vec::new();
         frontend::encode::terminate(&mut goodbye);
         // A server that is gone needs none.
@@ -555,8 +568,20 @@ impl Pump {
                 return Ok(true);
             }
             Waiting::Look(_) => return self.look(context),
-            Waiting::Answers { timer, .. } => {
+            Waiting::Answers { timer, rest } => {
                 if !self.session.has_room() || self.session.is_held() {
+                    // The client may go away meanwhile. Little of what it sends is taken: the rest waits in its socket.
+                    if rest.len() < WAITING_BYTES_MAX
+                        && let Poll::Ready(chunk) = self.client.poll_receive(context)
+                    {
+                        let chunk = chunk
+                            .map_err(|error| client_end(&error))?
+                            .ok_or_else(client_closed)?;
+                        let metrics = &mut self.session.core().ledger.borrow_mut().metrics;
+                        metrics.add(Counter::BytesCopied, (rest.len() + chunk.len()) as u64);
+                        *rest = Received::from([&rest[..], &chunk[..]].concat());
+                        return Ok(true);
+                    }
                     if let Some(timer) = timer
                         && timer.poll_expired(context).is_ready()
                     {
@@ -582,10 +607,7 @@ impl Pump {
         match self.client.poll_receive(context) {
             Poll::Pending => Ok(false),
             Poll::Ready(Ok(Some(chunk))) => self.take_client(chunk).map(|()| true),
-            Poll::Ready(Ok(None)) => Err(End::quiet(
-                EndReason::ClientGone,
-                "the client closed the connection",
-            )),
+            Poll::Ready(Ok(None)) => Err(client_closed()),
             Poll::Ready(Err(error)) => Err(client_end(&error)),
         }
     }
@@ -746,6 +768,10 @@ fn is_full(stream: &Stream, queued_max: usize, context: &TaskContext<'_>) -> Res
         Poll::Pending => Ok(true),
         Poll::Ready(drained) => drained.map(|()| false),
     }
+}
+
+fn client_closed() -> End {
+    End::quiet(EndReason::ClientGone, "the client closed the connection")
 }
 
 fn client_end(error: &StreamError) -> End {

@@ -69,6 +69,7 @@ impl Session {
         };
         let mut done = chunk.and_then(|chunk| self.cut_server(&mut deframer, chunk, &mut starts, out));
         if self.limited.is_some() {
+            self.limited_may_be_gone();
             self.limited_begins();
             done = done.and_then(|()| self.settle_limited(out));
         }
@@ -389,7 +390,12 @@ impl Session {
                     copy.begin_part();
                 }
             }
-            _ => self.large_text = Some(LargeText::Head(Vec::new())),
+            _ => {
+                if tag == b'E' {
+                    self.error_comes(frame_len);
+                }
+                self.large_text = Some(LargeText::Head(Vec::new()));
+            }
         }
         Ok(())
     }

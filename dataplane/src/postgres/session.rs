@@ -327,7 +327,7 @@ impl Session {
     /// Whether the client's next message waits for answers of the server, if it is one whose meaning depends on them.
     pub(crate) fn is_held(&self) -> bool {
         self.hidden.is_some()
-            || self.limited.is_some()
+            || self.is_limited_ahead()
             || (self.state.view(self.model.is_idle()) == View::InDoubt && !self.model.in_copy_in())
     }
 

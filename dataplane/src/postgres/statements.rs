@@ -300,8 +300,8 @@ pub(crate) struct Portal {
     pub(crate) is_described: Cell<bool>,
     /// The run that its Bind began, until an Execute takes it.
     pub(crate) run: Cell<Option<Run>>,
-    /// Rows that went to the client while policy limits how many.
-    pub(crate) rows_given: Cell<u64>,
+    /// Rows and bytes that went to the client while policy limits how many.
+    pub(crate) given: Cell<(u64, u64)>,
     /// How its statement was judged at the Bind, where names got their meaning, and in which context.
     pub(crate) bound: Option<(Judged, u64)>,
 }
@@ -325,7 +325,7 @@ impl Portal {
             plan: RefCell::new(None),
             is_described: Cell::new(false),
             run: Cell::new(Some(run)),
-            rows_given: Cell::new(0),
+            given: Cell::new((0, 0)),
         }
     }
 
@@ -340,7 +340,7 @@ impl Portal {
             plan: RefCell::new(None),
             is_described: Cell::new(false),
             run: Cell::new(None),
-            rows_given: Cell::new(0),
+            given: Cell::new((0, 0)),
         }
     }
 

@@ -60,8 +60,8 @@ pub struct Statement {
     pub opaque_until_bind: SmallVec<[Object; 1]>,
     /// The names under which code in it may put something else.
     pub takes: Taken,
-    /// Queries in a WITH change rows: the count in its CommandComplete leaves these out.
-    pub changes_in_with: bool,
+    /// Queries in a WITH, functions or rules change rows: the count in its CommandComplete leaves these out.
+    pub changes_uncounted: bool,
 }
 
 /// What becomes of the rows of a prepared statement.

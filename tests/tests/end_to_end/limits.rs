@@ -4,7 +4,8 @@
 use std::time::{Duration, Instant};
 
 use sluice_tests::raw::{
-    Message, Raw, bind, describe, execute, execute_some, field, outline, parse, query, sync,
+    Message, Raw, bind, bind_with, describe, execute, execute_some, field, message, outline, parse,
+    parse_with, query, sync,
 };
 use sluice_tests::{Gateway, Postgres, Settings};
 
@@ -23,14 +24,27 @@ const TEN: &str = "SELECT g FROM log LIMIT 10";
 const LONG: &str = "SELECT count(*) FROM log a, log b, log c";
 
 fn start() -> (Postgres, Gateway) {
+    start_under(POLICY)
+}
+
+/// Without `@max_affected`.
+fn start_uncounted() -> (Postgres, Gateway) {
+    start_under(&POLICY.replace(" @max_affected(\"3\")", ""))
+}
+
+fn start_under(policy: &str) -> (Postgres, Gateway) {
     let postgres = Postgres::start(&[]);
     postgres.sql(
         "shop",
         "CREATE TABLE stock (id int PRIMARY KEY, n int); INSERT INTO stock SELECT g, 0 FROM generate_series(1, 100) g;
-         CREATE TABLE log (g int); INSERT INTO log SELECT generate_series(1, 1000000)",
+         CREATE TABLE log (g int); INSERT INTO log SELECT generate_series(1, 1000000);
+         CREATE TABLE small (n int);
+         CREATE FUNCTION bump() RETURNS int LANGUAGE sql AS 'UPDATE stock SET n = n + 1; SELECT 1';
+         CREATE TABLE ruled (id int); INSERT INTO ruled VALUES (1);
+         CREATE RULE more AS ON UPDATE TO ruled DO ALSO UPDATE stock SET n = n + 1",
     );
     let settings = Settings {
-        policy: Some(POLICY.to_owned()),
+        policy: Some(policy.to_owned()),
         tls: "off",
         ..Settings::default()
     };
@@ -278,7 +292,7 @@ fn time_is_up_for_every_statement() {
         );
         let message = field(error_of(&messages), b'M').expect("a message");
         assert!(
-            message.contains("longer than 1s") && message.contains("@max_time"),
+            message.contains("longer than") && message.contains("@max_time"),
             "{message}"
         );
         // It is the statement's time, not the session's.
@@ -362,6 +376,29 @@ fn changes_over_the_limit_are_taken_back() {
             0,
         ),
         (
+            "in parts the server tells too late",
+            vec![
+                parse("", "UPDATE stock SET n = n + 1 RETURNING id"),
+                bind("", ""),
+                execute_some("", 1),
+                sync(),
+            ],
+            "1 2 E54000 ZI",
+            0,
+        ),
+        (
+            "functions change what is not counted",
+            vec![extended("INSERT INTO small SELECT bump()"), sync()],
+            "1 2 E54000 ZI",
+            0,
+        ),
+        (
+            "and so do rules",
+            vec![extended("UPDATE ruled SET id = 2"), sync()],
+            "1 2 E54000 ZI",
+            0,
+        ),
+        (
             "changes in WITH are not counted",
             vec![
                 extended(
@@ -412,4 +449,218 @@ fn a_cancel_strikes_nothing_behind() {
 fn drivers_read_on_behind_a_limit() {
     let (_postgres, gateway) = start();
     assert_eq!(gateway.python("limits.py", &[]).trim(), "ok");
+}
+
+#[test]
+fn a_session_goes_on_behind_every_failure() {
+    let (_postgres, gateway) = start_uncounted();
+    let limited = |sql: &str| [parse("", sql), bind("", ""), execute("")].concat();
+    let small = "SELECT g FROM log LIMIT 1";
+    for (name, sent, cycles, want) in [
+        (
+            "a value that is none",
+            vec![
+                parse_with("", "SELECT g FROM log WHERE g = $1", &[23]),
+                bind_with("", "", &["zz"]),
+                execute(""),
+                sync(),
+                query(small),
+            ],
+            2,
+            "1 E22P02 ZI T D C ZI",
+        ),
+        (
+            "no such table",
+            vec![limited("SELECT g FROM nolog"), sync(), query(small)],
+            2,
+            "E42P01 ZI T D C ZI",
+        ),
+        (
+            "a denied one in front",
+            vec![limited("TRUNCATE log"), limited(small), sync(), query(small)],
+            2,
+            "E42501 ZI T D C ZI",
+        ),
+        (
+            "in a failed transaction",
+            vec![
+                query("BEGIN"),
+                query("SELECT 1/0"),
+                limited(small),
+                sync(),
+                query("ROLLBACK"),
+                query(small),
+            ],
+            5,
+            "C ZT E22012 ZE E25P02 ZE C ZI T D C ZI",
+        ),
+        (
+            "a Describe of nothing",
+            vec![describe(b'S', "none"), limited(small), sync(), query(small)],
+            2,
+            "E26000 ZI T D C ZI",
+        ),
+        (
+            "data behind a Sync that the server ignores",
+            vec![
+                parse("", "COPY small FROM STDIN"),
+                bind("", ""),
+                execute(""),
+                sync(),
+                message(b'd', b"1\n"),
+                message(b'c', b""),
+                sync(),
+                query(small),
+            ],
+            2,
+            "1 2 G C ZI T D C ZI",
+        ),
+    ] {
+        let mut session = session(&gateway);
+        let begun = Instant::now();
+        // Message by message, so that each is sent before the answer to the one before has come, or behind it.
+        assert!(session.send(&sent.concat()));
+        let messages = session.receive_until_ready(cycles);
+        assert_eq!(brief(&messages), want, "{name}");
+        assert!(
+            begun.elapsed() < Duration::from_secs(8),
+            "{name}: {:?}",
+            begun.elapsed()
+        );
+    }
+}
+
+#[test]
+fn time_is_no_matter_of_what_the_client_waits_for() {
+    let (postgres, gateway) = start();
+    let mut session = session(&gateway);
+    // The Sync comes late, and the statement was done at once.
+    assert!(session.send(&[parse("", "SELECT g FROM log LIMIT 1"), bind("", ""), execute("")].concat()));
+    std::thread::sleep(Duration::from_millis(1500));
+    assert_eq!(brief(&ask(&mut session, &[sync()], 1)), "1 2 D C ZI");
+    // Behind a message that the server has answered into its buffer.
+    let messages = ask(&mut session, &[parse("", "SELECT 1"), query(LONG)], 1);
+    assert_eq!(brief(&messages), "1 T E57014 ZI");
+    // Several in one Query have their time together: the server tells of none before all are done.
+    let naps = "SELECT pg_sleep(0.4); SELECT pg_sleep(0.4); SELECT pg_sleep(0.4)";
+    assert_eq!(
+        brief(&ask(&mut session, &[query(naps)], 1)),
+        "T D C T D C T D C ZI"
+    );
+    // A client that goes away takes its statement with it.
+    let mut gone = self::session(&gateway);
+    assert!(gone.send(&query(LONG)));
+    sluice_tests::wait_until("the long statement", || is_busy(&postgres));
+    drop(gone);
+    sluice_tests::wait_until("its end", || !is_busy(&postgres));
+}
+
+#[test]
+fn what_was_committed_is_told_so() {
+    let (postgres, gateway) = start();
+    let mut session = session(&gateway);
+    assert_eq!(
+        brief(&ask(
+            &mut session,
+            &[query("BEGIN"), query("UPDATE stock SET n = 7 WHERE id = 1")],
+            2
+        )),
+        "C ZT C ZT"
+    );
+    postgres.sql(
+        "postgres",
+        "ALTER SYSTEM SET synchronous_standby_names = 'nobody'",
+    );
+    postgres.sql("postgres", "SELECT pg_reload_conf()");
+    sluice_tests::wait_until("a commit that waits", || {
+        postgres.sql("postgres", "SHOW synchronous_standby_names") == "nobody"
+    });
+    // The wait is cancelled; the transaction is there.
+    assert_eq!(brief(&ask(&mut session, &[query("COMMIT")], 1)), "C ZI");
+    postgres.sql("postgres", "ALTER SYSTEM RESET synchronous_standby_names");
+    postgres.sql("postgres", "SELECT pg_reload_conf()");
+    assert_eq!(postgres.sql("shop", "SELECT n FROM stock WHERE id = 1"), "7");
+}
+
+#[test]
+fn every_way_to_more_is_counted() {
+    let (_postgres, gateway) = start();
+    let wide = "SELECT repeat('x', 20000) FROM stock";
+    let in_parts: Vec<_> = (0..8).map(|_| execute_some("", 1)).collect();
+    let count_calls = "COPY (SELECT g FROM log) TO STDOUT";
+    for (name, sent, cycles, want) in [
+        (
+            "bytes of a portal in parts",
+            [vec![parse("", wide), bind("", "")], in_parts, vec![sync()]].concat(),
+            1,
+            "1 2 D s D s D s E54000 ZI",
+        ),
+        (
+            "an error that is longer than what may be told",
+            vec![query(
+                "SELECT string_agg(g::text, ',')::int FROM log WHERE g < 50000",
+            )],
+            1,
+            "T E54000 ZI",
+        ),
+        (
+            "COPY by Execute is stopped",
+            vec![parse("", count_calls), bind("", ""), execute(""), sync()],
+            1,
+            "1 2 H 10d E54000 ZI",
+        ),
+        (
+            "binary COPY of as many as may be",
+            vec![query(
+                "COPY (SELECT g FROM log LIMIT 10) TO STDOUT (FORMAT binary)",
+            )],
+            1,
+            "H 11d c C ZI",
+        ),
+        (
+            "a call by OID tells nothing of rows",
+            vec![
+                message(b'F', &[&715u32.to_be_bytes()[..], &[0; 6]].concat()),
+                query("SELECT 1"),
+            ],
+            2,
+            "E54000 ZI T D C ZI",
+        ),
+        (
+            "a warning is of one statement",
+            vec![
+                query("BEGIN"),
+                query("UPDATE stock SET n = 1 WHERE id < 4 RETURNING id"),
+                query("SELECT 1"),
+                query("COMMIT"),
+            ],
+            4,
+            "C ZT T 2D C ZT T D C ZT C ZI",
+        ),
+    ] {
+        let mut session = session(&gateway);
+        assert_eq!(brief(&ask(&mut session, &sent, cycles)), want, "{name}");
+    }
+}
+
+#[test]
+fn a_message_that_cannot_be_taken_back_ends_the_session_and_is_on_record() {
+    let (_postgres, gateway) = start_uncounted();
+    let mut session = session(&gateway);
+    assert!(session.send(&query(&format!(
+        "INSERT INTO small VALUES (1); {ELEVEN}; SELECT 77"
+    ))));
+    let mut messages = Vec::new();
+    while let Some(message) = session.receive() {
+        messages.push(message);
+    }
+    assert_eq!(brief(&messages), "C T 10D E54000");
+    assert_eq!(field(error_of(&messages), b'S').as_deref(), Some("FATAL"));
+    let ended = gateway.statements("LIMIT 11");
+    assert_eq!(ended[0]["outcome"], "limited", "{ended:?}");
+    let mut texts = gateway
+        .record()
+        .into_iter()
+        .filter(|row| row["kind"] == "statement");
+    assert!(texts.all(|row| row["outcome"] != "running"));
 }

@@ -33,6 +33,8 @@ const CHANGING: [Action; 5] = [
 pub(super) enum CountedIn {
     /// An Execute.
     Execute,
+    /// An Execute that asks for some rows: the server tells behind the last one.
+    Parts,
     /// A Query that is one statement within a transaction.
     Transaction,
     /// No.
@@ -49,7 +51,8 @@ impl Session {
         let reads = |action| READING.contains(&action) || copies_out && action == Action::Copy;
         Bounds {
             limits,
-            is_reading: self.mask_of(judged).actions().all(reads),
+            is_reading: is_read_only_kind(judged) && self.mask_of(judged).actions().all(reads),
+            is_copy: copies_out,
         }
     }
 
@@ -94,13 +97,16 @@ impl Session {
         let message = if !judged.statement().is_some_and(|statement| {
             use StatementKind::{Delete, Insert, Merge, Update};
             let is_counted = matches!(statement.kind, Insert | Update | Delete | Merge);
-            is_counted && !statement.changes_in_with && !mask.contains(Action::Opaque)
+            is_counted && !statement.changes_uncounted && !mask.contains(Action::Opaque)
         }) {
             "sluice: policy limits how many rows this may change (@max_affected), and the server does not count them; \
-             change them by INSERT, UPDATE, DELETE or MERGE without changes in WITH"
+             change them by INSERT, UPDATE, DELETE or MERGE without changes in WITH, functions or rules"
         } else if counted_in == CountedIn::Nothing {
             "sluice: policy limits how many rows this may change (@max_affected), which cannot be told before it is \
              committed; send BEGIN first and the statement by itself, or use the extended protocol"
+        } else if counted_in == CountedIn::Parts {
+            "sluice: policy limits how many rows this may change (@max_affected), which the server tells behind its last \
+             row; execute it without a limit of rows"
         } else {
             return gated;
         };
@@ -123,4 +129,22 @@ impl Session {
         }
         Ok(())
     }
+}
+
+/// Whether a kind of statement is one that gives something and does nothing besides. What has no effect that policy is asked
+/// about may still do something, as COMMIT does.
+fn is_read_only_kind(judged: &Judged) -> bool {
+    use StatementKind::{CopyOut, Declare, Execute, Explain, Fetch, Select, Show};
+    judged.statement().is_none_or(|statement| {
+        matches!(
+            statement.kind,
+            Select
+                | Show { .. }
+                | Explain { .. }
+                | Fetch { .. }
+                | Execute { .. }
+                | CopyOut { .. }
+                | Declare { .. }
+        )
+    })
 }

@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use sluice_audit::record::{Outcome as Ending, Protocol};
 use sluice_parsers::postgres::backend::TransactionStatus;
+use sluice_parsers::postgres::frontend::encode;
 use sluice_parsers::postgres::{Sent, SqlState};
 use sluice_runtime::time::Moment;
 use smallvec::SmallVec;
@@ -149,12 +150,25 @@ impl Session {
             ended: 0,
             more: more.map(Box::new),
         };
+        let mut before = Vec::new();
+        if limited.is_some() && self.model.pending() > 0 {
+            // By the answers to what stands before it the server says that its time begins.
+            self.sent(Sent::Flush, Ticket::Plain, received)?;
+            encode::flush(&mut before);
+        }
         self.sent(Sent::Query, Ticket::Query(ticket), received)?;
         if let Some(limited) = limited {
             self.limited = Some(Box::new(limited));
             self.limited_begins();
         }
-        Ok(instead.map_or(Act::Forward, Act::Replace))
+        Ok(match instead {
+            None if before.is_empty() => Act::Forward,
+            None => Act::ForwardBehind(before),
+            Some(instead) => {
+                before.extend_from_slice(&instead);
+                Act::Replace(before)
+            }
+        })
     }
 
     /// How a statement of a Query is judged, and whether it could be read. What names mean is another thing behind some

@@ -340,7 +340,12 @@ impl Session {
                 .and(|| self.gate_room_of(prepared));
             let gated = match gated {
                 limited @ Gated::Limited(_) => {
-                    self.gate_count(Kind::Execute, &prepared.judged(), limited, CountedIn::Execute)
+                    let counted_in = if execute.rows_max > 0 {
+                        CountedIn::Parts
+                    } else {
+                        CountedIn::Execute
+                    };
+                    self.gate_count(Kind::Execute, &prepared.judged(), limited, counted_in)
                 }
                 gated => gated,
             };
@@ -419,14 +424,18 @@ impl Session {
             self.limited = Some(Box::new(limited));
             self.limited_begins();
         }
-        Ok(match rows {
-            None if before.is_empty() => Act::Forward,
-            None => Act::ForwardBehind(before),
-            Some(rows) => {
-                frontend::encode::execute(&mut before, execute.portal, rows);
-                Act::Replace(before)
-            }
-        })
+        if self.limited.is_none() {
+            return Ok(if before.is_empty() {
+                Act::Forward
+            } else {
+                Act::ForwardBehind(before)
+            });
+        }
+        // What the client sends behind it waits for its answer.
+        self.sent(Sent::Flush, Ticket::Plain, received)?;
+        frontend::encode::execute(&mut before, execute.portal, rows.unwrap_or(execute.rows_max));
+        frontend::encode::flush(&mut before);
+        Ok(Act::Replace(before))
     }
 
     /// What an execution of a portal is held to. Of a cursor it is what reading it does.
@@ -437,6 +446,7 @@ impl Session {
             (None, None) => Bounds {
                 limits,
                 is_reading: false,
+                is_copy: false,
             },
         }
     }
@@ -616,6 +626,12 @@ impl Session {
         };
         self.follow_state();
         let outcome = self.held(&self.decide(std::slice::from_ref(&effect)));
+        if let Outcome::Limited { .. } = outcome {
+            let message = "sluice: policy limits what this may give, change or take (@max_...), which is not told of a \
+                           function that is called by its OID; call it by SELECT";
+            let refusal = Kind::FunctionCall.refusal(SqlState::PROGRAM_LIMIT_EXCEEDED, message);
+            return self.replace(Kind::FunctionCall, b"", refusal, received);
+        }
         let run = Run {
             id: self.take_runs(1),
             received,

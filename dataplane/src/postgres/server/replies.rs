@@ -90,6 +90,9 @@ impl Session {
         let prefix = body.get(..body.len().min(BODY_PREFIX_BYTES)).unwrap_or_default();
         let mut dropped = Vec::new();
         let is_limited = self.answers_limited();
+        if is_limited && tag == b'E' {
+            self.error_comes(body.len());
+        }
         let is_hidden = is_limited && self.is_told_of_failure();
         let reply = self
             .model
@@ -155,12 +158,15 @@ impl Session {
                     self.completed(&judged, made.as_ref());
                 }
                 let ended = if is_limited {
-                    self.limited_ends(statement, false, body)?
+                    self.limited_ends(statement, false, body)
                 } else {
                     Ended::Passes
                 };
                 if let Some(run) = run {
                     self.end_within_limits(run, Ending::Completed, &ended, body);
+                }
+                if let Some(end) = self.breaks_up() {
+                    return Err(end);
                 }
                 Ok(match ended {
                     Ended::Passes => Delivery::Forward,
@@ -188,6 +194,11 @@ impl Session {
                 Ok(Delivery::Hide)
             }
             Reaction::CopyOut(statement) => {
+                let is_binary =
+                    CopyResponse::parse(body).is_ok_and(|response| response.format == Format::Binary);
+                if is_limited && is_binary {
+                    self.binary_copy_begins();
+                }
                 if self.masks.is_on() {
                     self.copy_out = Some(Box::new(self.copy_out_of(statement.as_ref(), body)?));
                 }
@@ -307,7 +318,7 @@ impl Session {
                     self.completed(&judged, made.as_ref());
                 }
                 let ended = if is_limited {
-                    self.limited_ends(0, true, body)?
+                    self.limited_ends(0, true, body)
                 } else {
                     Ended::Passes
                 };

@@ -72,6 +72,9 @@ impl<'w> Walker<'w> {
                 self.add(settings::set_effect(name, Some(value)));
             }
         }
+        // A trigger's changes follow from those that are counted.
+        let is_called = relation == Oid::NONE;
+        self.code_depth += usize::from(is_called);
         let owner = function.security_definer.then(|| {
             let owner = self.catalog().roles.get(&function.owner);
             owner.map_or("", |role| &*role.name)
@@ -82,6 +85,7 @@ impl<'w> Walker<'w> {
                 _ => walker.plpgsql_body(&function.name, body, function),
             });
         });
+        self.code_depth -= usize::from(is_called);
         let given = std::mem::take(&mut self.implied.given);
         self.returns(function, &given);
         self.converts_what_was_seen(outside);

@@ -118,7 +118,7 @@ impl Walker<'_> {
             ctecolcollations: _,
         } = cte;
         let query = ctequery.as_deref().and_then(|node| node.node.as_ref());
-        self.changes_in_with |= matches!(
+        self.changes_uncounted |= matches!(
             query,
             Some(
                 NodeEnum::InsertStmt(_)

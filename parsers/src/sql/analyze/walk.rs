@@ -46,7 +46,9 @@ pub(super) struct Walker<'w> {
     pub(super) opaque_until_bind: SmallVec<[Object; 1]>,
     /// What bodies open, close, prepare or let go.
     pub(super) takes: Taken,
-    pub(super) changes_in_with: bool,
+    pub(super) changes_uncounted: bool,
+    /// Functions and rules whose code is walked now.
+    pub(super) code_depth: usize,
     /// The columns of the rows that the statement gives.
     pub(super) output: Vec<OutputColumn>,
     /// The types that PREPARE declares for parameters.
@@ -122,7 +124,8 @@ impl<'w> Walker<'w> {
             decided_at_bind: SmallVec::new(),
             opaque_until_bind: SmallVec::new(),
             takes: Taken::Nothing,
-            changes_in_with: false,
+            changes_uncounted: false,
+            code_depth: 0,
             output: Vec::new(),
             parameter_types: None,
             ctes: Vec::new(),
@@ -202,6 +205,11 @@ impl<'w> Walker<'w> {
             return;
         };
         let effect = effect.with(self.flags_here());
+        self.changes_uncounted |= self.code_depth > 0
+            && matches!(
+                effect.action,
+                Action::Insert | Action::Update | Action::Delete | Action::Truncate
+            );
         let double = if self.effects.len() < SEARCHED_MAX {
             self.effects.contains(&effect)
         } else {

@@ -123,6 +123,7 @@ impl<'w> Walker<'w> {
     fn rules(&mut self, relation: &'w Relation, event: Event) {
         for rule in relation.rules.iter().filter(|rule| rule.event == event) {
             self.read_relation(relation.oid, true);
+            self.code_depth += 1;
             self.nested_printed(&text_of(&rule.name), &rule.definition, |walker, parsed| {
                 let Some(rule) = rule_of(parsed) else {
                     return walker.unknown("rule");
@@ -132,6 +133,7 @@ impl<'w> Walker<'w> {
                     walker.nodes_with_gaps(&rule.actions);
                 });
             });
+            self.code_depth -= 1;
         }
     }
 
