@@ -77,7 +77,7 @@ pub(crate) fn run(arguments: Dev) -> Result<(), Failure> {
     }
     announce(&access, &gateway, &data).map_err(Failure::Output)?;
     gateway.serve_until_signal(signals, |_| {
-        tracing::warn!("nothing to reload: sluice dev has no configuration")
+        tracing::warn!("nothing to reload: sluice dev has no configuration");
     })
 }
 
