@@ -241,8 +241,13 @@ impl Naive<'_> {
             any_of: of(kinds, &[]),
             besides: Vec::new(),
         };
+        // What lies in a schema is no role.
+        let lies_in_schema = matches!(
+            object.kind,
+            ObjectKind::Relation | ObjectKind::Sequence | ObjectKind::Function
+        );
         let role = || {
-            if object.name.is_empty() {
+            if object.name.is_empty() || lies_in_schema {
                 unknown("Role", 1, &["Role"])
             } else {
                 alone(Resource::new("Role", &[&object.name]))
