@@ -32,6 +32,18 @@ POSTGRES = next(
 AUDIENCE = "urn:sluice:orders"
 CUSTOMERS = 5_000
 
+REPORTS_CONNECT = """
+@id("reports-connect")
+permit (principal in Group::"crew-analytics", action == Action::"Connect", resource in Connection::"reports");
+"""
+
+# What the crew does on the connection that only observes.
+REPORTS = [
+    "SELECT city, count(*) FROM customers GROUP BY city ORDER BY city",
+    "SELECT id, total FROM orders WHERE customer = 7 ORDER BY id",
+    "UPDATE orders SET total = total + 0 WHERE id = 1",
+]
+
 
 class Demo:
     """Runs steps and counts them."""
@@ -176,9 +188,11 @@ def start_gateway(folder, stack, server_port, issuer):
          "-keyout", folder / "gateway.key", "-out", folder / "gateway.crt"],
         check=True, stderr=subprocess.DEVNULL,
     )
-    port, metrics = free_port(), free_port()
+    port, reports, metrics = free_port(), free_port(), free_port()
     (folder / "data").mkdir()
     config = folder / "sluice.toml"
+    crew = (ROOT / "configs/policies/crew-analytics.cedar").read_text()
+    (folder / "policy.cedar").write_text(f"{crew}\n{REPORTS_CONNECT}")
     config.write_text(f"""\
 data = "data"
 cores = 1
@@ -200,6 +214,22 @@ database = "orders"
 [connections.orders.masking.columns]
 "public.customers.full_name" = "other"
 
+# Another crew's: nobody has written a policy for it yet.
+[listeners.reports]
+address = "127.0.0.1:{reports}"
+certificate = "gateway.crt"
+key = "gateway.key"
+connection = "reports"
+
+[connections.reports]
+enforce = "observe"
+host = "127.0.0.1"
+port = {server_port}
+user = "postgres"
+password_file = "server-password"
+tls = "off"
+database = "orders"
+
 [issuers.demo]
 issuer = "{issuer}"
 audiences = ["{AUDIENCE}"]
@@ -207,23 +237,38 @@ keys = "{issuer}/jwks"
 leeway = "0s"
 
 [policy]
-file = "{ROOT}/configs/policies/crew-analytics.cedar"
+file = "policy.cedar"
 
 [metrics]
 address = "127.0.0.1:{metrics}"
 """)
-    log = folder / "sluice.log"
     subprocess.run([SLUICE, "check", "--config", config], check=True, stdout=subprocess.DEVNULL)
-    with open(log, "wb") as output:
-        process = subprocess.Popen([SLUICE, "serve", "--config", config], stdout=output, stderr=output)
-    stack.callback(stop, process, signal.SIGTERM)
+    return Gateway(folder, stack, port, reports, metrics)
 
-    def ready():
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", port)) == 0
 
-    wait_for("sluice", ready, process, log)
-    return port, metrics
+class Gateway:
+    """A running gateway, which can be started again under another configuration."""
+
+    def __init__(self, folder, stack, port, reports, metrics):
+        self.folder, self.port, self.reports, self.metrics = folder, port, reports, metrics
+        self.start()
+        stack.callback(lambda: stop(self.process, signal.SIGTERM))
+
+    def start(self):
+        log = self.folder / "sluice.log"
+        with open(log, "ab") as output:
+            command = [SLUICE, "serve", "--config", self.folder / "sluice.toml"]
+            self.process = subprocess.Popen(command, stdout=output, stderr=output)
+
+        def ready():
+            with socket.socket() as probe:
+                return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+        wait_for("sluice", ready, self.process, log)
+
+    def restart(self):
+        stop(self.process, signal.SIGTERM)
+        self.start()
 
 
 def stop(process, how):
@@ -248,14 +293,14 @@ def main():
         print("starting PostgreSQL, an OpenID Connect issuer and sluice ...")
         server_port, _ = start_postgres(folder, stack)
         issuer = start_issuer(folder, stack)
-        port, metrics = start_gateway(folder, stack, server_port, issuer)
-        agent(demo, folder, port, metrics, issuer)
+        gateway = start_gateway(folder, stack, server_port, issuer)
+        agent(demo, folder, gateway, issuer)
     print(f"\ndemo: {demo.steps} steps, {demo.failed} failed")
     return 1 if demo.failed else 0
 
 
-def agent(demo, folder, port, metrics, issuer):
-    def connect(password):
+def agent(demo, folder, gateway, issuer):
+    def connect(password, port=gateway.port):
         return psycopg.connect(
             host="localhost", hostaddr="127.0.0.1", port=port, user="token", password=password, dbname="orders",
             sslmode="verify-full", sslrootcert=folder / "gateway.crt", application_name="agent", autocommit=True,
@@ -288,12 +333,13 @@ def agent(demo, folder, port, metrics, issuer):
         return
     with session:
         work(demo, session)
+    roll_out(demo, folder, gateway, lambda: connect(token(issuer), gateway.reports))
     with demo.step("the record has all of it, and nobody changed it since"):
         record(folder)
     with demo.step("what the core counted"):
         top = subprocess.run([SLUICE, "top", "--dir", folder / "data", "--once"], check=True, capture_output=True, text=True)
         show(top.stdout)
-        with urllib.request.urlopen(f"http://127.0.0.1:{metrics}/metrics", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{gateway.metrics}/metrics", timeout=10) as answer:
             text = answer.read().decode()
         lines = [line for line in text.splitlines() if line.startswith(("sluice_statements", "sluice_values_masked"))]
         show("\n".join(line for line in lines if not line.endswith(" 0")))
@@ -335,13 +381,58 @@ def work(demo, session):
         expect(total > 0, "the update was kept")
 
 
+def roll_out(demo, folder, gateway, connect):
+    """Observe, suggest, test, enforce."""
+
+    def sluice(*arguments):
+        ran = subprocess.run([SLUICE, *arguments], capture_output=True, text=True)
+        expect(ran.returncode == 0, f"{' '.join(map(str, arguments))}: {ran.stdout}{ran.stderr}")
+        return ran.stdout
+
+    config = ["--config", folder / "sluice.toml"]
+    suggested, tests = folder / "reports.cedar", folder / "reports.toml"
+    with demo.step("observe: another crew's work runs, and the record tells what the policy would deny"):
+        with connect() as session:
+            for sql in REPORTS:
+                session.execute(sql)
+        observed = sluice("audit", "query", *config, "--observed", "--connection", "reports")
+        show("\n".join(line[:160] for line in observed.splitlines()))
+        expect(all(sql in observed for sql in REPORTS), "a statement is not on record as observed")
+    with demo.step("suggest: the least policy that covers it"):
+        sluice("policy", "suggest", *config, "--identity", "crew", "--connection", "reports", "--output", suggested,
+               "--tests", tests)
+        show(suggested.read_text())
+    with demo.step("test: it has no mistakes, and decides as the recorded statements expect"):
+        show(sluice("policy", "check", *config, suggested))
+        show(sluice("policy", "test", *config, "--connection", "reports", "--policy", suggested, tests))
+        replayed = json.loads(sluice("policy", "replay", *config, "--connection", "reports", "--json", suggested))
+        worse = [difference for difference in replayed["differences"] if difference["would_be"] != "allow"]
+        expect(not worse, f"replayed, it would deny {worse}")
+        show(f"replayed: {len(replayed['differences'])} kinds of statement would no longer be denied, none would be")
+    with demo.step("enforce: the same runs, and what nobody did before does not"):
+        with open(folder / "policy.cedar", "a") as policy:
+            policy.write(suggested.read_text())
+        settings = folder / "sluice.toml"
+        settings.write_text(settings.read_text().replace('enforce = "observe"\n', ""))
+        sluice("check", *config)
+        gateway.restart()
+        with connect() as session:
+            for sql in REPORTS:
+                session.execute(sql)
+            denied_by(session, "DELETE FROM orders WHERE id = 1", "nothing permits DELETE")
+
+
 def denied(session, sql, policy):
+    denied_by(session, sql, f'by policy "{policy}"')
+
+
+def denied_by(session, sql, words):
     try:
         session.execute(sql)
     except psycopg.errors.InsufficientPrivilege as error:
         show(f"{sql}\n{error.sqlstate}: {error.diag.message_primary}")
         expect(error.diag.message_primary.startswith("sluice: denied by policy"), "not the gateway's word")
-        expect(policy in error.diag.message_primary, f"the denial does not name {policy}")
+        expect(words in error.diag.message_primary, f"the denial does not say {words!r}")
         return
     raise AssertionError(f"{sql} got through")
 

@@ -123,6 +123,8 @@ pub(crate) struct Limited {
     /// Its time is up. Rows go on to the client until the server stops; it may be done by then.
     is_late: bool,
     over: Option<Over>,
+    /// The server has failed it with an error that is longer than what is left.
+    tells_too_much: bool,
     stop: Stop,
     /// When the server has had all the time that it gets to stop.
     stops_by: Option<Instant>,
@@ -174,6 +176,7 @@ impl Limited {
             deadline: None,
             is_late: false,
             over: None,
+            tells_too_much: false,
             stop: Stop::Not,
             stops_by: None,
             settling: Settling::Not,
@@ -254,7 +257,7 @@ impl Limited {
     fn pass(&mut self, over: Over) {
         self.over = Some(over);
         let ends_by_itself = self.asks_for_more && matches!(over, Over::Rows(_));
-        if self.is_reading() && !ends_by_itself {
+        if self.is_reading() && !ends_by_itself && self.stop == Stop::Not {
             self.stop = Stop::Wanted;
         }
     }
@@ -291,7 +294,8 @@ impl Limited {
     /// Why the server has failed a statement, if it was stopped.
     fn stopped_for(&self) -> Option<Over> {
         let is_late = || self.is_late.then(|| Over::Time(self.time().unwrap_or_default()));
-        self.over.filter(|_| self.is_reading()).or_else(is_late)
+        let is_cut = |_: &Over| self.is_reading() || self.tells_too_much;
+        self.over.filter(is_cut).or_else(is_late)
     }
 
     /// Whether no cancel is on its way.
@@ -489,6 +493,7 @@ impl Session {
             && let Some(Bounds { limits, .. }) = limited.current
         {
             limited.over = Some(Over::Bytes(limits.max_bytes.unwrap_or_default()));
+            limited.tells_too_much = true;
         }
     }
 

@@ -115,6 +115,7 @@ impl Place {
             Self::Named { kind, .. } => Some(kind.and_below().map(|kind| kind.name().to_owned()).collect()),
             Self::Other(uid) => match uid.type_name().to_string().as_str() {
                 "SettingGroup" | "Setting" => Some(vec!["Setting".to_owned()]),
+                "Class" => Some(vec!["Class".to_owned()]),
                 _ => None,
             },
         }
@@ -310,14 +311,6 @@ impl Notes<'_, '_> {
 
     /// Actions that are on none of what the policy is on.
     fn actions(&mut self, scope: &Scope) {
-        if scope.actions.is_empty() {
-            let help = "Unmask is declared, and nothing asks about it yet: everything stays masked";
-            return self.note(
-                (0, 0),
-                "no request has the action of this policy".to_owned(),
-                help,
-            );
-        }
         let (ActionConstraint::In(named), Some(types)) =
             (self.piece.policy.action_constraint(), scope.types())
         else {

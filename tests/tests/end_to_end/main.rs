@@ -14,6 +14,7 @@ mod limits;
 mod masking;
 mod policy;
 mod record;
+mod reload;
 mod replay;
 mod session;
 mod shared;
