@@ -70,6 +70,19 @@ impl Limits {
         *self == Self::default()
     }
 
+    /// Each limit as policies write it: `@max_rows("1000")`.
+    pub fn written(&self) -> Vec<String> {
+        let number = |name: &str, value: Option<u64>| Some(format!("@{name}(\"{}\")", value?));
+        let limits = [
+            number("max_rows", self.max_rows),
+            self.max_bytes.map(|bytes| format!("@max_bytes(\"{bytes}B\")")),
+            self.max_time
+                .map(|time| format!("@max_time(\"{}ms\")", time.as_millis())),
+            number("max_affected", self.max_affected),
+        ];
+        limits.into_iter().flatten().collect()
+    }
+
     /// Of two policies that both permit: what either grants.
     pub(crate) fn most_generous(self, other: Self) -> Self {
         fn generous<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
@@ -310,6 +323,25 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn limits_are_written_as_they_are_read() {
+        let written = [
+            ("max_rows", "1000"),
+            ("max_bytes", "10240B"),
+            ("max_time", "1500ms"),
+            ("max_affected", "0"),
+        ];
+        let mut annotations = Annotations::default();
+        for (key, value) in written {
+            annotations.take(key, value).expect("a limit");
+        }
+        assert_eq!(
+            annotations.limits.written(),
+            written.map(|(key, value)| format!("@{key}(\"{value}\")"))
+        );
+        assert!(Limits::default().written().is_empty());
     }
 
     #[test]

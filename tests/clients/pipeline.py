@@ -9,8 +9,9 @@ with psycopg.connect(autocommit=True) as connection:
     with connection.pipeline() as pipeline:
         before = connection.execute("SELECT %s::int", (1,))
         pipeline.sync()
-        denied = connection.execute("DELETE FROM victim WHERE id > %s", (0,))
+        # The error may be there before the statement's sync is sent.
         try:
+            denied = connection.execute("DELETE FROM victim WHERE id > %s", (0,))
             pipeline.sync()
             denied.fetchall()
             raise SystemExit("the DELETE passed")

@@ -80,6 +80,10 @@ impl Asked {
                 Decision::Allow(permission) => permission.policies.iter().map(ToString::to_string).collect(),
                 Decision::Deny(_) => Vec::new(),
             },
+            limits: match &decision {
+                Decision::Allow(permission) => permission.limits.written(),
+                Decision::Deny(_) => Vec::new(),
+            },
             requests: requests
                 .into_iter()
                 .map(|request| Request {
@@ -119,6 +123,8 @@ struct Answer {
     is_timed: bool,
     /// The policies that permit, if it is allowed.
     permits: Vec<String>,
+    /// What it is held to, as policies write it.
+    limits: Vec<String>,
     requests: Vec<Request>,
     statement: Explained,
 }
@@ -205,6 +211,9 @@ impl fmt::Display for Answer {
             Some(message) => line(f, 2, message)?,
             None if self.permits.is_empty() => line(f, 2, "everything is allowed: no policy is asked")?,
             None => line(f, 2, &format!("permitted by {}", self.permits.join(", ")))?,
+        }
+        if !self.limits.is_empty() {
+            line(f, 2, &format!("within {}", self.limits.join(" ")))?;
         }
         if self.is_timed {
             line(f, 2, "now: a condition looks at the time")?;
