@@ -54,7 +54,7 @@ pub(crate) enum Command {
     /// Show what the gate sees in a statement: its effects, where its values come from, and its decision key.
     #[command(after_help = EXPLAIN_HELP)]
     ExplainSql(ExplainSql),
-    /// Ask a policy.
+    /// Check, ask, test, replay and suggest policies.
     #[command(subcommand)]
     Policy(Policy),
     /// Read the record: follow it, search it, verify it.

@@ -360,6 +360,10 @@ impl Session {
         if self.state.is_settled() && self.hidden.is_none() {
             return false;
         }
+        // What the server discards does nothing, and only a Sync ends that.
+        if self.model.skips() {
+            return self.hidden.is_some();
+        }
         let depends = matches!(tag, b'Q' | b'P' | b'B' | b'E' | b'F');
         self.hidden.is_some() || depends && self.is_held() || tag != b'X' && self.wants_state()
     }
@@ -371,6 +375,10 @@ impl Session {
 
     /// Enters a message into the model before it goes up.
     fn sent(&mut self, what: Sent, ticket: Ticket, now: Moment) -> Result<(), End> {
+        if what == Sent::Sync {
+            self.statements.synced();
+            self.portals.synced();
+        }
         let ends_cycle = matches!(what, Sent::Query | Sent::Sync | Sent::FunctionCall);
         self.is_in_cycle = !ends_cycle;
         match self.model.sent(what, ticket).map_err(End::out_of_turn)? {

@@ -65,6 +65,7 @@ impl Session {
     fn can_look(&self) -> bool {
         let is_possible = !self.is_in_cycle
             && self.limited.is_none()
+            && !self.model.skips()
             && !self.model.in_copy_in()
             && self.model.transaction() != TransactionStatus::Failed;
         is_possible && (self.state.wants_catalog() || self.is_stale())

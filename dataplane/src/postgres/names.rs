@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use hashbrown::HashMap;
 use sluice_parsers::postgres::frontend::name_key;
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 /// What one name stands for, and what it may come to stand for.
 #[derive(Debug)]
@@ -61,6 +61,10 @@ type Name = SmallVec<[u8; 24]>;
 #[derive(Debug)]
 pub(crate) struct Names<T> {
     unnamed: Slot<T>,
+    /// The last message that gave no name was sent behind the last Sync.
+    is_of_cycle: bool,
+    /// Of messages that gave no name and are still under way, the first ones are not kept.
+    has_lost: bool,
     named: HashMap<Name, Slot<T>>,
     named_max: usize,
 }
@@ -85,6 +89,8 @@ impl<T> Names<T> {
     pub(crate) fn new(named_max: usize) -> Self {
         Self {
             unnamed: Slot::default(),
+            is_of_cycle: false,
+            has_lost: false,
             named: HashMap::new(),
             named_max,
         }
@@ -94,10 +100,14 @@ impl<T> Names<T> {
     pub(crate) fn sent(&mut self, name: &[u8], value: Rc<T>) -> Result<(), NoRoom> {
         let name = name_key(name);
         if name.is_empty() {
-            // The server drops the unnamed one before it reads the new text, so only the last sent can be meant.
-            self.unnamed.current = None;
-            self.unnamed.pending.clear();
+            // What the server discards behind a failure leaves the old one. Drivers give no name in long pipelines, with a
+            // new one in each cycle: few are ever asked for again, so few are kept.
+            if self.unnamed.pending.len() >= PENDING_MAX {
+                self.unnamed.pending.remove(0);
+                self.has_lost = true;
+            }
             self.unnamed.pending.push(value);
+            self.is_of_cycle = true;
             return Ok(());
         }
         self.room_for(name)?;
@@ -107,6 +117,11 @@ impl<T> Names<T> {
             .pending
             .push(value);
         Ok(())
+    }
+
+    /// A Sync goes up: the server reads on behind it, whatever it has discarded before.
+    pub(crate) fn synced(&mut self) {
+        self.is_of_cycle = false;
     }
 
     /// Whether something can be sent under a name.
@@ -126,15 +141,13 @@ impl<T> Names<T> {
     pub(crate) fn succeeded(&mut self, name: &[u8], value: &Rc<T>) -> Option<Rc<T>> {
         let name = name_key(name);
         if name.is_empty() {
-            // A later message may have taken the unnamed slot already.
-            if !self
+            let is_kept = self
                 .unnamed
                 .pending
                 .iter()
-                .any(|pending| Rc::ptr_eq(pending, value))
-            {
-                return None;
-            }
+                .any(|pending| Rc::ptr_eq(pending, value));
+            // Those that were not kept were sent before all that are.
+            self.has_lost &= !is_kept;
             self.unnamed.succeeded(value)
         } else {
             self.named
@@ -149,6 +162,7 @@ impl<T> Names<T> {
         let name = name_key(name);
         if name.is_empty() {
             self.unnamed.failed(value);
+            self.has_lost &= !self.unnamed.pending.is_empty();
         } else if let Some(slot) = self.named.get_mut(name) {
             slot.failed(value);
             if slot.is_empty() {
@@ -211,10 +225,16 @@ impl<T> Names<T> {
     /// All that `name` may stand for when a message sent now arrives, the likeliest first.
     pub(crate) fn candidates(&self, name: &[u8]) -> SmallVec<[Rc<T>; 2]> {
         let name = name_key(name);
-        if name.is_empty() {
-            return self.unnamed.candidates();
+        if !name.is_empty() {
+            return self.named.get(name).map(Slot::candidates).unwrap_or_default();
         }
-        self.named.get(name).map(Slot::candidates).unwrap_or_default()
+        match self.unnamed.pending.last() {
+            // If that one is discarded, so is the message.
+            Some(last) if self.is_of_cycle => smallvec![Rc::clone(last)],
+            // It could be one that is not known any more, which nobody may run.
+            _ if self.has_lost => SmallVec::new(),
+            _ => self.unnamed.candidates(),
+        }
     }
 
     /// What `name` stands for by all that the server has answered.
@@ -276,19 +296,48 @@ mod tests {
     }
 
     #[test]
-    fn the_unnamed_statement_is_the_last_sent() {
+    fn the_unnamed_one_is_the_last_of_its_cycle_or_what_a_discarded_one_left() {
         let mut names = Names::new(10);
         let (old, new) = (Rc::new(1), Rc::new(2));
         names.sent(b"", Rc::clone(&old)).unwrap();
-        names.sent(b"", Rc::clone(&new)).unwrap();
+        assert_eq!(all(&names, b""), [1]);
+        names.synced();
         names.succeeded(b"", &old);
+        names.sent(b"", Rc::clone(&new)).unwrap();
+        assert_eq!(all(&names, b""), [2], "what discards it discards what follows");
+        names.synced();
         assert_eq!(
             all(&names, b""),
-            [2],
-            "a late answer does not bring the old one back"
+            [2, 1],
+            "behind the Sync the old one may be there"
         );
         names.failed(b"", &new);
-        assert_eq!(all(&names, b""), [0; 0], "the server dropped the old one first");
+        assert_eq!(all(&names, b""), [1]);
+    }
+
+    #[test]
+    fn of_a_long_pipeline_without_names_nobody_may_use_what_is_not_known() {
+        let mut names = Names::new(10);
+        let sent: Vec<_> = (0..3 * PENDING_MAX).map(Rc::new).collect();
+        let all = |names: &Names<usize>| -> Vec<usize> {
+            names.candidates(b"").iter().map(|value| **value).collect()
+        };
+        for (number, value) in sent.iter().enumerate() {
+            names.sent(b"", Rc::clone(value)).unwrap();
+            assert_eq!(all(&names), [number]);
+        }
+        names.synced();
+        assert_eq!(all(&names), [0; 0]);
+        for value in &sent[..2 * PENDING_MAX] {
+            names.succeeded(b"", value);
+            assert_eq!(all(&names), [0; 0], "{value}");
+        }
+        names.succeeded(b"", &sent[2 * PENDING_MAX]);
+        assert_eq!(all(&names).len(), PENDING_MAX);
+        for value in &sent[2 * PENDING_MAX + 1..] {
+            names.failed(b"", value);
+        }
+        assert_eq!(all(&names), [2 * PENDING_MAX]);
     }
 
     #[test]

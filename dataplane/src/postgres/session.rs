@@ -328,7 +328,9 @@ impl Session {
     pub(crate) fn is_held(&self) -> bool {
         self.hidden.is_some()
             || self.is_limited_ahead()
-            || (self.state.view(self.model.is_idle()) == View::InDoubt && !self.model.in_copy_in())
+            || (self.state.view(self.model.is_idle()) == View::InDoubt
+                && !self.model.in_copy_in()
+                && !self.model.skips())
     }
 
     /// Reported settings are what the model says, or something has happened that it has not seen.

@@ -678,3 +678,81 @@ fn a_message_that_cannot_be_taken_back_ends_the_session_and_is_on_record() {
         .filter(|row| row["kind"] == "statement");
     assert!(texts.all(|row| row["outcome"] != "running"));
 }
+
+#[test]
+fn a_discarded_parse_hides_nothing_of_what_runs() {
+    let (postgres, gateway) = start();
+    let hide = |runs: &str, shows: &str| {
+        vec![
+            parse("", runs),
+            describe(b'P', "none"),
+            parse("", shows),
+            sync(),
+            bind("", ""),
+            execute(""),
+            sync(),
+        ]
+    };
+    for (name, runs, shows, want) in [
+        (
+            "a change over its limit",
+            "UPDATE stock SET n = n + 1",
+            "SELECT 1",
+            "1 E34000 ZI E55000 ZI",
+        ),
+        (
+            "more rows than permitted",
+            "SELECT g FROM log LIMIT 20",
+            "SELECT 1",
+            "1 E34000 ZI E55000 ZI",
+        ),
+    ] {
+        let mut session = session(&gateway);
+        let messages = ask(&mut session, &hide(runs, shows), 2);
+        assert_eq!(brief(&messages), want, "{name}");
+        // Behind the answers it is what it is.
+        let messages = ask(&mut session, &[bind("", ""), execute(""), sync()], 1);
+        assert_eq!(brief(&messages).split(' ').next(), Some("2"), "{name}");
+        assert!(
+            brief(&messages).ends_with("E54000 ZI"),
+            "{name}: {}",
+            brief(&messages)
+        );
+    }
+    assert_eq!(postgres.sql("shop", "SELECT sum(n) FROM stock"), "0");
+}
+
+#[test]
+fn what_the_server_discards_holds_nobody_up() {
+    let (_postgres, gateway) = start();
+    for sent in [
+        vec![
+            describe(b'P', "x"),
+            query("SELECT nonesuchf(1)"),
+            query("SELECT 1"),
+            query("SELECT g FROM log LIMIT 1"),
+            sync(),
+        ],
+        vec![
+            parse("", "SELEC"),
+            query("SELECT 1"),
+            query("SELECT 1"),
+            query("INSERT INTO small VALUES (1)"),
+            sync(),
+        ],
+        vec![
+            parse("", "SELEC"),
+            execute("p"),
+            query("SELECT 1"),
+            query("COPY small FROM STDIN"),
+            sync(),
+        ],
+    ] {
+        let mut session = session(&gateway);
+        let begun = Instant::now();
+        let messages = ask(&mut session, &sent, 1);
+        assert!(brief(&messages).ends_with(" ZI"), "{}", brief(&messages));
+        assert_eq!(brief(&ask(&mut session, &[query("SELECT 1")], 1)), "T D C ZI");
+        assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    }
+}

@@ -42,6 +42,13 @@ const LARGE_OBJECT_FUNCTIONS: [(u32, &str); 13] = [
     (3172, "lo_truncate64"),
 ];
 
+/// What a client is told whose message names what may be one of several statements, of which one has limits.
+const NOT_KNOWN_YET: &str = "sluice: what stands under this name is not known before the server has answered, and policy \
+                             limits what it may do; read the answers first";
+
+/// `object_not_in_prerequisite_state`
+const NOT_IN_STATE: SqlState = SqlState(*b"55000");
+
 /// How long the snapshot's age is taken for granted.
 const AGE_SEEN_NS: u64 = 1_000_000_000;
 
@@ -208,6 +215,7 @@ impl Session {
     ) -> Result<Act, End> {
         self.follow_state();
         let mut candidates = self.statements.candidates(statement_name);
+        let is_ambiguous = candidates.len() > 1;
         let is_whole = rest.is_some();
         let (bind, formats) = rest.unzip();
         let (mut refused, mut observed) = (None, None);
@@ -221,6 +229,11 @@ impl Session {
                 return Ok(Act::Look);
             }
             match gated {
+                // What it is held to depends on which of them it is.
+                Gated::Limited(_) if is_ambiguous => {
+                    let refusal = Kind::Bind.refusal(NOT_IN_STATE, NOT_KNOWN_YET);
+                    return self.replace(Kind::Bind, portal_name, refusal, received);
+                }
                 Gated::Allowed | Gated::Limited(_) => {}
                 Gated::Observed(outcome) => observed = Some(outcome),
                 Gated::Refused(refusal) => {
@@ -276,7 +289,7 @@ impl Session {
             sent: Moment::now(),
             ..run
         };
-        let is_ambiguous = candidates.len() > 1 || candidates.iter().any(|prepared| prepared.is_doubtful());
+        let is_ambiguous = is_ambiguous || candidates.iter().any(|prepared| prepared.is_doubtful());
         let portal = Rc::new(Portal::new(portal_name, prepared, formats, run, is_ambiguous));
         self.bound_runs += 1;
         if portal_name.is_empty() {

@@ -644,8 +644,9 @@ fn open(role: Role, statement: u32, ticket: &mut Ticket) -> Reaction {
         (Ticket::Query(query), Role::RowDescription) => Reaction::Columns(query.judged(statement)),
         (Ticket::Query(query), Role::CopyOut) => Reaction::CopyOut(Some(query.judged(statement))),
         (Ticket::Execute { portal, .. }, Role::CopyOut) => {
-            let judged = portal.statement.as_ref().map(|prepared| prepared.judged());
-            Reaction::CopyOut(judged)
+            // What may be another COPY has columns that nobody knows.
+            let prepared = portal.statement.as_ref().filter(|_| !portal.is_ambiguous.get());
+            Reaction::CopyOut(prepared.map(|prepared| prepared.judged()))
         }
         (Ticket::Query(query), Role::Complete | Role::EmptyQuery) => {
             let run = (statement < query.live && statement >= query.ended).then(|| query.run(statement));

@@ -38,6 +38,7 @@ pub(in super::super) enum Why {
     Unwritable,
     NotCovered,
     Failed,
+    Limited,
     Unfinished,
     Untold(Untold),
     TooMany,
@@ -57,6 +58,7 @@ impl Why {
             Self::Unwritable => "unwritable",
             Self::NotCovered => "not_covered",
             Self::Failed => "failed",
+            Self::Limited => "limited",
             Self::Unfinished => "unfinished",
             Self::Untold(_) => "cannot_be_told",
             Self::TooMany => "too_many",
@@ -84,6 +86,7 @@ impl fmt::Display for Why {
             Self::Unwritable => "a name in it holds characters that policies refuse",
             Self::NotCovered => "no permit of what it names would cover it: it may be on more",
             Self::Failed => "it failed",
+            Self::Limited => "it passed a limit of policy (@max_...)",
             Self::Unfinished => "nobody knows what became of it, or it was never run",
             Self::Untold(untold) => return untold.fmt(f),
             Self::TooMany => "there are more kinds of statements than are gathered; narrow them with --since",
@@ -259,6 +262,7 @@ impl<'a> Gathered<'a> {
         let by_outcome = || match row.outcome() {
             Some(Outcome::Completed | Outcome::Suspended) => None,
             Some(Outcome::Failed) => Some(Why::Failed),
+            Some(Outcome::Limited) => Some(Why::Limited),
             _ => Some(Why::Unfinished),
         };
         by_effects.min().or_else(by_outcome)
