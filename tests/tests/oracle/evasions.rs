@@ -170,7 +170,9 @@ impl<'a> Runner<'a> {
             &self.database(),
             &[("application_name", &name)],
         );
-        let mut session = session.unwrap_or_else(|refusal| panic!("{application}: {refusal}"));
+        let mut session = session.unwrap_or_else(|refusal| {
+            panic!("{application}: {refusal}\n{}", self.setup.gateway.log());
+        });
         let mut is_alone = true;
         for sent in sent {
             match sent {
