@@ -193,6 +193,14 @@ def start_gateway(folder, stack, server_port, issuer):
     config = folder / "sluice.toml"
     crew = (ROOT / "configs/policies/crew-analytics.cedar").read_text()
     (folder / "policy.cedar").write_text(f"{crew}\n{REPORTS_CONNECT}")
+    server = f"""\
+host = "127.0.0.1"
+port = {server_port}
+user = "postgres"
+password_file = "server-password"
+tls = "off"
+database = "orders"
+"""
     config.write_text(f"""\
 data = "data"
 cores = 1
@@ -204,13 +212,7 @@ key = "gateway.key"
 connection = "orders"
 
 [connections.orders]
-host = "127.0.0.1"
-port = {server_port}
-user = "postgres"
-password_file = "server-password"
-tls = "off"
-database = "orders"
-
+{server}
 [connections.orders.masking.columns]
 "public.customers.full_name" = "other"
 
@@ -223,13 +225,7 @@ connection = "reports"
 
 [connections.reports]
 enforce = "observe"
-host = "127.0.0.1"
-port = {server_port}
-user = "postgres"
-password_file = "server-password"
-tls = "off"
-database = "orders"
-
+{server}
 [issuers.demo]
 issuer = "{issuer}"
 audiences = ["{AUDIENCE}"]

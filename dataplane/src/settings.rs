@@ -238,6 +238,24 @@ pub enum Masking {
     },
 }
 
+impl Masking {
+    /// Classes found by content.
+    pub fn classes(&self) -> ClassSet {
+        match self {
+            Self::On { classes, .. } => *classes,
+            Self::Off => ClassSet::EMPTY,
+        }
+    }
+
+    /// Columns masked whatever they contain.
+    pub fn columns(&self) -> &[MaskedColumn] {
+        match self {
+            Self::On { columns, .. } => columns,
+            Self::Off => &[],
+        }
+    }
+}
+
 /// A column masked whatever it contains.
 ///
 /// Names are as the catalog has them: no quotes, no case folding.

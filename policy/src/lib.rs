@@ -34,7 +34,7 @@ pub use line::{read_effect, write_effect};
 pub use principal::{Principal, Target, TargetError};
 pub use resource::Resource;
 pub use review::{Served, Surroundings, Warning, review};
-pub use schema::{SCHEMA, SCHEMA_VERSION};
+pub use schema::{CONTEXT_FLAGS, SCHEMA, SCHEMA_VERSION};
 pub use set::PolicySet;
 pub use snapshot::{PolicySnapshot, Reader, Snapshot};
 pub use text::printable;

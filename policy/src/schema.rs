@@ -21,9 +21,9 @@ pub(crate) const UNMASK: usize = CONNECT + 1;
 /// How many actions a request can have.
 pub(crate) const REQUEST_ACTIONS: usize = UNMASK + 1;
 
-/// The flags that are attributes of a request's context. `HARMLESS` is membership in a group of settings and
-/// `LEXING` is not policy's to permit.
-const CONTEXT_FLAGS: [(EffectFlags, &str); 9] = [
+/// The flags that are attributes of a request's context, as conditions name them. `HARMLESS` is membership in a group of
+/// settings and `LEXING` is not policy's to permit.
+pub const CONTEXT_FLAGS: [(EffectFlags, &str); 9] = [
     (EffectFlags::UNFILTERED, "unfiltered"),
     (EffectFlags::PROGRAM, "program"),
     (EffectFlags::FILE, "file"),

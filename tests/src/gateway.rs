@@ -231,6 +231,12 @@ impl Gateway {
             .current_dir(self.folder.path()))
     }
 
+    /// What `sluice policy why` says of its identity, with these arguments.
+    pub fn why(&self, arguments: &[&str]) -> Output {
+        let why = ["policy", "why", "--config", "sluice.toml", "--identity", "tester"];
+        self.sluice_here(&[&why[..], arguments].concat())
+    }
+
     /// Its record, as JSON values.
     ///
     /// # Panics

@@ -18,13 +18,13 @@ use serde_json::json;
 use sluice_audit::record::EndReason;
 use sluice_parsers::postgres::SqlState;
 use sluice_parsers::postgres::backend::encode::{Report, Severity};
-use sluice_parsers::postgres::backend::{CommandComplete, TransactionStatus};
+use sluice_parsers::postgres::backend::{CommandComplete, CopyResponse, Format, TransactionStatus};
 use sluice_policy::Limits;
 use sluice_runtime::time::{Instant, now};
 use smallvec::SmallVec;
 
 use super::deny::Kind;
-use super::session::{End, Session};
+use super::session::{DETAIL_VERSION, End, Session};
 use super::statements::{Portal, Refusal, Run};
 
 /// How long the server may take to end a statement that it was asked to cancel.
@@ -355,7 +355,7 @@ impl Over {
             Self::Time(max) => json!(format!("{max:?}")),
         };
         let mut fields = json!({
-            "sluice": 1, "request": request, "cause": "limit", "limit": self.name(), "max": max,
+            "sluice": DETAIL_VERSION, "request": request, "cause": "limit", "limit": self.name(), "max": max,
         });
         if let Self::Affected { changed, .. } = self {
             fields["changed"] = json!(changed);
@@ -363,7 +363,7 @@ impl Over {
         fields.to_string()
     }
 
-    /// What stands in the record of a statement that was stopped.
+    /// What the client is told.
     fn refusal(self, kind: Kind, request: &str) -> Refusal {
         Refusal {
             detail: Some(self.detail(request).into()),
@@ -497,9 +497,10 @@ impl Session {
         }
     }
 
-    /// The trailer of binary COPY data is a piece of its own, and no row.
-    pub(super) fn binary_copy_begins(&mut self) {
-        if let Some(limited) = self.answered_limited() {
+    /// COPY data are to come. The trailer of binary ones is a piece of its own, and no row.
+    pub(super) fn limited_copy_begins(&mut self, body: &[u8]) {
+        let is_binary = CopyResponse::parse(body).is_ok_and(|response| response.format == Format::Binary);
+        if is_binary && let Some(limited) = self.answered_limited() {
             limited.rows_left = limited.rows_left.saturating_add(1);
         }
     }
@@ -570,8 +571,7 @@ impl Session {
             Some(limited) => (limited.kind, limited.run.id + u64::from(limited.statement)),
             None => (Kind::Query, 0),
         };
-        let boot = self.core.ledger.borrow().boot();
-        over.refusal(kind, &format!("{}/{run}", boot.session_name(self.id)))
+        over.refusal(kind, &self.request_name(run))
     }
 
     /// The limit that the statement has passed.
@@ -615,10 +615,7 @@ impl Session {
     /// The server has been asked to cancel.
     pub(crate) fn stop_done(&mut self) {
         if let Some(limited) = self.limited.as_deref_mut() {
-            let by = match limited.stops_by {
-                Some(by) => by,
-                None => *limited.stops_by.insert(now() + STOP_TIME_MAX),
-            };
+            let by = *limited.stops_by.get_or_insert_with(|| now() + STOP_TIME_MAX);
             limited.stop = Stop::Done {
                 again: now() + STOP_AGAIN,
                 by,

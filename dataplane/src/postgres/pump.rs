@@ -535,6 +535,7 @@ impl Pump {
         Ok(false)
     }
 
+    /// Sends what is to go to the server.
     fn send_up(&mut self) -> Result<(), End> {
         let sent = self.server.send_all(&mut self.output.to_server);
         sent.map_err(|error| self.server_end(&format!("the server's connection broke: {error}")))
@@ -636,8 +637,7 @@ impl Pump {
             let polled = self
                 .session
                 .poll_look(&mut looking.look, context, &mut self.output);
-            let sent = self.server.send_all(&mut self.output.to_server);
-            sent.map_err(|error| self.server_end(&format!("the server's connection broke: {error}")))?;
+            self.send_up()?;
             let Poll::Ready(looked) = polled else {
                 if let Some(deadline) = self.session.hidden_deadline() {
                     looking.timer.set(deadline);
@@ -683,9 +683,9 @@ impl Pump {
 
     /// Sends up what was decided, also before an error: the server does it, and the record says so.
     fn follow(&mut self, flow: Result<ClientFlow, End>, received: Moment) -> Result<(), End> {
-        let sent = self.server.send_all(&mut self.output.to_server);
+        let sent = self.send_up();
         let flow = flow?;
-        sent.map_err(|error| self.server_end(&format!("the server's connection broke: {error}")))?;
+        sent?;
         match flow {
             ClientFlow::Done => {}
             ClientFlow::Away(errand, pending) => {

@@ -105,9 +105,7 @@ impl Session {
                 match tag {
                     b'D' if !matches!(run, Run::CopyData(_)) => {
                         if !self.row(end - start, matches!(run, Run::Nothing))? {
-                            let sent = self.mask_run(&mut run, &mut chunk, starts, out)?;
-                            forward(&mut chunk, start - sent, out);
-                            chunk.advance(end - start);
+                            self.withhold(start..end, &mut run, &mut chunk, starts, out)?;
                             at = 0;
                             continue;
                         }
@@ -136,9 +134,7 @@ impl Session {
                     }
                     b'd' if !matches!(run, Run::Rows(_)) => {
                         if !self.copy_data(end - start)? {
-                            let sent = self.mask_run(&mut run, &mut chunk, starts, out)?;
-                            forward(&mut chunk, start - sent, out);
-                            chunk.advance(end - start);
+                            self.withhold(start..end, &mut run, &mut chunk, starts, out)?;
                             at = 0;
                             continue;
                         }
@@ -370,6 +366,21 @@ impl Session {
                 Ok(0)
             }
         }
+    }
+
+    /// Takes a frame that does not go to the client out of a chunk; what stands before it is sent on.
+    fn withhold(
+        &mut self,
+        frame: Range<usize>,
+        run: &mut Run,
+        chunk: &mut Received,
+        starts: &[usize],
+        out: &mut Output,
+    ) -> Result<(), End> {
+        let sent = self.mask_run(run, chunk, starts, out)?;
+        forward(chunk, frame.start - sent, out);
+        chunk.advance(frame.len());
+        Ok(())
     }
 
     /// A message in parts begins.

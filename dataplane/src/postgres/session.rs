@@ -36,10 +36,13 @@ use super::statements::{HoldBudget, Made, Portal, Prepared, Run, Ticket};
 use super::unmask::{Asked, Open};
 use crate::core::Core;
 use crate::gate::{Context, Database, Outcome};
-use crate::settings::{Connection, Masking};
+use crate::settings::Connection;
 
 /// Bytes of statement texts that a session may have prepared.
 const HELD_BYTES_MAX: usize = 64 << 20;
+
+/// The version of the fields in an error's DETAIL.
+pub(super) const DETAIL_VERSION: u64 = 1;
 
 /// What a session masks.
 #[derive(Clone, Debug)]
@@ -260,10 +263,7 @@ impl Session {
         let names_max = core.settings.limits.prepared_max;
         let tags = Arc::clone(catalog.snapshot().tags());
         let database = Arc::clone(catalog.snapshot().database());
-        let classes = match &connection.masking {
-            Masking::On { classes, .. } => *classes,
-            Masking::Off => ClassSet::EMPTY,
-        };
+        let classes = connection.masking.classes();
         let mut session = Self {
             core,
             id,
@@ -392,6 +392,12 @@ impl Session {
 
     pub(super) fn allows_all(&self) -> bool {
         self.core.gate.borrow_mut().policies().is_allow_all()
+    }
+
+    /// A run's name, by which whoever is told of it finds it in the record.
+    pub(super) fn request_name(&self, run: u64) -> String {
+        let boot = self.core.ledger.borrow().boot();
+        format!("{}/{run}", boot.session_name(self.id))
     }
 
     /// The number of the next run; `count` are taken.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use sluice_parsers::postgres::SqlState;
 use sluice_parsers::postgres::backend::encode::Report;
 use sluice_parsers::postgres::backend::{Format, Formats};
-use sluice_parsers::sql::effect::Effect;
+use sluice_parsers::sql::effect::{Effect, EffectMask};
 use sluice_parsers::sql::statement::{Statement, StatementKind};
 use sluice_parsers::sql::world::Touched;
 use sluice_runtime::time::Moment;
@@ -62,6 +62,12 @@ impl Judged {
     /// What it does.
     pub(crate) fn effects(&self) -> &[Effect] {
         self.statement().map_or(&[], |statement| &statement.effects)
+    }
+
+    /// The same, as the record has it.
+    pub(crate) fn mask(&self) -> EffectMask {
+        let masks = &self.verdict.masks;
+        masks.get(self.index).copied().unwrap_or(EffectMask::EMPTY)
     }
 
     /// What was decided of it.

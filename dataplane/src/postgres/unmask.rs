@@ -91,10 +91,7 @@ impl Session {
     /// Masks what may not be seen as it is.
     fn mask_the_rest(&mut self) {
         let masks = &mut self.masks;
-        let found = match &self.connection.masking {
-            Masking::On { classes, .. } => *classes,
-            Masking::Off => ClassSet::EMPTY,
-        };
+        let found = self.connection.masking.classes();
         masks.classes = found
             .iter()
             .filter(|class| !masks.open.holds(Some(*class)))

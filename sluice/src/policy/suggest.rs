@@ -11,7 +11,6 @@ use std::path::Path;
 
 use serde::Serialize;
 use sluice_audit::time::Timestamp;
-use sluice_dataplane::settings::Masking;
 use sluice_parsers::sql::effect::Effect;
 use sluice_policy::identity::{Identity, LOCAL_ISSUER, Method};
 use sluice_policy::{Client, Moment, PolicySet, Principal, Target, printable};
@@ -120,11 +119,7 @@ fn configured(path: &Path) -> Result<Configured, Failure> {
     let (loaded, _) = config::load(path)?;
     let connections = loaded.connections.iter();
     let columns = connections.map(|connection| {
-        let columns = match &connection.masking {
-            Masking::On { columns, .. } => &columns[..],
-            Masking::Off => &[],
-        };
-        let columns = columns.iter();
+        let columns = connection.masking.columns().iter();
         let names = columns.map(|one| [one.schema.clone(), one.table.clone(), one.column.clone()]);
         (connection.name.clone(), names.collect())
     });

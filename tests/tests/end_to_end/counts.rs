@@ -100,17 +100,7 @@ fn what_names_no_column_is_forbidden_with_any() {
             false,
         ),
     ] {
-        let why = [
-            "policy",
-            "why",
-            "--config",
-            "sluice.toml",
-            "--identity",
-            "tester",
-            "--json",
-            sql,
-        ];
-        let output = gateway.sluice_here(&why);
+        let output = gateway.why(&["--json", sql]);
         assert!(output.success, "{sql}: {output:?}");
         let report: Value = serde_json::from_str(&output.stdout).expect("JSON");
         assert_eq!(

@@ -264,15 +264,7 @@ fn an_error_says_which_limit_and_what_to_do() {
     let recorded = gateway.statements("FROM log").remove(0);
     assert_eq!(recorded["session"], session_name);
     assert_eq!(recorded["statement"].to_string(), statement);
-    let why = gateway.sluice_here(&[
-        "policy",
-        "why",
-        "--config",
-        "sluice.toml",
-        "--identity",
-        "tester",
-        MANY,
-    ]);
+    let why = gateway.why(&[MANY]);
     assert!(
         why.stdout
             .contains("within @max_rows(\"10\") @max_bytes(\"65536B\") @max_time(\"1000ms\")"),

@@ -92,16 +92,9 @@ fn json(gateway: &Gateway, arguments: &[&str]) -> Value {
 
 /// What is decided by a policy in a file.
 fn allows(gateway: &Gateway, policy: &str, sql: &str) -> bool {
-    let why = [
-        "policy",
-        "why",
-        "--config",
-        "sluice.toml",
-        "--identity",
-        "tester",
-        "--json",
-    ];
-    let report = json(gateway, &[&why[..], &["--policy", policy, sql]].concat());
+    let output = gateway.why(&["--json", "--policy", policy, sql]);
+    assert!(output.success, "{policy}: {output:?}");
+    let report: Value = serde_json::from_str(&output.stdout).expect("JSON");
     report["statements"][0]["is_allowed"]
         .as_bool()
         .expect("a decision")

@@ -5,16 +5,12 @@ use sluice_parsers::sql::catalog::{Catalog, Oid};
 use sluice_parsers::sql::lineage::BaseColumn;
 
 use crate::postgres::columns::Tags;
-use crate::settings::{MaskedColumn, Masking};
+use crate::settings::Masking;
 
 /// The configured columns of a database, those of tables that inherit from theirs or are partitions among them.
 pub(super) fn tags(catalog: &Catalog, masking: &Masking) -> Tags {
-    let columns: &[MaskedColumn] = match masking {
-        Masking::On { columns, .. } => columns,
-        Masking::Off => &[],
-    };
     let mut tags = Tags::new();
-    for column in columns {
+    for column in masking.columns() {
         let table = catalog
             .schema_named(&column.schema)
             .and_then(|schema| catalog.relation_in(schema, &column.table));
@@ -54,6 +50,7 @@ mod tests {
     use sluice_parsers::sql::catalog::snapshot::{Bases, Rows};
 
     use super::*;
+    use crate::settings::MaskedColumn;
 
     fn catalog(rows: &[&[&str]]) -> Catalog {
         let mut all = Rows::new(1 << 20);

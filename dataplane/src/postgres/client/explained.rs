@@ -9,11 +9,8 @@ use sluice_policy::{Cause, Denial};
 
 use super::judging::Refused;
 use crate::gate::Outcome;
-use crate::postgres::session::Session;
+use crate::postgres::session::{DETAIL_VERSION, Session};
 use crate::postgres::statements::{Judged, Refusal, Run};
-
-/// The version of the detail's fields.
-const DETAIL_VERSION: u64 = 1;
 
 /// More effects than these are counted.
 const EFFECTS_MAX: usize = 16;
@@ -51,8 +48,7 @@ impl Session {
         let Outcome::Deny(denial) = &outcome else {
             return refusal;
         };
-        let boot = self.core.ledger.borrow().boot();
-        let request = format!("{}/{}", boot.session_name(self.id), run.id);
+        let request = self.request_name(run.id);
         let policies = Arc::clone(self.core.gate.borrow_mut().policies());
         let instead = self.permitted_instead(denial, effects);
         refusal.detail = Some(detail(denial, &request, effects, policies.documentation()).into());

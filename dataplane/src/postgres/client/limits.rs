@@ -16,7 +16,7 @@ use crate::postgres::limited::Bounds;
 use crate::postgres::session::{End, Output, Session};
 use crate::postgres::statements::{Judged, Ticket};
 
-/// Actions that change nothing which a failure behind them could not undo, or that anybody would miss.
+/// Actions that change nothing.
 const READING: [Action; 3] = [Action::Read, Action::Filter, Action::Leak];
 
 /// Actions that change rows.
@@ -69,17 +69,15 @@ impl Session {
         let by_name = judged
             .statement()
             .and_then(|statement| self.effects_by_name(statement));
-        match by_name {
-            Some(effects) => effects.iter().collect(),
-            None => judged.effects().iter().collect(),
-        }
+        by_name.map_or_else(|| judged.mask(), |effects| effects.iter().collect())
     }
 
-    /// Refuses a statement of which nobody can tell in time how many rows it changes, where that has a limit.
+    /// Refuses a statement of which nobody can tell in time how many rows it changes, where that has a limit. Whatever else
+    /// becomes of it stays.
     pub(super) fn gate_count(
         &self,
         kind: Kind,
-        judged: &Judged,
+        judged: impl FnOnce() -> Judged,
         gated: Gated,
         counted_in: CountedIn,
     ) -> Gated {
@@ -90,7 +88,8 @@ impl Session {
         else {
             return gated;
         };
-        let mask = self.mask_of(judged);
+        let judged = judged();
+        let mask = self.mask_of(&judged);
         if !CHANGING.iter().any(|action| mask.contains(*action)) {
             return gated;
         }

@@ -200,17 +200,13 @@ impl Session {
             note: "",
             asks_more: !is_read,
         };
-        let gated = match self.gate_in_query(query, index, &judged, is_read) {
-            limited @ Gated::Limited(_) => {
-                let is_alone = query.verdict.statements.len() == 1 && self.model.is_idle();
-                let counted_in = match self.model.transaction() {
-                    TransactionStatus::InTransaction if is_alone => CountedIn::Transaction,
-                    _ => CountedIn::Nothing,
-                };
-                self.gate_count(Kind::Query, &judged, limited, counted_in)
-            }
-            gated => gated,
+        let is_alone = query.verdict.statements.len() == 1 && self.model.is_idle();
+        let counted_in = match self.model.transaction() {
+            TransactionStatus::InTransaction if is_alone => CountedIn::Transaction,
+            _ => CountedIn::Nothing,
         };
+        let gated = self.gate_in_query(query, index, &judged, is_read);
+        let gated = self.gate_count(Kind::Query, || judged.clone(), gated, counted_in);
         let outcome = match &gated {
             Gated::Refused((_, outcome)) | Gated::Observed(outcome) => outcome,
             Gated::Allowed | Gated::Limited(_) | Gated::Away(_) => judged.outcome(),

@@ -2,7 +2,7 @@
 
 use sluice_audit::record::Protocol;
 use sluice_parsers::postgres::SqlState;
-use sluice_parsers::sql::effect::{Effect, EffectMask};
+use sluice_parsers::sql::effect::Effect;
 use sluice_parsers::sql::statement::Statement;
 
 use crate::gate::{Outcome, effect_lines};
@@ -56,10 +56,7 @@ impl Session {
             .map(|effects| (effects.iter().collect(), effect_lines(&effects)));
         let (mask, effects) = match &with_prepared {
             Some((mask, lines)) => (*mask, lines.as_list()),
-            None => (
-                verdict.masks.get(*index).copied().unwrap_or(EffectMask::EMPTY),
-                verdict.lines(*index),
-            ),
+            None => (judged.mask(), verdict.lines(*index)),
         };
         let note = if note.is_empty() {
             verdict.reason(*index).unwrap_or_default()

@@ -351,18 +351,12 @@ impl Session {
                 .gate_prepared(Kind::Execute, prepared)
                 .and(|| self.gate_bound(portal))
                 .and(|| self.gate_room_of(prepared));
-            let gated = match gated {
-                limited @ Gated::Limited(_) => {
-                    let counted_in = if execute.rows_max > 0 {
-                        CountedIn::Parts
-                    } else {
-                        CountedIn::Execute
-                    };
-                    self.gate_count(Kind::Execute, &prepared.judged(), limited, counted_in)
-                }
-                gated => gated,
+            let counted_in = if execute.rows_max > 0 {
+                CountedIn::Parts
+            } else {
+                CountedIn::Execute
             };
-            match gated {
+            match self.gate_count(Kind::Execute, || prepared.judged(), gated, counted_in) {
                 // Its Bind is in the record.
                 Gated::Allowed | Gated::Observed(_) => {}
                 Gated::Limited(more) => {

@@ -22,7 +22,6 @@ use crate::postgres::limited::Ended;
 use crate::postgres::session::{End, Session, unreadable_under};
 use crate::postgres::state::Tracked;
 use crate::postgres::statements::{Judged, Made, Portal, Prepared, QueryTicket, Refusal, Run, Ticket};
-use crate::settings::Masking;
 
 /// What a reply after which more is to come asks of the session, taken out of its ticket.
 enum Reaction {
@@ -194,10 +193,8 @@ impl Session {
                 Ok(Delivery::Hide)
             }
             Reaction::CopyOut(statement) => {
-                let is_binary =
-                    CopyResponse::parse(body).is_ok_and(|response| response.format == Format::Binary);
-                if is_limited && is_binary {
-                    self.binary_copy_begins();
+                if is_limited {
+                    self.limited_copy_begins(body);
                 }
                 if self.masks.is_on() {
                     self.copy_out = Some(Box::new(self.copy_out_of(statement.as_ref(), body)?));
@@ -476,15 +473,8 @@ impl Session {
                 if response.format == Format::Text
                     && usize::from(response.column_formats.count()) == columns.names.len() =>
             {
-                let target = self.context.principal.target();
-                let connection = self.core.settings.connection(target.connection());
-                let configured = match connection.map(|connection| &connection.masking) {
-                    Some(Masking::On { columns, .. }) => columns.as_slice(),
-                    _ => &[],
-                };
-                let masked = configured
-                    .iter()
-                    .filter(|column| !self.masks.open.holds(column.class));
+                let configured = self.connection.masking.columns().iter();
+                let masked = configured.filter(|column| !self.masks.open.holds(column.class));
                 let hidden = HiddenColumns::of(columns, format, &masked.collect::<Vec<_>>());
                 Ok(CopyOut::new(response.format, self.masks.classes, Some(hidden)))
             }
@@ -609,17 +599,11 @@ impl Session {
             sent: self.answered_since,
         };
         let judged = prepared.judged();
-        let mask = judged
-            .verdict
-            .masks
-            .get(judged.index)
-            .copied()
-            .unwrap_or_default();
         let text = crate::postgres::session::Text {
             protocol: Protocol::Parse,
             part: 0,
             bytes: &prepared.text,
-            mask,
+            mask: judged.mask(),
             effects: judged.verdict.lines(judged.index),
             asks_more: prepared.is_doubtful(),
         };

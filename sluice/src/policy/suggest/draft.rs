@@ -5,22 +5,9 @@ use std::fmt::Write as _;
 
 use sluice_parsers::sql::effect::{Action, Effect, EffectFlags, FilterKind, ObjectKind};
 use sluice_policy::identity::Identity;
-use sluice_policy::{Resource, Target};
+use sluice_policy::{CONTEXT_FLAGS, Resource, Target};
 
 use super::gather::{LeftOut, Question, Why};
-
-/// The flags that a permit excludes where they were not seen, as conditions name them.
-const FLAGS: [(EffectFlags, &str); 9] = [
-    (EffectFlags::UNFILTERED, "unfiltered"),
-    (EffectFlags::PROGRAM, "program"),
-    (EffectFlags::FILE, "file"),
-    (EffectFlags::FOREIGN, "foreign"),
-    (EffectFlags::OTHER_USER, "other_user"),
-    (EffectFlags::CASCADE, "cascade"),
-    (EffectFlags::CATALOG, "catalog"),
-    (EffectFlags::UNCERTAIN, "uncertain"),
-    (EffectFlags::SENSITIVE, "sensitive"),
-];
 
 /// The longest id of a policy, less what is put behind a name.
 const NAME_BYTES_MAX: usize = 80;
@@ -366,7 +353,7 @@ fn list<'a>(resources: impl Iterator<Item = &'a Resource>) -> String {
 /// The clause that leaves out what was not seen.
 fn unless(seen: u16) -> String {
     let seen = EffectFlags::from_bits(seen);
-    let unseen = FLAGS.iter().filter(|(flag, _)| !seen.contains(*flag));
+    let unseen = CONTEXT_FLAGS.iter().filter(|(flag, _)| !seen.contains(*flag));
     let unseen: Vec<_> = unseen.map(|(_, name)| format!("context.{name}")).collect();
     let (first, rest) = unseen.split_at(unseen.len().div_ceil(2));
     format!(
