@@ -210,7 +210,8 @@ fn source(policies: Vec<String>) -> (String, PolicySet) {
 #[derive(Debug, Clone)]
 struct Case {
     policies: Vec<String>,
-    connects: bool,
+    /// What the permit of Connect says beside it, where there is one.
+    connect: Option<&'static str>,
     groups: Vec<&'static str>,
     connection: &'static str,
     statements: [Vec<Effect>; 1],
@@ -233,16 +234,20 @@ fn case() -> impl Strategy<Value = Case> {
     );
     let asked = (
         prop::collection::vec(policy(), 0..8),
-        prop::bool::weighted(0.95),
+        prop_oneof![
+            17 => Just(Some("")),
+            2 => Just(Some("@max_rows(\"7\") @max_time(\"2s\") ")),
+            1 => Just(None),
+        ],
         subsequence(vec!["crew", "dba", "x"], 0..3),
         prop_oneof![9 => Just("orders"), 1 => Just("billing")],
         effects(),
     );
     (asked, session).prop_map(
-        |((policies, connects, groups, connection, effects), (hour, address, application_name, claims))| {
+        |((policies, connect, groups, connection, effects), (hour, address, application_name, claims))| {
             Case {
                 policies,
-                connects,
+                connect,
                 groups,
                 connection,
                 statements: [effects],
@@ -256,8 +261,10 @@ fn case() -> impl Strategy<Value = Case> {
 }
 
 fn check(case: Case) -> Result<(), TestCaseError> {
-    let connect = "permit (principal, action == Action::\"Connect\", resource);".to_owned();
-    let policies = case.connects.then_some(connect).into_iter().chain(case.policies);
+    let connect = case
+        .connect
+        .map(|says| format!("{says}permit (principal, action == Action::\"Connect\", resource);"));
+    let policies = connect.into_iter().chain(case.policies);
     let (source, set) = source(policies.collect());
     let mut identity = Identity::new("https://i", "agent", Method::Oidc).with_groups(case.groups);
     identity.claims.clone_from(case.claims.as_object().unwrap());

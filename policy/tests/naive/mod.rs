@@ -578,12 +578,12 @@ impl Naive<'_> {
         if said.permits.is_empty() {
             return deny(Cause::NoPermit, BTreeSet::new());
         }
+        let mut limits = self.limits(&said.permits);
         let mut policies = if effects.is_empty() {
             said.permits
         } else {
             BTreeSet::new()
         };
-        let mut limits = Limits::default();
         let mut denials: BTreeMap<Cause, BTreeSet<String>> = BTreeMap::new();
         let mut required = BTreeSet::new();
         for effect in effects {
