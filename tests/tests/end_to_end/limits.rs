@@ -647,6 +647,11 @@ fn every_way_to_more_is_counted() {
         let mut session = session(&gateway);
         assert_eq!(brief(&ask(&mut session, &sent, cycles)), want, "{name}");
     }
+    let called = gateway.statements("function call");
+    assert!(
+        called.len() == 1 && called[0]["outcome"] == "denied",
+        "{called:?}"
+    );
 }
 
 #[test]

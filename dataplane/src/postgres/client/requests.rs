@@ -46,6 +46,10 @@ const LARGE_OBJECT_FUNCTIONS: [(u32, &str); 13] = [
 const NOT_KNOWN_YET: &str = "sluice: what stands under this name is not known before the server has answered, and policy \
                              limits what it may do; read the answers first";
 
+/// What a client is told whose call has limits.
+const CALLED_BY_OID: &str = "sluice: policy limits what this may give, change or take (@max_...), which is not told of a \
+                             function that is called by its OID; call it by SELECT";
+
 /// `object_not_in_prerequisite_state`
 const NOT_IN_STATE: SqlState = SqlState(*b"55000");
 
@@ -633,12 +637,6 @@ impl Session {
         };
         self.follow_state();
         let outcome = self.held(&self.decide(std::slice::from_ref(&effect)));
-        if let Outcome::Limited { .. } = outcome {
-            let message = "sluice: policy limits what this may give, change or take (@max_...), which is not told of a \
-                           function that is called by its OID; call it by SELECT";
-            let refusal = Kind::FunctionCall.refusal(SqlState::PROGRAM_LIMIT_EXCEEDED, message);
-            return self.replace(Kind::FunctionCall, b"", refusal, received);
-        }
         let run = Run {
             id: self.take_runs(1),
             received,
@@ -662,9 +660,16 @@ impl Session {
                 received,
             );
         }
-        if let Outcome::Deny(denial) = &outcome {
+        let refusal = match &outcome {
+            Outcome::Allow(_) | Outcome::Observe(_) => None,
+            Outcome::Limited { .. } => {
+                Some(Kind::FunctionCall.refusal(SqlState::PROGRAM_LIMIT_EXCEEDED, CALLED_BY_OID))
+            }
+            Outcome::Deny(denial) => Some(Kind::FunctionCall.denied(denial)),
+        };
+        if let Some(refusal) = refusal {
             self.end_empty(run, Ending::Denied, received);
-            let refused = (Kind::FunctionCall.denied(denial), outcome.clone());
+            let refused = (refusal, outcome.clone());
             let refusal = self.explained_effects(refused, run, std::slice::from_ref(&effect), None);
             return self.replace(Kind::FunctionCall, b"", refusal, received);
         }
