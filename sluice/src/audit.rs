@@ -9,7 +9,7 @@ use sluice_audit::reader::{self, Filter, Problem, Report, Row};
 use sluice_audit::record::Decision;
 use sluice_audit::visible::Visible;
 
-use crate::cli::{Audit, Folder, Query, Tail, Verify};
+use crate::cli::{Audit, Folder, Query, Recorded, Tail, Verify};
 use crate::config;
 use crate::failure::{Failure, counted};
 
@@ -42,6 +42,20 @@ impl Folder {
     }
 }
 
+impl Recorded {
+    /// The filter that they are of.
+    pub(crate) fn filter(&self) -> Filter {
+        Filter {
+            since_ns: self.since,
+            until_ns: self.until,
+            subject: self.identity.clone(),
+            connection: self.connection.clone(),
+            database: self.database.clone(),
+            ..Filter::default()
+        }
+    }
+}
+
 fn tail(arguments: &Tail) -> Result<(), Failure> {
     let folder = arguments.folder.resolve()?;
     let mut tail = reader::Tail::open(
@@ -63,14 +77,9 @@ fn tail(arguments: &Tail) -> Result<(), Failure> {
 }
 
 fn query(arguments: Query) -> Result<(), Failure> {
-    let folder = arguments.folder.resolve()?;
+    let folder = arguments.recorded.folder.resolve()?;
     let filter = Filter {
-        since_ns: arguments.since,
-        until_ns: arguments.until,
-        subject: arguments.subject,
         session: arguments.session,
-        connection: arguments.connection,
-        database: arguments.database,
         decision: match (arguments.decided.denied, arguments.decided.observed) {
             (true, _) => Some(Decision::Deny),
             (false, true) => Some(Decision::Observe),
@@ -80,6 +89,7 @@ fn query(arguments: Query) -> Result<(), Failure> {
         text: arguments.contains,
         statements_only: arguments.statements,
         limit: arguments.limit,
+        ..arguments.recorded.filter()
     };
     let answer = reader::query(&folder, &filter).map_err(unreadable)?;
     let mut out = io::BufWriter::new(io::stdout());

@@ -384,7 +384,7 @@ pub(crate) enum Include {
     Sensitive,
 }
 
-/// Which recorded statements are looked at.
+/// Which records are looked at.
 #[derive(Debug, Args)]
 pub(crate) struct Recorded {
     #[command(flatten)]
@@ -529,25 +529,10 @@ pub(crate) struct Tail {
 #[derive(Debug, Args)]
 pub(crate) struct Query {
     #[command(flatten)]
-    pub(crate) folder: Folder,
+    pub(crate) recorded: Recorded,
     /// Print one JSON object a record.
     #[arg(long)]
     pub(crate) json: bool,
-    /// Not older than this: an age (`30m`, `24h`, `7d`) or a time (`2026-11-23T15:04:05Z`).
-    #[arg(long, value_name = "TIME", value_parser = time)]
-    pub(crate) since: Option<u64>,
-    /// Not younger than this.
-    #[arg(long, value_name = "TIME", value_parser = time)]
-    pub(crate) until: Option<u64>,
-    /// Of this identity.
-    #[arg(long, value_name = "SUBJECT")]
-    pub(crate) subject: Option<String>,
-    /// To this connection.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) connection: Option<String>,
-    /// In this database.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) database: Option<String>,
     /// Of this session, as rows name it.
     #[arg(long, value_name = "NAME", value_parser = session)]
     pub(crate) session: Option<SessionName>,

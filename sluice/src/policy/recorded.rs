@@ -368,13 +368,8 @@ fn effects_key(row: &StatementRow, key: &mut Vec<u8>) {
 pub(super) fn each(wanted: &Recorded, mut take: impl FnMut(StatementRow)) -> Result<Vec<Problem>, Failure> {
     let folder = wanted.folder.resolve()?;
     let filter = Filter {
-        since_ns: wanted.since,
-        until_ns: wanted.until,
-        subject: wanted.identity.clone(),
-        connection: wanted.connection.clone(),
-        database: wanted.database.clone(),
         statements_only: true,
-        ..Filter::default()
+        ..wanted.filter()
     };
     let style = ProgressStyle::with_template("{wide_bar} {percent}% of the record, {msg} statements");
     let bar = ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
