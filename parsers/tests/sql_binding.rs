@@ -8,7 +8,7 @@ use std::sync::Arc;
 use sluice_parsers::sql::analyze::{Limits, analyze};
 use sluice_parsers::sql::catalog::Oid;
 use sluice_parsers::sql::lineage::Lineage;
-use sluice_parsers::sql::statement::Statement;
+use sluice_parsers::sql::statement::{Probes, Statement};
 use sluice_parsers::sql::world::{SessionNames, Touched, World};
 
 use self::small::Small;
@@ -433,6 +433,25 @@ fn t15_any_use_but_plain_output_is_a_filter() {
             &["equality"],
         ),
         ("SELECT 1 FROM customers WHERE (ssn || name) = 'x'", &["other"]),
+        ("SELECT 1 FROM customers WHERE ssn IN ('1')", &["equality"]),
+        ("SELECT 1 FROM customers WHERE ssn IN ('1', '2')", &["set"]),
+        ("SELECT 1 FROM customers WHERE ssn NOT IN ($1, $2)", &["set"]),
+        (
+            "SELECT 1 FROM customers WHERE (ssn, name) IN (('1', 'x'), ('2', 'x'))",
+            &["set"],
+        ),
+        ("SELECT 1 FROM customers WHERE ssn = ANY ('{1,2}')", &["set"]),
+        ("SELECT 1 FROM customers WHERE ssn = ANY ($1)", &["set"]),
+        (
+            "SELECT 1 FROM customers WHERE ssn <> ALL (ARRAY['1', '2'])",
+            &["set"],
+        ),
+        (
+            "SELECT 1 FROM customers WHERE ssn IN (SELECT a FROM plain)",
+            &["join"],
+        ),
+        ("SELECT 1 FROM customers WHERE ssn = random()::text", &["other"]),
+        ("SELECT 1 FROM customers WHERE ssn = now()::text", &["equality"]),
         (
             "SELECT 1 FROM customers WHERE length(ssn) BETWEEN 1 AND 2",
             &["range"],
@@ -554,6 +573,79 @@ fn t15_any_use_but_plain_output_is_a_filter() {
         ),
     ] {
         assert_eq!(filters(sql), want, "{sql}");
+    }
+}
+
+#[test]
+fn t15_guesses_are_counted() {
+    let world = world();
+    let uncounted = Probes::UNCOUNTED;
+    for (sql, count, vary) in [
+        ("SELECT name FROM customers WHERE name = 'a'", 0, false),
+        ("SELECT name FROM customers ORDER BY ssn", 0, false),
+        (
+            "SELECT 1 FROM customers c JOIN customers d ON c.ssn = d.ssn",
+            0,
+            false,
+        ),
+        ("SELECT name FROM customers WHERE ssn = '1'", 1, false),
+        ("SELECT name FROM customers WHERE ssn = $1", 1, false),
+        (
+            "SELECT name FROM customers WHERE ssn = '1' OR ssn = '2' OR $1 = ssn",
+            3,
+            false,
+        ),
+        ("SELECT 1 FROM customers WHERE (ssn, name) = ('1', 'x')", 1, false),
+        (
+            "SELECT (SELECT count(*) FROM customers WHERE ssn = '1'), (SELECT count(*) FROM customers WHERE ssn = '2')",
+            2,
+            false,
+        ),
+        ("SELECT ssn = '1' AS is_it FROM customers", 1, false),
+        ("DELETE FROM orders USING customers WHERE ssn = '1'", 1, false),
+        (
+            "SELECT 1 FROM customers WHERE ssn = current_setting('my.guess')",
+            1,
+            true,
+        ),
+        ("SELECT 1 FROM customers WHERE ssn = lower($1)", 1, true),
+        ("SELECT 1 FROM customers WHERE ssn IN ('1')", 1, false),
+        (
+            "SELECT 1 FROM customers WHERE ssn IN ('1', '2')",
+            uncounted,
+            false,
+        ),
+        ("SELECT 1 FROM customers WHERE ssn = ANY ($1)", uncounted, false),
+        (
+            "SELECT 1 FROM customers WHERE ssn = '1' AND ssn LIKE '1%'",
+            uncounted,
+            false,
+        ),
+        ("SELECT 1 FROM customers WHERE ssn > '1'", uncounted, false),
+        (
+            "SELECT 1 FROM customers WHERE ssn = random()::text",
+            uncounted,
+            false,
+        ),
+        (
+            "SELECT CASE ssn WHEN '1' THEN 1 END FROM customers",
+            uncounted,
+            false,
+        ),
+        (
+            "SELECT 1 FROM generate_series(1, 9) g JOIN customers ON ssn = g::text",
+            uncounted,
+            false,
+        ),
+        (
+            "SELECT 1 FROM customers JOIN (VALUES ('1'), ('2')) v(x) ON ssn = x",
+            uncounted,
+            false,
+        ),
+        ("SELECT ssn FROM customers INTERSECT SELECT '1'", uncounted, false),
+    ] {
+        let analysis = analyze(sql, &Limits::default(), &world);
+        assert_eq!(analysis.statements[0].probes, Probes { count, vary }, "{sql}");
     }
 }
 

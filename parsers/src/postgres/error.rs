@@ -31,6 +31,8 @@ impl SqlState {
     pub const INVALID_CURSOR_NAME: Self = Self(*b"34000");
     /// A message or statement over a limit.
     pub const PROGRAM_LIMIT_EXCEEDED: Self = Self(*b"54000");
+    /// `configuration_limit_exceeded`
+    pub const CONFIGURATION_LIMIT_EXCEEDED: Self = Self(*b"53400");
     /// Resources are short.
     pub const INSUFFICIENT_RESOURCES: Self = Self(*b"53000");
     /// No further connection is possible.

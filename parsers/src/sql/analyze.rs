@@ -51,7 +51,7 @@ use super::neutral::Neutral;
 use super::resolve::Resolver;
 use super::runs;
 use super::shape::Shape;
-use super::statement::{Analysis, Cause, PreparedUse, Reason, Statement, StatementKind, Taken};
+use super::statement::{Analysis, Cause, PreparedUse, Probes, Reason, Statement, StatementKind, Taken};
 use super::weight;
 use super::world::{Touched, World};
 
@@ -207,6 +207,7 @@ fn walk(sql: &str, shape: &Shape, tree: &ParseResult, world: &World) -> Result<A
             use_of_prepared: walker.use_of_prepared,
             takes: walker.takes,
             changes_uncounted: walker.changes_uncounted,
+            probes: walker.probes,
             effects: walker.effects,
             reasons: walker.reasons,
             runs_prepared: walker.runs_prepared,
@@ -304,6 +305,7 @@ fn unreadable(text_len: usize, reason: Reason) -> Analysis {
             opaque_until_bind: SmallVec::new(),
             takes: Taken::Statements,
             changes_uncounted: false,
+            probes: Probes::default(),
         }],
         neutral: Neutral::none(),
         readable: false,

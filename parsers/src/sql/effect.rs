@@ -363,7 +363,7 @@ impl fmt::Display for Object {
 /// How a protected column is used other than as plain output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum FilterKind {
-    /// Compared for equality with constants or parameters.
+    /// Compared for equality with one constant or parameter.
     Equality,
     /// Compared for order with constants or parameters.
     Range,
@@ -375,7 +375,7 @@ pub enum FilterKind {
     Group,
     /// Compared with another column.
     Join,
-    /// Compared through UNION, INTERSECT or EXCEPT.
+    /// Compared through UNION, INTERSECT or EXCEPT, or with a list or an array of constants.
     Set,
     /// An argument of an aggregate or window function.
     Aggregate,

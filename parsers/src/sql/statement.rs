@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use smallvec::SmallVec;
 
-use super::effect::{Action, Effect, EffectMask, Object, ObjectKind};
+use super::effect::{Action, Effect, EffectMask, FilterKind, Object, ObjectKind};
 use super::lineage::{BaseColumn, Lineage};
 use super::neutral::Neutral;
 use super::resolve::Ty;
@@ -62,6 +62,40 @@ pub struct Statement {
     pub takes: Taken,
     /// Queries in a WITH, functions or rules change rows: the count in its CommandComplete leaves these out.
     pub changes_uncounted: bool,
+    /// What it compares protected columns with.
+    pub probes: Probes,
+}
+
+/// What a statement gives that protected columns are compared with: guesses at their values.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Probes {
+    /// How many constants and parameters; [`Self::UNCOUNTED`] if it cannot be told.
+    pub count: u32,
+    /// One of them is computed: the same text with the same parameters compares with another value at another time.
+    pub vary: bool,
+}
+
+impl Probes {
+    /// Patterns, ranges, lists and whatever else gives more away than a comparison with one value.
+    pub const UNCOUNTED: u32 = u32::MAX;
+
+    /// A protected column is used in this way. Sorting, grouping and joining columns guess nothing.
+    pub(crate) fn count(&mut self, kind: FilterKind) {
+        match kind {
+            FilterKind::Equality => self.count = self.count.saturating_add(1),
+            FilterKind::Order | FilterKind::Group | FilterKind::Join => {}
+            _ => self.count = Self::UNCOUNTED,
+        }
+    }
+
+    /// Those of two statements.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            count: self.count.saturating_add(other.count),
+            vary: self.vary || other.vary,
+        }
+    }
 }
 
 /// What becomes of the rows of a prepared statement.

@@ -147,7 +147,11 @@ impl Walker<'_> {
     fn result(&mut self, oid: Oid, ty: Ty, lineage: Lineage, values: &[Value]) -> Value {
         let function = self.world.catalog.function(oid);
         let is_plain = function.is_some_and(|function| {
-            function.kind == FunctionKind::Plain && !function.returns_set && function.known.is_some()
+            function.kind == FunctionKind::Plain
+                && !function.returns_set
+                && function.known.is_some()
+                // Another value in every row is not one value.
+                && function.volatility != Volatility::Volatile
         });
         Value {
             lineage,

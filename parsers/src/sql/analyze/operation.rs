@@ -231,15 +231,19 @@ impl Walker<'_> {
         };
         let tested = left.map(|node| self.row_values(node)).unwrap_or_default();
         let is_row_list = tested.len() > 1;
+        let is_listed = items.len() > 1;
         let mut results: Vec<Value> = Vec::new();
         let mut is_built_in = true;
         let mut kinds: Vec<(Ty, bool)> = Vec::new();
         for item in items {
-            let values = if is_row_list {
+            let mut values = if is_row_list {
                 self.row_values(item)
             } else {
                 vec![self.value(item)]
             };
+            for value in &mut values {
+                value.is_listed = is_listed;
+            }
             for (left, right) in tested.iter().zip(&values) {
                 // Constants of one type need not be asked for again and again.
                 let seen = (right.ty, right.is_constant());
@@ -267,7 +271,11 @@ impl Walker<'_> {
             Ty::Literal | Ty::Parameter => array.ty,
             Ty::Uncertain => Ty::Uncertain,
         };
-        let element = Value { ty: element, ..array };
+        let element = Value {
+            ty: element,
+            is_listed: true,
+            ..array
+        };
         let value = self.operate(name, Some(&left), Some(&element));
         Value {
             ty: Ty::Known(BOOL),

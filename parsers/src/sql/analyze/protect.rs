@@ -50,6 +50,7 @@ impl Walker<'_> {
             Some(columns) => {
                 for &column in columns {
                     if self.world.protected.contains(&column) {
+                        self.probes.count(kind);
                         self.add_on_column(Action::Filter, Some(kind), column);
                     }
                 }
@@ -195,6 +196,7 @@ impl Walker<'_> {
         let read: Vec<Oid> = self.reads.relations().collect();
         for column in self.protected_of(read.iter().copied()) {
             for &kind in &unknowns.filters {
+                self.probes.count(kind);
                 self.add_on_column(Action::Filter, Some(kind), column);
             }
         }
@@ -250,7 +252,11 @@ impl Walker<'_> {
             }
             let kind = match name {
                 "=" | "<>" | "!=" => match other {
-                    Some(other) => equality(side, other),
+                    Some(other) => {
+                        let kind = equality(side, other);
+                        self.probes.vary |= kind == FilterKind::Equality && other.given == Given::Computed;
+                        kind
+                    }
                     None => FilterKind::Other,
                 },
                 "<" | ">" | "<=" | ">=" => FilterKind::Range,
@@ -269,6 +275,9 @@ impl Walker<'_> {
 /// How a value is used that is compared for equality with another.
 fn equality(side: &Value, other: &Value) -> FilterKind {
     let is_plain = matches!(side.lineage, Lineage::Exact(_));
+    if other.is_listed && other.is_constant() {
+        return FilterKind::Set;
+    }
     match (&other.given, &other.lineage) {
         (Given::Text(_) | Given::Null | Given::Parameter(_), _) if is_plain => FilterKind::Equality,
         _ if other.is_single && other.is_constant() && is_plain => FilterKind::Equality,

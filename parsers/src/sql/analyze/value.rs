@@ -37,6 +37,10 @@ pub(super) enum Given {
 }
 
 /// An expression's value.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "what is known of it, in respects that do not depend on each other"
+)]
 #[derive(Clone, Debug)]
 pub(super) struct Value {
     pub(super) ty: Ty,
@@ -48,6 +52,8 @@ pub(super) struct Value {
     pub(super) row: Option<Row>,
     /// It is one value for the whole statement: made of constants and parameters.
     pub(super) is_single: bool,
+    /// It is one of several that the statement gives: of a list, or of an array.
+    pub(super) is_listed: bool,
     /// That protected columns chose it is said already.
     pub(super) is_reported: bool,
     /// It is a column or computed from one in a way that no planner takes for a constant.
@@ -64,6 +70,7 @@ impl Value {
             given: Given::Computed,
             row: None,
             is_single: true,
+            is_listed: false,
             is_reported: false,
             varies: false,
         }

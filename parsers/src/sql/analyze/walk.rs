@@ -23,7 +23,7 @@ use super::value::{Column, Row, Value};
 use crate::sql::catalog::Oid;
 use crate::sql::effect::{Action, Effect, EffectFlags, Object, ObjectKind};
 use crate::sql::resolve::Resolver;
-use crate::sql::statement::{Cause, OutputColumn, PreparedUse, Reason, Taken};
+use crate::sql::statement::{Cause, OutputColumn, PreparedUse, Probes, Reason, Taken};
 use crate::sql::world::World;
 
 /// Gathers what one statement does.
@@ -47,6 +47,8 @@ pub(super) struct Walker<'w> {
     /// What bodies open, close, prepare or let go.
     pub(super) takes: Taken,
     pub(super) changes_uncounted: bool,
+    /// What protected columns are compared with.
+    pub(super) probes: Probes,
     /// Functions and rules whose code is walked now.
     pub(super) code_depth: usize,
     /// The columns of the rows that the statement gives.
@@ -125,6 +127,7 @@ impl<'w> Walker<'w> {
             opaque_until_bind: SmallVec::new(),
             takes: Taken::Nothing,
             changes_uncounted: false,
+            probes: Probes::default(),
             code_depth: 0,
             output: Vec::new(),
             parameter_types: None,
