@@ -13,6 +13,7 @@ use sluice_runtime::helpers::Helpers;
 use sluice_runtime::mailbox::Sender;
 use sluice_runtime::time::Instant;
 
+use crate::budgets::Budgets;
 use crate::gate::Gate;
 use crate::ledger::Ledger;
 use crate::postgres::cancel::{CancelRequest, Cancels};
@@ -20,6 +21,7 @@ use crate::postgres::catalog::Catalogs;
 use crate::postgres::columns::PlanCache;
 use crate::postgres::unmask::StillMasked;
 use crate::postgres::upstream::KeyCache;
+use crate::running::Shared;
 use crate::settings::{Settings, UNSEATED_PER_CORE_MAX};
 
 /// What a core is told from elsewhere.
@@ -44,6 +46,7 @@ pub(crate) struct Core {
     pub(crate) catalogs: Arc<Catalogs>,
     pub(crate) keys: RefCell<KeyCache>,
     pub(crate) plans: RefCell<PlanCache>,
+    pub(crate) budgets: RefCell<Budgets>,
     pub(crate) still_masked: RefCell<StillMasked>,
     /// Lends its memory to the places at which a run's rows begin.
     pub(crate) row_starts: RefCell<Vec<usize>>,
@@ -65,27 +68,26 @@ const SESSION_BITS: u32 = 48;
 impl Core {
     pub(crate) fn new(
         handle: CoreHandle,
-        settings: Arc<Settings>,
+        shared: &Shared,
         helpers: Helpers,
         gate: Gate,
         ledger: Ledger,
-        mailboxes: Arc<[Sender<CoreMessage>]>,
-        catalogs: Arc<Catalogs>,
     ) -> Self {
         let index = handle.index();
         Self {
             handle,
-            settings,
+            settings: Arc::clone(&shared.settings),
             helpers,
             gate: RefCell::new(gate),
             ledger: RefCell::new(ledger),
             cancels: RefCell::new(Cancels::new(index)),
-            catalogs,
+            catalogs: Arc::clone(&shared.catalogs),
             keys: RefCell::default(),
             plans: RefCell::default(),
+            budgets: RefCell::new(Budgets::new(Arc::clone(&shared.accounts))),
             still_masked: RefCell::default(),
             row_starts: RefCell::default(),
-            mailboxes,
+            mailboxes: Arc::clone(&shared.mailboxes),
             sessions: RefCell::default(),
             standing: Rc::default(),
             logged_in: Cell::new(0),

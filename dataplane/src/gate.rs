@@ -33,7 +33,7 @@ use self::cache::DecisionKey;
 use self::context::Shares;
 pub use self::context::{Context, Database};
 use self::verdict::Decided;
-pub use self::verdict::{Outcome, Verdict, effect_lines};
+pub use self::verdict::{Outcome, Terms, Verdict, effect_lines};
 
 /// Texts over this are not looked up: walking them takes longer than a core may be held.
 const CACHED_TEXT_BYTES_MAX: usize = 16 * 1024;

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod budgets;
 mod core;
 mod flusher;
 pub mod gate;

@@ -24,6 +24,7 @@ use sluice_runtime::{
     CoreError, CoreHandle, Cores, CoresConfig, CoresControl, RingConfig, spawn_cores, task,
 };
 
+use crate::budgets::Accounts;
 use crate::core::{Core, CoreMessage};
 use crate::flusher::{self, Flusher};
 use crate::gate::{Gate, GateLimits};
@@ -105,10 +106,11 @@ pub struct Running {
 }
 
 /// What the cores and their controller share.
-struct Shared {
-    settings: Arc<Settings>,
-    mailboxes: Arc<[Sender<CoreMessage>]>,
-    catalogs: Arc<Catalogs>,
+pub(crate) struct Shared {
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) mailboxes: Arc<[Sender<CoreMessage>]>,
+    pub(crate) catalogs: Arc<Catalogs>,
+    pub(crate) accounts: Arc<Accounts>,
     /// When sessions end after a drain began.
     drained_at: Mutex<Option<Instant>>,
 }
@@ -216,6 +218,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
         settings: Arc::clone(&settings),
         mailboxes: Arc::clone(&mailboxes),
         catalogs: Arc::new(Catalogs::new()),
+        accounts: Arc::new(Accounts::new(settings.cores.len())),
         drained_at: Mutex::new(None),
     });
     let config = CoresConfig {
@@ -361,15 +364,7 @@ async fn run_core(
         mailbox,
         chain,
     } = seed;
-    let core = Rc::new(Core::new(
-        handle.clone(),
-        Arc::clone(&settings),
-        helpers,
-        gate,
-        ledger,
-        Arc::clone(&shared.mailboxes),
-        Arc::clone(&shared.catalogs),
-    ));
+    let core = Rc::new(Core::new(handle.clone(), &shared, helpers, gate, ledger));
     core.ledger.borrow_mut().event(
         0,
         Event {
@@ -441,6 +436,7 @@ async fn until_empty(core: &Core) {
 /// Sets the gauges, follows the clock and sums up strangers' events.
 async fn keep_house(core: Rc<Core>) {
     loop {
+        core.budgets.borrow_mut().tidy();
         {
             let (epoch, cached, counts) = {
                 let mut gate = core.gate.borrow_mut();

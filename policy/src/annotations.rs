@@ -1,8 +1,9 @@
-//! What policies say beside their conditions: `@id`, `@message`, `@approvers`, `@ttl`, `@severity` and the limits.
+//! What policies say beside their conditions: `@id`, `@message`, `@approvers`, `@ttl`, `@severity`, the limits and `@budget`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::budget::Budget;
 use crate::errors::Unplaced;
 
 /// The longest `@id`.
@@ -17,7 +18,8 @@ const TTL_MAX: Duration = Duration::from_hours(7 * 24);
 const TIME_MAX: Duration = Duration::from_hours(24);
 
 /// Every annotation there is, for messages.
-const KNOWN: &str = "known are @id, @message, @approvers, @ttl, @severity, @max_rows, @max_bytes, @max_time and @max_affected";
+const KNOWN: &str = "known are @id, @message, @approvers, @ttl, @severity, @max_rows, @max_bytes, @max_time, @max_affected \
+                     and @budget";
 
 /// How much a policy's word weighs for whoever watches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -124,6 +126,8 @@ pub(crate) struct Annotations {
     pub(crate) ttl: Option<Duration>,
     pub(crate) severity: Option<Severity>,
     pub(crate) limits: Limits,
+    /// What may be used up over time.
+    pub(crate) budgets: Arc<[Budget]>,
 }
 
 impl Annotations {
@@ -139,6 +143,7 @@ impl Annotations {
             "max_bytes" => self.limits.max_bytes = Some(size(key, value)?),
             "max_time" => self.limits.max_time = Some(duration(key, value, TIME_MAX)?),
             "max_affected" => self.limits.max_affected = Some(count(key, value)?),
+            "budget" => self.budgets = Budget::list(value)?,
             key => {
                 let help = format!("{KNOWN}; a comment begins with //");
                 return Err(Unplaced::new(format!("@{key} is not known"), help));
@@ -242,7 +247,7 @@ fn size(key: &str, value: &str) -> Result<u64, Unplaced> {
     })
 }
 
-fn duration(key: &str, value: &str, max: Duration) -> Result<Duration, Unplaced> {
+pub(crate) fn duration(key: &str, value: &str, max: Duration) -> Result<Duration, Unplaced> {
     let read = || {
         let (number, unit) = number_and_unit(value)?;
         let ms = match unit {

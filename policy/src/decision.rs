@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::annotations::{Limits, Severity};
+use crate::budget::{Budget, Charge};
 use crate::text::printable;
 
 /// How much of a name goes into a message.
@@ -33,6 +34,8 @@ pub struct Permission {
     /// strictest.
     /// Whoever runs the statement has to hold it to them.
     pub limits: Limits,
+    /// What it is charged to, without repeats. Whoever runs the statement has to keep the accounts.
+    pub charges: Vec<Charge>,
     /// The highest of the permits.
     pub severity: Option<Severity>,
     /// A condition looked at the time: the decision is true now, and has to be made again for every use.
@@ -92,6 +95,8 @@ pub enum Cause {
     Forbid,
     /// A policy could not be evaluated, which no one may gain from.
     EvaluationError,
+    /// What a policy lets its identities use up is used up. Nothing that policy is asked gives it: who keeps the accounts does.
+    Budget,
 }
 
 impl Cause {
@@ -103,6 +108,7 @@ impl Cause {
             Self::Lexing => "lexing",
             Self::Forbid => "forbid",
             Self::EvaluationError => "evaluation_error",
+            Self::Budget => "budget",
         }
     }
 }
@@ -178,6 +184,8 @@ pub struct Denial {
     pub resource: Box<str>,
     /// Whose yes to the whole statement is missing, where nothing else is ([`Cause::Approval`]).
     pub approval: Option<Box<Approval>>,
+    /// What is used up, and after how many whole seconds there is room again ([`Cause::Budget`]).
+    pub budget: Option<(Budget, Duration)>,
     /// What the evaluation ran into; for the record, never for the client.
     pub error: Option<Box<str>>,
     /// A condition looked at the time: the decision is true now, and has to be made again for every use.
@@ -230,6 +238,10 @@ impl fmt::Display for Denial {
                 write!(f, "{} would change how statements are read", self.subject())
             }
             (_, Cause::EvaluationError) => write!(f, "it cannot be evaluated for {}", self.subject()),
+            (_, Cause::Budget) => match &self.budget {
+                Some((budget, _)) => write!(f, "its budget of {budget} is used up"),
+                None => f.write_str("its budget is used up"),
+            },
         }
     }
 }
@@ -237,6 +249,13 @@ impl fmt::Display for Denial {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::budget::Measure;
+
+    const BUDGET: Budget = Budget {
+        measure: Measure::Statements,
+        max: 60,
+        per: Duration::from_mins(1),
+    };
 
     fn denial(
         cause: Cause,
@@ -261,6 +280,7 @@ mod tests {
                     ..Approval::default()
                 })
             }),
+            budget: (cause == Cause::Budget).then_some((BUDGET, Duration::from_secs(5))),
             error: None,
             is_timed: false,
         }
@@ -317,6 +337,11 @@ mod tests {
                     Some(why),
                 ),
                 "sluice: denied by policy \"sum\": it cannot be evaluated for SET ROLE on orders/shop/public.t",
+            ),
+            (
+                "a budget",
+                denial(Cause::Budget, "Read", "relation t", Some("crew"), None),
+                "sluice: denied by policy \"crew\": its budget of 60 statements per 1m is used up",
             ),
             (
                 "names of the client are made printable",

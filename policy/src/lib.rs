@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod annotations;
+mod budget;
 mod client;
 mod decision;
 mod errors;
@@ -26,6 +27,7 @@ mod snapshot;
 mod text;
 
 pub use annotations::{Limits, Severity};
+pub use budget::{Allowance, Budget, Charge, Measure};
 pub use client::{Client, Moment, Told};
 pub use decision::{Approval, Cause, Decision, Denial, Permission, Unmasking};
 pub use errors::{Mistake, PolicyErrors};

@@ -105,6 +105,16 @@ impl Principal {
         &self.target
     }
 
+    /// The same as messages show it.
+    pub fn on(&self) -> &Arc<str> {
+        &self.on
+    }
+
+    /// Its id in policies.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
     pub(crate) fn groups(&self) -> &[String] {
         &self.groups
     }

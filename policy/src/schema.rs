@@ -16,6 +16,8 @@ pub const SCHEMA_VERSION: u32 = 2;
 
 /// Requests are numbered: the actions of effects by their own number, then `Connect` and `Unmask`.
 pub(crate) const CONNECT: usize = Action::ALL.len();
+/// The number of `Filter`.
+pub(crate) const FILTER: usize = Action::Filter as usize;
 /// To get values of a class as they are.
 pub(crate) const UNMASK: usize = CONNECT + 1;
 /// How many actions a request can have.

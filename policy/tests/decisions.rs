@@ -209,7 +209,7 @@ fn read_only_permits_nothing_that_changes() {
 }
 
 #[test]
-fn t15_read_only_permits_filters_that_give_no_value_away() {
+fn t15_read_only_permits_filters_that_give_no_value_away_and_few_look_ups() {
     let read_only = PolicySet::read_only();
     let who = principal(&["crew-analytics"], "orders", "shop");
     for kind in FilterKind::ALL {
@@ -217,13 +217,22 @@ fn t15_read_only_permits_filters_that_give_no_value_away() {
             filter: Some(kind),
             ..effect(Action::Filter, NONE)
         };
-        let permitted = matches!(kind, FilterKind::Order | FilterKind::Group | FilterKind::Join);
-        let name = kind.name();
-        assert_eq!(
-            read_only.decide(&who, &client(), NOW, &[filter]).is_allow(),
-            permitted,
-            "{name}"
-        );
+        let want = match kind {
+            FilterKind::Order | FilterKind::Group | FilterKind::Join => Some(vec![]),
+            FilterKind::Equality => Some(vec!["20 probes per 1h by \"read-only-look-up\"".to_owned()]),
+            _ => None,
+        };
+        let charges = match read_only.decide(&who, &client(), NOW, &[filter]) {
+            Decision::Allow(permission) => Some(
+                permission
+                    .charges
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>(),
+            ),
+            Decision::Deny(_) => None,
+        };
+        assert_eq!(charges, want, "{}", kind.name());
     }
 }
 

@@ -110,6 +110,26 @@ fn every_mistake_is_reported_at_its_place() {
             &["1:1: @max_rows has no effect"],
         ),
         (
+            "a budget on a forbid",
+            "@budget(\"1 rows per 1h\") forbid (principal, action == Action::\"Delete\", resource);".to_owned(),
+            &["1:1: @budget has no effect"],
+        ),
+        (
+            "a budget of what permits no statement",
+            "@budget(\"1 rows per 1h\") permit (principal, action == Action::\"Unmask\", resource);".to_owned(),
+            &["1:1: @budget has no effect: Unmask permits no statement"],
+        ),
+        (
+            "a budget of probes where nothing is compared",
+            "@budget(\"1 probes per 1h\") permit (principal, action == Action::\"Read\", resource);".to_owned(),
+            &["1:1: @budget of probes has no effect: the policy permits no Filter"],
+        ),
+        (
+            "a budget without its time",
+            "@budget(\"1 rows\") permit (principal, action == Action::\"Read\", resource);".to_owned(),
+            &["1:1: @budget(\"1 rows\") is no budget"],
+        ),
+        (
             "a limit without its unit",
             "@id(\"a\")\n@max_bytes(\"10\") permit (principal, action == Action::\"Read\", resource);".to_owned(),
             &["2:1: @max_bytes(\"10\") is not a size"],

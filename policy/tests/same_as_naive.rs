@@ -109,6 +109,8 @@ fn policy() -> impl Strategy<Value = String> {
         "@approvers(\"b,a\") @ttl(\"5m\") ",
         "@max_rows(\"10\") ",
         "@max_rows(\"5\") @max_time(\"1s\") ",
+        "@budget(\"5 rows per 1h, 7 rows per 1d, 2 statements per 1s\") ",
+        "@budget(\"20 probes per 1h, 9 rows per 1m\") ",
     ]);
     let effect = prop_oneof![3 => Just("permit"), 1 => Just("forbid")];
     (effect, annotation, who, action, on, condition).prop_map(
@@ -235,7 +237,8 @@ fn case() -> impl Strategy<Value = Case> {
     let asked = (
         prop::collection::vec(policy(), 0..8),
         prop_oneof![
-            17 => Just(Some("")),
+            15 => Just(Some("")),
+            2 => Just(Some("@budget(\"60 statements per 1m, 9 rows per 1d\") ")),
             2 => Just(Some("@max_rows(\"7\") @max_time(\"2s\") ")),
             1 => Just(None),
         ],
@@ -289,10 +292,24 @@ fn check(case: Case) -> Result<(), TestCaseError> {
     for effects in &case.statements {
         let got = set.decide(&principal, &client, Moment::from_unix_ms(unix_ms), effects);
         match (naive.decide(effects), &got) {
-            (Verdict::Allow { policies, limits }, Decision::Allow(permission)) => {
+            (
+                Verdict::Allow {
+                    policies,
+                    limits,
+                    charges,
+                },
+                Decision::Allow(permission),
+            ) => {
                 let named: BTreeSet<_> = permission.policies.iter().map(ToString::to_string).collect();
                 prop_assert_eq!(named, policies, "{}", source);
                 prop_assert_eq!(permission.limits, limits, "{}", source);
+                let told = permission.charges.iter().map(|charge| {
+                    let to = charge.to.iter().map(|allowance| allowance.policy.to_string());
+                    (charge.measure.name().to_owned(), to.collect())
+                });
+                let told: Vec<_> = told.collect();
+                prop_assert_eq!(told.len(), charges.len(), "{}", source);
+                prop_assert_eq!(told.into_iter().collect::<BTreeSet<_>>(), charges, "{}", source);
             }
             (
                 Verdict::Deny {

@@ -285,3 +285,36 @@ pub fn outline(messages: &[Message]) -> String {
         .collect::<Vec<_>>()
         .join(" ")
 }
+
+/// The same with rows, and pieces of COPY data, in a row as one word: `T 10D C ZI`.
+pub fn brief(messages: &[Message]) -> String {
+    let mut words: Vec<(String, usize)> = Vec::new();
+    for word in outline(messages).split(' ') {
+        match words.last_mut() {
+            Some((last, times)) if last == word && matches!(word, "D" | "d") => *times += 1,
+            _ => words.push((word.to_owned(), 1)),
+        }
+    }
+    let word = |(word, times): (String, usize)| match times {
+        1 => word,
+        times => format!("{times}{word}"),
+    };
+    words.into_iter().map(word).collect::<Vec<_>>().join(" ")
+}
+
+/// Sends messages and takes the answers up to so many ReadyForQuery.
+///
+/// # Panics
+/// When the session ends before.
+pub fn ask(session: &mut Raw, sent: &[Vec<u8>], cycles: usize) -> Vec<Message> {
+    assert!(session.send(&sent.concat()));
+    session.receive_until_ready(cycles)
+}
+
+/// The body of the first error.
+///
+/// # Panics
+/// When there is none.
+pub fn error_of(messages: &[Message]) -> &[u8] {
+    &messages.iter().find(|(tag, _)| *tag == b'E').expect("an error").1
+}

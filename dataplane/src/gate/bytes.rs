@@ -7,9 +7,9 @@ use sluice_parsers::sql::effect::{Effect, Object};
 use sluice_parsers::sql::lineage::BaseColumn;
 use sluice_parsers::sql::statement::{OutputColumn, Reason, Statement, StatementKind};
 use sluice_parsers::sql::world::{Touched, TouchedNames};
-use sluice_policy::{Approval, Denial, Limits};
+use sluice_policy::{Allowance, Approval, Charge, Denial};
 
-use super::{Outcome, Verdict};
+use super::{Outcome, Terms, Verdict};
 use crate::postgres::expected::Expectation;
 use crate::postgres::state::Change;
 
@@ -58,6 +58,7 @@ fn statement_bytes(statement: &Statement) -> usize {
         opaque_until_bind,
         takes: _,
         changes_uncounted: _,
+        probes: _,
     } = statement;
     let effects = effects
         .iter()
@@ -111,7 +112,13 @@ fn statement_bytes(statement: &Statement) -> usize {
 fn outcome_bytes(outcome: &Outcome) -> usize {
     let denial = match outcome {
         Outcome::Allow(_) => 0,
-        Outcome::Limited { .. } => ALLOCATION_BYTES + size_of::<Limits>(),
+        Outcome::Limited { terms, .. } => {
+            let charges = terms.charges.iter();
+            let charges = charges.map(|charge| {
+                size_of::<Charge>() + ALLOCATION_BYTES + charge.to.len() * size_of::<Allowance>()
+            });
+            size_of::<Terms>() + ALLOCATION_BYTES + charges.sum::<usize>()
+        }
         Outcome::Deny(denial) | Outcome::Observe(denial) => {
             let approval = denial.approval.as_deref().map_or(0, |approval| {
                 let lists = approval.required.len() + approval.policies.len() + approval.effects.len();

@@ -9,7 +9,7 @@ use sluice_parsers::sql::catalog::Catalog;
 use sluice_parsers::sql::effect::{Action, Effect, EffectMask};
 use sluice_parsers::sql::statement::{Statement, StatementKind, Taken};
 use sluice_parsers::sql::world::Touched;
-use sluice_policy::{Decision, Denial, Limits, write_effect};
+use sluice_policy::{Charge, Decision, Denial, Limits, write_effect};
 
 use crate::postgres::columns::Tags;
 use crate::postgres::expected::Expectation;
@@ -21,6 +21,30 @@ pub(super) const EFFECT_LINES_MAX: usize = 256;
 /// Room for the lengths of two lines and for the line that counts the others.
 const LEFT_OUT_BYTES_MAX: usize = 36;
 
+/// What an allowed statement is held to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// Bounds of the statement itself.
+    pub limits: Limits,
+    /// What it is charged to.
+    pub charges: Box<[Charge]>,
+}
+
+impl Terms {
+    /// Those of two things that are both done.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        let more = other
+            .charges
+            .iter()
+            .filter(|charge| !self.charges.contains(charge));
+        Self {
+            limits: self.limits.strictest(other.limits),
+            charges: self.charges.iter().chain(more).cloned().collect(),
+        }
+    }
+}
+
 /// What policy said of one statement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -31,7 +55,7 @@ pub enum Outcome {
         /// The first policy that permits.
         policy: Option<Arc<str>>,
         /// What it may use up.
-        limits: Rc<Limits>,
+        terms: Rc<Terms>,
     },
     /// What is not permitted, and why.
     Deny(Rc<Denial>),
@@ -254,11 +278,15 @@ impl From<Decision> for Outcome {
         match decision {
             Decision::Allow(permission) => {
                 let policy = permission.policies.into_iter().next();
-                if permission.limits.is_none() {
+                let terms = Terms {
+                    limits: permission.limits,
+                    charges: permission.charges.into(),
+                };
+                if terms == Terms::default() {
                     Self::Allow(policy)
                 } else {
-                    let limits = Rc::new(permission.limits);
-                    Self::Limited { policy, limits }
+                    let terms = Rc::new(terms);
+                    Self::Limited { policy, terms }
                 }
             }
             Decision::Deny(denial) => Self::Deny(Rc::new(*denial)),

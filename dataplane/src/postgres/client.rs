@@ -12,6 +12,7 @@ mod parameters;
 mod query;
 mod recording;
 mod requests;
+mod spending;
 
 use std::rc::Rc;
 

@@ -26,6 +26,7 @@ use smallvec::SmallVec;
 use super::deny::Kind;
 use super::session::{DETAIL_VERSION, End, Session};
 use super::statements::{Portal, Refusal, Run};
+use crate::budgets::{Purse, UsedUp};
 
 /// How long the server may take to end a statement that it was asked to cancel.
 const STOP_TIME_MAX: Duration = Duration::from_secs(10);
@@ -37,17 +38,26 @@ const STOP_AGAIN: Duration = Duration::from_secs(1);
 const WARNING: SqlState = SqlState(*b"01000");
 
 /// What one statement of the message may use up.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Bounds {
     pub(crate) limits: Limits,
+    /// What of budgets its answer uses up.
+    pub(crate) purse: Option<Rc<Purse>>,
     /// It changes nothing, so it can be cut.
     pub(crate) is_reading: bool,
     /// It is a COPY, which gives all of its rows whatever an Execute asks for.
     pub(crate) is_copy: bool,
 }
 
+impl Bounds {
+    /// Whether anything bounds the statement.
+    pub(super) fn are_any(&self) -> bool {
+        !self.limits.is_none() || self.purse.is_some()
+    }
+}
+
 /// The limit that a statement has passed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Over {
     /// `@max_rows`
     Rows(u64),
@@ -57,6 +67,31 @@ pub(crate) enum Over {
     Time(Duration),
     /// `@max_affected`, and how many rows it changed.
     Affected { max: u64, changed: u64 },
+    /// `@budget`
+    Budget(UsedUp),
+}
+
+/// Rows that were drawn of a purse and not yet given. The others go back.
+#[derive(Debug)]
+struct Hand {
+    purse: Rc<Purse>,
+    drawn: u64,
+    left: u64,
+}
+
+impl Hand {
+    fn put_back(&mut self) {
+        if self.left > 0 {
+            self.purse.keep_rows(self.drawn - self.left);
+            self.left = 0;
+        }
+    }
+}
+
+impl Drop for Hand {
+    fn drop(&mut self) {
+        self.put_back();
+    }
 }
 
 /// Asking the server to cancel.
@@ -107,8 +142,8 @@ pub(crate) struct Limited {
     count: u32,
     /// No statement of the message changes anything.
     only_reads: bool,
-    /// Of an Execute: it asked for one row more than is left.
-    asks_for_more: bool,
+    /// Of an Execute that asked for one row more than is left: how many of them may still come.
+    rows_asked: Option<u64>,
     portal: Option<Rc<Portal>>,
     /// The first statement's.
     run: Run,
@@ -117,6 +152,10 @@ pub(crate) struct Limited {
     current: Option<Bounds>,
     rows_left: u64,
     bytes_left: u64,
+    /// Of what budgets let it give.
+    hand: Option<Hand>,
+    /// How many of its masked values are charged.
+    masked: u64,
     /// When the server began with the message, and when all of it has to be over.
     has_begun: bool,
     deadline: Option<Instant>,
@@ -165,13 +204,15 @@ impl Limited {
             bounds,
             count: 1,
             only_reads: true,
-            asks_for_more: false,
+            rows_asked: None,
             portal: None,
             run,
             statement: 0,
             current: None,
             rows_left: 0,
             bytes_left: 0,
+            hand: None,
+            masked: 0,
             has_begun: false,
             deadline: None,
             is_late: false,
@@ -191,15 +232,20 @@ impl Limited {
     pub(super) fn rows_to_ask(&mut self, asked: i32) -> Option<i32> {
         let Bounds {
             limits,
+            purse,
             is_reading,
             is_copy,
-        } = self.current?;
-        limits.max_rows.filter(|_| is_reading && !is_copy)?;
-        let more = i32::try_from(self.rows_left.saturating_add(1)).ok()?;
+        } = self.current.as_ref()?;
+        let purse = purse.as_deref().filter(|purse| purse.counts_rows());
+        if !is_reading || *is_copy || limits.max_rows.is_none() && purse.is_none() {
+            return None;
+        }
+        let left = purse.map_or(u64::MAX, Purse::room_for_rows).min(self.rows_left);
+        let more = i32::try_from(left.saturating_add(1)).ok()?;
         if asked > 0 && asked < more {
             return None;
         }
-        self.asks_for_more = true;
+        self.rows_asked = Some(left);
         Some(more)
     }
 
@@ -207,7 +253,15 @@ impl Limited {
         let bounds = self.bounds.iter().find(|(place, _)| *place == statement);
         let limits = bounds.map(|(_, bounds)| bounds.limits).unwrap_or_default();
         self.statement = statement;
-        self.current = bounds.map(|(_, bounds)| *bounds);
+        self.current = bounds.map(|(_, bounds)| bounds.clone());
+        let purse = self.current.as_ref().and_then(|bounds| bounds.purse.as_ref());
+        let purse = purse.filter(|purse| purse.counts_rows());
+        self.hand = purse.map(|purse| Hand {
+            purse: Rc::clone(purse),
+            drawn: 0,
+            left: 0,
+        });
+        self.masked = 0;
         self.rows_left = limits.max_rows.unwrap_or(u64::MAX);
         self.bytes_left = limits.max_bytes.unwrap_or(u64::MAX);
         // What was withheld of another one has been told.
@@ -225,7 +279,7 @@ impl Limited {
     }
 
     fn is_reading(&self) -> bool {
-        self.current.is_some_and(|bounds| bounds.is_reading)
+        self.current.as_ref().is_some_and(|bounds| bounds.is_reading)
     }
 
     /// Whether a row of a statement still goes to the client.
@@ -239,14 +293,17 @@ impl Limited {
         if self.over.is_some() {
             return false;
         }
-        let Some(Bounds { limits, .. }) = self.current else {
+        let Some(Bounds { limits, .. }) = &self.current else {
             return true;
         };
         let over = match (self.rows_left.checked_sub(1), self.bytes_left.checked_sub(bytes)) {
-            (Some(rows), Some(left)) => {
-                (self.rows_left, self.bytes_left) = (rows, left);
-                return true;
-            }
+            (Some(_), Some(_)) => match self.draw() {
+                Ok(()) => {
+                    self.given(1, bytes);
+                    return true;
+                }
+                Err(used_up) => Over::Budget(used_up),
+            },
             (None, _) => Over::Rows(limits.max_rows.unwrap_or_default()),
             (_, None) => Over::Bytes(limits.max_bytes.unwrap_or_default()),
         };
@@ -254,9 +311,52 @@ impl Limited {
         false
     }
 
+    /// Sees to it that a row is in hand.
+    fn draw(&mut self) -> Result<(), UsedUp> {
+        if let Some(hand) = &mut self.hand
+            && hand.left == 0
+        {
+            hand.drawn = hand.purse.draw_rows()?;
+            hand.left = hand.drawn;
+        }
+        Ok(())
+    }
+
+    /// Rows went to the client.
+    fn given(&mut self, rows: u64, bytes: u64) {
+        self.rows_left = self.rows_left.saturating_sub(rows);
+        self.bytes_left = self.bytes_left.saturating_sub(bytes);
+        if let Some(asked) = &mut self.rows_asked {
+            *asked = asked.saturating_sub(rows);
+        }
+        if let Some(hand) = &mut self.hand {
+            hand.left = hand.left.saturating_sub(rows);
+        }
+    }
+
+    /// Charges what was masked of the statement so far. Without room for it nothing is charged, and it is over.
+    fn charge_masked(&mut self, masked: u64) -> bool {
+        let more = masked.saturating_sub(self.masked);
+        let purse = self.current.as_ref().and_then(|bounds| bounds.purse.as_deref());
+        let Some(purse) = purse.filter(|purse| more > 0 && purse.counts_masked()) else {
+            return true;
+        };
+        match purse.spend_masked(more) {
+            Ok(()) => self.masked = masked,
+            Err(used_up) => {
+                if self.over.is_none() && !self.is_told {
+                    self.pass(Over::Budget(used_up));
+                }
+                return false;
+            }
+        }
+        true
+    }
+
     fn pass(&mut self, over: Over) {
+        // The row that it asked for beyond what is left.
+        let ends_by_itself = self.rows_asked == Some(0) && !matches!(over, Over::Bytes(_));
         self.over = Some(over);
-        let ends_by_itself = self.asks_for_more && matches!(over, Over::Rows(_));
         if self.is_reading() && !ends_by_itself && self.stop == Stop::Not {
             self.stop = Stop::Wanted;
         }
@@ -272,7 +372,7 @@ impl Limited {
         }
         let Some(Bounds {
             limits, is_reading, ..
-        }) = self.current
+        }) = &self.current
         else {
             return Ended::Passes;
         };
@@ -284,9 +384,11 @@ impl Limited {
                 return Ended::Fails;
             }
         }
-        match self.over {
+        match &self.over {
             None => Ended::Passes,
-            Some(over @ (Over::Rows(_) | Over::Bytes(_))) if !is_reading => Ended::Warns(over.warning()),
+            Some(over @ (Over::Rows(_) | Over::Bytes(_) | Over::Budget(_))) if !is_reading => {
+                Ended::Warns(over.warning())
+            }
             Some(_) => Ended::Fails,
         }
     }
@@ -295,7 +397,7 @@ impl Limited {
     fn stopped_for(&self) -> Option<Over> {
         let is_late = || self.is_late.then(|| Over::Time(self.time().unwrap_or_default()));
         let is_cut = |_: &Over| self.is_reading() || self.tells_too_much;
-        self.over.filter(is_cut).or_else(is_late)
+        self.over.clone().filter(is_cut).or_else(is_late)
     }
 
     /// Whether no cancel is on its way.
@@ -310,23 +412,25 @@ impl Limited {
 }
 
 impl Over {
-    fn name(self) -> &'static str {
+    fn name(&self) -> &'static str {
         match self {
             Self::Rows(_) => "max_rows",
             Self::Bytes(_) => "max_bytes",
             Self::Time(_) => "max_time",
             Self::Affected { .. } => "max_affected",
+            Self::Budget(_) => "budget",
         }
     }
 
-    pub(super) fn sqlstate(self) -> SqlState {
+    pub(super) fn sqlstate(&self) -> SqlState {
         match self {
             Self::Time(_) => SqlState::QUERY_CANCELED,
+            Self::Budget(_) => SqlState::CONFIGURATION_LIMIT_EXCEEDED,
             _ => SqlState::PROGRAM_LIMIT_EXCEEDED,
         }
     }
 
-    fn message(self) -> String {
+    fn message(&self) -> String {
         let what = match self {
             Self::Rows(max) => format!("the statement gives more than {max} rows"),
             Self::Bytes(max) => format!("the statement gives more than {max} bytes"),
@@ -334,11 +438,14 @@ impl Over {
             Self::Affected { max, changed } => {
                 format!("the statement changes {changed} rows, more than {max}")
             }
+            Self::Budget(UsedUp { policy, budget, .. }) => {
+                return format!("sluice: the budget of {budget} of policy \"{policy}\" is used up");
+            }
         };
         format!("sluice: {what}, which policy permits (@{})", self.name())
     }
 
-    fn hint(self) -> String {
+    fn hint(&self) -> String {
         match self {
             Self::Rows(max) => format!("Ask for fewer rows: LIMIT {max}, or a WHERE that names them."),
             Self::Bytes(_) => "Ask for fewer rows, or for fewer and shorter columns.".to_owned(),
@@ -346,11 +453,21 @@ impl Over {
             Self::Affected { .. } => {
                 "Nothing was changed. Change fewer rows at a time: a WHERE that names them.".to_owned()
             }
+            Self::Budget(UsedUp { wait, .. }) => {
+                format!("There is room again in {} s; ask for less then.", wait.as_secs())
+            }
         }
     }
 
-    fn detail(self, request: &str) -> String {
+    fn detail(&self, request: &str) -> String {
         let max = match self {
+            Self::Budget(UsedUp { policy, budget, wait }) => {
+                return json!({
+                    "sluice": DETAIL_VERSION, "request": request, "cause": "budget", "policy": policy,
+                    "budget": budget.to_string(), "retry_after": wait.as_secs(),
+                })
+                .to_string();
+            }
             Self::Rows(max) | Self::Bytes(max) | Self::Affected { max, .. } => json!(max),
             Self::Time(max) => json!(format!("{max:?}")),
         };
@@ -364,7 +481,7 @@ impl Over {
     }
 
     /// What the client is told.
-    fn refusal(self, kind: Kind, request: &str) -> Refusal {
+    fn refusal(&self, kind: Kind, request: &str) -> Refusal {
         Refusal {
             detail: Some(self.detail(request).into()),
             hint: Some(self.hint().into()),
@@ -372,7 +489,7 @@ impl Over {
         }
     }
 
-    fn warning(self) -> Vec<u8> {
+    fn warning(&self) -> Vec<u8> {
         let message = format!(
             "sluice: more rows than policy permits (@{}) were withheld; the statement was done",
             self.name()
@@ -418,9 +535,10 @@ impl Session {
     /// How many more rows and bytes go to the client without being asked about.
     pub(super) fn room_for_rows(&self) -> (u64, u64) {
         match &self.limited {
-            Some(limited) if self.model.answers_last() => match limited.over {
-                Some(_) => (0, 0),
-                None => (limited.rows_left, limited.bytes_left),
+            Some(limited) if self.model.answers_last() => match (&limited.over, &limited.hand) {
+                (Some(_), _) => (0, 0),
+                (None, Some(hand)) => (limited.rows_left.min(hand.left), limited.bytes_left),
+                (None, None) => (limited.rows_left, limited.bytes_left),
             },
             _ => (u64::MAX, u64::MAX),
         }
@@ -429,13 +547,28 @@ impl Session {
     /// Notes rows that went to the client without being asked about.
     pub(super) fn rows_given(&mut self, rows: u64, bytes: u64) {
         if let Some(limited) = self.answered_limited() {
-            limited.rows_left = limited.rows_left.saturating_sub(rows);
-            limited.bytes_left = limited.bytes_left.saturating_sub(bytes);
+            limited.given(rows, bytes);
         }
+    }
+
+    /// Whether each row is masked by itself, before it is known to go to the client.
+    pub(super) fn counts_masked(&self) -> bool {
+        let bounds = self.limited.as_ref().and_then(|limited| limited.current.as_ref());
+        let purse = bounds.and_then(|bounds| bounds.purse.as_deref());
+        purse.is_some_and(Purse::counts_masked)
+    }
+
+    /// Whether budgets have room for what was masked last.
+    pub(super) fn charge_masked(&mut self) -> bool {
+        let masked = self.tally.masked.total();
+        self.answered_limited()
+            .is_none_or(|limited| limited.charge_masked(masked))
     }
 
     /// Whether a row, or a piece of COPY data, of a statement of the front message goes to the client.
     pub(super) fn takes_row(&mut self, statement: u32, bytes: u64) -> bool {
+        // What COPY data and values in parts had is known by now.
+        self.charge_masked();
         self.answered_limited()
             .is_none_or(|limited| limited.takes(statement, bytes))
     }
@@ -443,6 +576,7 @@ impl Session {
     /// What becomes of the message by which a statement ends. For an Execute it is the last one: `is_last`.
     pub(super) fn limited_ends(&mut self, statement: u32, is_last: bool, body: &[u8]) -> Ended {
         let given = (self.tally.rows, self.tally.bytes);
+        self.charge_masked();
         let Some(limited) = self.limited.as_deref_mut() else {
             return Ended::Passes;
         };
@@ -490,7 +624,7 @@ impl Session {
         if let Some(limited) = self.answered_limited()
             && limited.over.is_none()
             && limited.bytes_left < bytes as u64
-            && let Some(Bounds { limits, .. }) = limited.current
+            && let Some(Bounds { limits, .. }) = &limited.current
         {
             limited.over = Some(Over::Bytes(limits.max_bytes.unwrap_or_default()));
             limited.tells_too_much = true;
@@ -509,6 +643,7 @@ impl Session {
     fn limited_answered(&mut self, fails: bool) {
         if let Some(limited) = self.limited.as_deref_mut() {
             limited.is_answered = true;
+            limited.hand = None;
             if limited.stop == Stop::Wanted {
                 limited.stop = Stop::Not;
             }
@@ -531,7 +666,7 @@ impl Session {
     /// A message with limits has failed at the server; why it was stopped, if it was. Of an Execute it is the last message.
     pub(super) fn limited_fails(&mut self, is_last: bool) -> Option<Refusal> {
         let over = self.limited.as_ref()?.stopped_for();
-        let refusal = over.map(|over| self.over_limit(over));
+        let refusal = over.map(|over| self.over_limit(&over));
         if is_last {
             self.limited_answered(false);
         }
@@ -561,12 +696,12 @@ impl Session {
             return None;
         }
         limited.settling = Settling::Sent;
-        let (kind, over) = (limited.kind, limited.over?);
-        Some((kind, self.over_limit(over)))
+        let (kind, over) = (limited.kind, limited.over.clone()?);
+        Some((kind, self.over_limit(&over)))
     }
 
     /// What the client is told of a statement over its limit.
-    pub(super) fn over_limit(&self, over: Over) -> Refusal {
+    pub(super) fn over_limit(&self, over: &Over) -> Refusal {
         let (kind, run) = match &self.limited {
             Some(limited) => (limited.kind, limited.run.id + u64::from(limited.statement)),
             None => (Kind::Query, 0),
@@ -575,8 +710,8 @@ impl Session {
     }
 
     /// The limit that the statement has passed.
-    pub(super) fn limit_passed(&self) -> Option<Over> {
-        self.limited.as_ref()?.over
+    pub(super) fn limit_passed(&self) -> Option<&Over> {
+        self.limited.as_ref()?.over.as_ref()
     }
 
     /// Begins the statement's time once the server has answered all that was sent before.

@@ -202,6 +202,7 @@ async fn converse(core: Rc<Core>, logged_in: LoggedIn, mut seat: Seat, listener:
         mut stream,
         messages,
         context,
+        settings,
         ..
     } = logged_in;
     seat.logged_in();
@@ -215,6 +216,7 @@ async fn converse(core: Rc<Core>, logged_in: LoggedIn, mut seat: Seat, listener:
     let greeted = stream.send(greeting);
 
     let mut session = Session::new(Rc::clone(&core), id, context, state, connection, catalog, nobody);
+    session.begins_with(&settings);
     let Upstream {
         stream: server,
         messages: server_messages,

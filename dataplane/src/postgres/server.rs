@@ -113,12 +113,13 @@ impl Session {
                             self.following_rows(&chunk, &mut at, |_| {});
                             continue;
                         }
-                        if self.plan.rewrites() {
+                        if self.plan.rewrites() || self.counts_masked() {
                             forward(&mut chunk, start, out);
                             at = 0;
                             let mut frame = chunk.split_to(end - start);
-                            self.mask_row(&mut frame)?;
-                            out.to_client.push(frame.into());
+                            if self.mask_row(&mut frame)? {
+                                out.to_client.push(frame.into());
+                            }
                             continue;
                         }
                         let first = if let Run::Rows(rows) = &run {
@@ -217,8 +218,7 @@ impl Session {
         let tag = frame.first().copied().unwrap_or_default();
         match tag {
             b'D' => {
-                if self.row(frame.len(), true)? {
-                    self.mask_row(&mut frame)?;
+                if self.row(frame.len(), true)? && self.mask_row(&mut frame)? {
                     out.to_client.push(frame.into());
                 }
             }
@@ -312,8 +312,9 @@ impl Session {
         Ok(true)
     }
 
-    /// Masks one row, which is a frame of its own.
-    fn mask_row(&mut self, frame: &mut Received) -> Result<(), End> {
+    /// Masks one row, which is a frame of its own. Says whether it goes to the client: budgets may have no room for it.
+    fn mask_row(&mut self, frame: &mut Received) -> Result<bool, End> {
+        let before = self.tally.masked;
         let masked = &mut self.tally.masked;
         if self.plan.rewrites()
             && let Some(rewritten) = rows::rewrite(frame, &self.plan, masked).map_err(End::server)?
@@ -326,7 +327,13 @@ impl Session {
             let readable = rows::without_unreadable(frame, &self.plan).map_err(End::server)?;
             *frame = Received::from(readable);
         }
-        Ok(())
+        if self.limited.is_some() && !self.charge_masked() {
+            self.tally.masked = before;
+            self.tally.rows = self.tally.rows.saturating_sub(1);
+            self.tally.bytes = self.tally.bytes.saturating_sub(frame.len() as u64);
+            return Ok(false);
+        }
+        Ok(true)
     }
 
     fn mask_copy_data(&mut self, frames: &mut [u8]) -> Result<(), End> {

@@ -4,6 +4,7 @@
 //! what is here: the model of the server's states, the session's own state, the name tables, the masks, and the record
 //! of what runs.
 
+use std::hash::Hash;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -238,6 +239,9 @@ pub(crate) struct Session {
     pub(super) totals: Totals,
     /// The statement with limits that is being answered.
     pub(super) limited: Option<Box<Limited>>,
+    /// What may have changed how values are read: a hash of the startup packet's settings, and once there are more, the
+    /// session and how many.
+    pub(super) settings_set: (u64, u64, u64),
     /// The plan of the rows that a Query or Execute is giving.
     pub(super) plan: Rc<Plan>,
     /// A row that is larger than what is gathered, while it passes.
@@ -304,6 +308,7 @@ impl Session {
             answered_since: Moment::now(),
             totals: Totals::default(),
             limited: None,
+            settings_set: (0, 0, 0),
             plan: Rc::new(Plan::suspicious(0)),
             large_row: None,
             large_text: None,
@@ -313,6 +318,13 @@ impl Session {
         session.follow_state();
         session.follow_unmasking(session.age_seen);
         session
+    }
+
+    /// The settings of the startup packet.
+    pub(crate) fn begins_with(&mut self, settings: &[(String, String)]) {
+        let read = settings.iter().filter(|(name, _)| name != "application_name");
+        let budgets = self.core.budgets.borrow();
+        self.settings_set.0 = budgets.hash(|hasher| read.for_each(|setting| setting.hash(hasher)));
     }
 
     /// Makes the context that of the state in which a statement sent now would run.

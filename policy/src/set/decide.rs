@@ -10,11 +10,12 @@ use super::ask::{Asker, Said};
 use super::question::{self, Asked, On, Question, Reach};
 use super::rule::Rule;
 use crate::annotations::Limits;
+use crate::budget::{Allowance, Charge, Measure};
 use crate::client::{Client, Moment};
 use crate::decision::{Approval, Cause, Decision, Denial, Permission, Unmasking};
 use crate::explain::{Explained, Opinion, Word};
 use crate::principal::Principal;
-use crate::schema::{CONNECT, UNMASK};
+use crate::schema::{CONNECT, FILTER, UNMASK};
 
 /// The answer to one question.
 struct Answer<'r> {
@@ -114,6 +115,7 @@ impl Policies {
         }
         // Whoever may connect within limits is held to them by every statement, also by those that do nothing else.
         permission.limits = limits_of(&connect.said);
+        add_charges(&mut permission.charges, &connect.said, CONNECT);
         if effects.is_empty() {
             permits.extend(permitting(&connect.said).map(|said| said.place));
         }
@@ -137,6 +139,7 @@ impl Policies {
                 match answer.outcome {
                     Outcome::Permit => {
                         permission.limits = permission.limits.strictest(limits);
+                        add_charges(&mut permission.charges, &answer.said, question.action);
                         permits.extend(permitting(&answer.said).map(|said| said.place));
                     }
                     Outcome::Deny {
@@ -327,6 +330,34 @@ fn limits_of(said: &[Said<'_>]) -> Limits {
         .unwrap_or_default()
 }
 
+/// What a statement is charged to for one of its questions: a measure for which one of the permits has no budget is free.
+fn add_charges(charges: &mut Vec<Charge>, said: &[Said<'_>], action: usize) {
+    if permitting(said).any(|said| said.rule.annotations.budgets.is_empty()) {
+        return;
+    }
+    for measure in Measure::ALL {
+        // What else is done with a protected column compares it with nothing that the statement gives.
+        if measure == Measure::Probes && action != FILTER {
+            continue;
+        }
+        let to = permitting(said).map(|said| {
+            let annotations = &said.rule.annotations;
+            let is_counted = annotations.budgets.iter().any(|budget| budget.measure == measure);
+            is_counted.then(|| Allowance {
+                policy: Arc::clone(&said.rule.name),
+                budgets: Arc::clone(&annotations.budgets),
+            })
+        });
+        let Some(to) = to.collect::<Option<Arc<[_]>>>().filter(|to| !to.is_empty()) else {
+            continue;
+        };
+        let charge = Charge { measure, to };
+        if !charges.contains(&charge) {
+            charges.push(charge);
+        }
+    }
+}
+
 fn permitting<'s, 'r>(said: &'s [Said<'r>]) -> impl Iterator<Item = &'s Said<'r>> {
     said.iter()
         .filter(|said| !said.rule.is_forbid && said.word == Word::Applies)
@@ -359,6 +390,7 @@ fn deny(worst: Worst<'_, '_>, who: &Principal, approval: Option<Approval>, is_ti
         on: Arc::clone(&who.on),
         resource,
         approval: approval.map(Box::new),
+        budget: None,
         error,
         is_timed,
     }

@@ -14,10 +14,11 @@ use super::rule::{self, Rule};
 use super::statements::statements;
 use super::tree::{NodeId, Tree};
 use crate::annotations::Annotations;
+use crate::budget::Measure;
 use crate::client::Mentions;
 use crate::errors::{Mistakes, PolicyErrors, Unplaced};
 use crate::names::{self, Kind};
-use crate::schema::VOCABULARY;
+use crate::schema::{FILTER, UNMASK, VOCABULARY};
 
 /// One policy of the file.
 pub(super) struct Piece<'a> {
@@ -133,10 +134,32 @@ fn without_effect(
             "@ttl has no effect: it says how long an approval holds",
             "say with @approvers whose approval that is, or take @ttl out",
         )),
-        "max_rows" | "max_bytes" | "max_time" | "max_affected" if policy.effect() == Effect::Forbid => {
+        "max_rows" | "max_bytes" | "max_time" | "max_affected" | "budget"
+            if policy.effect() == Effect::Forbid =>
+        {
             Some(Unplaced::new(
                 format!("@{key} has no effect: a forbid lets nothing through"),
                 "put it on the permit that lets the statement through",
+            ))
+        }
+        "max_rows" | "max_bytes" | "max_time" | "max_affected" | "budget"
+            if rule::actions(policy) == [UNMASK] =>
+        {
+            Some(Unplaced::new(
+                format!("@{key} has no effect: Unmask permits no statement"),
+                "put it on the permit that lets the statement through",
+            ))
+        }
+        "budget"
+            if annotations
+                .budgets
+                .iter()
+                .any(|budget| budget.measure == Measure::Probes)
+                && !rule::actions(policy).contains(&FILTER) =>
+        {
+            Some(Unplaced::new(
+                "@budget of probes has no effect: the policy permits no Filter",
+                "put it on a permit of Action::\"Filter\": only what compares a protected column is a probe",
             ))
         }
         _ => None,

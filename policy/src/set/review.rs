@@ -440,7 +440,8 @@ impl Notes<'_, '_> {
                     let (mine, its) = (&own.annotations, &other.annotations);
                     let adds_severity = mine.severity > its.severity;
                     // Of permits the most generous limits hold.
-                    let adds_room = its.limits.most_generous(mine.limits) != its.limits;
+                    let adds_room = its.limits.most_generous(mine.limits) != its.limits
+                        || !its.budgets.is_empty() && its.budgets != mine.budgets;
                     if adds_severity || adds_room || is_same && place < other_place {
                         continue;
                     }

@@ -32,6 +32,8 @@ pub(crate) enum Verdict {
     Allow {
         policies: BTreeSet<String>,
         limits: Limits,
+        /// What is used up, and the policies that it is charged to.
+        charges: BTreeSet<(String, BTreeSet<String>)>,
     },
     Deny {
         cause: Cause,
@@ -555,6 +557,21 @@ impl Naive<'_> {
         }
     }
 
+    fn charges(&self, permits: &BTreeSet<String>, action: &str) -> BTreeSet<(String, BTreeSet<String>)> {
+        let is_counted = |measure: &str| {
+            let counts = |permit: &String| {
+                let budget = self.annotation(permit, "budget");
+                budget.is_some_and(|budget| budget.contains(&format!(" {measure} per ")))
+            };
+            (measure != "probes" || action == "Filter") && permits.iter().all(counts)
+        };
+        let measures = ["statements", "rows", "masked", "probes"].into_iter();
+        measures
+            .filter(|measure| is_counted(measure))
+            .map(|measure| (measure.to_owned(), permits.clone()))
+            .collect()
+    }
+
     /// What comes of a statement.
     pub(crate) fn decide(&mut self, effects: &[Effect]) -> Verdict {
         self.universe = self.all_named();
@@ -579,6 +596,7 @@ impl Naive<'_> {
             return deny(Cause::NoPermit, BTreeSet::new());
         }
         let mut limits = self.limits(&said.permits);
+        let mut charges = self.charges(&said.permits, "Connect");
         let mut policies = if effects.is_empty() {
             said.permits
         } else {
@@ -601,6 +619,7 @@ impl Naive<'_> {
                         .extend(said.failed);
                 } else if said.forbids.is_empty() && !said.permits.is_empty() {
                     limits = limits.strictest(self.limits(&said.permits));
+                    charges.extend(self.charges(&said.permits, action));
                     policies.extend(said.permits);
                 } else {
                     let with = self.ask_subject(action, Some(effect), &subject, true);
@@ -616,7 +635,11 @@ impl Naive<'_> {
             }
         }
         match denials.pop_last() {
-            None => Verdict::Allow { policies, limits },
+            None => Verdict::Allow {
+                policies,
+                limits,
+                charges,
+            },
             Some((cause, policies)) => Verdict::Deny {
                 cause,
                 policies,

@@ -84,6 +84,10 @@ impl Asked {
                 Decision::Allow(permission) => permission.limits.written(),
                 Decision::Deny(_) => Vec::new(),
             },
+            charges: match &decision {
+                Decision::Allow(permission) => permission.charges.iter().map(ToString::to_string).collect(),
+                Decision::Deny(_) => Vec::new(),
+            },
             requests: requests
                 .into_iter()
                 .map(|request| Request {
@@ -125,6 +129,8 @@ struct Answer {
     permits: Vec<String>,
     /// What it is held to, as policies write it.
     limits: Vec<String>,
+    /// What it is charged to.
+    charges: Vec<String>,
     requests: Vec<Request>,
     statement: Explained,
 }
@@ -215,6 +221,9 @@ impl fmt::Display for Answer {
         if !self.limits.is_empty() {
             line(f, 2, &format!("within {}", self.limits.join(" ")))?;
         }
+        self.charges
+            .iter()
+            .try_for_each(|charge| line(f, 2, &format!("charged to {charge}")))?;
         if self.is_timed {
             line(f, 2, "now: a condition looks at the time")?;
         }
@@ -231,7 +240,7 @@ impl fmt::Display for Request {
             (Some(Cause::NoPermit), _) => "denied: no policy permits it".to_owned(),
             (Some(Cause::Forbid), _) => "forbidden".to_owned(),
             (Some(Cause::Lexing), _) => "denied: it changes how text is read".to_owned(),
-            (Some(cause @ (Cause::Approval | Cause::EvaluationError)), _) => {
+            (Some(cause @ (Cause::Approval | Cause::EvaluationError | Cause::Budget)), _) => {
                 format!("denied: {}", cause.name())
             }
         };

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use sluice_tests::raw::{
-    Message, Raw, bind, bind_with, describe, execute, execute_some, field, message, outline, parse,
+    Raw, ask, bind, bind_with, brief, describe, error_of, execute, execute_some, field, message, parse,
     parse_with, query, sync,
 };
 use sluice_tests::{Gateway, Postgres, Settings};
@@ -61,31 +61,6 @@ fn is_busy(postgres: &Postgres) -> bool {
     let sql = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%FROM log%' \
                AND pid <> pg_backend_pid()";
     postgres.sql("postgres", sql) != "0"
-}
-
-/// Rows and pieces of COPY data in a row as one word.
-fn brief(messages: &[Message]) -> String {
-    let mut words: Vec<(String, usize)> = Vec::new();
-    for word in outline(messages).split(' ') {
-        match words.last_mut() {
-            Some((last, times)) if last == word && matches!(word, "D" | "d") => *times += 1,
-            _ => words.push((word.to_owned(), 1)),
-        }
-    }
-    let word = |(word, times): (String, usize)| match times {
-        1 => word,
-        times => format!("{times}{word}"),
-    };
-    words.into_iter().map(word).collect::<Vec<_>>().join(" ")
-}
-
-fn ask(session: &mut Raw, sent: &[Vec<u8>], cycles: usize) -> Vec<Message> {
-    assert!(session.send(&sent.concat()));
-    session.receive_until_ready(cycles)
-}
-
-fn error_of(messages: &[Message]) -> &[u8] {
-    &messages.iter().find(|(tag, _)| *tag == b'E').expect("an error").1
 }
 
 #[test]

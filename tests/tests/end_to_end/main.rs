@@ -1,5 +1,6 @@
 //! The gateway in front of a real PostgreSQL, with real clients.
 
+mod budgets;
 mod catalog;
 mod clients;
 mod counts;

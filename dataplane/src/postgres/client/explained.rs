@@ -2,13 +2,14 @@
 //! be permitted or whom to ask.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use sluice_parsers::sql::effect::{Action, Effect, EffectFlags};
 use sluice_policy::{Cause, Denial};
 
 use super::judging::Refused;
-use crate::gate::Outcome;
+use crate::gate::{Outcome, Terms};
 use crate::postgres::session::{DETAIL_VERSION, Session};
 use crate::postgres::statements::{Judged, Refusal, Run};
 
@@ -45,10 +46,15 @@ impl Session {
         effects: &[Effect],
         reason: Option<&str>,
     ) -> Refusal {
-        let Outcome::Deny(denial) = &outcome else {
-            return refusal;
-        };
         let request = self.request_name(run.id);
+        let denial = match &outcome {
+            Outcome::Deny(denial) => denial,
+            Outcome::Limited { terms, .. } => {
+                refusal.detail = Some(detail_of_terms(terms, &request).into());
+                return refusal;
+            }
+            Outcome::Allow(_) | Outcome::Observe(_) => return refusal,
+        };
         let policies = Arc::clone(self.core.gate.borrow_mut().policies());
         let instead = self.permitted_instead(denial, effects);
         refusal.detail = Some(detail(denial, &request, effects, policies.documentation()).into());
@@ -103,14 +109,22 @@ fn detail(denial: &Denial, request: &str, effects: &[Effect], documentation: Opt
         ("sluice".to_owned(), json!(DETAIL_VERSION)),
         ("request".to_owned(), json!(request)),
         ("cause".to_owned(), json!(denial.cause.name())),
-        ("action".to_owned(), json!(denial.action)),
-        ("object".to_owned(), json!(cut(&denial.object))),
-        ("resource".to_owned(), json!(cut(&denial.resource))),
         (
             "effects".to_owned(),
             json!(lines.get(..lines.len().min(EFFECTS_MAX))),
         ),
     ]);
+    match &denial.budget {
+        Some((budget, wait)) => fields.extend([
+            ("budget".to_owned(), json!(budget.to_string())),
+            ("retry_after".to_owned(), json!(wait.as_secs())),
+        ]),
+        None => fields.extend([
+            ("action".to_owned(), json!(denial.action)),
+            ("object".to_owned(), json!(cut(&denial.object))),
+            ("resource".to_owned(), json!(cut(&denial.resource))),
+        ]),
+    }
     if lines.len() > EFFECTS_MAX {
         fields.insert("effects_left_out".to_owned(), json!(lines.len() - EFFECTS_MAX));
     }
@@ -131,6 +145,20 @@ fn detail(denial: &Denial, request: &str, effects: &[Effect], documentation: Opt
     Value::Object(fields).to_string()
 }
 
+/// The same of what is permitted within terms that it cannot be held to.
+fn detail_of_terms(terms: &Terms, request: &str) -> String {
+    let charges: Vec<String> = terms
+        .charges
+        .iter()
+        .map(|charge| cut(&charge.to_string()))
+        .collect();
+    let fields = json!({
+        "sluice": DETAIL_VERSION, "request": request, "cause": "terms", "limits": terms.limits.written(),
+        "budgets": charges,
+    });
+    fields.to_string()
+}
+
 fn hint(denial: &Denial, request: &str, instead: &Instead, reason: Option<&str>) -> String {
     let ask = format!("Who owns the policy can permit it; tell them the request {request}.");
     match denial.cause {
@@ -145,6 +173,10 @@ fn hint(denial: &Denial, request: &str, instead: &Instead, reason: Option<&str>)
             "The policy has a mistake: trying again will not help. Tell who owns it the request {request}."
         ),
         Cause::Lexing => "Leave the setting as it is.".to_owned(),
+        Cause::Budget => {
+            let wait = denial.budget.map_or(Duration::ZERO, |(_, wait)| wait);
+            format!("There is room again in {} s. {ask}", wait.as_secs())
+        }
         Cause::NoPermit | Cause::Forbid if instead.is_filtered => {
             "With a WHERE that names the rows it is permitted.".to_owned()
         }
@@ -180,7 +212,7 @@ fn cut(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use sluice_parsers::sql::effect::{Object, ObjectKind};
-    use sluice_policy::Approval;
+    use sluice_policy::{Approval, Budget, Measure};
 
     use super::*;
 
@@ -201,6 +233,14 @@ mod tests {
                     ..Approval::default()
                 })
             }),
+            budget: (cause == Cause::Budget).then_some((
+                Budget {
+                    measure: Measure::Rows,
+                    max: 5,
+                    per: Duration::from_hours(1),
+                },
+                Duration::from_secs(2),
+            )),
             error: None,
             is_timed: false,
         }
@@ -263,6 +303,13 @@ mod tests {
                 nothing(),
                 None,
                 "Leave the setting as it is.",
+            ),
+            (
+                Cause::Budget,
+                Action::Read,
+                nothing(),
+                None,
+                "There is room again in 2 s. Who owns the policy can permit it; tell them the request a.1/2.",
             ),
             (
                 EvaluationError,

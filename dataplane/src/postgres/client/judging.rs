@@ -5,10 +5,10 @@ use std::rc::Rc;
 use sluice_parsers::postgres::SqlState;
 use sluice_parsers::sql::effect::{Action, Effect, Object, ObjectKind};
 use sluice_parsers::sql::statement::{Statement, StatementKind};
-use sluice_policy::{Cause, Denial, Limits};
+use sluice_policy::{Cause, Denial};
 use smallvec::SmallVec;
 
-use crate::gate::{Errand, Finding, Judgement, Outcome, Verdict};
+use crate::gate::{Errand, Finding, Judgement, Outcome, Terms, Verdict};
 use crate::postgres::deny::Kind;
 use crate::postgres::session::Session;
 use crate::postgres::state::View;
@@ -21,8 +21,8 @@ pub(super) type Refused = (Refusal, Outcome);
 /// What becomes of a statement.
 pub(super) enum Gated {
     Allowed,
-    /// It runs within limits.
-    Limited(Limits),
+    /// It runs, and is held to terms.
+    Limited(Rc<Terms>),
     /// It runs although policy denies it.
     Observed(Outcome),
     Refused(Refused),
@@ -42,9 +42,9 @@ impl Gated {
     pub(super) fn and(self, other: impl FnOnce() -> Self) -> Self {
         match self {
             Self::Allowed => other(),
-            Self::Limited(limits) => match other() {
-                Self::Allowed => Self::Limited(limits),
-                Self::Limited(more) => Self::Limited(limits.strictest(more)),
+            Self::Limited(terms) => match other() {
+                Self::Allowed => Self::Limited(terms),
+                Self::Limited(more) => Self::Limited(Rc::new(terms.and(&more))),
                 stopped => stopped,
             },
             Self::Observed(outcome) => match other() {
@@ -159,7 +159,7 @@ impl Session {
     pub(super) fn ruled(&self, kind: Kind, outcome: &Outcome) -> Gated {
         match self.held(outcome) {
             Outcome::Allow(_) => Gated::Allowed,
-            Outcome::Limited { limits, .. } => Gated::Limited(*limits),
+            Outcome::Limited { terms, .. } => Gated::Limited(terms),
             observed @ Outcome::Observe(_) => Gated::Observed(observed),
             Outcome::Deny(denial) => Gated::Refused((kind.denied(&denial), Outcome::Deny(denial))),
         }

@@ -14,7 +14,7 @@ use crate::gate::Verdict;
 use crate::postgres::deny::{Kind, refused_query};
 use crate::postgres::limited::Bounds;
 use crate::postgres::session::{End, Output, Session};
-use crate::postgres::statements::{Judged, Ticket};
+use crate::postgres::statements::{Judged, Refusal, Ticket};
 
 /// Actions that change nothing.
 const READING: [Action; 3] = [Action::Read, Action::Filter, Action::Leak];
@@ -42,7 +42,7 @@ pub(super) enum CountedIn {
 }
 
 impl Session {
-    /// What a statement is held to.
+    /// What a statement is held to, but for budgets.
     pub(super) fn bounds(&self, judged: &Judged, limits: Limits) -> Bounds {
         let copies_out = judged
             .statement()
@@ -51,6 +51,7 @@ impl Session {
         let reads = |action| READING.contains(&action) || copies_out && action == Action::Copy;
         Bounds {
             limits,
+            purse: None,
             is_reading: is_read_only_kind(judged) && self.mask_of(judged).actions().all(reads),
             is_copy: copies_out,
         }
@@ -81,35 +82,43 @@ impl Session {
         gated: Gated,
         counted_in: CountedIn,
     ) -> Gated {
-        let Gated::Limited(Limits {
-            max_affected: Some(_),
-            ..
-        }) = gated
-        else {
-            return gated;
-        };
+        match &gated {
+            Gated::Limited(terms) if terms.limits.max_affected.is_some() => {}
+            _ => return gated,
+        }
         let judged = judged();
         let mask = self.mask_of(&judged);
         if !CHANGING.iter().any(|action| mask.contains(*action)) {
             return gated;
         }
-        let message = if !judged.statement().is_some_and(|statement| {
+        let (message, hint) = if !judged.statement().is_some_and(|statement| {
             use StatementKind::{Delete, Insert, Merge, Update};
             let is_counted = matches!(statement.kind, Insert | Update | Delete | Merge);
             is_counted && !statement.changes_uncounted && !mask.contains(Action::Opaque)
         }) {
-            "sluice: policy limits how many rows this may change (@max_affected), and the server does not count them; \
-             change them by INSERT, UPDATE, DELETE or MERGE without changes in WITH, functions or rules"
+            (
+                "sluice: policy limits how many rows this may change (@max_affected), and the server does not count them",
+                "Change them by INSERT, UPDATE, DELETE or MERGE without changes in WITH, functions or rules.",
+            )
         } else if counted_in == CountedIn::Nothing {
-            "sluice: policy limits how many rows this may change (@max_affected), which cannot be told before it is \
-             committed; send BEGIN first and the statement by itself, or use the extended protocol"
+            (
+                "sluice: policy limits how many rows this may change (@max_affected), which cannot be told before it is \
+                 committed",
+                "Send BEGIN first and the statement by itself, or use the extended protocol.",
+            )
         } else if counted_in == CountedIn::Parts {
-            "sluice: policy limits how many rows this may change (@max_affected), which the server tells behind its last \
-             row; execute it without a limit of rows"
+            (
+                "sluice: policy limits how many rows this may change (@max_affected), which the server tells behind its \
+                 last row",
+                "Execute it without a limit of rows.",
+            )
         } else {
             return gated;
         };
-        let refusal = kind.refusal(SqlState::PROGRAM_LIMIT_EXCEEDED, message);
+        let refusal = Refusal {
+            hint: Some(hint.into()),
+            ..kind.refusal(SqlState::PROGRAM_LIMIT_EXCEEDED, message)
+        };
         Gated::Refused((refusal, self.held(judged.outcome())))
     }
 

@@ -12,10 +12,11 @@ use sluice_runtime::time::Moment;
 use smallvec::SmallVec;
 
 use super::Act;
-use super::judging::{Gated, reads_alike};
+use super::judging::{Gated, Refused, reads_alike};
 use super::limits::CountedIn;
 use super::recording::{Recorded, Subject, not_recorded};
-use crate::gate::{Finding, Judgement, Verdict};
+use super::spending::{Given, is_counted};
+use crate::gate::{Finding, Judgement, Terms, Verdict};
 use crate::postgres::deny::Kind;
 use crate::postgres::limited::{Bounds, Limited};
 use crate::postgres::session::{End, Session};
@@ -207,6 +208,13 @@ impl Session {
         };
         let gated = self.gate_in_query(query, index, &judged, is_read);
         let gated = self.gate_count(Kind::Query, || judged.clone(), gated, counted_in);
+        let (gated, bounds) = match gated {
+            Gated::Limited(terms) => match self.pay_in_query(&terms, run, &judged, text) {
+                Ok(bounds) => (Gated::Allowed, bounds),
+                Err(refused) => (Gated::Refused(refused), None),
+            },
+            gated => (gated, None),
+        };
         let outcome = match &gated {
             Gated::Refused((_, outcome)) | Gated::Observed(outcome) => outcome,
             Gated::Allowed | Gated::Limited(_) | Gated::Away(_) => judged.outcome(),
@@ -217,11 +225,10 @@ impl Session {
                 self.end_empty(run, Ending::Denied, query.received);
                 Some(self.explained(refused, run, &judged))
             }
-            (Recorded::Yes, Gated::Limited(limits)) => {
-                query.bounds.push((place(index), self.bounds(&judged, limits)));
+            (Recorded::Yes, _) => {
+                query.bounds.extend(bounds.map(|bounds| (place(index), bounds)));
                 None
             }
-            (Recorded::Yes, _) => None,
         };
         if let Some(refusal) = refusal {
             query.refused = Some((index, refusal));
@@ -235,6 +242,23 @@ impl Session {
         if let Some(made) = self.make(|| verdict.shared_text(text), &[], judged) {
             query.made.push((place(index), made));
         }
+    }
+
+    /// Charges a statement that is held to terms. Gives what its answer is held to.
+    fn pay_in_query(
+        &self,
+        terms: &Terms,
+        run: Run,
+        judged: &Judged,
+        text: &[u8],
+    ) -> Result<Option<Bounds>, Refused> {
+        let mut bounds = self.bounds(judged, terms.limits);
+        // What comes behind a failure is skipped, and nothing of it is charged.
+        if !self.model.skips() {
+            self.pay_probes(Kind::Query, terms, run, judged, Given::Text(text))?;
+            bounds.purse = self.pay(Kind::Query, terms, is_counted(judged), bounds.is_reading)?;
+        }
+        Ok(Some(bounds).filter(Bounds::are_any))
     }
 
     fn gate_in_query(&self, query: &Query<'_>, index: usize, judged: &Judged, is_read: bool) -> Gated {

@@ -2,7 +2,7 @@
 
 use sluice_audit::record::Protocol;
 use sluice_parsers::postgres::SqlState;
-use sluice_parsers::sql::effect::Effect;
+use sluice_parsers::sql::effect::{Action, Effect};
 use sluice_parsers::sql::statement::Statement;
 
 use crate::gate::{Outcome, effect_lines};
@@ -58,6 +58,10 @@ impl Session {
             Some((mask, lines)) => (*mask, lines.as_list()),
             None => (judged.mask(), verdict.lines(*index)),
         };
+        if mask.contains(Action::Set) {
+            self.settings_set.1 = self.id;
+            self.settings_set.2 += 1;
+        }
         let note = if note.is_empty() {
             verdict.reason(*index).unwrap_or_default()
         } else {

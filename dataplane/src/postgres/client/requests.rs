@@ -14,8 +14,9 @@ use smallvec::{SmallVec, smallvec};
 use super::judging::{Gated, Refused, TOO_MUCH_HELD, reads_alike};
 use super::limits::CountedIn;
 use super::recording::{Recorded, Subject, not_recorded};
+use super::spending::{Given, is_counted};
 use super::{Act, parameters};
-use crate::gate::{Finding, Judgement, Outcome, effect_lines};
+use crate::gate::{Finding, Judgement, Outcome, Terms, effect_lines};
 use crate::postgres::cursors::Cursor;
 use crate::postgres::deny::Kind;
 use crate::postgres::limited::{Bounds, Limited};
@@ -44,11 +45,17 @@ const LARGE_OBJECT_FUNCTIONS: [(u32, &str); 13] = [
 
 /// What a client is told whose message names what may be one of several statements, of which one has limits.
 const NOT_KNOWN_YET: &str = "sluice: what stands under this name is not known before the server has answered, and policy \
-                             limits what it may do; read the answers first";
+                             limits what it may do";
+
+/// What it can do.
+const READ_FIRST: &str = "Read the answers to what was sent before.";
 
 /// What a client is told whose call has limits.
-const CALLED_BY_OID: &str = "sluice: policy limits what this may give, change or take (@max_...), which is not told of a \
-                             function that is called by its OID; call it by SELECT";
+const CALLED_BY_OID: &str = "sluice: policy limits what this may give, change or take, which is not told of a function \
+                             that is called by its OID";
+
+/// What it can do.
+const CALL_BY_SELECT: &str = "Call it by SELECT.";
 
 /// `object_not_in_prerequisite_state`
 const NOT_IN_STATE: SqlState = SqlState(*b"55000");
@@ -222,7 +229,7 @@ impl Session {
         let is_ambiguous = candidates.len() > 1;
         let is_whole = rest.is_some();
         let (bind, formats) = rest.unzip();
-        let (mut refused, mut observed) = (None, None);
+        let (mut refused, mut observed, mut terms) = (None, None, None);
         for prepared in &mut candidates {
             let mut gated = self.gate_prepared(Kind::Bind, prepared);
             if let Some(bound) = bind.and_then(|bind| self.decided_by(bind, prepared)) {
@@ -235,10 +242,15 @@ impl Session {
             match gated {
                 // What it is held to depends on which of them it is.
                 Gated::Limited(_) if is_ambiguous => {
-                    let refusal = Kind::Bind.refusal(NOT_IN_STATE, NOT_KNOWN_YET);
-                    return self.replace(Kind::Bind, portal_name, refusal, received);
+                    let refusal = Refusal {
+                        hint: Some(READ_FIRST.into()),
+                        ..Kind::Bind.refusal(NOT_IN_STATE, NOT_KNOWN_YET)
+                    };
+                    refused = Some((refusal, self.held(prepared.judged().outcome())));
+                    break;
                 }
-                Gated::Allowed | Gated::Limited(_) => {}
+                Gated::Allowed => {}
+                Gated::Limited(of) => terms = Some(of),
                 Gated::Observed(outcome) => observed = Some(outcome),
                 Gated::Refused(refusal) => {
                     refused = Some(refusal);
@@ -260,6 +272,11 @@ impl Session {
             return self.replace(Kind::Bind, portal_name, refusal, received);
         }
         let prepared = candidates.first().cloned();
+        if let (None, Some(terms), Some(prepared)) = (&refused, &terms, &prepared) {
+            let given = Given::Bind(&prepared.text, bind);
+            let paid = self.pay_probes(Kind::Bind, terms, run, &prepared.judged(), given);
+            refused = paid.err();
+        }
         let recorded = match &prepared {
             Some(prepared) => {
                 let judged = prepared.judged();
@@ -346,7 +363,7 @@ impl Session {
     fn execute(&mut self, execute: &Execute<'_>, received: Moment) -> Result<Act, End> {
         self.follow_state();
         let candidates = self.portals.candidates(execute.portal);
-        let (mut refused, mut limits) = (None, None);
+        let (mut refused, mut terms): (_, Option<Rc<Terms>>) = (None, None);
         for portal in &candidates {
             let Some(prepared) = &portal.statement else {
                 continue;
@@ -364,7 +381,7 @@ impl Session {
                 // Its Bind is in the record.
                 Gated::Allowed | Gated::Observed(_) => {}
                 Gated::Limited(more) => {
-                    limits = Some(more.strictest(limits.unwrap_or_default()));
+                    terms = Some(terms.map_or_else(|| Rc::clone(&more), |terms| Rc::new(terms.and(&more))));
                 }
                 Gated::Refused(refusal) => {
                     refused = Some(refusal);
@@ -384,15 +401,31 @@ impl Session {
         if candidates.len() > 1 || portal.statement.is_some() && self.cursors.get(execute.portal).is_some() {
             portal.is_ambiguous.set(true);
         }
+        let is_begun = run.is_some();
         let run = if let Some(run) = run {
             self.bound_runs -= 1;
             run
         } else {
-            match self.begin_execution(&portal, execute.portal, &mut refused, &mut limits, received) {
+            match self.begin_execution(&portal, execute.portal, &mut refused, &mut terms, received) {
                 Some(run) => run,
                 None => return self.replace(Kind::Execute, b"", not_recorded(Kind::Execute), received),
             }
         };
+        let mut bounds = None;
+        if let Some(terms) = terms.filter(|_| refused.is_none() && !self.model.skips()) {
+            let mut of = self.bounds_of(&portal, terms.limits);
+            // A portal is one statement, however many Executes read it.
+            let is_counted = is_begun
+                && portal
+                    .statement
+                    .as_ref()
+                    .is_some_and(|of| is_counted(&of.judged()));
+            match self.pay(Kind::Execute, &terms, is_counted, of.is_reading) {
+                Ok(purse) => of.purse = purse,
+                Err(used_up) => refused = Some(used_up),
+            }
+            bounds = Some(of).filter(Bounds::are_any);
+        }
         if let Some(refused) = refused {
             self.end_empty(run, Ending::Denied, received);
             let refusal = match &portal.statement {
@@ -420,17 +453,19 @@ impl Session {
             made,
             changes,
         };
-        let limits = limits.filter(|_| !self.model.skips());
         let mut before = hidden.unwrap_or_default();
-        if limits.is_some_and(|limits| limits.max_time.is_some()) && self.model.pending() > 0 {
+        let is_timed = bounds
+            .as_ref()
+            .is_some_and(|bounds| bounds.limits.max_time.is_some());
+        if is_timed && self.model.pending() > 0 {
             // By the answers to what stands before it the server says that its time begins.
             self.sent(Sent::Flush, Ticket::Plain, received)?;
             frontend::encode::flush(&mut before);
         }
         self.sent(Sent::Execute, ticket, received)?;
         let mut rows = None;
-        if let Some(limits) = limits {
-            let mut limited = Limited::of_execute(self.bounds_of(&executed, limits), &executed, run);
+        if let Some(bounds) = bounds {
+            let mut limited = Limited::of_execute(bounds, &executed, run);
             rows = limited.rows_to_ask(execute.rows_max);
             self.limited = Some(Box::new(limited));
             self.limited_begins();
@@ -456,6 +491,7 @@ impl Session {
             (None, Some((declared, _))) => self.bounds(declared, limits),
             (None, None) => Bounds {
                 limits,
+                purse: None,
                 is_reading: false,
                 is_copy: false,
             },
@@ -515,7 +551,7 @@ impl Session {
         portal: &Portal,
         name: &[u8],
         refused: &mut Option<Refused>,
-        limits: &mut Option<Limits>,
+        terms: &mut Option<Rc<Terms>>,
         received: Moment,
     ) -> Option<Run> {
         let run = Run {
@@ -541,9 +577,7 @@ impl Session {
                 Outcome::Deny(denial) => {
                     *refused = Some((Kind::Execute.denied(denial), outcome.clone()));
                 }
-                Outcome::Limited {
-                    limits: of_cursor, ..
-                } => *limits = Some(**of_cursor),
+                Outcome::Limited { terms: of_cursor, .. } => *terms = Some(Rc::clone(of_cursor)),
                 Outcome::Allow(_) | Outcome::Observe(_) => {}
             }
             recorded
@@ -662,9 +696,10 @@ impl Session {
         }
         let refusal = match &outcome {
             Outcome::Allow(_) | Outcome::Observe(_) => None,
-            Outcome::Limited { .. } => {
-                Some(Kind::FunctionCall.refusal(SqlState::PROGRAM_LIMIT_EXCEEDED, CALLED_BY_OID))
-            }
+            Outcome::Limited { .. } => Some(Refusal {
+                hint: Some(CALL_BY_SELECT.into()),
+                ..Kind::FunctionCall.refusal(SqlState::PROGRAM_LIMIT_EXCEEDED, CALLED_BY_OID)
+            }),
             Outcome::Deny(denial) => Some(Kind::FunctionCall.denied(denial)),
         };
         if let Some(refusal) = refusal {

@@ -18,7 +18,7 @@ use super::{Delivery, words};
 use crate::gate::Outcome;
 use crate::postgres::columns::Description;
 use crate::postgres::copy::{CopyOut, HiddenColumns};
-use crate::postgres::limited::Ended;
+use crate::postgres::limited::{Ended, Over};
 use crate::postgres::session::{End, Session, unreadable_under};
 use crate::postgres::state::Tracked;
 use crate::postgres::statements::{Judged, Made, Portal, Prepared, QueryTicket, Refusal, Run, Ticket};
@@ -436,8 +436,8 @@ impl Session {
 
     /// Ends a run that the server has done.
     fn end_within_limits(&mut self, run: Run, outcome: Ending, ended: &Ended, body: &[u8]) {
-        match (ended, self.limit_passed()) {
-            (Ended::Fails, Some(over)) => self.end_answered(run, Ending::Limited, Some(over.sqlstate())),
+        match (ended, self.limit_passed().map(Over::sqlstate)) {
+            (Ended::Fails, Some(sqlstate)) => self.end_answered(run, Ending::Limited, Some(sqlstate)),
             (Ended::Warns(_), _) => self.end_answered(run, outcome, None),
             _ => {
                 self.count_rows(body);
