@@ -411,7 +411,8 @@ pub(crate) type Claims = serde_json::Map<String, serde_json::Value>;
 
 const DEV_HELP: &str = "\
 The gateway listens with a self-signed certificate and knows one local identity with a random password. Its data
-folder is temporary unless --data names one. It runs until Ctrl-C.
+folder is temporary unless --data names one. It logs in to the server once before it says that it is ready, and runs
+until Ctrl-C.
 
 With --tls optional (the default) both sslmode=disable and sslmode=require work.
 
