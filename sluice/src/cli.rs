@@ -160,7 +160,7 @@ pub(crate) struct Place {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Policy {
-    /// Say whether an identity may run a statement, and which policies had a say.
+    /// Say whether an identity may run a statement, what it would see of the result, and which policies had a say.
     #[command(after_help = WHY_HELP)]
     Why(Why),
     /// Check that a policy decides as files of expectations say, for your own CI.
@@ -180,7 +180,8 @@ pub(crate) enum Policy {
 const WHY_HELP: &str = "\
 Nothing is run and nobody logs in: the statement is analysed as `sluice explain-sql` does it, and the policy is asked as
 the gate asks it. Each effect is a request of its own; all have to be permitted. Policies that nearly permit or forbid a
-request are listed with it: their scope takes it in, and their conditions do not hold.
+request are listed with it: their scope takes it in, and their conditions do not hold. What the configuration masks is
+told for each column of the result, with the requests to `Unmask` it.
 
 Examples:
   sluice policy why --config sluice.toml --identity reporting-crew 'SELECT * FROM customers'
