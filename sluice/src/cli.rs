@@ -266,8 +266,8 @@ const POLICY_CHECK_HELP: &str = "\
 Files are read as at the start of a gateway: syntax, schema, annotations, ids. Warnings are of policies that are valid and
 cannot do what they say: they name connections that the configuration does not have, databases that their connection
 does not serve, or with --connect or --schema tables, columns, functions and roles that are not there; their conditions
-rule out what their scope is; they have actions that are never on what they name; or another policy leaves nothing for
-them to do. That there is no warning does not say that a policy means what you want: see `sluice policy test`.
+rule out what their scope is; they have actions that are never on what they name; another policy leaves nothing for
+them to do; or they let somebody connect and set nothing, which nearly every driver does when it connects. That there is no warning does not say that a policy means what you want: see `sluice policy test`.
 
 Exit status: 0 when there is no mistake, 1 when there is one, or with --deny-warnings a warning, 2 for a wrong command
 line.

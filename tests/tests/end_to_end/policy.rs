@@ -366,7 +366,7 @@ fn policies_that_mean_nothing_here_are_warned_of() {
     );
     fs::write(
         folder.join("next.cedar"),
-        "permit (principal, action == Action::\"Connect\", resource in Connection::\"shop\");\n\
+        "permit (principal, action in [Action::\"Connect\", Action::\"Set\"], resource in Connection::\"shop\");\n\
          permit (principal, action == Action::\"Read\", resource in Connection::\"shopp\");\n\
          permit (principal, action == Action::\"Read\", resource in Table::\"shop/shop/public.customer\");\n\
          permit (principal, action == Action::\"Read\", resource in Column::\"shop/shop/public.customers.cards\");\n\
