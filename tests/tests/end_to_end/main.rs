@@ -13,6 +13,7 @@ mod hostile;
 mod limits;
 mod masking;
 mod policy;
+mod readme;
 mod record;
 mod reload;
 mod replay;
