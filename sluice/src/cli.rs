@@ -320,7 +320,8 @@ const REPLAY_HELP: &str = "\
 Nothing is run, no server is asked and no gateway has to run: each recorded statement is decided again from what its \
 record has of it, its effects, the identity with its groups and claims, the client and the time. Statements that would \
 be decided otherwise are shown by identity, connection and text, the most frequent first; texts that differ in nothing \
-but literals are one. Where a record does not tell all that the decision depends on, that is said and nothing guessed.
+but literals are one. Where a record does not tell all that the decision depends on, that is said and nothing guessed. \
+Statements that would pass a limit of the policy (@max_rows and its kind) are shown in the same way.
 
 The effects are those that the gateway found then: other masked columns or another catalog would give others.
 
