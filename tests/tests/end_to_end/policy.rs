@@ -434,6 +434,8 @@ fn policies_that_mean_nothing_here_are_warned_of() {
         "next.cedar",
     ]);
     assert_eq!(lines(&offline, "warnings"), wanted[1..]);
+    let told: Value = serde_json::from_str(&offline.stdout).expect("JSON");
+    assert_eq!(told["schema_version"], sluice_policy::SCHEMA_VERSION, "{told:#}");
     let denied = check(&["--config", "sluice.toml", "--deny-warnings", "next.cedar"]);
     assert!(
         !denied.success
