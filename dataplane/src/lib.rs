@@ -19,6 +19,7 @@ mod tls;
 
 pub use postgres::catalog::harmless::{Standing, harmless_functions};
 pub use postgres::catalog::protected::protected_columns;
+pub use postgres::preview::{Preview, PreviewedColumn, Shown, preview};
 pub use running::{RunError, Running, StartError, start};
 pub use settings::Settings;
 pub use sluice_parsers::postgres::scram::end_point::hash as tls_server_end_point;

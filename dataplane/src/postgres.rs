@@ -15,6 +15,7 @@ mod login;
 mod look;
 mod names;
 mod nested;
+pub(crate) mod preview;
 mod pump;
 mod rows;
 mod server;

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use crate::decision::{Approval, Cause};
 
-/// One request of a decision: an effect of a statement, or the part of it that is on one column, or the connect.
+/// One request of a decision: an effect of a statement, or the part of it that is on one column, or the connect; or that
+/// values of a class may be seen as they are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Explained {
-    /// Which of the statement's effects; `None` for the connect.
+    /// Which of the statement's effects; `None` for the connect and a class.
     pub effect: Option<usize>,
     /// The action's name in policies.
     pub action: &'static str,

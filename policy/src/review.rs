@@ -1,4 +1,5 @@
-//! What a valid policy file may not mean as it is written: policies that can never apply, and policies that change nothing.
+//! What a valid policy file may not mean as it is written: policies that can never apply, policies that change nothing, and
+//! such that let clients connect and drivers not.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -65,8 +66,8 @@ impl Diagnostic for Warning {
     }
 }
 
-/// Reads policies as [`crate::PolicySet::parse`] does, and tells what of them cannot have an effect, in the order of the
-/// file. A warning is right about what it says; that there is none says nothing.
+/// Reads policies as [`crate::PolicySet::parse`] does, and tells what of them cannot have an effect or lacks what nearly
+/// every client needs, in the order of the file. A warning is right about what it says; that there is none says nothing.
 pub fn review(source: &str, file: &str, around: &Surroundings) -> Result<Vec<Warning>, PolicyErrors> {
     set::review(source, file, around)
 }

@@ -9,9 +9,9 @@ use sluice_parsers::sql::effect::{Action, EffectFlags, FilterKind};
 
 use crate::names::Kind;
 
-/// The schema's text, as `sluice policy schema` prints it.
+/// The schema's text.
 pub const SCHEMA: &str = include_str!("sluice.cedarschema");
-/// Counts up when a policy that was valid may no longer be.
+/// Counts up when a policy that was valid may no longer be; `sluice policy check --json` tells it.
 pub const SCHEMA_VERSION: u32 = 2;
 
 /// Requests are numbered: the actions of effects by their own number, then `Connect` and `Unmask`.
@@ -198,6 +198,12 @@ mod tests {
 
     use super::*;
     use crate::client::{Client, Mentions, Moment};
+
+    #[test]
+    fn the_text_tells_its_version() {
+        let first = SCHEMA.lines().next().expect("a line");
+        assert!(first.ends_with(&format!(" Version {SCHEMA_VERSION}.")), "{first}");
+    }
 
     #[test]
     fn every_action_of_an_effect_is_in_the_schema_and_nothing_else() {

@@ -10,6 +10,7 @@ mod review;
 mod rule;
 mod statements;
 mod tree;
+mod unmask;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,7 +24,7 @@ pub(crate) use self::known::Known;
 use self::rule::Rule;
 use self::tree::Tree;
 use crate::client::{Client, Mentions, Moment, Told};
-use crate::decision::{Decision, Permission, Unmasking};
+use crate::decision::{Cause, Decision, Permission, Unmasking};
 use crate::errors::PolicyErrors;
 use crate::explain::Explained;
 use crate::principal::Principal;
@@ -133,6 +134,14 @@ impl PolicySet {
         match &self.kind {
             Kind::AllowAll => Unmasking::default(),
             Kind::Policies(policies) => policies.unmasks(who, client, now, class),
+        }
+    }
+
+    /// The request of [`Self::unmasks`], and which policies had a say in it.
+    pub fn explain_unmasking(&self, who: &Principal, client: &Client, now: Moment, class: &str) -> Explained {
+        match &self.kind {
+            Kind::AllowAll => unmask::explained(class, Some(Cause::NoPermit), Vec::new()),
+            Kind::Policies(policies) => policies.explain_unmasking(who, client, now, class),
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sluice_parsers::sql::effect::{Action, Effect, EffectFlags, Object, ObjectKind};
 use sluice_policy::identity::{Identity, Method};
-use sluice_policy::{Cause, Client, Decision, Moment, PolicySet, Principal, Severity, Target, Word};
+use sluice_policy::{Cause, Client, Decision, Moment, Opinion, PolicySet, Principal, Severity, Target, Word};
 
 /// A Tuesday at 22:13 UTC.
 const NOW: Moment = Moment::from_unix_ms(1_700_000_000_000);
@@ -601,7 +601,18 @@ fn limits_and_severity_are_carried() {
 #[test]
 fn values_are_unmasked_where_a_permit_names_that() {
     let class = |policies: &str, name: &str| {
-        let answer = parse(policies).unmasks(&principal(), &client(), NOW, name);
+        let policies = parse(policies);
+        let answer = policies.unmasks(&principal(), &client(), NOW, name);
+        let explained = policies.explain_unmasking(&principal(), &client(), NOW, name);
+        assert_eq!(explained.cause.is_none(), answer.is_permitted, "{explained:?}");
+        assert_eq!((explained.action, explained.effect), ("Unmask", None));
+        let mut opinions = explained.opinions.iter();
+        let applies = |kind| move |one: &Opinion| one.is_forbid == kind && one.word == Word::Applies;
+        if explained.cause == Some(Cause::Forbid) {
+            assert!(opinions.any(applies(true)), "{explained:?}");
+        } else {
+            assert_eq!(opinions.any(applies(false)), answer.is_permitted, "{explained:?}");
+        }
         (answer.is_permitted, answer.is_timed)
     };
     let permit = |resource: &str| {
@@ -652,4 +663,6 @@ fn values_are_unmasked_where_a_permit_names_that() {
     }
     let allow_all = PolicySet::allow_all().unmasks(&principal(), &client(), NOW, "email");
     assert!(!allow_all.is_permitted);
+    let allow_all = PolicySet::allow_all().explain_unmasking(&principal(), &client(), NOW, "email");
+    assert_eq!(allow_all.cause, Some(Cause::NoPermit));
 }

@@ -211,6 +211,101 @@ fn policies_that_can_have_no_effect_are_told() {
 }
 
 #[test]
+fn who_may_connect_and_set_nothing_is_told() {
+    const CONNECT: &str = r#"@id("c") permit (principal in Group::"a", action in [Action::"Connect", Action::"Read"], resource in Connection::"orders");"#;
+    const WARNED: &[&str] = &["c"];
+    for (name, more, want) in [
+        ("nothing else", "", WARNED),
+        (
+            "harmless settings",
+            r#"permit (principal in Group::"a", action == Action::"Set", resource in SettingGroup::"harmless");"#,
+            &[],
+        ),
+        (
+            "on a condition",
+            r#"permit (principal, action == Action::"Set", resource in SettingGroup::"harmless") when { resource in Connection::"orders" };"#,
+            &[],
+        ),
+        (
+            "one setting by its name",
+            r#"permit (principal in Group::"a", action == Action::"Set", resource == Setting::"application_name");"#,
+            &[],
+        ),
+        (
+            "whatever is on the connection",
+            r#"permit (principal in Group::"a", action in [Action::"Set", Action::"Lock"], resource in Connection::"orders");"#,
+            &[],
+        ),
+        (
+            "on another connection",
+            r#"permit (principal in Group::"a", action == Action::"Set", resource in Connection::"any");"#,
+            WARNED,
+        ),
+        (
+            "every action on tables",
+            r#"permit (principal in Group::"a", action, resource in Schema::"orders/shop/public");"#,
+            WARNED,
+        ),
+        (
+            "every action",
+            r#"permit (principal in Group::"a", action, resource) when { principal.subject != "x" };"#,
+            &[],
+        ),
+        (
+            "a group for all, that does not connect by itself",
+            r#"permit (principal in Group::"all", action == Action::"Set", resource in SettingGroup::"harmless");"#,
+            &[],
+        ),
+        (
+            "another group, that does",
+            r#"permit (principal in Group::"b", action == Action::"Connect", resource);
+               permit (principal in Group::"b", action == Action::"Set", resource in SettingGroup::"harmless");"#,
+            WARNED,
+        ),
+        (
+            "an identity that may be in a group",
+            r#"@id("i") permit (principal == Identity::"local#i", action == Action::"Connect", resource);
+               permit (principal in Group::"a", action == Action::"Set", resource in SettingGroup::"harmless");"#,
+            &[],
+        ),
+        (
+            "two identities",
+            r#"@id("i") permit (principal == Identity::"local#i", action == Action::"Connect", resource);
+               @id("j") permit (principal == Identity::"local#j", action == Action::"Connect", resource);
+               permit (principal == Identity::"local#j", action == Action::"Set", resource in SettingGroup::"harmless");"#,
+            &["c", "i"],
+        ),
+        (
+            "two permits of the same",
+            r#"@id("d") @max_rows("10") permit (principal in Group::"a", action == Action::"Connect", resource in Connection::"orders");"#,
+            WARNED,
+        ),
+        (
+            "only forbidden",
+            r#"forbid (principal, action == Action::"Set", resource);"#,
+            WARNED,
+        ),
+    ] {
+        let found = warned(&format!("{CONNECT}\n{more}"));
+        let told: Vec<_> = found
+            .iter()
+            .filter(|found| found.contains("application_name"))
+            .collect();
+        assert_eq!(told.len(), want.len(), "{name}: {found:?}");
+        for (told, want) in told.iter().zip(want) {
+            assert!(
+                told.contains(&format!("\"{want}\" permits Connect")),
+                "{name}: {told}"
+            );
+        }
+    }
+    assert_eq!(
+        warned("forbid (principal, action, resource);"),
+        Vec::<String>::new()
+    );
+}
+
+#[test]
 fn there_is_nothing_to_say_of_the_shipped_policies() {
     for (name, policies) in [
         (

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 
 use self::login::Finding;
-pub(crate) use self::login::with_help;
+pub(crate) use self::login::{Words, with_help, with_help_in};
 use crate::cli::Check;
 use crate::config::{self, Loaded};
 use crate::failure::{Failure, counted};

@@ -37,7 +37,8 @@ Examples:
     sluice audit tail --config /etc/sluice/sluice.toml
 
 Environment:
-  SLUICE_LOG   what is logged to stderr, as in \"info\" (default) or \"sluice_dataplane=debug,warn\"
+  SLUICE_LOG   what is logged to stderr, as in \"info\" (default) or
+               \"sluice_dataplane=debug,warn\"
   NO_COLOR     set to anything for output without colours";
 
 #[derive(Debug, Subcommand)]
@@ -79,9 +80,11 @@ pub(crate) enum Command {
 
 const SERVE_HELP: &str = "\
 Signals:
-  SIGTERM, SIGINT   stop accepting, let sessions go on until `limits.drain_timeout`, then end them (57P01);
-                    a second one ends them at once
-  SIGHUP            read certificates and policy again; with a mistake in them the old ones stay in force
+  SIGTERM, SIGINT   stop accepting, let sessions go on until
+                    `limits.drain_timeout`, then end them (57P01); a second
+                    one ends them at once
+  SIGHUP            read certificates and policy again; with a mistake in
+                    them the old ones stay in force
 
 Example:
   sluice serve --config /etc/sluice/sluice.toml";
@@ -98,7 +101,8 @@ Exit status: 0 when there is no mistake (warnings do not count), 1 when there is
 
 Examples:
   sluice check --config sluice.toml
-  sluice check --config sluice.toml --connect     # also log in to every server and judge the login's rights";
+  # also log in to every server and judge the login's rights
+  sluice check --config sluice.toml --connect";
 
 #[derive(Debug, Args)]
 pub(crate) struct Check {
@@ -111,14 +115,16 @@ pub(crate) struct Check {
 }
 
 const EXPLAIN_HELP: &str = "\
-Nothing is run: the statement is analysed as the gate does it, over the catalog of the connection's database, in a
+Nothing is run: the statement is analysed as the gate does it, over the catalog of the connection's database, in a \
 session as it begins. Names in the lineage are those of tables, whatever views and aliases are between.
 
 Examples:
-  sluice explain-sql --config sluice.toml --connection orders 'SELECT * FROM customers'
-  sluice explain-sql --config sluice.toml --connection orders --json - < statement.sql
-  sluice explain-sql --config sluice.toml --connection orders --save-schema orders.json
-  sluice explain-sql --offline orders.json --search-path sales 'DELETE FROM orders WHERE id = 7'";
+  sluice explain-sql --config sluice.toml 'SELECT * FROM customers'
+  sluice explain-sql --config sluice.toml --connection orders \\
+      --json - < statement.sql
+  sluice explain-sql --config sluice.toml --save-schema orders.json
+  sluice explain-sql --offline orders.json --search-path sales \\
+      'DELETE FROM orders WHERE id = 7'";
 
 #[derive(Debug, Args)]
 pub(crate) struct ExplainSql {
@@ -160,7 +166,7 @@ pub(crate) struct Place {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Policy {
-    /// Say whether an identity may run a statement, and which policies had a say.
+    /// Say whether an identity may run a statement, what it would see of the result, and which policies had a say.
     #[command(after_help = WHY_HELP)]
     Why(Why),
     /// Check that a policy decides as files of expectations say, for your own CI.
@@ -173,20 +179,25 @@ pub(crate) enum Policy {
     #[command(after_help = REPLAY_HELP)]
     Replay(Replay),
     /// Write the least policy under which the recorded statements of an identity or a group would run.
-    #[command(after_help = SUGGEST_HELP)]
+    // Its usage would be one line of over a hundred columns.
+    #[command(after_help = SUGGEST_HELP, override_usage = SUGGEST_USAGE)]
     Suggest(Suggest),
 }
 
 const WHY_HELP: &str = "\
-Nothing is run and nobody logs in: the statement is analysed as `sluice explain-sql` does it, and the policy is asked as
-the gate asks it. Each effect is a request of its own; all have to be permitted. Policies that nearly permit or forbid a
-request are listed with it: their scope takes it in, and their conditions do not hold.
+Nothing is run and nobody logs in: the statement is analysed as `sluice explain-sql` does it, and the policy is asked as \
+the gate asks it. Each effect is a request of its own; all have to be permitted. Policies that nearly permit or forbid a \
+request are listed with it: their scope takes it in, and their conditions do not hold. What the configuration masks is \
+told for each column of the result, with the requests to `Unmask` it.
 
 Examples:
-  sluice policy why --config sluice.toml --identity reporting-crew 'SELECT * FROM customers'
-  sluice policy why --config sluice.toml --identity crew-7 --issuer https://login.example --group analysts \\
+  sluice policy why --config sluice.toml --identity reporting-crew \\
+      'SELECT * FROM customers'
+  sluice policy why --config sluice.toml --identity crew-7 \\
+      --issuer https://login.example --group analysts \\
       --policy next.cedar 'DELETE FROM orders WHERE id = 7'
-  sluice policy why --config sluice.toml --identity reporting-crew --at 2026-11-28T03:00:00Z --json - < statement.sql";
+  sluice policy why --config sluice.toml --identity reporting-crew \\
+      --at 2026-11-28T03:00:00Z --json - < statement.sql";
 
 #[derive(Debug, Args)]
 pub(crate) struct Why {
@@ -227,7 +238,8 @@ pub(crate) struct Why {
 const POLICY_TEST_HELP: &str = "\
 A file has cases, and what they have in common:
 
-  identity = \"reporting-crew\"        # with `issuer`, `groups`, `claims`, `address`, `application_name`, `at`
+  identity = \"reporting-crew\"
+  # beside it `issuer`, `groups`, `claims`, `address`, `application_name`, `at`
 
   [[case]]
   name = \"crews read no cards\"
@@ -241,7 +253,8 @@ Exit status: 0 when all is as expected, 1 when it is not, 2 for a wrong command 
 
 Examples:
   sluice policy test --config sluice.toml expectations/
-  sluice policy test --policy next.cedar --offline shop.json --connection orders --junit report.xml expectations/";
+  sluice policy test --policy next.cedar --offline shop.json \\
+      --connection orders --junit report.xml expectations/";
 
 #[derive(Debug, Args)]
 pub(crate) struct PolicyTest {
@@ -262,19 +275,21 @@ pub(crate) struct PolicyTest {
 }
 
 const POLICY_CHECK_HELP: &str = "\
-Files are read as at the start of a gateway: syntax, schema, annotations, ids. Warnings are of policies that are valid and
-cannot do what they say: they name connections that the configuration does not have, databases that their connection
-does not serve, or with --connect or --schema tables, columns, functions and roles that are not there; their conditions
-rule out what their scope is; they have actions that are never on what they name; or another policy leaves nothing for
-them to do. That there is no warning does not say that a policy means what you want: see `sluice policy test`.
+Files are read as at the start of a gateway: syntax, schema, annotations, ids. Warnings are of policies that are valid and \
+cannot do what they say: they name connections that the configuration does not have, databases that their connection \
+does not serve, or with --connect or --schema tables, columns, functions and roles that are not there; their conditions \
+rule out what their scope is; they have actions that are never on what they name; another policy leaves nothing for \
+them to do; or they let somebody connect and set nothing, while nearly every driver sets something when it connects. That \
+there is no warning does not say that a policy means what you want: see `sluice policy test`.
 
-Exit status: 0 when there is no mistake, 1 when there is one, or with --deny-warnings a warning, 2 for a wrong command
+Exit status: 0 when there is no mistake, 1 when there is one, or with --deny-warnings a warning, 2 for a wrong command \
 line.
 
 Examples:
   sluice policy check next.cedar
   sluice policy check --config sluice.toml --connect --deny-warnings
-  sluice policy check --connection orders --schema shop.json --json policies/*.cedar";
+  sluice policy check --connection orders --schema shop.json \\
+      --json policies/*.cedar";
 
 #[derive(Debug, Args)]
 pub(crate) struct PolicyCheck {
@@ -302,10 +317,11 @@ pub(crate) struct PolicyCheck {
 }
 
 const REPLAY_HELP: &str = "\
-Nothing is run, no server is asked and no gateway has to run: each recorded statement is decided again from what its
-record has of it, its effects, the identity with its groups and claims, the client and the time. Statements that would
-be decided otherwise are shown by identity, connection and text, the most frequent first; texts that differ in nothing
-but literals are one. Where a record does not tell all that the decision depends on, that is said and nothing guessed.
+Nothing is run, no server is asked and no gateway has to run: each recorded statement is decided again from what its \
+record has of it, its effects, the identity with its groups and claims, the client and the time. Statements that would \
+be decided otherwise are shown by identity, connection and text, the most frequent first; texts that differ in nothing \
+but literals are one. Where a record does not tell all that the decision depends on, that is said and nothing guessed. \
+Statements that would pass a limit of the policy (@max_rows and its kind) are shown in the same way.
 
 The effects are those that the gateway found then: other masked columns or another catalog would give others.
 
@@ -313,8 +329,10 @@ Exit status: 0, also where decisions differ; 1 when the record cannot be read as
 
 Examples:
   sluice policy replay --config sluice.toml --since 7d next.cedar
-  sluice policy replay --dir /var/lib/sluice --identity crew-7 --limit 100 --json next.cedar
-  sluice policy replay --config sluice.toml --since 7d     # the configuration's own policy, on what was observed";
+  sluice policy replay --dir /var/lib/sluice --identity crew-7 \\
+      --limit 100 --json next.cedar
+  # the configuration's own policy, on what was observed
+  sluice policy replay --config sluice.toml --since 7d";
 
 #[derive(Debug, Args)]
 pub(crate) struct Replay {
@@ -331,20 +349,26 @@ pub(crate) struct Replay {
     pub(crate) policy: Option<PathBuf>,
 }
 
+const SUGGEST_USAGE: &str = "sluice policy suggest [OPTIONS] <--dir <DIR>|--config <FILE>>
+                             <--identity <SUBJECT>|--group <NAME>>";
+
 const SUGGEST_HELP: &str = "\
-What ran is what is permitted: Connect to the databases, and of each table, function or setting the actions that were
-recorded, without the circumstances that were not (files, programs, another's rights, a missing WHERE ...). Columns that
-the configuration masks, or that policy denied, are left out where nothing that ran reads them. What is not covered is
-said, with the reason, in comments: what was denied or failed, what cannot be known, and what destroys, unless it
+What ran is what is permitted: Connect to the databases, and of each table, function or setting the actions that were \
+recorded, without the circumstances that were not (files, programs, another's rights, a missing WHERE ...). Columns that \
+the configuration masks, or that policy denied, are left out where nothing that ran reads them. What is not covered is \
+said, with the reason, in comments: what was denied or failed, what cannot be known, and what destroys, unless it \
 is asked for.
 
 Nothing is in force by this. Read the policy, replay it, and try it on a connection that observes.
 
 Examples:
-  sluice policy suggest --config sluice.toml --since 7d --identity crew-7 > crew-7.cedar
-  sluice policy suggest --config sluice.toml --since 30d --group analysts --include destructive \\
-      --output analysts.cedar --tests expectations/analysts.toml
-  sluice policy replay --config sluice.toml --since 7d --identity crew-7 crew-7.cedar";
+  sluice policy suggest --config sluice.toml --since 7d \\
+      --identity crew-7 > crew-7.cedar
+  sluice policy suggest --config sluice.toml --since 30d --group analysts \\
+      --include destructive --output analysts.cedar \\
+      --tests expectations/analysts.toml
+  sluice policy replay --config sluice.toml --since 7d --identity crew-7 \\
+      crew-7.cedar";
 
 #[derive(Debug, Args)]
 #[command(group(clap::ArgGroup::new("whose").args(["identity", "group"]).required(true)))]
@@ -410,14 +434,16 @@ pub(crate) struct Recorded {
 pub(crate) type Claims = serde_json::Map<String, serde_json::Value>;
 
 const DEV_HELP: &str = "\
-The gateway listens with a self-signed certificate and knows one local identity with a random password. Its data
-folder is temporary unless --data names one. It runs until Ctrl-C.
+The gateway listens with a self-signed certificate and knows one local identity with a random password. Its data \
+folder is temporary unless --data names one. It logs in to the server once before it says that it is ready, and runs \
+until Ctrl-C.
 
 With --tls optional (the default) both sslmode=disable and sslmode=require work.
 
 Examples:
   sluice dev --postgres postgres://me:secret@localhost/shop
-  sluice dev --postgres postgres://me@db.internal/shop?sslmode=verify-full --policy my.cedar
+  sluice dev --postgres postgres://me@db.internal/shop?sslmode=verify-full \\
+      --policy my.cedar
   sluice dev --postgres postgres://me@localhost/shop --env-file gateway.env &
   set -a; . ./gateway.env; psql -c 'select 1'";
 
@@ -500,7 +526,8 @@ Examples:
   sluice audit query --dir /var/lib/sluice --denied --since 1h
   sluice audit query --dir /var/lib/sluice --observed --since 7d
   sluice audit query --dir /var/lib/sluice --outcome unknown
-  sluice audit query --dir /var/lib/sluice --subject agent-7 --contains customers --json | jq .text";
+  sluice audit query --dir /var/lib/sluice --subject agent-7 \\
+      --contains customers --json | jq .text";
 
 /// Where the record is.
 #[derive(Debug, Args)]
@@ -596,8 +623,8 @@ const VERIFIER_HELP: &str = "\
 The password is read from stdin, without an echo on a terminal. The verifier goes to stdout, everything else to stderr.
 
 Examples:
-  sluice scram-verifier                         # asks for the password
-  sluice scram-verifier --generate              # makes one, and prints it to stderr
+  sluice scram-verifier               # asks for the password
+  sluice scram-verifier --generate    # makes one, and prints it to stderr
   pass show crew | sluice scram-verifier";
 
 #[derive(Debug, Args)]
@@ -646,19 +673,69 @@ mod tests {
         Cli::command().debug_assert();
     }
 
-    #[test]
-    fn every_command_has_examples() {
-        fn walk(command: &clap::Command, path: &str) {
-            for sub in command.get_subcommands() {
+    /// Every command that does something, with its path.
+    fn commands() -> Vec<(String, clap::Command)> {
+        fn walk(command: &clap::Command, path: &str, into: &mut Vec<(String, clap::Command)>) {
+            for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
                 let path = format!("{path} {}", sub.get_name());
-                walk(sub, &path);
-                if sub.has_subcommands() || sub.get_name() == "help" {
-                    continue;
-                }
-                let after = sub.get_after_help().map(ToString::to_string).unwrap_or_default();
-                assert!(after.contains("Example"), "{path}");
+                walk(sub, &path, into);
+                into.push((path, sub.clone()));
             }
         }
-        walk(&Cli::command(), "sluice");
+        let mut command = Cli::command();
+        command.build();
+        let mut commands = Vec::new();
+        walk(&command, "sluice", &mut commands);
+        commands.push(("sluice".to_owned(), command));
+        commands
+    }
+
+    fn after_help(command: &clap::Command) -> String {
+        command
+            .get_after_help()
+            .map(ToString::to_string)
+            .unwrap_or_default()
+    }
+
+    #[test]
+    fn every_command_has_examples() {
+        for (path, command) in commands() {
+            if !command.has_subcommands() {
+                assert!(after_help(&command).contains("Example"), "{path}");
+            }
+        }
+    }
+
+    #[test]
+    fn help_fits_terminals() {
+        for (path, command) in commands() {
+            for width in [80, 100, 120] {
+                let mut command = command.clone().term_width(width);
+                for (kind, help) in [
+                    ("-h", command.render_help()),
+                    ("--help", command.render_long_help()),
+                ] {
+                    for line in help.to_string().lines() {
+                        assert!(line.chars().count() <= width, "{path} {kind} at {width}: {line}");
+                    }
+                }
+            }
+        }
+    }
+
+    /// What is wrapped already is wrapped once more at another width, and what is to be typed must not be.
+    #[test]
+    fn help_is_wrapped_by_the_terminal_and_examples_are_not() {
+        for (path, command) in commands() {
+            let text = after_help(&command);
+            for (line, next) in text.lines().zip(text.lines().skip(1).chain([""])) {
+                if line.starts_with(' ') {
+                    assert!(line.chars().count() <= 80, "{path}: {line}");
+                } else {
+                    let is_followed = !line.is_empty() && !next.is_empty() && !next.starts_with(' ');
+                    assert!(!is_followed, "{path}: {line} / {next}");
+                }
+            }
+        }
     }
 }

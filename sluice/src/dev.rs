@@ -19,11 +19,13 @@ use sluice_policy::identity::{ScramIdentities, ScramIdentity};
 use sluice_policy::{PolicySet, Snapshot};
 use zeroize::Zeroizing;
 
+use crate::check::{Words, with_help_in};
 use crate::cli::{Dev, DevTls, Switch};
 use crate::config::is_this_machine;
 use crate::failure::Failure;
 use crate::postgres_url::{PostgresUrl, SslMode};
 use crate::serve::{Gateway, refuse_obstacles, signals};
+use crate::server::Server;
 use crate::{machine, mock_secret, tls, verifier};
 
 /// What a client needs to come through the gateway.
@@ -38,8 +40,11 @@ struct Access {
 /// Serves until Ctrl-C.
 pub(crate) fn run(arguments: Dev) -> Result<(), Failure> {
     let url = PostgresUrl::parse(&arguments.postgres).map_err(|error| Failure::other("--postgres", error))?;
+    let connection = Arc::new(connection(&arguments, url)?);
+    let policy = policy(&arguments)?;
+    refuse_a_dead_server(&connection)?;
     let password = verifier::random_password().map_err(|error| Failure::other("no random bytes", error))?;
-    let database = url.database.clone();
+    let database = connection.default_database.clone();
     // Removed when this function ends.
     let temporary = match &arguments.data {
         Some(_) => None,
@@ -55,7 +60,7 @@ pub(crate) fn run(arguments: Dev) -> Result<(), Failure> {
         (None, Some(temporary)) => temporary.path().to_owned(),
         (None, None) => PathBuf::new(),
     };
-    let settings = settings(&arguments, url, &password, data.clone())?;
+    let settings = settings(&arguments, connection, policy, &password, data.clone())?;
     refuse_obstacles(settings.cores.len(), &settings.limits)?;
     let signals = signals()?;
     let gateway = Gateway::start(settings, arguments.metrics, None)?;
@@ -81,17 +86,32 @@ pub(crate) fn run(arguments: Dev) -> Result<(), Failure> {
     })
 }
 
-fn settings(arguments: &Dev, url: PostgresUrl, password: &str, data: PathBuf) -> Result<Settings, Failure> {
-    let usable = machine::usable_cpus();
-    let Some(cores) = usable.get(..arguments.cores).filter(|cores| !cores.is_empty()) else {
-        return Err(Failure::other(
-            "--cores",
-            format!("this process may run on {} CPUs", usable.len()),
-        ));
-    };
+/// What is written in `--postgres`.
+const WORDS: Words = Words {
+    address: "HOST and PORT of --postgres",
+    host: "HOST of --postgres",
+    no_tls: "add ?sslmode=disable to --postgres",
+    certificate: "sslrootcert=FILE in --postgres names who signed the certificate; sslmode=verify-ca takes any name in it, \
+                  and sslmode=disable goes without TLS",
+    password: "write it in --postgres, or the whole URL in SLUICE_DEV_POSTGRES: postgres://USER:PASSWORD@HOST/DATABASE",
+    login: "USER, PASSWORD and sslmode of --postgres",
+    database: "DATABASE of --postgres",
+};
+
+/// Logs in once: who is told that the gateway is ready can use it.
+fn refuse_a_dead_server(connection: &Connection) -> Result<(), Failure> {
+    match Server::connect(connection, &connection.default_database, "sluice dev") {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            let cause = with_help_in(&WORDS, &error, connection);
+            Err(Failure::other("--postgres", cause))
+        }
+    }
+}
+
+fn connection(arguments: &Dev, url: PostgresUrl) -> Result<Connection, Failure> {
     let upstream = upstream_tls(&url)?;
-    let defaults = Limits::default();
-    let connection = Arc::new(Connection {
+    Ok(Connection {
         name: "dev".to_owned(),
         host: url.host,
         port: url.port,
@@ -113,7 +133,24 @@ fn settings(arguments: &Dev, url: PostgresUrl, password: &str, data: PathBuf) ->
         connect_timeout: Duration::from_secs(10),
         harmless: Harmless::default(),
         catalog_max_age: CATALOG_MAX_AGE,
-    });
+    })
+}
+
+fn settings(
+    arguments: &Dev,
+    connection: Arc<Connection>,
+    policy: PolicySet,
+    password: &str,
+    data: PathBuf,
+) -> Result<Settings, Failure> {
+    let usable = machine::usable_cpus();
+    let Some(cores) = usable.get(..arguments.cores).filter(|cores| !cores.is_empty()) else {
+        return Err(Failure::other(
+            "--cores",
+            format!("this process may run on {} CPUs", usable.len()),
+        ));
+    };
+    let defaults = Limits::default();
     let mut scram = ScramIdentities::new(mock_secret::kept_in(&data));
     let made = verifier::make(password).map_err(|error| Failure::other("no random bytes", error))?;
     scram
@@ -134,7 +171,7 @@ fn settings(arguments: &Dev, url: PostgresUrl, password: &str, data: PathBuf) ->
             token_users: Vec::new(),
             tokens: None,
         },
-        policy: Arc::new(Snapshot::new(policy(arguments)?)),
+        policy: Arc::new(Snapshot::new(policy)),
         // Whoever presses Ctrl-C wants it to end.
         limits: Limits {
             drain_timeout: Duration::from_secs(1),

@@ -1,4 +1,4 @@
-//! A small blocking client: what `sluice check --connect` and `explain-sql` ask a server with.
+//! A small blocking client: what `sluice check --connect`, `explain-sql` and `dev` ask a server with.
 //!
 //! It logs in as the gateway would (TLS, SCRAM with channel binding, md5, cleartext inside of TLS) and runs simple
 //! queries. It serves the command line alone; sessions have their own code in the data plane.

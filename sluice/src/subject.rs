@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use sluice_dataplane::settings::{Connection, Identities, Limits};
+use sluice_dataplane::settings::{Connection, Identities, Limits, Masking};
 use sluice_dataplane::{harmless_functions, protected_columns};
 use sluice_parsers::sql::analyze;
 use sluice_parsers::sql::catalog::Catalog;
@@ -26,6 +26,8 @@ pub(crate) struct Subject {
     pub(crate) world: World,
     /// The configuration's identities, if one was named.
     pub(crate) identities: Option<Identities>,
+    /// What the configuration masks on the connection.
+    pub(crate) masking: Option<Masking>,
     /// Its policy, until somebody takes it.
     pub(crate) policy: Option<PolicySet>,
     limits: analyze::Limits,
@@ -99,6 +101,7 @@ impl Subject {
                 ..analyze::Limits::default()
             },
             world,
+            masking: connection.map(|connection| connection.masking.clone()),
             connection: name,
             database,
         })

@@ -12,6 +12,9 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rustls::pki_types::{CertificateDer, ServerName};
 
+#[path = "cli/fake_server.rs"]
+mod fake_server;
+
 /// A gateway that is killed when the test ends early.
 struct Gateway {
     child: Child,
@@ -196,10 +199,12 @@ fn a_data_folder_has_one_gateway() {
 #[test]
 fn dev_says_how_to_connect_and_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
+    let server = fake_server::start(fake_server::Server::default());
+    let url = format!("postgres://agent:s3cret@127.0.0.1:{}/shop", server.port());
     let arguments = [
         "dev",
         "--postgres",
-        "postgres://agent:s3cret@127.0.0.1:1/shop",
+        &url,
         "--listen",
         "127.0.0.1:0",
         "--env-file",
@@ -261,6 +266,92 @@ fn dev_says_how_to_connect_and_leaves_nothing() {
     gateway.log_until("draining");
     assert_eq!(gateway.child.wait().unwrap().code(), Some(0));
     assert_eq!(left("sluice-dev-"), 0, "the temporary data folder goes with it");
+}
+
+#[test]
+fn dev_is_not_ready_before_its_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let plain = fake_server::start(fake_server::Server::default());
+    let password = fake_server::start(fake_server::Server {
+        asks_password: true,
+        ..Default::default()
+    });
+    let refusing = fake_server::start(fake_server::Server {
+        refuses: Some("28P01"),
+        ..Default::default()
+    });
+    let without_database = fake_server::start(fake_server::Server {
+        refuses: Some("3D000"),
+        ..Default::default()
+    });
+    let closed = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap().port()
+    };
+    write_certificate(folder.path());
+    for (name, url, want) in [
+        (
+            "nobody listens",
+            format!("postgres://me:s3cret@127.0.0.1:{closed}/shop"),
+            "is the server running, and do HOST and PORT of --postgres lead to it?",
+        ),
+        (
+            "no address",
+            "postgres://me:s3cret@host.invalid/shop?sslmode=disable".to_owned(),
+            "check HOST of --postgres",
+        ),
+        (
+            "no TLS",
+            format!(
+                "postgres://me:s3cret@127.0.0.1:{}/shop?sslmode=verify-ca&sslrootcert=gateway.crt",
+                plain.port()
+            ),
+            "does not offer TLS; turn TLS on at the server (ssl = on), or add ?sslmode=disable to --postgres",
+        ),
+        (
+            "no password",
+            format!("postgres://me@127.0.0.1:{}/shop", password.port()),
+            "asks for a password, and none is configured; write it in --postgres",
+        ),
+        (
+            "another password",
+            format!("postgres://me:s3cret@127.0.0.1:{}/shop", refusing.port()),
+            "(28P01); check USER, PASSWORD and sslmode of --postgres, and the server's pg_hba.conf",
+        ),
+        (
+            "another database",
+            format!("postgres://me:s3cret@127.0.0.1:{}/shop", without_database.port()),
+            "(3D000); check DATABASE of --postgres",
+        ),
+    ] {
+        let arguments = [
+            "dev",
+            "--postgres",
+            &url,
+            "--listen",
+            "127.0.0.1:0",
+            "--env-file",
+            "env",
+        ];
+        let mut gateway = Gateway::start(&arguments, folder.path());
+        let mut log = String::new();
+        gateway.log.read_to_string(&mut log).unwrap();
+        assert_eq!(gateway.child.wait().unwrap().code(), Some(1), "{name}: {log}");
+        let mut out = String::new();
+        gateway
+            .child
+            .stdout
+            .take()
+            .unwrap()
+            .read_to_string(&mut out)
+            .unwrap();
+        assert_eq!(out, "", "{name}");
+        assert!(
+            log.starts_with("sluice: --postgres: ") && log.contains(want) && !log.contains("s3cret"),
+            "{name}: {log}"
+        );
+        assert!(!folder.path().join("env").exists(), "{name}");
+    }
 }
 
 /// A verifier for tests that want to look at a certificate, not to trust it.

@@ -15,6 +15,6 @@ pub use issuer::Issuer;
 pub use log::Log;
 pub use postgres::Postgres;
 pub use process::{
-    Output, documented, driver_in_java, driver_in_node, driver_in_python, free_port, python,
-    raise_open_files, run, sluice, wait_until,
+    Output, Server, documented, driver_in_java, driver_in_node, driver_in_python, free_port, python,
+    raise_open_files, root, run, sluice, wait_until,
 };

@@ -139,7 +139,7 @@ pub fn raise_open_files() {
 }
 
 /// The repository.
-pub(crate) fn root() -> PathBuf {
+pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .map_or_else(PathBuf::new, Path::to_owned)
@@ -188,13 +188,17 @@ pub fn free_port() -> u16 {
 
 /// A server process, killed when dropped.
 #[derive(Debug)]
-pub(crate) struct Server {
+pub struct Server {
     child: Child,
     stop: Signal,
 }
 
 impl Server {
-    pub(crate) fn start(command: &mut Command, stop: Signal) -> Self {
+    /// Starts it; `stop` ends it.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn start(command: &mut Command, stop: Signal) -> Self {
         let child = command.stdin(Stdio::null()).spawn();
         Self {
             child: child.unwrap_or_else(|error| panic!("{command:?} does not start: {error}")),
@@ -211,7 +215,8 @@ impl Server {
         let _ = kill(Pid::from_raw(self.child.id().cast_signed()), signal);
     }
 
-    pub(crate) fn has_ended(&mut self) -> bool {
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(Some(_)))
     }
 

@@ -151,7 +151,7 @@ impl Origin {
 }
 
 /// The type by which the server describes a column: that below domains. None if it is not known.
-fn described_type(mut oid: Oid, catalog: &Catalog) -> Oid {
+pub(crate) fn described_type(mut oid: Oid, catalog: &Catalog) -> Oid {
     for _ in 0..DOMAINS_MAX {
         match catalog.type_of(oid).map(|found| &found.kind) {
             Some(TypeKind::Domain { base, .. }) => oid = *base,
@@ -207,7 +207,7 @@ fn unknown(statement: &Statement, tags: &Tags) -> Guard {
     }
 }
 
-fn tag_of(column: BaseColumn, tags: &Tags) -> Option<Tag> {
+pub(crate) fn tag_of(column: BaseColumn, tags: &Tags) -> Option<Tag> {
     tags.get(&(column.relation.0, column.number)).copied()
 }
 

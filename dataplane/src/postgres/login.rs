@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::slice;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -12,10 +13,10 @@ use sluice_parsers::postgres::frontend::{self, SaslInitialResponse};
 use sluice_parsers::postgres::scram::{self, Verifier, server};
 use sluice_parsers::postgres::startup::{self, EncryptionRequests, Packet, Parsed, StartupMessage, options};
 use sluice_parsers::postgres::{ProtocolError, SqlState};
-use sluice_parsers::sql::effect::Effect;
+use sluice_parsers::sql::effect::{Action, Effect, EffectFlags};
 use sluice_parsers::sql::settings::startup_effect;
 use sluice_policy::identity::{Identity, TokenError};
-use sluice_policy::{Cause, Client, Principal, Target};
+use sluice_policy::{Cause, Client, Denial, Principal, Target, printable};
 use sluice_runtime::net::Socket;
 
 use super::cancel::{self, CancelRequest};
@@ -32,6 +33,9 @@ const KEYS_WAIT_MAX: Duration = Duration::from_secs(3);
 
 /// `invalid_catalog_name`: what the server answers for a database that it does not have.
 const NO_SUCH_DATABASE: SqlState = SqlState(*b"3D000");
+
+/// How much of a setting's name a hint shows.
+const SETTING_CHARS_MAX: usize = 64;
 
 /// A client that has proven who it is and may connect.
 pub(crate) struct LoggedIn {
@@ -588,37 +592,59 @@ fn admit(
     let mut gate = core.gate.borrow_mut();
     let context = gate.context(Principal::new(identity, target), client);
     let observes = connection.enforce == Enforcement::Observe;
-    let denied = |outcome: Outcome, name: &str| match outcome {
+    let denied = |outcome: Outcome, parameter: Option<(&str, &Effect)>| match outcome {
         Outcome::Allow(_) | Outcome::Limited { .. } | Outcome::Observe(_) => Ok(()),
         // What they are set to the server tells, and the session's state has it.
-        Outcome::Deny(denial) if observes && !name.is_empty() && denial.cause != Cause::Lexing => Ok(()),
+        Outcome::Deny(denial) if observes && parameter.is_some() && denial.cause != Cause::Lexing => Ok(()),
         Outcome::Deny(denial) => {
-            let about = if name.is_empty() {
-                String::new()
-            } else {
-                format!(" (startup parameter {name})")
-            };
+            let about =
+                parameter.map_or_else(String::new, |(name, _)| format!(" (startup parameter {name})"));
             let text = denial.to_string();
             let text = text.strip_prefix("sluice: ").unwrap_or(&text).to_owned();
-            Err(refuse(
+            let (event, end, connection) = refuse(
                 SqlState::INSUFFICIENT_PRIVILEGE,
                 format!("{text}{about}"),
                 &connection.name,
-            ))
+            );
+            let hint = parameter.and_then(|(_, effect)| hint_at_setting(&denial, effect));
+            let end = hint.into_iter().fold(end, End::with_hint);
+            Err((event, end, connection))
         }
     };
     let connect = gate
         .policies()
         .connect(&context.principal, &context.client, gate::now());
-    denied(connect.into(), "")?;
+    denied(connect.into(), None)?;
     for (name, value) in &startup.settings {
         let effect: Option<Effect> = startup_effect(name, value);
         if let Some(effect) = effect {
-            denied(gate.decide_effects(&[effect], &context), name)?;
+            let outcome = gate.decide_effects(slice::from_ref(&effect), &context);
+            denied(outcome, Some((name, &effect)))?;
         }
     }
     drop(gate);
     Ok((connection, database, context))
+}
+
+/// What can be done about a setting that the client's driver or its connection string sets.
+fn hint_at_setting(denial: &Denial, effect: &Effect) -> Option<String> {
+    if effect.action != Action::Set {
+        return None;
+    }
+    let name = printable(&effect.object.name, SETTING_CHARS_MAX);
+    let leave_it = format!("Connect without the setting {name}");
+    let is_harmless = effect.flags.contains(EffectFlags::HARMLESS);
+    Some(match denial.cause {
+        Cause::NoPermit if is_harmless => format!(
+            "{leave_it}, or have who owns the policy permit Set on SettingGroup::\"harmless\": it is one of the settings in \
+             it, which drivers set when they connect."
+        ),
+        Cause::NoPermit => format!(
+            "{leave_it}, or have who owns the policy permit Set on Setting::\"{name}\": it is not in \
+             SettingGroup::\"harmless\"."
+        ),
+        _ => format!("{leave_it}."),
+    })
 }
 
 /// The connection and the database that the startup packet's database means on this listener.
@@ -709,7 +735,7 @@ mod tests {
         ] {
             let (end, text) = token_refused(&error);
             assert_eq!(
-                (end.message.as_str(), end.hint),
+                (end.message.as_str(), end.hint.as_deref()),
                 (told.0, Some(told.1)),
                 "{}",
                 error.name()

@@ -4,6 +4,7 @@
 //! what is here: the model of the server's states, the session's own state, the name tables, the masks, and the record
 //! of what runs.
 
+use std::borrow::Cow;
 use std::hash::Hash;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -85,7 +86,7 @@ pub(crate) struct End {
     /// For the client and the record.
     pub(crate) message: String,
     /// What the client can do about it.
-    pub(crate) hint: Option<&'static str>,
+    pub(crate) hint: Option<Cow<'static, str>>,
 }
 
 impl End {
@@ -99,9 +100,9 @@ impl End {
     }
 
     /// Adds what the client can do about it.
-    pub(crate) fn with_hint(self, hint: &'static str) -> Self {
+    pub(crate) fn with_hint(self, hint: impl Into<Cow<'static, str>>) -> Self {
         Self {
-            hint: Some(hint),
+            hint: Some(hint.into()),
             ..self
         }
     }
@@ -142,7 +143,7 @@ impl End {
         let sqlstate = self.sqlstate?;
         let mut out = Vec::new();
         let report = Report {
-            hint: self.hint,
+            hint: self.hint.as_deref(),
             ..Report::fatal(sqlstate, &message)
         };
         report.encode(&mut out);

@@ -21,6 +21,11 @@ const TIMED_NS: u64 = 1_000_000_000;
 /// What policies call configured columns of no detector's class.
 const OTHER: &str = "other";
 
+/// What policies call a configured column's class.
+pub(crate) fn class_name(tag: Tag) -> &'static str {
+    tag.map_or(OTHER, Class::name)
+}
+
 /// Sets of columns that a core remembers.
 const REMEMBERED_MAX: usize = 64;
 
@@ -33,6 +38,32 @@ pub(crate) struct Open {
 }
 
 impl Open {
+    /// What `is_open` opens of what a connection masks. It gets each class's name.
+    pub(crate) fn of(masking: &Masking, mut is_open: impl FnMut(&str) -> bool) -> Self {
+        if matches!(masking, Masking::Off) {
+            return Self::default();
+        }
+        Self {
+            classes: Class::ALL
+                .into_iter()
+                .filter(|class| is_open(class.name()))
+                .collect(),
+            other: is_open(OTHER),
+        }
+    }
+
+    /// Of the configured columns those that stay masked.
+    pub(crate) fn still_masked(self, all: &Tags) -> Tags {
+        let masked = all.iter().filter(|(_, tag)| !self.holds(**tag));
+        masked.map(|(key, tag)| (*key, *tag)).collect()
+    }
+
+    /// Of the classes that are found by content those that are looked for.
+    pub(crate) fn still_found(self, masking: &Masking) -> ClassSet {
+        let found = masking.classes();
+        found.iter().filter(|class| !self.holds(Some(*class))).collect()
+    }
+
     /// Whether a configured column of that class may be.
     pub(crate) fn holds(self, tag: Tag) -> bool {
         tag.map_or(self.other, |class| self.classes.contains(class))
@@ -71,8 +102,7 @@ impl StillMasked {
         if let Some((_, _, tags)) = known {
             return Arc::clone(tags);
         }
-        let masked = all.iter().filter(|(_, tag)| !open.holds(**tag));
-        let tags: Arc<Tags> = Arc::new(masked.map(|(key, tag)| (*key, *tag)).collect());
+        let tags = Arc::new(open.still_masked(all));
         if self.0.len() >= REMEMBERED_MAX {
             self.0.clear();
         }
@@ -91,11 +121,7 @@ impl Session {
     /// Masks what may not be seen as it is.
     fn mask_the_rest(&mut self) {
         let masks = &mut self.masks;
-        let found = self.connection.masking.classes();
-        masks.classes = found
-            .iter()
-            .filter(|class| !masks.open.holds(Some(*class)))
-            .collect();
+        masks.classes = masks.open.still_found(&self.connection.masking);
         masks.tags = if masks.open.is_empty() {
             Arc::clone(&masks.configured)
         } else {
@@ -118,23 +144,18 @@ impl Session {
 
     #[cold]
     fn ask_unmasking(&mut self, epoch: u64, now: Moment) {
-        let (mut open, mut is_timed) = (Open::default(), false);
-        if matches!(self.connection.masking, Masking::On { .. }) {
+        let mut is_timed = false;
+        let open = {
             let mut gate = self.core.gate.borrow_mut();
-            let mut is_open = |name: &str| {
+            Open::of(&self.connection.masking, |name| {
                 let Unmasking {
                     is_permitted,
                     is_timed: looks_at_time,
                 } = gate.unmasks(name, &self.context);
                 is_timed |= looks_at_time;
                 is_permitted
-            };
-            open.classes = Class::ALL
-                .into_iter()
-                .filter(|class| is_open(class.name()))
-                .collect();
-            open.other = is_open(OTHER);
-        }
+            })
+        };
         self.unmasking = Asked {
             epoch,
             is_timed,

@@ -12,11 +12,12 @@ use std::collections::HashSet;
 
 use cedar_policy::{Authorizer, Context, Entities, Entity, Request, RestrictedExpression};
 
+use super::Policies;
 use super::known::Known;
 use super::question::{Kinds, On, Question, Reach};
 use super::rule::Rule;
 use super::tree::{self, NodeId, Thing, Tree};
-use crate::client::{Client, Mentions};
+use crate::client::{Client, Mentions, Moment};
 use crate::explain::Word;
 use crate::names::Kind;
 use crate::principal::Principal;
@@ -45,6 +46,25 @@ pub(super) struct Said<'r> {
 }
 
 impl<'a> Asker<'a> {
+    pub(super) fn new(
+        policies: &'a Policies,
+        who: &'a Principal,
+        client: &'a Client,
+        now: Moment,
+        known: &'a Known,
+    ) -> Self {
+        Self {
+            who,
+            client,
+            known,
+            tree: known.tree.and_then(|tree| policies.trees.get(tree)),
+            mentions: &policies.mentions,
+            session: policies.mentions.attributes(client, now),
+            authorizer: &policies.authorizer,
+            entities: Vec::new(),
+        }
+    }
+
     /// Asks every rule that may have a say, in the order of the file.
     pub(super) fn ask<'r>(
         &mut self,

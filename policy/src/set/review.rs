@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 
 use cedar_policy::pst::{BinaryOp, Clause, Expr, Literal, Var};
 use cedar_policy::{ActionConstraint, Effect, EntityUid, Policy, PrincipalConstraint, ResourceConstraint};
+use sluice_parsers::sql::effect::Action;
 
 use super::parse::{self, Piece, entity_place};
 use super::rule;
 use crate::errors::{Mistakes, PolicyErrors};
 use crate::names::{self, Kind};
 use crate::review::{Served, Surroundings, Warning};
-use crate::schema::VOCABULARY;
+use crate::schema::{CONNECT, VOCABULARY};
 
 pub(super) fn review(source: &str, file: &str, around: &Surroundings) -> Result<Vec<Warning>, PolicyErrors> {
     let pieces = parse::pieces(source, file)?;
@@ -31,6 +32,7 @@ pub(super) fn review(source: &str, file: &str, around: &Surroundings) -> Result<
             found: &mut found,
         };
         notes.shadow(place, scope, &pieces, &scopes);
+        notes.settings(place, scope, &pieces, &scopes);
     }
     Ok(found.into_found().into_iter().map(Warning).collect())
 }
@@ -186,6 +188,48 @@ impl Scope {
             (None, Some(Place::Named { kind, .. })) if self.is_itself => Some(vec![kind.name().to_owned()]),
             (None, Some(place)) => place.types(),
             (None, None) => None,
+        }
+    }
+}
+
+/// Who may connect, and who may set what drivers set when they do.
+impl Scope {
+    fn takes_in_type(&self, name: &str) -> bool {
+        self.of_type.as_deref().is_none_or(|of_type| of_type == name)
+    }
+
+    /// Whether some sessions are in it.
+    fn connects(&self) -> bool {
+        let may_be_database = match &self.place {
+            None | Some(Place::Database(_)) => true,
+            Some(Place::Connection(_)) => !self.is_itself,
+            Some(Place::Named { .. } | Place::Other(_)) => false,
+        };
+        self.actions.contains(&CONNECT) && self.takes_in_type("Database") && may_be_database
+    }
+
+    /// Whether some settings are in it that are harmless, or are named: whoever names one has thought of them.
+    fn sets(&self) -> bool {
+        let may_be_setting = match &self.place {
+            None => true,
+            Some(Place::Database(_) | Place::Connection(_)) => !self.is_itself,
+            Some(Place::Other(uid)) => uid.type_name().to_string().starts_with("Setting"),
+            Some(Place::Named { .. }) => false,
+        };
+        self.actions.contains(&(Action::Set as usize)) && self.takes_in_type("Setting") && may_be_setting
+    }
+
+    /// Whether nothing is known to be in the places of both.
+    fn is_elsewhere(&self, other: &Self) -> bool {
+        matches!((&self.place, &other.place), (Some(one), Some(other)) if one.is_apart(other))
+    }
+
+    /// Whom it is about, as policies write it.
+    fn whom(&self) -> String {
+        match &self.principal {
+            None => "principal".to_owned(),
+            Some((uid, true)) => format!("principal == {uid}"),
+            Some((uid, false)) => format!("principal in {uid}"),
         }
     }
 }
@@ -408,6 +452,45 @@ impl Notes<'_, '_> {
             message,
             "compare `resource`, `principal` and `action` in the scope with `when` and `unless`",
         );
+    }
+
+    /// Somebody who may connect and set nothing. Who is in one group may be in another: only groups that connect by a permit
+    /// of their own are taken for others.
+    fn settings(&mut self, place: usize, scope: &Scope, pieces: &[Piece<'_>], scopes: &[Scope]) {
+        let permits = || {
+            let all = pieces.iter().zip(scopes).enumerate();
+            all.filter(|(_, (piece, _))| piece.policy.effect() == Effect::Permit)
+                .map(|(place, (_, scope))| (place, scope))
+        };
+        if !scope.connects() || !permits().any(|(permit, _)| permit == place) {
+            return;
+        }
+        let is_of_type = |uid: &EntityUid, name: &str| uid.type_name().to_string() == name;
+        let may_be_of = |other: &Scope| match (&scope.principal, &other.principal) {
+            (None, _) | (_, None) => true,
+            (Some((who, _)), Some((whom, _))) if who == whom => true,
+            (Some((who, _)), Some((whom, _))) if is_of_type(who, "Identity") => is_of_type(whom, "Group"),
+            (Some(_), whom) => !permits().any(|(_, own)| own.connects() && own.principal == *whom),
+        };
+        let is_told = permits().any(|(before, other)| {
+            let is_same = (&other.principal, &other.place) == (&scope.principal, &scope.place);
+            before < place && is_same && other.connects()
+        });
+        let may_set =
+            permits().any(|(_, other)| other.sets() && may_be_of(other) && !other.is_elsewhere(scope));
+        if is_told || may_set {
+            return;
+        }
+        let message = format!(
+            "\"{}\" permits Connect, and nothing permits the same to set what is harmless: nearly every driver sets \
+             application_name or the like when it connects, and is refused",
+            self.piece.name
+        );
+        let help = format!(
+            "permit ({}, action == Action::\"Set\", resource in SettingGroup::\"harmless\");",
+            scope.whom()
+        );
+        self.note((0, 0), message, &help);
     }
 
     /// Another policy that leaves nothing for this one to do.

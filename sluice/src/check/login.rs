@@ -48,24 +48,59 @@ pub(crate) fn examine(connection: &Connection) -> Vec<Finding> {
     findings
 }
 
+/// What the settings of a connection are called where they were written.
+pub(crate) struct Words {
+    /// Host and port.
+    pub(crate) address: &'static str,
+    pub(crate) host: &'static str,
+    /// What turns TLS off.
+    pub(crate) no_tls: &'static str,
+    /// What decides which certificates hold.
+    pub(crate) certificate: &'static str,
+    /// Where a password can be written.
+    pub(crate) password: &'static str,
+    /// What the server knows the login by.
+    pub(crate) login: &'static str,
+    pub(crate) database: &'static str,
+}
+
+/// In a configuration.
+const CONFIGURED: Words = Words {
+    address: "`host` and `port`",
+    host: "`host`",
+    no_tls: "write tls = \"off\"",
+    certificate: "`ca` names who signed the certificate, `server_name` the name in it",
+    password: "write `password_file` or `password_env`",
+    login: "`user`, its password",
+    database: "`database`",
+};
+
+/// What is wrong, and how a configured connection is mended.
 pub(crate) fn with_help(error: &ServerError, connection: &Connection) -> String {
+    with_help_in(&CONFIGURED, error, connection)
+}
+
+/// What is wrong, and how a connection is mended whose settings are called that.
+pub(crate) fn with_help_in(words: &Words, error: &ServerError, connection: &Connection) -> String {
     let help = match error {
-        ServerError::Connect { .. } => "is the server running, and do `host` and `port` lead to it?",
-        ServerError::Resolve { .. } => "check `host`",
-        ServerError::NoTls => "turn TLS on at the server (ssl = on), or write tls = \"off\"",
+        ServerError::Connect { .. } => format!("is the server running, and do {} lead to it?", words.address),
+        ServerError::Resolve { .. } => format!("check {}", words.host),
+        ServerError::NoTls => format!("turn TLS on at the server (ssl = on), or {}", words.no_tls),
         ServerError::Tls(_) => match connection.tls {
-            UpstreamTls::Off => "",
-            UpstreamTls::On { .. } => "`ca` names who signed the certificate, `server_name` the name in it",
+            UpstreamTls::Off => String::new(),
+            UpstreamTls::On { .. } => words.certificate.to_owned(),
         },
-        ServerError::NoPassword => "write `password_file` or `password_env`",
-        ServerError::Cleartext => "use TLS, or let the server ask for scram-sha-256 in pg_hba.conf",
-        ServerError::Method(_) => "let the server ask for scram-sha-256 in pg_hba.conf",
+        ServerError::NoPassword => words.password.to_owned(),
+        ServerError::Cleartext => {
+            "use TLS, or let the server ask for scram-sha-256 in pg_hba.conf".to_owned()
+        }
+        ServerError::Method(_) => "let the server ask for scram-sha-256 in pg_hba.conf".to_owned(),
         ServerError::Refused { code, .. } => match code.as_str() {
-            "28P01" | "28000" => "check `user`, its password, and the server's pg_hba.conf",
-            "3D000" => "check `database`",
-            _ => "",
+            "28P01" | "28000" => format!("check {}, and the server's pg_hba.conf", words.login),
+            "3D000" => format!("check {}", words.database),
+            _ => String::new(),
         },
-        ServerError::Io(_) | ServerError::Unexpected(_) => "is this a PostgreSQL server?",
+        ServerError::Io(_) | ServerError::Unexpected(_) => "is this a PostgreSQL server?".to_owned(),
     };
     let error = visible(&error.to_string());
     if help.is_empty() {

@@ -183,7 +183,8 @@ pub(crate) fn line(f: &mut fmt::Formatter<'_>, indent: usize, text: &str) -> fmt
     writeln!(f, "{:indent$}{}", "", Visible(text.as_bytes()))
 }
 
-fn section(f: &mut fmt::Formatter<'_>, title: &str, lines: &[String]) -> fmt::Result {
+/// A title with lines below it; nothing without lines.
+pub(crate) fn section(f: &mut fmt::Formatter<'_>, title: &str, lines: &[String]) -> fmt::Result {
     if lines.is_empty() {
         return Ok(());
     }
@@ -195,6 +196,11 @@ impl Explained {
     /// `DELETE: DELETE FROM t`
     pub(crate) fn title(&self) -> String {
         format!("{}: {}", self.kind, self.text)
+    }
+
+    /// Whether columns of a result are known.
+    pub(crate) fn gives_rows(&self) -> bool {
+        !self.columns.is_empty()
     }
 }
 

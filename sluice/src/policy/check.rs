@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use sluice_dataplane::settings::{Connection, Databases};
 use sluice_parsers::sql::catalog::Catalog;
-use sluice_policy::{Mistake, PolicySet, Served, Surroundings, review};
+use sluice_policy::{Mistake, PolicySet, SCHEMA_VERSION, Served, Surroundings, review};
 
 use crate::cli::PolicyCheck;
 use crate::config;
@@ -31,6 +31,7 @@ pub(crate) fn run(arguments: &PolicyCheck) -> Result<(), Failure> {
         Surroundings::default()
     };
     let mut report = Report {
+        schema_version: SCHEMA_VERSION,
         files: Vec::with_capacity(files.len()),
         mistakes: 0,
         warnings: 0,
@@ -151,6 +152,8 @@ fn check(path: &Path, around: &Surroundings, is_json: bool) -> Result<Checked, F
 
 #[derive(Debug, Serialize)]
 struct Report {
+    /// Of the schema that the files were checked against.
+    schema_version: u32,
     files: Vec<Checked>,
     mistakes: usize,
     warnings: usize,

@@ -15,7 +15,7 @@ use sluice_audit::reader::{self, Filter, Problem, Row, Session, StatementRow};
 use sluice_audit::record::{FORM, LEFT_OUT, Method as RecordedMethod, VALUE_LEN_MAX};
 use sluice_parsers::sql::effect::Effect;
 use sluice_policy::identity::{Identity, Method};
-use sluice_policy::{Client, Decision, Moment, PolicySet, Principal, Target, Told, read_effect};
+use sluice_policy::{Client, Decision, Limits, Moment, PolicySet, Principal, Target, Told, read_effect};
 
 use super::expectations::Verdict;
 use crate::cli::Recorded;
@@ -84,6 +84,8 @@ pub(super) struct Answer {
     pub(super) policy: Option<Arc<str>>,
     /// What the client would be told, if it is denied.
     pub(super) message: Option<String>,
+    /// What it would be held to, if it is allowed.
+    pub(super) limits: Limits,
 }
 
 impl From<&Decision> for Answer {
@@ -95,6 +97,10 @@ impl From<&Decision> for Answer {
                 Decision::Deny(denial) => denial.policy.clone(),
             },
             message: decision.denial().map(ToString::to_string),
+            limits: match decision {
+                Decision::Allow(permission) => permission.limits,
+                Decision::Deny(_) => Limits::default(),
+            },
         }
     }
 }

@@ -1,5 +1,7 @@
 //! `sluice policy replay`: what a policy would have decided of recorded statements.
 
+mod limits;
+
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
@@ -141,6 +143,7 @@ struct Comparison<'p> {
     untold: BTreeMap<Untold, u64>,
     groups: HashMap<GroupKey, Difference>,
     not_grouped: u64,
+    limits: limits::Comparison,
     span: Option<(u64, u64)>,
     seed: u64,
     shape: Shape,
@@ -155,6 +158,7 @@ impl<'p> Comparison<'p> {
             untold: BTreeMap::new(),
             groups: HashMap::new(),
             not_grouped: 0,
+            limits: limits::Comparison::default(),
             span: None,
             // Nobody who chooses texts may make two of them look like one.
             seed,
@@ -177,20 +181,20 @@ impl<'p> Comparison<'p> {
                 if was.differs(answer.verdict) {
                     self.note(row, was, &answer);
                 }
+                if was != Was::Denied && answer.verdict == Verdict::Allow {
+                    let fingerprint = || fingerprint(&mut self.shape, self.seed, &row.text);
+                    self.limits
+                        .take(row, &answer.limits, answer.policy.as_deref(), fingerprint);
+                }
             }
             Err(untold) => *self.untold.entry(untold).or_default() += 1,
         }
     }
 
     fn note(&mut self, row: &StatementRow, was: Was, answer: &Answer) {
-        // What cannot be read has no shape, and is what it is.
-        let fingerprint = match self.shape.scan(&row.text) {
-            Ok(()) => self.shape.hash(),
-            Err(_) => hash_bytes(self.seed, &row.text),
-        };
         let key = GroupKey {
             session: SessionKey::of(&row.session),
-            fingerprint,
+            fingerprint: fingerprint(&mut self.shape, self.seed, &row.text),
             was,
             would_be: answer.verdict,
             policy: answer.policy.clone(),
@@ -200,12 +204,11 @@ impl<'p> Comparison<'p> {
             known.first = known.first.min(Timestamp(row.time_ns));
             known.last = known.last.max(Timestamp(row.time_ns));
         } else if self.groups.len() < GROUPS_MAX {
-            let text = row.text.get(..TEXT_BYTES_MAX).unwrap_or(&row.text);
             let difference = Difference {
                 identity: format!("{}#{}", row.session.issuer, row.session.subject),
                 connection: row.session.connection.clone(),
                 database: String::from_utf8_lossy(&row.session.database).into_owned(),
-                statement: String::from_utf8_lossy(text).into_owned(),
+                statement: shown(row),
                 was,
                 would_be: answer.verdict,
                 policy: answer.policy.clone(),
@@ -267,8 +270,24 @@ impl<'p> Comparison<'p> {
             groups,
             not_grouped: self.not_grouped,
             differences,
+            limits: self.limits.report(limit),
         }
     }
+}
+
+/// What a text is without its literals.
+fn fingerprint(shape: &mut Shape, seed: u64, text: &[u8]) -> u64 {
+    // What cannot be read has no shape, and is what it is.
+    match shape.scan(text) {
+        Ok(()) => shape.hash(),
+        Err(_) => hash_bytes(seed, text),
+    }
+}
+
+/// As much of a statement's text as is kept.
+fn shown(row: &StatementRow) -> String {
+    let text = row.text.get(..TEXT_BYTES_MAX).unwrap_or(&row.text);
+    String::from_utf8_lossy(text).into_owned()
 }
 
 /// What comes of a comparison.
@@ -291,6 +310,8 @@ struct Report {
     not_grouped: u64,
     /// The most frequent first.
     differences: Vec<Difference>,
+    /// What would pass limits of those that would be allowed.
+    limits: limits::Report,
 }
 
 #[derive(Debug, Serialize)]
@@ -328,6 +349,7 @@ impl fmt::Display for Report {
                 &format!("{:>9}  {was}, {word} {would_be}", count.statements),
             )?;
         }
+        self.limits.write_counts(f)?;
         if self.cannot_be_told > 0 {
             line(f, 2, &format!("{:>9}  cannot be told:", self.cannot_be_told))?;
             for reason in &self.reasons {
@@ -338,7 +360,8 @@ impl fmt::Display for Report {
             f.write_str("\n")?;
             difference.fmt(f)?;
         }
-        let left_out = self.groups.saturating_sub(self.differences.len());
+        self.limits.fmt(f)?;
+        let left_out = self.groups.saturating_sub(self.differences.len()) + self.limits.kinds_left_out();
         if left_out > 0 {
             f.write_str("\n")?;
             let more = counted(left_out, "kind");
@@ -348,16 +371,14 @@ impl fmt::Display for Report {
                 &format!("{more} of differences more: see them with a higher --limit"),
             )?;
         }
-        if self.not_grouped > 0 {
+        let not_grouped = self.not_grouped + self.limits.not_grouped();
+        if not_grouped > 0 {
+            let statements = counted(usize::try_from(not_grouped).unwrap_or(usize::MAX), "statement");
             line(
                 f,
                 0,
                 &format!(
-                    "{} of further kinds are counted above and not told apart: narrow them with --identity or --since",
-                    counted(
-                        usize::try_from(self.not_grouped).unwrap_or(usize::MAX),
-                        "statement"
-                    )
+                    "{statements} of further kinds are counted above and not told apart: narrow them with --identity or --since"
                 ),
             )?;
         }

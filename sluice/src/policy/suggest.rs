@@ -130,16 +130,33 @@ fn configured(path: &Path) -> Result<Configured, Failure> {
 struct Suggestion {
     whose: Whose,
     policy: String,
-    /// What the policy permits of what was recorded.
+    /// What the policy permits of what was recorded and ran to its end.
     covered: Vec<Question>,
     left_out: Vec<LeftOut>,
     draft: Draft,
     span: (u64, u64),
+    counts: Counts,
+}
+
+/// What became of the statements that were looked at: each is in one count but `all`.
+#[derive(Clone, Copy, Debug, Serialize)]
+struct Counts {
+    /// All of them.
+    #[serde(rename = "statements")]
+    all: u64,
+    /// The policy permits them, and they ran to their end.
+    covered: u64,
+    /// The policy permits them, and they failed or nobody knows their end.
+    #[serde(rename = "covered_unfinished")]
+    unfinished: u64,
+    /// The policy does not permit them, or need not.
+    #[serde(rename = "not_covered")]
+    left_out: u64,
 }
 
 /// Drafts until the draft permits all that it was made of.
 fn suggest(whose: Whose, gathered: Gathered, configured: &Configured) -> Result<Suggestion, Failure> {
-    let span = gathered.span;
+    let (span, all) = (gathered.span, gathered.statements);
     let (mut covered, mut left_out) = gathered.divide();
     loop {
         let draft = Draft::new(&covered, &left_out, configured);
@@ -155,13 +172,22 @@ fn suggest(whose: Whose, gathered: Gathered, configured: &Configured) -> Result<
             continue;
         }
         // What failed is not left out where the policy permits it.
+        let mut unfinished = 0;
         left_out.retain(|one| {
-            !matches!(one.why, Why::Failed | Why::Unfinished)
-                || Target::new(&*one.connection, &*one.database)
-                    .ok()
-                    .is_none_or(|target| !is_allowed(&policies, &whose, &target, &one.asked))
+            let is_covered = matches!(one.why, Why::Failed | Why::Unfinished)
+                && one.is_one_kind
+                && Target::new(&*one.connection, &*one.database)
+                    .is_ok_and(|target| is_allowed(&policies, &whose, &target, &one.asked));
+            unfinished += if is_covered { one.statements } else { 0 };
+            !is_covered
         });
-        let policy = format!("{}\n{text}", header(&whose, &covered, &left_out, span));
+        let counts = Counts {
+            all,
+            covered: covered.iter().map(|question| question.statements).sum(),
+            unfinished,
+            left_out: left_out.iter().map(|one| one.statements).sum(),
+        };
+        let policy = format!("{}\n{text}", header(&whose, counts, &left_out, span));
         return Ok(Suggestion {
             whose,
             policy,
@@ -169,6 +195,7 @@ fn suggest(whose: Whose, gathered: Gathered, configured: &Configured) -> Result<
             left_out,
             draft,
             span,
+            counts,
         });
     }
 }
@@ -194,19 +221,31 @@ fn is_allowed(policies: &PolicySet, whose: &Whose, target: &Target, effects: &[E
         .is_allow()
 }
 
+fn statements(count: u64) -> String {
+    counted(usize::try_from(count).unwrap_or(usize::MAX), "statement")
+}
+
 /// What people read above the policies.
-fn header(whose: &Whose, covered: &[Question], left_out: &[LeftOut], (first, last): (u64, u64)) -> String {
+fn header(whose: &Whose, counts: Counts, left_out: &[LeftOut], (first, last): (u64, u64)) -> String {
     let mut text = String::new();
     let mut comment = |words: &str| {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "// {}", printable(words, 400));
     };
-    let statements: u64 = covered.iter().map(|question| question.statements).sum();
     comment(&format!(
-        "What {} ran from {} to {}: {statements} recorded statements.",
+        "What {} sent from {} to {}: {} recorded.",
         whose.name,
         Timestamp(first),
-        Timestamp(last)
+        Timestamp(last),
+        statements(counts.all)
+    ));
+    let unfinished = match counts.unfinished {
+        0 => String::new(),
+        unfinished => format!("; {unfinished} more that it permits failed or have no recorded end"),
+    };
+    comment(&format!(
+        "{} ran and are covered{unfinished}; {} left out.",
+        counts.covered, counts.left_out
     ));
     comment("Read it before it is in force: it permits what was done, and not what should be.");
     if left_out.is_empty() {
@@ -242,9 +281,9 @@ struct Report {
     principal: String,
     first: Timestamp,
     last: Timestamp,
-    /// Statements that the policy permits.
-    covered: u64,
-    /// Distinct lists of effects among them.
+    #[serde(flatten)]
+    counts: Counts,
+    /// Distinct lists of effects among those that are covered.
     questions: usize,
     left_out: Vec<LeftOut>,
     /// The text of the policies.
@@ -262,6 +301,7 @@ impl Report {
             covered,
             mut left_out,
             span: (first, last),
+            counts,
             ..
         } = suggestion;
         left_out.sort_by_key(|one| (one.why, Reverse(one.statements)));
@@ -269,7 +309,7 @@ impl Report {
             principal: whose.scope,
             first: Timestamp(first),
             last: Timestamp(last),
-            covered: covered.iter().map(|question| question.statements).sum(),
+            counts,
             questions: covered.len(),
             left_out,
             policy,
@@ -283,9 +323,17 @@ impl fmt::Display for Report {
         if !self.is_written {
             return f.write_str(&self.policy);
         }
-        let covered = counted(usize::try_from(self.covered).unwrap_or(usize::MAX), "statement");
+        line(f, 0, &format!("{} recorded", statements(self.counts.all)))?;
         let kinds = counted(self.questions, "kind");
-        line(f, 0, &format!("{covered} of {kinds} covered"))?;
+        line(f, 0, &format!("{} of {kinds} covered", self.counts.covered))?;
+        if self.counts.unfinished > 0 {
+            let unfinished = self.counts.unfinished;
+            line(
+                f,
+                0,
+                &format!("{unfinished} permitted that failed or have no recorded end"),
+            )?;
+        }
         let mut by_reason: BTreeMap<Why, u64> = BTreeMap::new();
         for one in &self.left_out {
             *by_reason.entry(one.why).or_default() += one.statements;

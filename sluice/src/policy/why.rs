@@ -1,4 +1,6 @@
-//! `sluice policy why`: whether an identity may run a statement, and which policies had a say.
+//! `sluice policy why`: whether an identity may run a statement, what it would see of the result, and which policies had a say.
+
+mod result;
 
 use std::fmt;
 
@@ -6,6 +8,7 @@ use serde::{Serialize, Serializer};
 use sluice_parsers::sql::effect::Effect;
 use sluice_policy::{Cause, Decision, PolicySet, Word};
 
+use self::result::Shows;
 use super::asked::{Asker, Who};
 use super::policies;
 use crate::cli::Why;
@@ -34,7 +37,9 @@ pub(crate) fn run(arguments: &Why) -> Result<(), Failure> {
             .map(|(index, statement)| {
                 let before = analysis.statements.get(..index).unwrap_or_default();
                 let effects = statement.effects_behind(before);
-                asked.answer(&effects, Explained::new(&sql, statement, catalog))
+                let masking = subject.masking.as_ref();
+                let shows = masking.map(|masking| asked.shows(statement, before, catalog, masking));
+                asked.answer(&effects, shows, Explained::new(&sql, statement, catalog))
             })
             .collect(),
     };
@@ -60,7 +65,7 @@ struct Asked {
 }
 
 impl Asked {
-    fn answer(&self, effects: &[Effect], explained: Explained) -> Answer {
+    fn answer(&self, effects: &[Effect], shows: Option<Shows>, explained: Explained) -> Answer {
         let Asker {
             principal: who,
             client,
@@ -70,12 +75,11 @@ impl Asked {
         let moment = *moment;
         let decision = self.policies.decide(who, client, moment, effects);
         let requests = self.policies.explain(who, client, moment, effects);
-        let effect_of = |index: Option<usize>| effects.get(index?).map(ToString::to_string);
         Answer {
             is_allowed: decision.is_allow(),
             policy: decision.policy().map(ToOwned::to_owned),
             message: decision.denial().map(ToString::to_string),
-            is_timed: decision.is_timed(),
+            is_timed: decision.is_timed() || shows.as_ref().is_some_and(|shows| shows.is_timed),
             permits: match &decision {
                 Decision::Allow(permission) => permission.policies.iter().map(ToString::to_string).collect(),
                 Decision::Deny(_) => Vec::new(),
@@ -90,15 +94,9 @@ impl Asked {
             },
             requests: requests
                 .into_iter()
-                .map(|request| Request {
-                    action: request.action,
-                    effect: effect_of(request.effect),
-                    resource: request.resource,
-                    denied: request.cause,
-                    approval: request.approval.map(|approval| approval.to_string()),
-                    policies: request.opinions.into_iter().map(Opinion::new).collect(),
-                })
+                .map(|request| Request::new(request, effects))
                 .collect(),
+            result: shows,
             statement: explained,
         }
     }
@@ -132,14 +130,16 @@ struct Answer {
     /// What it is charged to.
     charges: Vec<String>,
     requests: Vec<Request>,
+    /// What is seen of its rows; none without a configuration, which tells what is masked.
+    result: Option<Shows>,
     statement: Explained,
 }
 
-/// One effect, or the part of it that is on one column, or the connect.
+/// One effect, or the part of it that is on one column, or the connect; or that a class is seen as it is.
 #[derive(Debug, Serialize)]
 struct Request {
     action: &'static str,
-    /// The statement's effect that makes it; none for the connect.
+    /// The statement's effect that makes it; none for the connect and a class.
     effect: Option<String>,
     resource: String,
     /// Why it is denied, if it is.
@@ -149,6 +149,22 @@ struct Request {
     approval: Option<String>,
     /// The policies whose scope takes it in.
     policies: Vec<Opinion>,
+}
+
+impl Request {
+    fn new(request: sluice_policy::Explained, effects: &[Effect]) -> Self {
+        Self {
+            action: request.action,
+            effect: request
+                .effect
+                .and_then(|index| effects.get(index))
+                .map(ToString::to_string),
+            resource: request.resource,
+            denied: request.cause,
+            approval: request.approval.map(|approval| approval.to_string()),
+            policies: request.opinions.into_iter().map(Opinion::new).collect(),
+        }
+    }
 }
 
 #[expect(
@@ -228,7 +244,16 @@ impl fmt::Display for Answer {
             line(f, 2, "now: a condition looks at the time")?;
         }
         self.requests.iter().try_for_each(|request| request.fmt(f))?;
-        self.statement.fmt(f)
+        self.statement.fmt(f)?;
+        match &self.result {
+            Some(shows) => shows.fmt(f),
+            None if self.statement.gives_rows() => line(
+                f,
+                2,
+                "what is masked of the columns takes a configuration to tell: see --config",
+            ),
+            None => Ok(()),
+        }
     }
 }
 

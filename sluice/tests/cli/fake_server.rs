@@ -1,4 +1,4 @@
-//! As much of a PostgreSQL server as `sluice check --connect` asks for.
+//! As much of a PostgreSQL server as `sluice check --connect` and `sluice dev` ask for.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -19,6 +19,8 @@ pub(crate) struct Server {
     pub(crate) owned: &'static [&'static str],
     /// Whether it asks for a password.
     pub(crate) asks_password: bool,
+    /// The SQLSTATE by which it refuses every login.
+    pub(crate) refuses: Option<&'static str>,
 }
 
 impl Default for Server {
@@ -31,6 +33,7 @@ impl Default for Server {
             roles: &[],
             owned: &[],
             asks_password: false,
+            refuses: None,
         }
     }
 }
@@ -80,6 +83,10 @@ impl Server {
                     .collect::<Vec<_>>(),
             ))?;
             return body(&mut stream).map(|_| ());
+        }
+        if let Some(code) = self.refuses {
+            let fields = format!("SFATAL\0C{code}\0Mno\0\0");
+            return stream.write_all(&frame(b'E', fields.as_bytes()));
         }
         let ready = [
             frame(b'R', &0_u32.to_be_bytes()),

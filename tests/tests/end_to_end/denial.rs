@@ -440,6 +440,51 @@ fn t04_startup_parameters_are_settings() {
     );
 }
 
+/// Who may connect and set nothing learns which setting it was that the driver set, and what permits it.
+#[test]
+fn a_refused_startup_parameter_is_explained() {
+    let postgres = postgres();
+    let policy = r#"permit (principal, action in [Action::"Connect", Action::"Read"], resource);
+                    @id("no-cost") forbid (principal, action == Action::"Set", resource == Setting::"work_mem");"#;
+    let settings = Settings {
+        policy: Some(policy.to_owned()),
+        tls: "off",
+        ..Settings::default()
+    };
+    let gateway = Gateway::start(&postgres, &settings);
+    for (parameters, wants) in [
+        (
+            ("application_name", "driver"),
+            &[
+                "\0HConnect without the setting application_name, or have",
+                "permit Set on SettingGroup::\"harmless\": it is one of",
+            ][..],
+        ),
+        (
+            ("search_path", "app"),
+            &[
+                "\0HConnect without the setting search_path, or have",
+                "Setting::\"search_path\"",
+            ],
+        ),
+        (
+            ("options", "-c work_mem=1MB"),
+            &["\0HConnect without the setting work_mem.\0"],
+        ),
+        (
+            ("options", "-c no\u{202e}.such=1"),
+            &["\0HConnect without the setting no\\u{202e}.such, or have"],
+        ),
+    ] {
+        let refusal = Raw::try_log_in(gateway.port(), "tester", "pencil", "shop", &[parameters])
+            .expect_err("it is not permitted");
+        for want in wants {
+            assert!(refusal.contains(want), "{parameters:?}: {want} in {refusal:?}");
+        }
+    }
+    Raw::try_log_in(gateway.port(), "tester", "pencil", "shop", &[]).expect("nothing is set");
+}
+
 /// Parsed long ago, judged again when it is executed (`threats`, 5).
 #[test]
 fn a_new_policy_holds_for_what_is_prepared_already() {

@@ -14,6 +14,7 @@ mod hostile;
 mod limits;
 mod masking;
 mod policy;
+mod readme;
 mod record;
 mod reload;
 mod replay;

@@ -366,7 +366,7 @@ fn policies_that_mean_nothing_here_are_warned_of() {
     );
     fs::write(
         folder.join("next.cedar"),
-        "permit (principal, action == Action::\"Connect\", resource in Connection::\"shop\");\n\
+        "permit (principal, action in [Action::\"Connect\", Action::\"Set\"], resource in Connection::\"shop\");\n\
          permit (principal, action == Action::\"Read\", resource in Connection::\"shopp\");\n\
          permit (principal, action == Action::\"Read\", resource in Table::\"shop/shop/public.customer\");\n\
          permit (principal, action == Action::\"Read\", resource in Column::\"shop/shop/public.customers.cards\");\n\
@@ -434,6 +434,8 @@ fn policies_that_mean_nothing_here_are_warned_of() {
         "next.cedar",
     ]);
     assert_eq!(lines(&offline, "warnings"), wanted[1..]);
+    let told: Value = serde_json::from_str(&offline.stdout).expect("JSON");
+    assert_eq!(told["schema_version"], sluice_policy::SCHEMA_VERSION, "{told:#}");
     let denied = check(&["--config", "sluice.toml", "--deny-warnings", "next.cedar"]);
     assert!(
         !denied.success

@@ -4,10 +4,11 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use nix::sys::signal::Signal;
 use serde_json::Value;
 use sluice_audit::record::{Cut, Decision, FORM, ListBuffer, Method, Protocol, SessionStart, StatementBegin};
 use sluice_tests::raw::{bind, execute, parse, query, sync};
-use sluice_tests::{Gateway, Log, Output, Postgres, Settings, run, sluice};
+use sluice_tests::{Gateway, Log, Output, Postgres, Settings, run, sluice, wait_until};
 use tempfile::TempDir;
 
 const POLICY: &str = r#"
@@ -201,6 +202,111 @@ fn what_is_only_observed_is_compared_as_denied() {
     let next = replay(&["next.cedar"]);
     assert_eq!(decided(&next), ["allowed allow 1", "observed allow 1"]);
     assert_eq!(next["differences"][0]["was"], "observed", "{next:#}");
+}
+
+/// What a policy permits it may hold to limits: what passed them is told from the ends on record, and the gate says the same.
+#[test]
+fn what_would_pass_limits_is_told() {
+    const LIMITS: &str = r#"@id("all") @max_rows("10") @max_bytes("4KiB") @max_time("200ms") @max_affected("10")
+                            permit (principal, action, resource);"#;
+    let postgres = Postgres::start(&[]);
+    postgres.sql(
+        "shop",
+        "CREATE TABLE orders (id int, note text); INSERT INTO orders SELECT i, 'x' FROM generate_series(1, 50) i",
+    );
+    let settings = Settings {
+        policy: Some("@id(\"all\") permit (principal, action, resource);".to_owned()),
+        ..Settings::default()
+    };
+    let gateway = Gateway::start(&postgres, &settings);
+    // With what is passed; none that is not, and `?` where the record does not tell.
+    let day: &[(&str, bool, &str)] = &[
+        ("SELECT id FROM orders", false, "@max_rows(\"10\")"),
+        ("SELECT id FROM orders WHERE id < 5", false, ""),
+        ("SELECT repeat('x', 5000)", true, "@max_bytes(\"4096B\")"),
+        ("SELECT pg_sleep(0.4)", true, "@max_time(\"200ms\")"),
+        (
+            "UPDATE orders SET note = 'y' WHERE id > 0",
+            true,
+            "@max_affected(\"10\")",
+        ),
+        ("UPDATE orders SET note = 'z' WHERE id = 1", true, ""),
+        // By the simple protocol it is refused unless a transaction was begun before, which nobody recorded.
+        ("UPDATE orders SET note = 'z' WHERE id = 2", false, "?"),
+        ("WITH a AS (DELETE FROM orders WHERE id = 3) SELECT 1", true, "?"),
+    ];
+    let send = |sql: &str, is_extended: bool| {
+        let mut raw = gateway.log_in();
+        if is_extended {
+            raw.send(&[parse("", sql), bind("", ""), execute(""), sync()].concat());
+        } else {
+            raw.send(&query(sql));
+        }
+        raw.receive_until_ready(1);
+    };
+    for (sql, is_extended, _) in day {
+        send(sql, *is_extended);
+    }
+    fs::write(gateway.folder().join("next.cedar"), LIMITS).expect("a policy");
+    let replay = |arguments: &[&str]| {
+        let fixed = ["policy", "replay", "--config", "sluice.toml"];
+        gateway.sluice_here(&[&fixed[..], arguments].concat())
+    };
+    let unlimited = report(&replay(&["--json"]));
+    assert_eq!(unlimited["limits"]["passing"], 0, "{unlimited:#}");
+    assert_eq!(unlimited["limits"]["cannot_be_told"], 0, "{unlimited:#}");
+    let limited = report(&replay(&["--json", "next.cedar"]));
+    assert_eq!(limited["different"], 0, "{limited:#}");
+    let kinds = limited["limits"]["kinds"].as_array().expect("a list");
+    let mut told: Vec<_> = kinds
+        .iter()
+        .map(|kind| {
+            assert_eq!(
+                (&kind["times"], &kind["policy"]),
+                (&1.into(), &"all".into()),
+                "{kind:#}"
+            );
+            let passes = kind["passes"].as_array().expect("a list");
+            assert_eq!(passes.len(), 1, "{kind:#}");
+            let word = |value: &Value| value.as_str().expect("a word").to_owned();
+            (word(&kind["statement"]), word(&passes[0]))
+        })
+        .collect();
+    told.sort_unstable();
+    let is_passing = |passes: &&str| !matches!(*passes, "" | "?");
+    let mut want: Vec<_> = day
+        .iter()
+        .filter(|(.., passes)| is_passing(passes))
+        .map(|(sql, _, passes)| ((*sql).to_owned(), (*passes).to_owned()))
+        .collect();
+    want.sort_unstable();
+    assert_eq!(told, want, "{limited:#}");
+    let untold = day.iter().filter(|(.., passes)| *passes == "?").count();
+    assert_eq!(limited["limits"]["cannot_be_told"], untold, "{limited:#}");
+    let shown = replay(&["--limit", "1", "next.cedar"]).stdout;
+    for told in [
+        "        4  of those allowed would pass a limit\n",
+        "        2  of those allowed may pass a limit: their records do not tell\n",
+        "\n1 times allowed by all, would pass @max_rows(\"10\")\n  local#tester on shop/shop, from 20",
+        "\n  SELECT id FROM orders\n  up to 50 rows, ",
+        "\n3 kinds of differences more",
+    ] {
+        assert!(shown.contains(told), "{told} in {shown}");
+    }
+    // The gate stops the same once that policy is in force.
+    gateway.write_policy(LIMITS);
+    gateway.signal(Signal::SIGHUP);
+    wait_until("the new policy", || {
+        send("SELECT id FROM orders /* new */", false);
+        let last = gateway.statements("/* new */");
+        last.last().is_some_and(|row| row["outcome"] == "limited")
+    });
+    for (sql, is_extended, passes) in day.iter().filter(|(.., passes)| *passes != "?") {
+        send(sql, *is_extended);
+        let rows = gateway.statements(sql);
+        let outcome = rows.last().expect("a row")["outcome"].clone();
+        assert_eq!(outcome == "limited", is_passing(passes), "{sql}: {outcome}");
+    }
 }
 
 /// Behind code that nobody could read, names may mean anything: policy was asked about that too, and the record says so.

@@ -43,6 +43,8 @@ const DAY: &[(&str, bool)] = &[
     ("SET search_path = public", true),
     ("BEGIN", true),
     ("COMMIT", true),
+    // Permitted, and it fails: there is such a row.
+    ("INSERT INTO people VALUES (1, 'a@b.c')", true),
     ("SELECT card FROM customers", false),
     ("SELECT nobody FROM logs", false),
     ("DELETE FROM logs", false),
@@ -118,10 +120,17 @@ fn a_suggestion_permits_what_was_recorded_and_not_what_is_next_to_it() {
         &[&suggest[..], &["--output", "next.cedar", "--tests", "cases.toml"]].concat(),
     );
     assert!(
-        summary.starts_with("16 statements of 14 kinds covered\n")
-            && summary.contains("2 left out: it destroys"),
+        summary.starts_with(
+            "24 statements recorded\n16 of 14 kinds covered\n1 permitted that failed or have no recorded end\n"
+        ) && summary.contains("2 left out: it destroys"),
         "{summary}"
     );
+    let count_of = |line: &str| {
+        line.split_once(' ')
+            .and_then(|(count, _)| count.parse::<u64>().ok())
+    };
+    let counts: Vec<_> = summary.lines().filter_map(count_of).collect();
+    assert_eq!(counts[0], counts[1..].iter().sum::<u64>(), "{summary}");
     let policy = fs::read_to_string(gateway.folder().join("next.cedar")).expect("the policy");
     for (sql, is_covered) in DAY {
         assert_eq!(
@@ -187,10 +196,29 @@ fn a_suggestion_permits_what_was_recorded_and_not_what_is_next_to_it() {
         .filter(|count| count["would_be"] == "allow")
         .filter_map(|count| count["statements"].as_u64())
         .sum();
+    let count = |name: &str| {
+        report[name]
+            .as_u64()
+            .unwrap_or_else(|| panic!("{name}: {report:#}"))
+    };
+    let permitted = count("covered") + count("covered_unfinished");
+    assert_eq!(allowed, permitted, "{replayed:#} {report:#}");
+    // Every recorded statement is in one count.
+    let left_out = report["left_out"].as_array().expect("a list").iter();
+    let left_out: u64 = left_out.filter_map(|one| one["statements"].as_u64()).sum();
+    assert_eq!(left_out, count("not_covered"), "{report:#}");
+    assert_eq!(permitted + left_out, count("statements"), "{report:#}");
     assert_eq!(
-        Some(allowed),
-        report["covered"].as_u64(),
-        "{replayed:#} {report:#}"
+        count("statements"),
+        gateway.statements("").len() as u64,
+        "{report:#}"
+    );
+    assert!(
+        policy.contains("24 statements recorded.")
+            && policy.contains(
+                "16 ran and are covered; 1 more that it permits failed or have no recorded end; 7 left out."
+            ),
+        "{policy}"
     );
     let mut why: Vec<&str> = report["left_out"]
         .as_array()

@@ -8,7 +8,7 @@ use crate::postgres::columns::Tags;
 use crate::settings::Masking;
 
 /// The configured columns of a database, those of tables that inherit from theirs or are partitions among them.
-pub(super) fn tags(catalog: &Catalog, masking: &Masking) -> Tags {
+pub(in crate::postgres) fn tags(catalog: &Catalog, masking: &Masking) -> Tags {
     let mut tags = Tags::new();
     for column in masking.columns() {
         let table = catalog

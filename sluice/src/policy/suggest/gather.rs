@@ -123,6 +123,7 @@ impl Question {
             database: self.target.database().to_owned(),
             effects: self.effects.iter().map(ToString::to_string).collect(),
             asked: self.effects.clone(),
+            is_one_kind: true,
         }
     }
 }
@@ -139,8 +140,22 @@ pub(super) struct LeftOut {
     pub(super) connection: String,
     pub(super) database: String,
     pub(super) effects: Vec<String>,
+    /// What the first of them does.
     #[serde(skip)]
     pub(super) asked: Vec<Effect>,
+    /// All of them do that.
+    #[serde(skip)]
+    pub(super) is_one_kind: bool,
+}
+
+/// What is told apart of what is left out.
+#[derive(PartialEq, Eq, Hash)]
+struct LeftOutKey {
+    why: Why,
+    connection: String,
+    database: Vec<u8>,
+    /// Of the text without its literals, and the effects; none beyond what is told apart.
+    kind: Option<(u64, Vec<Effect>)>,
 }
 
 /// Takes recorded statements up.
@@ -150,8 +165,10 @@ pub(super) struct Gathered<'a> {
     pub(super) identities: BTreeMap<(String, String), BTreeSet<String>>,
     /// When the first and the last came.
     pub(super) span: (u64, u64),
+    /// All that were looked at.
+    pub(super) statements: u64,
     questions: HashMap<(Target, Vec<Effect>), Question>,
-    left_out: HashMap<(Why, String, Vec<u8>, u64), LeftOut>,
+    left_out: HashMap<LeftOutKey, LeftOut>,
     seed: u64,
     shape: Shape,
 }
@@ -163,6 +180,7 @@ impl<'a> Gathered<'a> {
             arguments,
             identities: BTreeMap::new(),
             span: (u64::MAX, 0),
+            statements: 0,
             questions: HashMap::new(),
             left_out: HashMap::new(),
             // Nobody who chooses texts may make two of them look like one.
@@ -189,6 +207,7 @@ impl<'a> Gathered<'a> {
             groups.extend(session.groups.iter().cloned());
         }
         self.span = (self.span.0.min(row.time_ns), self.span.1.max(row.time_ns));
+        self.statements += 1;
         let told = identity_of(session).and_then(|_| target_of(session));
         let told = told.and_then(|target| {
             self.take_startup(session, &target);
@@ -311,24 +330,23 @@ impl<'a> Gathered<'a> {
             Err(_) => hash_bytes(self.seed, &row.text),
         };
         // Beyond what is told apart there is one of each reason.
-        let fingerprint = if self.left_out.len() < LEFT_OUT_MAX {
-            fingerprint
-        } else {
-            0
+        let is_one_kind = self.left_out.len() < LEFT_OUT_MAX;
+        let key = LeftOutKey {
+            why,
+            connection: row.session.connection.clone(),
+            database: row.session.database.clone(),
+            kind: is_one_kind.then(|| (fingerprint, effects.clone())),
         };
-        let (connection, database) = (&row.session.connection, &row.session.database);
-        let known = self
-            .left_out
-            .entry((why, connection.clone(), database.clone(), fingerprint));
-        let known = known.or_insert_with(|| LeftOut {
+        let known = self.left_out.entry(key).or_insert_with(|| LeftOut {
             why,
             reason: why.to_string(),
             statements: 0,
             statement: shown(row),
-            connection: connection.clone(),
-            database: String::from_utf8_lossy(database).into_owned(),
+            connection: row.session.connection.clone(),
+            database: String::from_utf8_lossy(&row.session.database).into_owned(),
             effects: effects.iter().map(ToString::to_string).collect(),
             asked: effects,
+            is_one_kind,
         });
         known.statements += 1;
     }
