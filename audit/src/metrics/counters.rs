@@ -127,6 +127,7 @@ counters! {
     SessionsRefused Counter "sessions_refused" "" "Connections refused because the core had as many sessions as it may.";
     StatementsObserved Counter "statements_observed" "" "Statements that ran although policy denies them: their connection only observes.";
     StatementsLimited Counter "statements_limited" "" "Statements that passed a limit of policy, and were stopped or taken back.";
+    StatementsOverBudget Counter "statements_over_budget" "" "Statements that were refused or cut because a budget is used up.";
 }
 
 impl Counter {

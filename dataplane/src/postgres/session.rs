@@ -506,6 +506,9 @@ impl Session {
         ledger.metrics.add(Counter::RowsForwarded, tally.rows);
         match outcome {
             Ending::Failed => ledger.metrics.add(Counter::StatementsFailed, 1),
+            Ending::Limited if sqlstate == Some(SqlState::CONFIGURATION_LIMIT_EXCEEDED) => {
+                ledger.metrics.add(Counter::StatementsOverBudget, 1);
+            }
             Ending::Limited => ledger.metrics.add(Counter::StatementsLimited, 1),
             _ => {}
         }

@@ -68,25 +68,6 @@ struct Worst<'r, 'e> {
 }
 
 impl Policies {
-    fn asker<'a>(
-        &'a self,
-        who: &'a Principal,
-        client: &'a Client,
-        now: Moment,
-        known: &'a super::Known,
-    ) -> Asker<'a> {
-        Asker {
-            who,
-            client,
-            known,
-            tree: known.tree.and_then(|tree| self.trees.get(tree)),
-            mentions: &self.mentions,
-            session: self.mentions.attributes(client, now),
-            authorizer: &self.authorizer,
-            entities: Vec::new(),
-        }
-    }
-
     pub(super) fn decide(
         &self,
         who: &Principal,
@@ -95,7 +76,7 @@ impl Policies {
         effects: &[Effect],
     ) -> Decision {
         let known = self.known(who);
-        let mut asker = self.asker(who, client, now, &known);
+        let mut asker = Asker::new(self, who, client, now, &known);
         let connect = self.answer(&mut asker, &CONNECTING);
         let mut is_timed = connect.is_timed();
         let mut permission = Permission::default();
@@ -182,7 +163,7 @@ impl Policies {
     /// Whether values of a class may be seen as they are.
     pub(super) fn unmasks(&self, who: &Principal, client: &Client, now: Moment, class: &str) -> Unmasking {
         let known = self.known(who);
-        let mut asker = self.asker(who, client, now, &known);
+        let mut asker = Asker::new(self, who, client, now, &known);
         let answer = self.answer(
             &mut asker,
             &Question {
@@ -205,7 +186,7 @@ impl Policies {
         effects: &[Effect],
     ) -> Vec<Explained> {
         let known = self.known(who);
-        let mut asker = self.asker(who, client, now, &known);
+        let mut asker = Asker::new(self, who, client, now, &known);
         let connect = self.answer(&mut asker, &CONNECTING);
         let resource = question::written("Database", &who.on);
         let mut explained = vec![explained(None, "Connect", resource, connect)];

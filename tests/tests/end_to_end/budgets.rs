@@ -144,6 +144,9 @@ fn statements_are_counted_and_what_gives_back_is_not() {
         "{recorded:?}"
     );
     assert_eq!(postgres.sql("shop", "SELECT sum(n) FROM stock"), "0");
+    wait_until("the metrics tell", || {
+        gateway.metric("sluice_statements_over_budget_total") > 3.5
+    });
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 
+use sluice_audit::metrics::Counter;
 use sluice_parsers::postgres::SqlState;
 use sluice_parsers::postgres::backend::Format;
 use sluice_parsers::postgres::frontend::Bind;
@@ -139,6 +140,8 @@ impl Session {
 
     /// The refusal of a statement for which a budget has no room.
     fn refused_for(&self, kind: Kind, used_up: UsedUp) -> Refused {
+        let counter = Counter::StatementsOverBudget;
+        self.core.ledger.borrow_mut().metrics.add(counter, 1);
         let UsedUp { policy, budget, wait } = used_up;
         let on = self.context.principal.on();
         let denial = Denial {
