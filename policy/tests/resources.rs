@@ -73,6 +73,31 @@ fn columns_are_asked_about_by_themselves_and_what_is_not_known_fails_closed() {
             "deny \"no-email\": it forbids READ on orders/shop/public.customers",
         ),
         (
+            "its rows",
+            reads("public.customers", &[]).with(EffectFlags::ROWS),
+            "allow read",
+        ),
+        (
+            "the whole of it, copied",
+            on_table(Action::Copy, "public.customers", &[]).with(EffectFlags::ROWS),
+            "deny \"no-email\": it forbids COPY on orders/shop/public.customers",
+        ),
+        (
+            "a column, whatever the flag",
+            reads("public.customers", &["email"]).with(EffectFlags::ROWS),
+            "deny \"no-email\": it forbids READ on orders/shop/public.customers.email",
+        ),
+        (
+            "rows of a hidden table",
+            reads("public.salaries", &[]).with(EffectFlags::ROWS),
+            "deny \"no-salaries\": ask the owner",
+        ),
+        (
+            "rows of what is not known",
+            reads("customers", &[]).with(EffectFlags::ROWS),
+            "deny \"no-email\": it forbids READ on orders/shop",
+        ),
+        (
             "another table's column of that name",
             reads("public.orders", &["email"]),
             "allow read",
@@ -156,6 +181,11 @@ unless { resource in Column::"orders/shop/public.customers.id" };
         ("one more", customers(Action::Read, &["id", "email"]), false),
         ("the table", customers(Action::Read, &[]), false),
         (
+            "its rows",
+            customers(Action::Read, &[]).with(EffectFlags::ROWS),
+            false,
+        ),
+        (
             "a column of the others",
             customers(Action::Update, &["name", "email"]),
             true,
@@ -166,6 +196,11 @@ unless { resource in Column::"orders/shop/public.customers.id" };
             false,
         ),
         ("all of them", customers(Action::Update, &[]), false),
+        (
+            "all of them, whatever the flag",
+            customers(Action::Update, &[]).with(EffectFlags::ROWS),
+            false,
+        ),
         (
             "an opaque function",
             function(Action::Opaque, "app", "search"),

@@ -189,6 +189,7 @@ impl<'w> Walker<'w> {
                             .is_some_and(|found| found.query.is_none()) =>
                     {
                         self.read_relation(oid, true);
+                        self.uses_all_columns(oid);
                     }
                     Named::One(_) | Named::Several(_) | Named::Missing => self.opaque(Cause::Code, object),
                 }
