@@ -3,6 +3,7 @@
 mod ask;
 mod conditions;
 mod decide;
+mod hiding;
 mod known;
 mod parse;
 pub(crate) mod question;
@@ -18,6 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use cedar_policy::Authorizer;
 use sluice_parsers::sql::effect::Effect;
 
+pub use self::hiding::Hiding;
 use self::known::ByPrincipal;
 pub(crate) use self::known::Known;
 use self::rule::Rule;
@@ -133,6 +135,14 @@ impl PolicySet {
         match &self.kind {
             Kind::AllowAll => Unmasking::default(),
             Kind::Policies(policies) => policies.unmasks(who, client, now, class),
+        }
+    }
+
+    /// Whether the policies name something of the database whose values `who` may not read.
+    pub fn hides(&self, who: &Principal, client: &Client, now: Moment) -> Hiding {
+        match &self.kind {
+            Kind::AllowAll => Hiding::default(),
+            Kind::Policies(policies) => policies.hides(who, client, now),
         }
     }
 
