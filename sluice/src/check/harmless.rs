@@ -31,13 +31,16 @@ pub(crate) fn examine(connection: &Connection) -> Vec<Finding> {
         Databases::Listed(names) => names,
     };
     let mut catalogs = Vec::with_capacity(names.len());
+    let mut findings = Vec::new();
     for name in names {
         match catalog(connection, name) {
             Ok(catalog) => catalogs.push(catalog),
-            Err(finding) => return vec![finding],
+            Err(error) => findings.push(Finding::Error(format!("database {}: {error}", visible(name)))),
         }
     }
-    entries.iter().flat_map(|entry| judge(entry, &catalogs)).collect()
+    let is_all = catalogs.len() == names.len();
+    findings.extend(entries.iter().flat_map(|entry| judge(entry, &catalogs, is_all)));
+    findings
 }
 
 fn entries(harmless: &Harmless) -> Vec<Entry<'_>> {
@@ -56,15 +59,14 @@ fn entries(harmless: &Harmless) -> Vec<Entry<'_>> {
     functions.chain(extensions).collect()
 }
 
-fn catalog(connection: &Connection, database: &str) -> Result<Catalog, Finding> {
+fn catalog(connection: &Connection, database: &str) -> Result<Catalog, String> {
     let mut server = Server::connect(connection, database, "sluice check")
-        .map_err(|error| Finding::Error(with_help(&error, connection)))?;
-    server
-        .catalog()
-        .map_err(|error| Finding::Error(visible(&format!("database {database}: {error}"))))
+        .map_err(|error| with_help(&error, connection))?;
+    server.catalog().map_err(|error| visible(&error.to_string()))
 }
 
-fn judge(entry: &Entry<'_>, catalogs: &[Catalog]) -> Vec<Finding> {
+/// What the databases have of an entry; `is_all` if none is missing among them.
+fn judge(entry: &Entry<'_>, catalogs: &[Catalog], is_all: bool) -> Vec<Finding> {
     let what = visible(&format!("harmless.{}: {}", entry.table, entry.name));
     let mut findings = Vec::new();
     let mut functions = None;
@@ -96,7 +98,7 @@ fn judge(entry: &Entry<'_>, catalogs: &[Catalog]) -> Vec<Finding> {
         Some(count) if findings.is_empty() => {
             findings.push(Finding::Fact(format!("{what}: {}", counted(count, "function"))));
         }
-        None if findings.is_empty() => {
+        None if findings.is_empty() && is_all => {
             let databases: Vec<_> = catalogs
                 .iter()
                 .map(|catalog| visible(&catalog.database))

@@ -184,6 +184,38 @@ fn t07_a_listed_function_is_harmless_until_it_is_another() {
 
 /// What a session changes itself counts at once, for itself.
 #[test]
+fn t07_a_check_tells_of_each_database() {
+    let postgres = postgres();
+    let gateway = gateway(&postgres, &format!("\"{MADE}\" = {{ owner = \"postgres\" }}"), "");
+    let file = gateway.folder().join("sluice.toml");
+    let config = std::fs::read_to_string(&file).expect("the configuration");
+    for (default, listed) in [
+        ("shop", "\"gone\", \"shop\", \"lost\""),
+        ("gone", "\"gone\", \"shop\", \"lost\""),
+    ] {
+        let config = config
+            .replace("databases = [\"*\"]", &format!("databases = [{listed}]"))
+            .replace("database = \"shop\"", &format!("database = \"{default}\""));
+        std::fs::write(&file, config).expect("the configuration");
+        let checked = check(&gateway);
+        assert!(!checked.success, "{checked:?}");
+        for missing in ["gone", "lost"] {
+            assert!(
+                checked
+                    .stderr
+                    .contains(&format!("database \"{missing}\" does not exist")),
+                "{missing}: {checked:?}"
+            );
+        }
+        assert_eq!(
+            lines(&checked).len(),
+            1,
+            "the one that is there is read: {checked:?}"
+        );
+    }
+}
+
+#[test]
 fn t07_a_session_cannot_replace_a_listed_function() {
     let postgres = postgres();
     let unlisted = gateway(&postgres, &format!("\"{MADE}\" = {{ owner = \"postgres\" }}"), "");
