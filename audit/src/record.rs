@@ -84,7 +84,7 @@ pub const ACTION_NAMES: [&str; 20] = [
     "Opaque",
 ];
 /// The flags of a statement's mask, in the order of their bits.
-pub const FLAG_NAMES: [&str; 11] = [
+pub const FLAG_NAMES: [&str; 12] = [
     "unfiltered",
     "program",
     "file",
@@ -96,6 +96,7 @@ pub const FLAG_NAMES: [&str; 11] = [
     "catalog",
     "uncertain",
     "sensitive",
+    "rows",
 ];
 
 /// How a line begins that stands for effects that are left out.

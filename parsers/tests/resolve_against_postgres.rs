@@ -177,6 +177,7 @@ impl Oracle {
             catalog: Arc::new(catalog),
             session: Arc::new(SessionNames {
                 search_path: ["a", "b", "$user", "missing", "public"].map(Box::from).into(),
+                path_is_default: false,
                 role: "postgres".into(),
                 role_is_login: true,
                 temporary_schema: Oid::NONE,
@@ -516,6 +517,7 @@ fn t12_names_are_looked_up_as_the_server_looks_them_up() {
             catalog: catalog.clone(),
             session: Arc::new(SessionNames {
                 search_path: path.clone().into(),
+                path_is_default: false,
                 role: "limited".into(),
                 role_is_login: true,
                 temporary_schema,

@@ -718,7 +718,7 @@ fn t17_writing_to_protected_columns_names_them() {
             (
                 "by COPY",
                 "COPY archive FROM STDIN",
-                "Insert relation public.archive (id, ssn); Copy relation public.archive",
+                "Insert relation public.archive (id, ssn); Copy relation public.archive (id, ssn)",
             ),
         ],
     );

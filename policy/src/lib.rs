@@ -37,6 +37,6 @@ pub use principal::{Principal, Target, TargetError};
 pub use resource::Resource;
 pub use review::{Served, Surroundings, Warning, review};
 pub use schema::{CONTEXT_FLAGS, SCHEMA, SCHEMA_VERSION};
-pub use set::PolicySet;
+pub use set::{Hiding, PolicySet};
 pub use snapshot::{PolicySnapshot, Reader, Snapshot};
 pub use text::printable;

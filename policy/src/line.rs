@@ -226,6 +226,14 @@ mod tests {
                 "Read relation public.orders (id, total) [catalog]",
             ),
             (
+                relation("public", "orders", &[]).with(EffectFlags::ROWS),
+                "Read relation public.orders [rows]",
+            ),
+            (
+                relation("public", "orders [rows]", &[]),
+                "Read relation \"public\".\"orders [rows]\"",
+            ),
+            (
                 relation("public", "Order Lines", &["Unit Price"]),
                 "Read relation public.Order Lines (Unit Price)",
             ),
@@ -312,7 +320,7 @@ mod tests {
         fn a_line_is_read_as_what_it_was_written_for(
             action in select(Action::ALL.to_vec()),
             filter in proptest::option::of(select(FilterKind::ALL.to_vec())),
-            flags in 0..1_u16 << 11,
+            flags in 0..1_u16 << 12,
             kind in select([&KINDS[..], &[ObjectKind::Nothing]].concat()),
             schema in proptest::option::of(any_name()),
             name in any_name(),

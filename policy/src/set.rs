@@ -3,6 +3,7 @@
 mod ask;
 mod conditions;
 mod decide;
+mod hiding;
 mod known;
 mod parse;
 pub(crate) mod question;
@@ -19,6 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use cedar_policy::Authorizer;
 use sluice_parsers::sql::effect::Effect;
 
+pub use self::hiding::Hiding;
 use self::known::ByPrincipal;
 pub(crate) use self::known::Known;
 use self::rule::Rule;
@@ -142,6 +144,14 @@ impl PolicySet {
         match &self.kind {
             Kind::AllowAll => unmask::explained(class, Some(Cause::NoPermit), Vec::new()),
             Kind::Policies(policies) => policies.explain_unmasking(who, client, now, class),
+        }
+    }
+
+    /// Whether the policies name something of the database whose values `who` may not read.
+    pub fn hides(&self, who: &Principal, client: &Client, now: Moment) -> Hiding {
+        match &self.kind {
+            Kind::AllowAll => Hiding::default(),
+            Kind::Policies(policies) => policies.hides(who, client, now),
         }
     }
 

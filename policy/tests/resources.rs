@@ -73,6 +73,31 @@ fn columns_are_asked_about_by_themselves_and_what_is_not_known_fails_closed() {
             "deny \"no-email\": it forbids READ on orders/shop/public.customers",
         ),
         (
+            "its rows",
+            reads("public.customers", &[]).with(EffectFlags::ROWS),
+            "allow read",
+        ),
+        (
+            "the whole of it, copied",
+            on_table(Action::Copy, "public.customers", &[]).with(EffectFlags::ROWS),
+            "deny \"no-email\": it forbids COPY on orders/shop/public.customers",
+        ),
+        (
+            "a column, whatever the flag",
+            reads("public.customers", &["email"]).with(EffectFlags::ROWS),
+            "deny \"no-email\": it forbids READ on orders/shop/public.customers.email",
+        ),
+        (
+            "rows of a hidden table",
+            reads("public.salaries", &[]).with(EffectFlags::ROWS),
+            "deny \"no-salaries\": ask the owner",
+        ),
+        (
+            "rows of what is not known",
+            reads("customers", &[]).with(EffectFlags::ROWS),
+            "deny \"no-email\": it forbids READ on orders/shop",
+        ),
+        (
             "another table's column of that name",
             reads("public.orders", &["email"]),
             "allow read",
@@ -156,6 +181,11 @@ unless { resource in Column::"orders/shop/public.customers.id" };
         ("one more", customers(Action::Read, &["id", "email"]), false),
         ("the table", customers(Action::Read, &[]), false),
         (
+            "its rows",
+            customers(Action::Read, &[]).with(EffectFlags::ROWS),
+            false,
+        ),
+        (
             "a column of the others",
             customers(Action::Update, &["name", "email"]),
             true,
@@ -166,6 +196,11 @@ unless { resource in Column::"orders/shop/public.customers.id" };
             false,
         ),
         ("all of them", customers(Action::Update, &[]), false),
+        (
+            "all of them, whatever the flag",
+            customers(Action::Update, &[]).with(EffectFlags::ROWS),
+            false,
+        ),
         (
             "an opaque function",
             function(Action::Opaque, "app", "search"),
@@ -596,6 +631,136 @@ fn limits_and_severity_are_carried() {
         assert_eq!(got, want, "{name}");
         assert_eq!(permission.severity, Some(Severity::Low), "{name}");
     }
+}
+
+#[test]
+fn it_is_told_whether_values_are_kept_from_somebody() {
+    let read = "permit (principal, action == Action::\"Read\", resource);";
+    let forbid = |scope: &str, condition: &str| format!("{read} forbid ({scope}) {condition};");
+    let email =
+        "principal, action == Action::\"Read\", resource in Column::\"orders/shop/public.customers.email\"";
+    let table = email.replace("Column", "Table").replace(".email", "");
+    let hides = (true, false);
+    let tells = (false, false);
+    for (name, policies, want) in [
+        ("nothing named", read.to_owned(), tells),
+        ("nothing permitted", String::new(), tells),
+        ("a column", forbid(email, ""), hides),
+        ("a table", forbid(&table, ""), hides),
+        (
+            "a schema",
+            forbid(&table.replace("Table", "Schema").replace(".customers", ""), ""),
+            hides,
+        ),
+        (
+            "all columns but one",
+            forbid(
+                &table,
+                "unless { resource in Column::\"orders/shop/public.customers.id\" }",
+            ),
+            hides,
+        ),
+        (
+            "in a condition",
+            forbid(
+                "principal, action, resource",
+                "when { resource in Column::\"orders/shop/public.customers.id\" }",
+            ),
+            hides,
+        ),
+        (
+            "another database's",
+            forbid(&email.replace("orders/shop", "orders/other"), ""),
+            tells,
+        ),
+        (
+            "another action",
+            forbid(&email.replace("Read", "Copy"), ""),
+            tells,
+        ),
+        (
+            "of others",
+            forbid(
+                &email.replace("principal,", "principal in Group::\"others\","),
+                "",
+            ),
+            tells,
+        ),
+        (
+            "of all but this group",
+            forbid(email, "unless { principal in Group::\"crew\" }"),
+            tells,
+        ),
+        (
+            "of all but another group",
+            forbid(email, "unless { principal in Group::\"others\" }"),
+            hides,
+        ),
+        (
+            "until somebody approves",
+            forbid(email, "unless { context.approved }"),
+            hides,
+        ),
+        (
+            "at this hour",
+            forbid(email, "when { context.hour >= 22 }"),
+            (true, true),
+        ),
+        (
+            "at another",
+            forbid(email, "when { context.hour < 22 }"),
+            (false, true),
+        ),
+        (
+            "what cannot be evaluated",
+            forbid(email, "when { 9223372036854775807 + 1 > 0 }"),
+            hides,
+        ),
+        (
+            "a function",
+            forbid(
+                "principal, action, resource == Function::\"orders/shop/app.search\"",
+                "",
+            ),
+            tells,
+        ),
+        (
+            "columns that are not permitted with others",
+            format!("permit ({email});"),
+            hides,
+        ),
+        (
+            "columns that are left out",
+            read.replace(
+                ';',
+                " unless { resource in Column::\"orders/shop/public.customers.email\" };",
+            ),
+            hides,
+        ),
+        (
+            "columns that are permitted with all",
+            format!("{read} permit ({email});"),
+            tells,
+        ),
+        ("a table that is permitted", format!("permit ({table});"), tells),
+        (
+            "more than are asked about",
+            (0..65)
+                .map(|number| {
+                    let table = table.replace("customers", &format!("t{number}"));
+                    forbid(&table, "unless { principal in Group::\"crew\" }")
+                })
+                .collect(),
+            hides,
+        ),
+    ] {
+        let hiding = parse(&policies).hides(&principal(), &client(), NOW);
+        assert_eq!((hiding.is_hiding, hiding.is_timed), want, "{name}: {policies}");
+    }
+    assert_eq!(
+        PolicySet::allow_all().hides(&principal(), &client(), NOW),
+        sluice_policy::Hiding::default()
+    );
 }
 
 #[test]

@@ -146,6 +146,7 @@ fn object() -> impl Strategy<Value = Object> {
 fn effects() -> impl Strategy<Value = Vec<Effect>> {
     let flags = prop_oneof![
         6 => Just(0_u16),
+        1 => Just(EffectFlags::ROWS.bits()),
         2 => 0_u16..128,
         1 => any::<u16>(),
     ];

@@ -189,6 +189,7 @@ fn session(place: &Place, login: Option<LoginSettings>) -> Result<SessionNames, 
         None => ("\"$user\", public".to_owned(), String::new()),
     };
     let written = place.search_path.as_ref().unwrap_or(&search_path);
+    let path_is_default = *written == search_path;
     let search_path = parse_name_list(written).ok_or_else(|| {
         let cause = format!("{written:?} is not a list of schemas, such as '\"$user\", public'");
         Failure::other("--search-path", cause)
@@ -196,6 +197,7 @@ fn session(place: &Place, login: Option<LoginSettings>) -> Result<SessionNames, 
     let role_is_login = place.role.as_ref().is_none_or(|other| *other == role);
     Ok(SessionNames {
         search_path: search_path.into(),
+        path_is_default,
         role: place.role.clone().unwrap_or(role).into(),
         role_is_login,
         ..SessionNames::default()

@@ -57,12 +57,19 @@ pub(crate) struct Masks {
     pub(super) configured: Arc<Tags>,
     /// What may be.
     pub(super) open: Open,
+    /// Policy keeps other values from the session: what quotes any is not told.
+    pub(super) hides: bool,
 }
 
 impl Masks {
     /// Whether rows need to be looked at.
     pub(crate) fn is_on(&self) -> bool {
         !self.classes.is_empty() || !self.tags.is_empty()
+    }
+
+    /// Whether errors and notices may quote what is not for the session.
+    pub(super) fn withholds_words(&self) -> bool {
+        self.hides || !self.tags.is_empty()
     }
 
     pub(crate) fn scans(&self) -> bool {
@@ -284,6 +291,7 @@ impl Session {
                 configured: Arc::clone(&tags),
                 tags,
                 open: Open::default(),
+                hides: false,
             },
             unmasking: Asked::never(),
             catalog,

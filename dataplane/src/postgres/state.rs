@@ -30,7 +30,7 @@ use sluice_parsers::sql::world::{SessionNames, Touched};
 pub(crate) use change::Change;
 pub(crate) use read::{READ_AGAIN, READ_AT_START, Readings, Start};
 pub(crate) use settings::Tracked;
-use transaction::{NO_ROLE, Settings, Values};
+use transaction::{NO_ROLE, Settings, Value, Values};
 
 /// What is known of the state in which the next statement would run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +95,8 @@ pub(crate) struct State {
     names: Arc<SessionNames>,
     /// The role that logged in.
     login: Box<str>,
+    /// The search path that it has by itself; none if that is not known.
+    login_path: Value,
 }
 
 impl State {
@@ -118,6 +120,9 @@ impl State {
             is_known: true,
             names: Arc::default(),
             login: start.login.clone(),
+            login_path: start.values[Tracked::SearchPath as usize]
+                .clone()
+                .filter(|_| !start.path_is_the_clients),
             named,
         };
         state.name_again();
@@ -370,6 +375,7 @@ impl State {
             role => role,
         };
         let is_known = path.is_some() && role.is_some();
+        let path_is_default = path.is_some() && path == self.login_path.as_deref();
         let mut touched = self.touched.clone();
         if !is_known {
             touched.extend(&Touched::EveryName);
@@ -377,6 +383,7 @@ impl State {
         let path = path.and_then(parse_name_list).map(Into::into);
         let names = SessionNames {
             search_path: path.unwrap_or_else(|| self.names.search_path.clone()),
+            path_is_default,
             role: role.map_or_else(|| self.names.role.clone(), Into::into),
             role_is_login: role == Some(&*self.login),
             temporary_schema: self.temporary_schema,

@@ -1,4 +1,4 @@
-//! What of a session's results policy lets its identity see as it is (`Unmask`).
+//! What of a session's results policy lets its identity see as it is (`Unmask`), and whether it keeps other values from it.
 //!
 //! Policy is asked when the session begins, at the client's next message once another policy is in force, and once a second
 //! where a policy looks at the time. What is being answered meanwhile keeps the masks that it began with.
@@ -13,7 +13,7 @@ use sluice_runtime::time::Moment;
 use super::columns::{Tag, Tags};
 use super::session::Session;
 use super::statements::Portal;
-use crate::settings::Masking;
+use crate::settings::{Enforcement, Masking};
 
 /// How long an answer is good for that depends on the time.
 const TIMED_NS: u64 = 1_000_000_000;
@@ -156,6 +156,12 @@ impl Session {
                 is_permitted
             })
         };
+        // Where policy only observes, what it forbids is read.
+        if self.connection.enforce == Enforcement::Policy {
+            let hiding = self.core.gate.borrow_mut().hides(&self.context);
+            self.masks.hides = hiding.is_hiding;
+            is_timed |= hiding.is_timed;
+        }
         self.unmasking = Asked {
             epoch,
             is_timed,

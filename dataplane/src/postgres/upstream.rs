@@ -126,6 +126,8 @@ pub(crate) struct Upstream {
     pub(crate) key: Option<CancelKey>,
     /// What version it says it is of.
     pub(crate) server_version: String,
+    /// The client asked for a search path.
+    has_clients_path: bool,
 }
 
 /// Keys derived from the server passwords, so that PBKDF2 is not done for each session.
@@ -227,6 +229,9 @@ async fn authenticate(
         .into_iter()
         .chain(asked)
         .map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+    let has_clients_path = client_settings
+        .iter()
+        .any(|(name, _)| name.eq_ignore_ascii_case("search_path"));
     let mut packet = Vec::new();
     startup::startup_message(&mut packet, parameters);
     stream.send(packet)?;
@@ -255,6 +260,7 @@ async fn authenticate(
                     statuses,
                     key,
                     server_version,
+                    has_clients_path,
                 });
             }
             tag => return Err(refused_or_unexpected(tag, message.body())),
@@ -284,7 +290,12 @@ async fn ask_start(connection: &Connection, upstream: &mut Upstream) -> Result<S
             .next(&mut upstream.stream, MESSAGE_LEN_MAX)
             .await?;
         match message.tag() {
-            b'D' => start = Start::of_row(message.body(), &connection.user),
+            b'D' => {
+                start = Start::of_row(message.body(), &connection.user);
+                if let Some(start) = &mut start {
+                    start.path_is_the_clients = upstream.has_clients_path;
+                }
+            }
             b'T' | b'C' | b'N' | b'S' => {}
             b'Z' => return start.ok_or(UpstreamError::Unexpected { tag: b'D' }),
             _ => return Err(refused_or_unexpected(message.tag(), message.body())),

@@ -143,8 +143,10 @@ impl EffectFlags {
     pub const UNCERTAIN: Self = Self(1 << 9);
     /// A catalog that tells of values in tables or of what other sessions do.
     pub const SENSITIVE: Self = Self(1 << 10);
+    /// `Read` of how many rows there are, and of no column's value.
+    pub const ROWS: Self = Self(1 << 11);
 
-    const NAMES: [(Self, &'static str); 11] = [
+    const NAMES: [(Self, &'static str); 12] = [
         (Self::UNFILTERED, "unfiltered"),
         (Self::PROGRAM, "program"),
         (Self::FILE, "file"),
@@ -156,6 +158,7 @@ impl EffectFlags {
         (Self::CATALOG, "catalog"),
         (Self::UNCERTAIN, "uncertain"),
         (Self::SENSITIVE, "sensitive"),
+        (Self::ROWS, "rows"),
     ];
 
     /// Whether all of `other` is set.
@@ -430,7 +433,8 @@ pub struct Effect {
     pub flags: EffectFlags,
     /// On what.
     pub object: Object,
-    /// The object's columns that it is about, ascending; empty where none are named or they are not known.
+    /// The object's columns that it is about, ascending; empty where none are named or they are not known: it may be about
+    /// any, unless it is of [`EffectFlags::ROWS`].
     pub columns: Box<[Box<str>]>,
     /// How [`Action::Filter`] uses them; none for other actions.
     pub filter: Option<FilterKind>,

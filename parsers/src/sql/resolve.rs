@@ -180,6 +180,11 @@ impl<'w> Resolver<'w> {
             .any(|touched| matches!(touched, Touched::EveryName | Touched::Everything))
     }
 
+    /// Whether every name means what the catalog says.
+    pub fn is_untouched(&self) -> bool {
+        self.touched().all(|touched| *touched == Touched::Nothing)
+    }
+
     /// Whether any name may mean something else, and objects without names may have come.
     pub fn is_all_touched(&self) -> bool {
         self.touched().any(|touched| *touched == Touched::Everything)

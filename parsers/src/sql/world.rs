@@ -37,6 +37,7 @@ impl World {
             catalog,
             session: Arc::new(SessionNames {
                 search_path: Box::new(["$user".into(), "public".into()]),
+                path_is_default: true,
                 role_is_login: true,
                 ..SessionNames::default()
             }),
@@ -53,6 +54,8 @@ impl World {
 pub struct SessionNames {
     /// `search_path` as set, one name an element, unquoted; `$user` stands for itself.
     pub search_path: Box<[Box<str>]>,
+    /// Whether that is what a session of the gateway's login has by itself.
+    pub path_is_default: bool,
     /// The name of the role whose rights hold (`current_user`).
     pub role: Box<str>,
     /// Whether that is the role which logged in: then the catalog knows what schemas it may use.

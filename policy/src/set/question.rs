@@ -155,7 +155,9 @@ fn subject<'a>(effect: &'a Effect, tree: Option<&Tree>) -> (On<'a>, Reach) {
         ObjectKind::Relation | ObjectKind::Sequence if VOCABULARY.applies(number, Kind::Table) => {
             let (on, reach) = thing(Kind::Table, effect, tree, Kinds::RELATIONS);
             match (on, reach) {
-                (On::Thing(_), Reach::Itself) if VOCABULARY.applies(number, Kind::Column) => {
+                (On::Thing(_), Reach::Itself)
+                    if VOCABULARY.applies(number, Kind::Column) && !counts_rows(effect) =>
+                {
                     (on, Reach::Parts)
                 }
                 known => known,
@@ -208,6 +210,11 @@ fn subject<'a>(effect: &'a Effect, tree: Option<&Tree>) -> (On<'a>, Reach) {
         return (on, ANYTHING);
     }
     (on, reach)
+}
+
+/// Whether it reads that rows are there and none of their values.
+fn counts_rows(effect: &Effect) -> bool {
+    effect.action == Action::Read && effect.columns.is_empty() && effect.flags.contains(EffectFlags::ROWS)
 }
 
 /// A thing with a name of its own; one that is not known is any of its kind.

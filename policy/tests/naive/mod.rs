@@ -273,11 +273,17 @@ impl Naive<'_> {
                         }
                         return subjects;
                     }
+                    let counts_rows =
+                        effect.action == Action::Read && effect.flags.contains(EffectFlags::ROWS);
                     let mut columns = of(&["Column"], &table.names);
                     columns.push(Resource::new("Column", &[schema, &object.name, ""]));
                     Subject {
                         on: table,
-                        any_of: if is_on_columns { columns } else { Vec::new() },
+                        any_of: if is_on_columns && !counts_rows {
+                            columns
+                        } else {
+                            Vec::new()
+                        },
                         besides: Vec::new(),
                     }
                 }

@@ -3,7 +3,7 @@
 use sluice_audit::visible::Visible;
 use sluice_dataplane::Standing;
 use sluice_dataplane::settings::{Connection, Databases, Harmless};
-use sluice_parsers::sql::catalog::{Catalog, DefinitionHash};
+use sluice_parsers::sql::catalog::{Catalog, DefinitionHash, Oid};
 use sluice_parsers::sql::resolve::quote_identifier;
 
 use super::login::{Finding, with_help};
@@ -31,13 +31,16 @@ pub(crate) fn examine(connection: &Connection) -> Vec<Finding> {
         Databases::Listed(names) => names,
     };
     let mut catalogs = Vec::with_capacity(names.len());
+    let mut findings = Vec::new();
     for name in names {
         match catalog(connection, name) {
             Ok(catalog) => catalogs.push(catalog),
-            Err(finding) => return vec![finding],
+            Err(error) => findings.push(Finding::Error(format!("database {}: {error}", visible(name)))),
         }
     }
-    entries.iter().flat_map(|entry| judge(entry, &catalogs)).collect()
+    let is_all = catalogs.len() == names.len();
+    findings.extend(entries.iter().flat_map(|entry| judge(entry, &catalogs, is_all)));
+    findings
 }
 
 fn entries(harmless: &Harmless) -> Vec<Entry<'_>> {
@@ -56,22 +59,24 @@ fn entries(harmless: &Harmless) -> Vec<Entry<'_>> {
     functions.chain(extensions).collect()
 }
 
-fn catalog(connection: &Connection, database: &str) -> Result<Catalog, Finding> {
+fn catalog(connection: &Connection, database: &str) -> Result<Catalog, String> {
     let mut server = Server::connect(connection, database, "sluice check")
-        .map_err(|error| Finding::Error(with_help(&error, connection)))?;
-    server
-        .catalog()
-        .map_err(|error| Finding::Error(visible(&format!("database {database}: {error}"))))
+        .map_err(|error| with_help(&error, connection))?;
+    server.catalog().map_err(|error| visible(&error.to_string()))
 }
 
-fn judge(entry: &Entry<'_>, catalogs: &[Catalog]) -> Vec<Finding> {
+/// What the databases have of an entry; `is_all` if none is missing among them.
+fn judge(entry: &Entry<'_>, catalogs: &[Catalog], is_all: bool) -> Vec<Finding> {
     let what = visible(&format!("harmless.{}: {}", entry.table, entry.name));
     let mut findings = Vec::new();
     let mut functions = None;
     for catalog in catalogs {
         let database = visible(&catalog.database);
         match (entry.standing)(catalog) {
-            Standing::Holds(found) => functions = functions.max(Some(found.len())),
+            Standing::Holds(found) => {
+                functions = functions.max(Some(found.len()));
+                findings.extend(unpinned(&what, catalog, &found));
+            }
             Standing::Missing => {}
             Standing::Differs {
                 owner,
@@ -92,11 +97,14 @@ fn judge(entry: &Entry<'_>, catalogs: &[Catalog]) -> Vec<Finding> {
             ))),
         }
     }
+    let fails = findings
+        .iter()
+        .any(|finding| matches!(finding, Finding::Error(_)));
     match functions {
-        Some(count) if findings.is_empty() => {
+        Some(count) if !fails => {
             findings.push(Finding::Fact(format!("{what}: {}", counted(count, "function"))));
         }
-        None if findings.is_empty() => {
+        None if findings.is_empty() && is_all => {
             let databases: Vec<_> = catalogs
                 .iter()
                 .map(|catalog| visible(&catalog.database))
@@ -109,6 +117,37 @@ fn judge(entry: &Entry<'_>, catalogs: &[Catalog]) -> Vec<Finding> {
         _ => {}
     }
     findings
+}
+
+/// Of an entry's functions those that do in one session what they do not in another.
+fn unpinned(what: &str, catalog: &Catalog, functions: &[Oid]) -> Option<Finding> {
+    let functions = functions.iter().filter_map(|&oid| catalog.function(oid));
+    let mut unpinned: Vec<String> = functions
+        .filter(|function| function.finds_callers_names())
+        .map(|function| {
+            let schema = catalog.schema(function.schema).map_or("", |schema| &schema.name);
+            format!(
+                "{}.{}",
+                quote_identifier(schema),
+                quote_identifier(&function.name)
+            )
+        })
+        .collect();
+    unpinned.sort_unstable();
+    unpinned.dedup();
+    let first = unpinned.first()?;
+    let more = match unpinned.len() {
+        1 => String::new(),
+        several => format!(" and {} more", several - 1),
+    };
+    Some(Finding::Warning(format!(
+        "{what}: {} finds names by its caller's search_path, and is judged by its body, mostly as Opaque, in \
+         sessions with another one than the login's or with temporary objects in {}; ALTER FUNCTION {} SET search_path = ..., \
+         pg_temp, and list its new definition",
+        visible(&format!("{first}{more}")),
+        visible(&catalog.database),
+        visible(first),
+    )))
 }
 
 /// An entry as the configuration has it.

@@ -33,11 +33,14 @@ impl Finding {
 /// PostgreSQL 12 is the oldest whose rules of statement and state the gateway follows.
 const SERVER_VERSION_MIN: i64 = 120_000;
 
-/// Logs in and looks around.
-pub(crate) fn examine(connection: &Connection) -> Vec<Finding> {
+/// Logs in and looks around; says whether other databases can be asked.
+pub(crate) fn examine(connection: &Connection) -> (Vec<Finding>, bool) {
     let mut server = match Server::connect(connection, &connection.default_database, "sluice check") {
         Ok(server) => server,
-        Err(error) => return vec![Finding::Error(with_help(&error, connection))],
+        Err(error) => {
+            let answers = matches!(error, ServerError::Refused { .. });
+            return (vec![Finding::Error(with_help(&error, connection))], answers);
+        }
     };
     let mut findings = Vec::new();
     let examined =
@@ -45,7 +48,7 @@ pub(crate) fn examine(connection: &Connection) -> Vec<Finding> {
     if let Err(error) = examined {
         findings.push(Finding::Error(visible(&error.to_string())));
     }
-    findings
+    (findings, true)
 }
 
 /// What the settings of a connection are called where they were written.

@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use sluice_tests::raw::{Raw, outline, query};
 use sluice_tests::{Gateway, Output, Postgres, Settings, run, sluice, wait_until};
 
 /// A C function, a PL/pgSQL function with SQL that it makes, and an extension of which no list is shipped.
@@ -182,6 +183,38 @@ fn t07_a_listed_function_is_harmless_until_it_is_another() {
     assert!(is_harmless());
 }
 
+#[test]
+fn t07_a_check_tells_of_each_database() {
+    let postgres = postgres();
+    let gateway = gateway(&postgres, &format!("\"{MADE}\" = {{ owner = \"postgres\" }}"), "");
+    let file = gateway.folder().join("sluice.toml");
+    let config = std::fs::read_to_string(&file).expect("the configuration");
+    for (default, listed) in [
+        ("shop", "\"gone\", \"shop\", \"lost\""),
+        ("gone", "\"gone\", \"shop\", \"lost\""),
+    ] {
+        let config = config
+            .replace("databases = [\"*\"]", &format!("databases = [{listed}]"))
+            .replace("database = \"shop\"", &format!("database = \"{default}\""));
+        std::fs::write(&file, config).expect("the configuration");
+        let checked = check(&gateway);
+        assert!(!checked.success, "{checked:?}");
+        for missing in ["gone", "lost"] {
+            assert!(
+                checked
+                    .stderr
+                    .contains(&format!("database \"{missing}\" does not exist")),
+                "{missing}: {checked:?}"
+            );
+        }
+        assert_eq!(
+            lines(&checked).len(),
+            1,
+            "the one that is there is read: {checked:?}"
+        );
+    }
+}
+
 /// What a session changes itself counts at once, for itself.
 #[test]
 fn t07_a_session_cannot_replace_a_listed_function() {
@@ -201,7 +234,45 @@ fn t07_a_session_cannot_replace_a_listed_function() {
             ..Settings::default()
         },
     );
-    assert!(gateway.sql("SELECT geo.made('x')").success);
+    let calls = "SELECT geo.made('x')";
+    assert!(gateway.sql(calls).success);
+    // It finds names as its caller does: by what the login has by itself, and nothing else.
+    for (before, is_usual) in [
+        ("SET search_path = \"$user\", public", true),
+        ("SET search_path = other", false),
+        ("SET search_path = other; RESET search_path", true),
+        ("CREATE TEMP TABLE mine (id int)", false),
+    ] {
+        let output = gateway.psql(&["-c", before, "-c", calls]);
+        assert!(
+            if is_usual {
+                output.success
+            } else {
+                is_opaque(&output)
+            },
+            "{before}: {output:?}"
+        );
+    }
+    for (name, value, is_usual) in [
+        ("application_name", "x", true),
+        ("search_path", "\"$user\", public", false),
+        ("options", "-c search_path=other", false),
+    ] {
+        let mut raw =
+            Raw::try_log_in(gateway.port(), "tester", "pencil", "shop", &[(name, value)]).expect("a session");
+        raw.send(&query(calls));
+        let got = outline(&raw.receive_until_ready(1));
+        assert_eq!(got.contains("E42501"), !is_usual, "{name}: {got}");
+    }
+    let checked = check(&gateway);
+    assert!(
+        checked.success
+            && checked
+                .stdout
+                .contains("geo.made finds names by its caller's search_path")
+            && checked.stdout.contains("ALTER FUNCTION geo.made SET search_path"),
+        "{checked:?}"
+    );
     let replaces = "CREATE OR REPLACE FUNCTION geo.made(what text) RETURNS text LANGUAGE plpgsql AS \
          'BEGIN EXECUTE what; RETURN NULL; END'";
     for sql in [

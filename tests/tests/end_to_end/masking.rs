@@ -1,5 +1,6 @@
 //! Personal data never reaches the client.
 
+use nix::sys::signal::Signal;
 use sluice_tests::raw::{Raw, bind, execute, execute_some, message, outline, parse, query, startup, sync};
 use sluice_tests::{Gateway, Postgres, Settings, wait_until};
 
@@ -619,6 +620,63 @@ fn errors_and_notices_do_not_quote_configured_columns() {
                 .iter()
                 .all(|statement| statement["end"]["sqlstate"] == "22P02")
     });
+}
+
+#[test]
+fn errors_do_not_quote_what_policy_forbids() {
+    let postgres = postgres();
+    postgres.sql(
+        "shop",
+        "CREATE TABLE patients (id int PRIMARY KEY, name text UNIQUE, born int CONSTRAINT late CHECK (born < 1900));
+         INSERT INTO patients VALUES (1, 'Ada', 1815), (2, 'Grace', 1806)",
+    );
+    let policy = r#"
+@id("all") permit (principal, action, resource);
+@id("no-name") forbid (principal, action == Action::"Read", resource in Column::"shop/shop/public.patients.name")
+unless { principal in Group::"support" };
+"#;
+    let settings = Settings {
+        policy: Some(policy.to_owned()),
+        masking: false,
+        tls: "off",
+        ..Settings::default()
+    };
+    let gateway = Gateway::start(&postgres, &settings);
+    let mut raw = gateway.log_in();
+    let mut told = |sql: &str| {
+        raw.send(&query(sql));
+        let messages = raw.receive_until_ready(1);
+        (outline(&messages), words_of(&messages))
+    };
+    let failing = "UPDATE patients SET born = 1990 WHERE id = 1";
+    let (got, words) = told(failing);
+    assert!(
+        got.contains("E23514")
+            && words.contains("violates check constraint \"late\"")
+            && !words.contains("Ada"),
+        "{got}: {words}"
+    );
+    let (got, words) = told("INSERT INTO patients SELECT 3, upper('Ada') || chr(65), 2000 + 0");
+    assert!(
+        got.contains("E23514") && !words.contains("ADA"),
+        "a row that the client wrote is not told apart: {got}: {words}"
+    );
+    let (got, words) = told("DO $$BEGIN RAISE NOTICE 'Grace'; PERFORM 'x'::int; END$$");
+    assert!(
+        got.contains("E22P02") && words.contains("withheld") && !words.contains("Grace"),
+        "{got}: {words}"
+    );
+    let (_, words) = told("SELECT nothing");
+    assert!(words.contains("column \"nothing\" does not exist"), "{words}");
+    // The next message is told by the policy that came into force before it.
+    gateway.write_policy(&policy.replace("support", "testers"));
+    gateway.signal(Signal::SIGHUP);
+    wait_until("the reload", || gateway.log().contains("reloaded"));
+    let (got, words) = told(failing);
+    assert!(
+        got.contains("E23514") && words.contains("Failing row contains (1, Ada, 1990)"),
+        "{got}: {words}"
+    );
 }
 
 #[test]

@@ -144,7 +144,7 @@ fn a_suggestion_permits_what_was_recorded_and_not_what_is_next_to_it() {
         ("SELECT email FROM customers", true),
         ("SELECT ssn FROM customers", false),
         ("SELECT * FROM customers", false),
-        ("SELECT count(*) FROM customers", false),
+        ("SELECT count(*) FROM customers", true),
         ("SELECT id FROM customers WHERE email = 'a@b.c'", false),
         ("SELECT count(customers) FROM customers", false),
         ("SELECT id FROM logs", false),

@@ -448,7 +448,7 @@ impl Session {
 
     /// What of an error or notice the client is told.
     fn tell(&mut self, tag: u8, body: &mut [u8]) -> Delivery {
-        if !self.masks.tags.is_empty()
+        if self.masks.withholds_words()
             && let Some(mut instead) = words::withheld(tag, body)
         {
             self.mask_text(instead.get_mut(HEADER_BYTES..).unwrap_or_default());

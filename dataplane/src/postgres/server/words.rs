@@ -1,4 +1,4 @@
-//! What of an error or notice reaches the client where columns are configured.
+//! What of an error or notice reaches the client where columns are configured, or policy keeps values from it.
 //!
 //! Any statement can make the server quote a value: a cast (`invalid input syntax for type integer: "Ada"`), a
 //! constraint (`Key (name)=(Ada) already exists`), a function's own words. So the texts give way to a fixed one, but
@@ -11,7 +11,7 @@ use sluice_parsers::postgres::frame::HEADER_BYTES;
 
 /// What stands in the place of the server's message.
 const WITHHELD: &[u8] =
-    b"sluice: the server's message is withheld, as it may quote masked columns; the SQLSTATE tells what failed";
+    b"sluice: the server's message is withheld, as it may quote hidden columns; the SQLSTATE tells what failed";
 
 /// Fields that pass: severity, SQLSTATE, position; file, line and routine. Not so message, detail, hint, where, internal
 /// query with its position, and what is not known.

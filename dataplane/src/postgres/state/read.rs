@@ -51,6 +51,8 @@ pub(crate) struct Start {
     pub(super) login: Box<str>,
     /// Zero if it has none yet.
     pub(super) temporary_schema: Oid,
+    /// The client asked for a search path when it connected.
+    pub(crate) path_is_the_clients: bool,
 }
 
 impl Start {

@@ -16,7 +16,7 @@ use super::nested::text_of;
 use super::scope::Arguments;
 use super::value::{Name, Value};
 use super::walk::{Walker, string};
-use crate::sql::catalog::{CastContext, Function, Language, Oid, TypeKind};
+use crate::sql::catalog::{CastContext, Function, Language, Oid, TypeKind, is_standard};
 use crate::sql::effect::{Object, ObjectKind};
 use crate::sql::lineage::Lineage;
 use crate::sql::resolve::{Named, Ty, parse_name_list, parse_qualified_name};
@@ -127,7 +127,7 @@ impl<'w> Walker<'w> {
         };
         if found.known.is_none()
             && found.language == Language::Plpgsql
-            && !self.world.listed.contains(&function)
+            && !self.is_listed(found)
             && !self.implied.printed.is_touched(&found.name)
         {
             if self.follows_trigger(function, relation) {
@@ -456,14 +456,6 @@ impl<'w> Walker<'w> {
             }
         }
     }
-}
-
-/// Whether a body is of the SQL standard's form, as the server prints it.
-fn is_standard(body: &str) -> bool {
-    let mut words = body.split_ascii_whitespace();
-    let is = |word: Option<&str>, want: &str| word.is_some_and(|word| word.eq_ignore_ascii_case(want));
-    let first = words.next();
-    is(first, "RETURN") || (is(first, "BEGIN") && is(words.next(), "ATOMIC"))
 }
 
 /// The type of `SELECT NULL::type`.

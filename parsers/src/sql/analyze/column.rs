@@ -21,7 +21,7 @@ impl Walker<'_> {
         match &fields[..] {
             [only] => match string(only) {
                 Some(name) => self.lone_column(name),
-                None => Value::unknown(),
+                None => self.missing(),
             },
             [qualifiers @ .., last] if matches!(last.node, Some(NodeEnum::AStar(_))) => {
                 // A whole row: `count(t.*)`, `ROW(t.*)`.
@@ -30,12 +30,12 @@ impl Walker<'_> {
                     Some([.., schema, name]) => self.whole_row(Some(schema), name),
                     _ => None,
                 }
-                .unwrap_or_else(Value::unknown)
+                .unwrap_or_else(|| self.missing())
             }
             _ => match parts(fields).as_deref() {
                 Some([item, name]) => self.qualified_column(None, item, name),
                 Some([.., schema, item, name]) => self.qualified_column(Some(schema), item, name),
-                _ => Value::unknown(),
+                _ => self.missing(),
             },
         }
     }
@@ -63,6 +63,12 @@ impl Walker<'_> {
                 }
             }
         }
+        self.missing()
+    }
+
+    /// The value of a name that means nothing that is known.
+    fn missing(&mut self) -> Value {
+        self.reads.misses_name();
         Value::unknown()
     }
 
@@ -98,7 +104,7 @@ impl Walker<'_> {
                 return self.field(value.clone(), name);
             }
         }
-        Value::unknown()
+        self.missing()
     }
 
     /// `row.name` where the row has no such column: a function of that name.

@@ -170,6 +170,21 @@ impl<'w> Walker<'w> {
         self.implied.runtime = before;
     }
 
+    /// Whether code finds names as it does in a session that has changed nothing: by the login's own search path, and with
+    /// neither temporary objects, which come before others, nor any that the catalog does not show yet.
+    pub(super) fn finds_usual_names(&self) -> bool {
+        let Runtime {
+            resolver,
+            search_path,
+            ..
+        } = &self.implied.runtime;
+        let session = &self.world.session;
+        session.path_is_default
+            && *search_path == session.search_path
+            && session.temporary_schema.is_none()
+            && resolver.is_untouched()
+    }
+
     /// Whether something is to be followed: not if it was, under the same names and rights.
     fn follow(&mut self, what: Followed) -> bool {
         let number = self.implied.runtime.number;

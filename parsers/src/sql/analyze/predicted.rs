@@ -50,7 +50,9 @@ impl<'w> Predicted<'w> {
                 values: Some(values),
                 local: false,
             } if name.eq_ignore_ascii_case("search_path") => {
-                self.session().search_path = values.iter().cloned().collect();
+                let session = self.session();
+                session.search_path = values.iter().cloned().collect();
+                session.path_is_default = false;
                 return;
             }
             // What was changed before is undone, or not.

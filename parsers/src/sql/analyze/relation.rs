@@ -21,6 +21,8 @@ pub(super) struct Reads {
     effects: HashMap<(Oid, EffectFlags), usize>,
     /// The columns that were used, by their place in the relation.
     columns: HashMap<Oid, SmallVec<[u64; 1]>>,
+    /// A name was not found: it may be that of a column which the catalog does not show yet.
+    misses_names: bool,
     /// Relations that are written, or looked through for a key.
     written: HashSet<Oid>,
     /// What an error says of a row of those may be read.
@@ -32,6 +34,11 @@ impl Reads {
     pub(super) fn relations(&self) -> impl Iterator<Item = Oid> {
         let written = self.written.iter().filter(|_| self.shows_written);
         self.effects.keys().map(|&(oid, _)| oid).chain(written.copied())
+    }
+
+    /// A name that stands for a column or a row means nothing that is known.
+    pub(super) fn misses_name(&mut self) {
+        self.misses_names = true;
     }
 
     /// Rows of a relation are written, or looked through for a key.
@@ -235,7 +242,7 @@ impl Walker<'_> {
         self.add(Effect::new(action, object).with(flags));
     }
 
-    /// The relation is read; which columns of it is said by [`Self::uses_column`].
+    /// The relation is read; which columns of it is said by [`Self::uses_column`]. If none is, its rows are counted.
     pub(super) fn read_relation(&mut self, oid: Oid, is_certain: bool) {
         self.sources += 1;
         let mut flags = self.flags_here();
@@ -263,12 +270,30 @@ impl Walker<'_> {
         }
     }
 
-    /// Writes the columns that were used into the effects of reading.
+    /// All columns of a relation are used.
+    pub(super) fn uses_all_columns(&mut self, oid: Oid) {
+        let columns = self.world.catalog.relation(oid);
+        for index in 0..columns.map_or(0, |relation| relation.columns.len()) {
+            self.uses_column(oid, index);
+        }
+    }
+
+    /// Writes the columns that were used into the effects of reading. Where none was although everything is known, no value
+    /// is read.
     pub(super) fn finish_reads(&mut self) {
+        let knows_all = !(self.reads.misses_names || self.is_spent || self.is_opaque());
         for (&(oid, _), &place) in &self.reads.effects {
-            let (Some(words), Some(relation)) =
-                (self.reads.columns.get(&oid), self.world.catalog.relation(oid))
-            else {
+            let Some(relation) = self.world.catalog.relation(oid) else {
+                continue;
+            };
+            let Some(words) = self.reads.columns.get(&oid) else {
+                if let Some(effect) = self.effects.get_mut(place)
+                    && knows_all
+                    && !relation.columns.is_empty()
+                    && !effect.flags.contains(EffectFlags::UNCERTAIN)
+                {
+                    effect.flags |= EffectFlags::ROWS;
+                }
                 continue;
             };
             let columns = relation.columns.iter().enumerate();

@@ -249,14 +249,18 @@ impl Walker<'_> {
 
     /// What an unqualified name means.
     pub(super) fn find_column(&mut self, name: &str) -> Option<Hit> {
+        let mut is_open = false;
         for level in self.seen_levels() {
             self.spend(self.levels[level].work() / 16);
             if let Some(slot) = self.levels[level].find_column(name) {
+                if is_open {
+                    // Unless what is not known further in has one of that name.
+                    let _its_use = self.column_value(level, slot);
+                    return None;
+                }
                 return Some(Hit::Column { level, slot });
             }
-            if self.levels[level].is_open {
-                return None;
-            }
+            is_open |= self.levels[level].is_open;
         }
         None
     }

@@ -384,6 +384,7 @@ impl Walker<'_> {
                     Some([]) | None => None,
                 };
                 let Some(Hit::Item { level, item }) = hit else {
+                    self.reads.misses_name();
                     return outputs.push(unknown_columns());
                 };
                 let Some(found) = self.levels.get(level).and_then(|level| level.item(item)) else {
@@ -413,6 +414,7 @@ impl Walker<'_> {
 
     fn star_columns(&mut self, level: usize, slots: &[Slot], outputs: &mut Vec<Output>) {
         if !self.spend(slots.len()) || outputs.len() + slots.len() > COLUMNS_MAX {
+            self.reads.misses_name();
             return outputs.push(unknown_columns());
         }
         for &slot in slots {

@@ -423,6 +423,9 @@ impl Walker<'_> {
             self.source(right);
         }
         let using: Vec<Name> = if *is_natural {
+            if self.level().is_open {
+                self.compares_any(first);
+            }
             self.common_names(first, middle)
         } else {
             using_clause.iter().filter_map(string).map(Name::from).collect()
@@ -440,6 +443,18 @@ impl Walker<'_> {
             self.join_alias(alias, first_name, first);
         }
         self.level().changed();
+    }
+
+    /// Columns that stand beside some that are not known, and may have any of their names.
+    fn compares_any(&mut self, first: usize) {
+        self.reads.misses_name();
+        let depth = self.levels.len() - 1;
+        let slots = self.level().columns[first..].to_vec();
+        if self.spend(slots.len()) {
+            for slot in slots {
+                let _its_use = self.column_value(depth, slot);
+            }
+        }
     }
 
     /// Names that both sides of a NATURAL JOIN have, in the left one's order.
@@ -476,13 +491,14 @@ impl Walker<'_> {
                     .find(|&&slot| level.column(slot).is_some_and(|column| column.name == *name));
                 found.copied()
             });
-            let [left, right] = [left, right].map(|slot| match slot {
-                Some(slot) => {
-                    hidden.insert((slot.item, slot.column));
-                    self.column_value(depth, slot)
-                }
-                // Of a relation whose columns are not known.
-                None => Value::unknown(),
+            let [left, right] = [left, right].map(|slot| {
+                let Some(slot) = slot else {
+                    // Of a relation whose columns are not known.
+                    self.reads.misses_name();
+                    return Value::unknown();
+                };
+                hidden.insert((slot.item, slot.column));
+                self.column_value(depth, slot)
             });
             self.compare("=", &left, &right);
             let ty = self.resolver.common_type(&[left.ty, right.ty]);

@@ -339,9 +339,10 @@ impl Walker<'_> {
             options,
             where_clause,
         } = copy;
-        if let Some(relation) = relation {
-            self.copied_relation(relation, attlist, *is_from, where_clause.as_deref());
-        }
+        let copied = match relation {
+            Some(relation) => self.copied_relation(relation, attlist, *is_from, where_clause.as_deref()),
+            None => Vec::new(),
+        };
         if query.is_some() {
             let columns = self.query(query.as_deref());
             self.gives(&columns);
@@ -356,9 +357,15 @@ impl Walker<'_> {
             return StatementKind::CopyServer;
         }
         match relation {
-            Some(relation) => {
-                self.act_on(Action::Copy, relation, EffectFlags::NONE);
-            }
+            Some(relation) => match self.relations(relation).one() {
+                Some(oid) => {
+                    let effect = self.effect_on(Action::Copy, oid);
+                    self.add(effect.on_columns(copied));
+                }
+                None => {
+                    self.act_on(Action::Copy, relation, EffectFlags::NONE);
+                }
+            },
             None => self.act(Action::Copy, Object::new(ObjectKind::Relation, "")),
         }
         let format = self.copy_format(options);
@@ -372,14 +379,14 @@ impl Walker<'_> {
         }
     }
 
-    /// The table of a COPY.
+    /// The table of a COPY; gives its columns if all that are copied are known.
     fn copied_relation(
         &mut self,
         relation: &RangeVar,
         names: &[Node],
         is_from: bool,
         condition: Option<&Node>,
-    ) {
+    ) -> Vec<Box<str>> {
         let target = self.target_of(relation);
         let known = names.iter().filter_map(string);
         let mut places: Vec<usize> = known
@@ -395,6 +402,14 @@ impl Walker<'_> {
             // Generated columns are left out; to name them does no harm.
             places = (0..target.width()).collect();
         }
+        let is_certain = target.relations.one().is_some() && !self.resolver.is_touched(&relation.relname);
+        let copied = if is_certain && (names.is_empty() || names.len() == places.len()) {
+            let columns = places.iter().filter_map(|&place| target.item.columns.get(place));
+            columns.map(|column| (*column.name).into()).collect()
+        } else {
+            self.reads.misses_name();
+            Vec::new()
+        };
         if is_from {
             self.changes_target(Action::Insert, &target, EffectFlags::NONE, &places);
             let mut level = Level::default();
@@ -405,7 +420,7 @@ impl Walker<'_> {
                     walker.condition(&value);
                 });
             }
-            return;
+            return copied;
         }
         self.reads_target(&target);
         let columns: Vec<Column> = places
@@ -425,6 +440,7 @@ impl Walker<'_> {
         } else {
             self.gives(&columns);
         }
+        copied
     }
 
     fn copy_format(&mut self, options: &[Node]) -> CopyFormat {

@@ -314,6 +314,27 @@ pub struct Function {
     pub definition_hash: Option<DefinitionHash>,
 }
 
+impl Function {
+    /// Whether it looks names up when it runs, by the search path of who calls it.
+    pub fn finds_callers_names(&self) -> bool {
+        let pins = |(name, _): &(Box<str>, Box<str>)| name.eq_ignore_ascii_case("search_path");
+        let looks_up = match self.language {
+            Language::Sql => self.body.as_deref().is_none_or(|body| !is_standard(body)),
+            Language::Plpgsql => true,
+            _ => false,
+        };
+        looks_up && !self.settings.iter().any(pins)
+    }
+}
+
+/// Whether a body is of the SQL standard's form, as the server prints it: what it names is settled.
+pub(crate) fn is_standard(body: &str) -> bool {
+    let mut words = body.split_ascii_whitespace();
+    let is = |word: Option<&str>, want: &str| word.is_some_and(|word| word.eq_ignore_ascii_case(want));
+    let first = words.next();
+    is(first, "RETURN") || (is(first, "BEGIN") && is(words.next(), "ATOMIC"))
+}
+
 /// What kind of function it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -202,8 +202,12 @@ mod tests {
                 Ok("geo.f(geo.point, \"Geo\".\"a\"\"b\"[])"),
             ),
             (
+                "\"user\".\"select\"(\"order\".\"end\", geo.\"int\"[], geo.name)",
+                Ok("\"user\".\"select\"(\"order\".\"end\", geo.\"int\"[], geo.name)"),
+            ),
+            (
                 "geo.f(timestamp with time zone, character varying, bit varying)",
-                Ok("geo.f(pg_catalog.timestamptz, pg_catalog.varchar, pg_catalog.varbit)"),
+                Ok("geo.f(pg_catalog.timestamptz, pg_catalog.\"varchar\", pg_catalog.varbit)"),
             ),
             (
                 "geo.f(x integer, VARIADIC y text[])",

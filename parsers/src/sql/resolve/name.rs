@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use pg_query::protobuf::KeywordKind;
+
 /// The longest name in bytes: `NAMEDATALEN` less the terminating zero.
 pub(crate) const NAME_BYTES_MAX: usize = 63;
 
@@ -14,15 +16,26 @@ pub fn truncate_identifier(name: &str) -> &str {
     &name[..end]
 }
 
-/// A name as it is written in SQL: in double quotes, unless it is a plain word.
+/// A name as it is written in SQL and as the server prints it: in double quotes, unless it is a plain word that is no key
+/// word, or one that is not reserved anywhere.
 pub fn quote_identifier(name: &str) -> Cow<'_, str> {
     let is_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
     let is_first = |c: char| c.is_ascii_lowercase() || c == '_';
-    if name.starts_with(is_first) && name.bytes().all(is_word) {
+    if name.starts_with(is_first) && name.bytes().all(is_word) && !is_reserved(name) {
         name.into()
     } else {
         format!("\"{}\"", name.replace('"', "\"\"")).into()
     }
+}
+
+/// Whether a word cannot stand for a name in every place.
+fn is_reserved(word: &str) -> bool {
+    let free = [
+        KeywordKind::NoKeyword as i32,
+        KeywordKind::UnreservedKeyword as i32,
+    ];
+    let tokens = pg_query::scan_tokens(word).unwrap_or_default();
+    !matches!(&tokens[..], [only] if free.contains(&only.keyword_kind))
 }
 
 /// The parts of a qualified name in a text, as `regclass`, `nextval` and their like read it: unquoted parts are folded
@@ -167,6 +180,13 @@ mod tests {
             ("a-b", "\"a-b\""),
             ("a\"b", "\"a\"\"b\""),
             ("1a", "\"1a\""),
+            ("select", "\"select\""),
+            ("user", "\"user\""),
+            ("int", "\"int\""),
+            ("left", "\"left\""),
+            ("name", "name"),
+            ("text", "text"),
+            ("", "\"\""),
         ] {
             assert_eq!(quote_identifier(name), want, "{name}");
         }

@@ -150,6 +150,7 @@ fn world(path: &[&str], is_login: bool, touched: Touched) -> World {
         catalog: Arc::new(catalog()),
         session: Arc::new(SessionNames {
             search_path: path.iter().map(|&name| name.into()).collect(),
+            path_is_default: false,
             role: "someone".into(),
             role_is_login: is_login,
             temporary_schema: Oid(TEMPORARY),

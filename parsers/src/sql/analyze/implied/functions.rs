@@ -73,7 +73,7 @@ impl<'w> Walker<'w> {
     }
 
     fn runs_unknown(&mut self, function: &'w Function, arguments: &[Value]) {
-        if self.world.listed.contains(&function.oid) {
+        if self.is_listed(function) {
             return;
         }
         match (function.language, &function.body) {
@@ -85,6 +85,13 @@ impl<'w> Walker<'w> {
                 self.opaque(Cause::Function, object);
             }
         }
+    }
+
+    /// Whether the configuration takes a function for harmless. What it is in depends on the session where it finds names by
+    /// the caller's search path.
+    pub(in super::super) fn is_listed(&self, function: &Function) -> bool {
+        self.world.listed.contains(&function.oid)
+            && (!function.finds_callers_names() || self.finds_usual_names())
     }
 
     fn behaves(&mut self, function: &'w Function, behavior: Behavior, arguments: &[Value]) {
@@ -189,6 +196,7 @@ impl<'w> Walker<'w> {
                             .is_some_and(|found| found.query.is_none()) =>
                     {
                         self.read_relation(oid, true);
+                        self.uses_all_columns(oid);
                     }
                     Named::One(_) | Named::Several(_) | Named::Missing => self.opaque(Cause::Code, object),
                 }

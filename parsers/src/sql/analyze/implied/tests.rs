@@ -6,7 +6,7 @@ use crate::sql::catalog::{CastContext, Event, KeyAction, Oid, RelationKind, Vola
 use crate::sql::effect::{Action, EffectFlags};
 use crate::sql::lineage::{BaseColumn, Lineage};
 use crate::sql::statement::Statement;
-use crate::sql::world::{Touched, TouchedNames, World};
+use crate::sql::world::{SessionNames, Touched, TouchedNames, World};
 
 /// The effects of a text, one line each.
 fn effects(world: &World, sql: &str) -> Vec<String> {
@@ -544,6 +544,73 @@ fn t07_listed_functions_are_taken_for_harmless() {
     check("unlisted", &world, "SELECT native()", &["Opaque"], &[]);
     std::sync::Arc::make_mut(&mut world.listed).insert(native);
     check("listed", &world, "SELECT native()", &[], &["Opaque"]);
+}
+
+#[test]
+fn t07_listed_functions_that_find_their_callers_names_are_harmless_under_the_logins() {
+    let mut made = Fixture::new();
+    let native = made.c("native()", "int4");
+    let text = "BEGIN EXECUTE 'SELECT run()'; END";
+    let unpinned = made.plpgsql("unpinned()", "void", text);
+    let pinned = made.plpgsql("pinned()", "void", text);
+    made.get_function(pinned).settings = [("search_path".into(), "public, pg_temp".into())].into();
+    let outer = made.plpgsql("outer()", "void", "BEGIN PERFORM public.unpinned(); END");
+    made.get_function(outer).settings = [("search_path".into(), "public, app".into())].into();
+    let world = made.world();
+    let world = World {
+        listed: std::sync::Arc::new([native, unpinned, pinned].into_iter().collect()),
+        ..world
+    };
+    let session = |change: &dyn Fn(&mut SessionNames)| {
+        let mut world = world.clone();
+        change(std::sync::Arc::make_mut(&mut world.session));
+        world
+    };
+    let calls = ["native()", "pinned()", "unpinned()"];
+    for (name, world, is_usual) in [
+        ("as it began", session(&|_| ()), true),
+        (
+            "another path",
+            session(&|names| {
+                names.search_path = ["app".into(), "public".into()].into();
+                names.path_is_default = false;
+            }),
+            false,
+        ),
+        (
+            "temporary objects",
+            session(&|names| names.temporary_schema = Oid(90_000)),
+            false,
+        ),
+        (
+            "a table of its own making",
+            session(&|names| names.touched = Touched::Names(["mine".into()].into_iter().collect())),
+            false,
+        ),
+    ] {
+        for call in calls {
+            let sql = format!("SELECT public.{call}");
+            let found = effects(&world, &sql)
+                .iter()
+                .any(|effect| effect.starts_with("Opaque"));
+            assert_eq!(found, call == "unpinned()" && !is_usual, "{name}: {call}");
+        }
+    }
+    let usual = session(&|_| ());
+    check(
+        "a path that a caller sets",
+        &usual,
+        "SELECT public.outer()",
+        &["Opaque"],
+        &[],
+    );
+    check(
+        "a path that the text sets",
+        &usual,
+        "SET search_path = app; SELECT public.unpinned()",
+        &["Opaque"],
+        &[],
+    );
 }
 
 #[test]
