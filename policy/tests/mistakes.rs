@@ -121,13 +121,18 @@ fn every_mistake_is_reported_at_its_place() {
         ),
         (
             "a budget of probes where nothing is compared",
-            "@budget(\"1 probes per 1h\") permit (principal, action == Action::\"Read\", resource);".to_owned(),
-            &["1:1: @budget of probes has no effect: the policy permits no Filter"],
+            "@id(\"a\")\n@budget(\"1 probes per 1h\") permit (principal, action == Action::\"Read\", resource);".to_owned(),
+            &["2:1: @budget of probes has no effect: the policy permits no Filter"],
         ),
         (
             "a budget without its time",
-            "@budget(\"1 rows\") permit (principal, action == Action::\"Read\", resource);".to_owned(),
-            &["1:1: @budget(\"1 rows\") is no budget"],
+            "@id(\"a\")\n@budget(\"1 rows\") permit (principal, action == Action::\"Read\", resource);".to_owned(),
+            &["2:1: @budget(\"1 rows\") is no budget"],
+        ),
+        (
+            "a budget without a name",
+            "@budget(\"1 rows per 1h\") permit (principal, action == Action::\"Read\", resource);".to_owned(),
+            &["1:1: @budget needs an @id"],
         ),
         (
             "a limit without its unit",

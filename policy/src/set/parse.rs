@@ -150,6 +150,10 @@ fn without_effect(
                 "put it on the permit that lets the statement through",
             ))
         }
+        "budget" if annotations.id.is_none() => Some(Unplaced::new(
+            "@budget needs an @id: what is used up is kept by the policy's name",
+            "give the policy an @id, so that a reload finds the account whatever place it has in the file",
+        )),
         "budget"
             if annotations
                 .budgets

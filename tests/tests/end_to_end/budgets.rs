@@ -268,7 +268,7 @@ fn rows_are_cut_where_the_budget_ends() {
 fn no_more_rows_are_given_by_all_cores_together() {
     let policy = r#"
         permit (principal, action == Action::"Connect", resource);
-        @budget("2000 rows per 1h") permit (principal, action == Action::"Read", resource);"#;
+        @id("reads") @budget("2000 rows per 1h") permit (principal, action == Action::"Read", resource);"#;
     let settings = Settings {
         cores: 2,
         ..Settings::default()
