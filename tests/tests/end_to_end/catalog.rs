@@ -170,7 +170,7 @@ fn t12_temporary_objects_are_known_to_their_session() {
         ),
         (
             "SELECT people.id FROM people, more",
-            "Read relation pg_temp_N.people (id); Read relation public.more",
+            "Read relation pg_temp_N.people (id); Read relation public.more [rows]",
         ),
         ("SELECT name FROM people", "Read relation public.people (name)"),
     ] {
