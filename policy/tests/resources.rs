@@ -176,73 +176,74 @@ unless { resource in Column::"orders/shop/public.customers.id" };
         Effect::new(action, Object::in_schema(ObjectKind::Function, schema, name))
     };
     let customers = |action, columns: &[&str]| on_table(action, "public.customers", columns);
-    for (name, effect, is_allowed) in [
-        ("named columns", customers(Action::Read, &["id", "name"]), true),
-        ("one more", customers(Action::Read, &["id", "email"]), false),
-        ("the table", customers(Action::Read, &[]), false),
+    // Whose permit it is; none permits the others.
+    for (name, effect, permit) in [
+        ("named columns", customers(Action::Read, &["id", "name"]), "two"),
+        ("one more", customers(Action::Read, &["id", "email"]), ""),
+        ("the table", customers(Action::Read, &[]), ""),
         (
             "its rows",
             customers(Action::Read, &[]).with(EffectFlags::ROWS),
-            false,
+            "",
         ),
         (
             "a column of the others",
             customers(Action::Update, &["name", "email"]),
-            true,
+            "all-but",
         ),
-        (
-            "the one left out",
-            customers(Action::Update, &["id", "name"]),
-            false,
-        ),
-        ("all of them", customers(Action::Update, &[]), false),
+        ("the one left out", customers(Action::Update, &["id", "name"]), ""),
+        ("all of them", customers(Action::Update, &[]), ""),
         (
             "all of them, whatever the flag",
             customers(Action::Update, &[]).with(EffectFlags::ROWS),
-            false,
+            "",
         ),
         (
             "an opaque function",
             function(Action::Opaque, "app", "search"),
-            true,
+            "search",
         ),
-        ("another one", function(Action::Opaque, "app", "find"), false),
+        ("another one", function(Action::Opaque, "app", "find"), ""),
         (
             "one of that name somewhere",
             function(Action::Opaque, "", "search"),
-            false,
+            "",
         ),
-        ("a built-in one", function(Action::Execute, "", "pg_sleep"), true),
+        (
+            "a built-in one",
+            function(Action::Execute, "", "pg_sleep"),
+            "sleep",
+        ),
         (
             "a built-in one, perhaps",
             function(Action::Execute, "", "pg_sleep").with(EffectFlags::UNCERTAIN),
-            false,
+            "",
         ),
         (
             "a role",
             Effect::new(Action::SetRole, Object::new(ObjectKind::Role, "app")),
-            true,
+            "app",
         ),
         (
             "another role",
             Effect::new(Action::SetRole, Object::new(ObjectKind::Role, "dba")),
-            false,
+            "",
         ),
         (
             "whatever role",
             Effect::new(Action::SetRole, Object::new(ObjectKind::Role, "")),
-            false,
+            "",
         ),
         (
             "a table in the schema",
             on_table(Action::Create, "scratch.t", &[]),
-            true,
+            "ddl",
         ),
-        ("a table somewhere", on_table(Action::Create, "t", &[]), false),
+        ("a table somewhere", on_table(Action::Create, "t", &[]), ""),
         (
             "the schema",
             Effect::new(Action::Drop, Object::new(ObjectKind::Schema, "scratch")),
-            true,
+            "ddl",
         ),
         (
             "a type of it",
@@ -250,11 +251,15 @@ unless { resource in Column::"orders/shop/public.customers.id" };
                 Action::Create,
                 Object::in_schema(ObjectKind::Type, "scratch", "mood"),
             ),
-            true,
+            "ddl",
         ),
     ] {
-        let decision = decide(&policies, effect);
-        assert_eq!(decision.is_allow(), is_allowed, "{name}: {}", shown(&decision));
+        let shown = shown(&decide(&policies, effect));
+        if permit.is_empty() {
+            assert!(shown.starts_with("deny: nothing permits "), "{name}: {shown}");
+        } else {
+            assert_eq!(shown, format!("allow {permit}"), "{name}");
+        }
     }
 }
 
@@ -484,6 +489,13 @@ fn conditions_look_at_the_time_the_client_and_claims() {
             "{condition}: {}",
             shown(&decision)
         );
+        // Whether it lacks a claim cannot be evaluated where claims were cut; else nothing permits.
+        let cause = match (is_allowed, condition.starts_with('!')) {
+            (true, _) => None,
+            (false, true) => Some(Cause::EvaluationError),
+            (false, false) => Some(Cause::NoPermit),
+        };
+        assert_eq!(decision.denial().map(|denial| denial.cause), cause, "{condition}");
         let is_told = !is_timed;
         assert_eq!(policies.told(client).is_some(), is_told, "{condition}");
     }
@@ -537,7 +549,12 @@ fn what_an_approval_would_permit_is_told() {
             (ttl_s > 0).then(|| Duration::from_secs(ttl_s)),
             "{name}"
         );
-        assert!(!denial.to_string().is_empty());
+        let told = denial.to_string();
+        assert_eq!(
+            told.contains("needs the approval of"),
+            cause == Cause::Approval,
+            "{name}: {told}"
+        );
     }
     let policies = parse(&[write, guard].join("\n"));
     let decision = decide(&policies, on_table(Action::Delete, "public.customers", &[]));

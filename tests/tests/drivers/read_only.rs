@@ -4,7 +4,7 @@ use std::process::Command;
 
 use sluice_tests::{Gateway, Postgres, Settings, driver_in_java, driver_in_node, driver_in_python};
 
-use crate::shared::{contents, library, reads_only};
+use crate::shared::{contents, library, reads_only, writes};
 
 /// What clients send when they are told to write by other means than a text of theirs.
 const BY_OTHER_MEANS: &[&str] = &[
@@ -22,7 +22,7 @@ fn reads(client: &mut Command) {
     let postgres = library();
     let before = contents(&postgres, "shop");
     let gateway = Gateway::start(&postgres, &Settings::read_only());
-    reads_only(&gateway, client, BY_OTHER_MEANS);
+    reads_only(&gateway, client, &writes(), BY_OTHER_MEANS);
     assert_eq!(contents(&postgres, "shop"), before);
 }
 
@@ -82,6 +82,11 @@ fn t26_pgvector_search() {
         "CREATE INDEX ON items",
         "DROP EXTENSION vector",
     ];
-    reads_only(&gateway, &mut driver_in_python("pgvector_client.py"), &denied);
+    reads_only(
+        &gateway,
+        &mut driver_in_python("pgvector_client.py"),
+        &denied,
+        &[],
+    );
     assert_eq!(postgres.sql("shop", "SELECT count(*) FROM items"), "200");
 }

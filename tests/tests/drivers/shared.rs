@@ -25,16 +25,26 @@ pub(crate) fn library() -> Arc<Postgres> {
     postgres
 }
 
-/// Runs a client that only reads and is denied the rest: it comes to its end, nothing of `denied` and of [`WRITES`]
-/// has happened, and nothing else was denied, whatever the client made of that.
-pub(crate) fn reads_only(gateway: &Gateway, client: &mut Command, denied: &[&str]) {
+/// What every client tries and is denied.
+pub(crate) fn writes() -> Vec<&'static str> {
+    WRITES.lines().filter(|line| !line.is_empty()).collect()
+}
+
+/// Runs a client that only reads and is denied the rest: it comes to its end, each of `tried` was denied, and nothing but
+/// these and `others`, whatever the client made of that.
+pub(crate) fn reads_only(gateway: &Gateway, client: &mut Command, tried: &[&str], others: &[&str]) {
     assert_eq!(gateway.client(client).trim(), "ok");
     let refused: Vec<String> = denials(gateway);
-    assert!(!refused.is_empty(), "the client tried nothing: {client:?}");
-    let is_meant = |text: &str| {
-        let mut meant = WRITES.lines().chain(denied.iter().copied());
-        meant.any(|beginning| text.trim_start().starts_with(beginning))
-    };
+    let begins = |text: &str, beginning: &str| text.trim_start().starts_with(beginning);
+    let missing: Vec<&&str> = tried
+        .iter()
+        .filter(|tried| !refused.iter().any(|text| begins(text, tried)))
+        .collect();
+    assert!(
+        missing.is_empty(),
+        "not denied, or not tried: {missing:#?} by {client:?}"
+    );
+    let is_meant = |text: &str| tried.iter().chain(others).any(|meant| begins(text, meant));
     let surprising: Vec<&String> = refused.iter().filter(|text| !is_meant(text)).collect();
     assert!(surprising.is_empty(), "denied by mistake: {surprising:#?}");
 }
@@ -85,7 +95,9 @@ pub(crate) fn tries(gateway: &Gateway, cases: &[(Want, &[&str])]) {
             let is_right = match want {
                 Want::Passes => output.success,
                 Want::Denied(why) => {
-                    output.stderr.contains("sluice: denied by policy") && output.stderr.contains(why)
+                    !output.success
+                        && output.stderr.contains("sluice: denied by policy")
+                        && output.stderr.contains(why)
                 }
             };
             if !is_right {
