@@ -26,7 +26,7 @@ use sluice_parsers::sql::statement::{Analysis, Cause, Reason, Statement};
 use sluice_parsers::sql::template::{self, Template};
 use sluice_parsers::sql::weight;
 use sluice_parsers::sql::world::{SessionNames, World};
-use sluice_policy::{Client, Decision, Moment, PolicySnapshot, Principal, Reader, Unmasking};
+use sluice_policy::{Client, Decision, Hiding, Moment, PolicySnapshot, Principal, Reader, Unmasking};
 
 use self::bytes::verdict_bytes;
 use self::cache::DecisionKey;
@@ -338,6 +338,12 @@ impl Gate {
         let now = (self.clock)();
         let policies = self.policies();
         policies.unmasks(&context.principal, &context.client, now, class)
+    }
+
+    /// Whether policy keeps values of its database from a context's principal.
+    pub fn hides(&mut self, context: &Context) -> Hiding {
+        let now = (self.clock)();
+        self.policies().hides(&context.principal, &context.client, now)
     }
 
     /// How many decisions are cached.

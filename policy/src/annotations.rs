@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use sluice_parsers::sql::effect::Action;
+
 use crate::budget::Budget;
 use crate::errors::Unplaced;
 
@@ -67,6 +69,15 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// The actions that change rows, or may: what `@max_affected` is about.
+    pub const CHANGING: [Action; 5] = [
+        Action::Insert,
+        Action::Update,
+        Action::Delete,
+        Action::Truncate,
+        Action::Opaque,
+    ];
+
     /// Whether there is no bound.
     pub fn is_none(&self) -> bool {
         *self == Self::default()

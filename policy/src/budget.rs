@@ -17,8 +17,8 @@ const PER_MAX: Duration = Duration::from_hours(31 * 24);
 const PER_MIN: Duration = Duration::from_secs(1);
 /// Beyond what anybody uses up.
 const AMOUNT_MAX: u64 = 1_000_000_000_000_000;
-/// Each probe is remembered, so that the same one again is not another.
-const PROBES_MAX: u64 = 10_000;
+/// The largest budget of probes. Each is remembered, so that the same one again is not another.
+pub const PROBES_MAX: u64 = 10_000;
 
 /// What a budget counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -108,10 +108,9 @@ impl Budget {
         let [amount, measure, "per", time] = words[..] else {
             return Err(malformed(value));
         };
-        let is_number = amount.bytes().all(|byte| byte.is_ascii_digit());
-        let amount: Option<u64> = is_number.then(|| amount.parse().ok()).flatten();
+        let is_number = !amount.is_empty() && amount.bytes().all(|byte| byte.is_ascii_digit());
         let measure = Measure::ALL.into_iter().find(|known| known.name() == measure);
-        let (Some(max), Some(measure)) = (amount, measure) else {
+        let (true, Some(measure)) = (is_number, measure) else {
             return Err(malformed(value));
         };
         let most = if measure == Measure::Probes {
@@ -119,19 +118,22 @@ impl Budget {
         } else {
             AMOUNT_MAX
         };
-        if !(1..=most).contains(&max) {
-            return Err(Unplaced::new(
+        let max = amount.parse().ok().filter(|max| (1..=most).contains(max));
+        let max = max.ok_or_else(|| {
+            Unplaced::new(
                 format!("@budget({value:?}) is out of range"),
                 format!("write from 1 to {most} {}", measure.name()),
-            ));
-        }
-        let per = duration("budget", time, PER_MAX)?;
-        if per < PER_MIN {
-            return Err(Unplaced::new(
-                format!("@budget({value:?}) is for too short a time"),
-                "write a time of at least 1s",
-            ));
-        }
+            )
+        })?;
+        let per = duration("budget", time, PER_MAX)
+            .ok()
+            .filter(|per| *per >= PER_MIN);
+        let per = per.ok_or_else(|| {
+            Unplaced::new(
+                format!("@budget({value:?}) has no time that a budget can be for"),
+                "write a time from \"1s\" to \"31d\": a number with s, m, h or d",
+            )
+        })?;
         Ok(Self { measure, max, per })
     }
 }
@@ -149,26 +151,17 @@ fn malformed(value: &str) -> Unplaced {
 pub struct Allowance {
     /// The policy.
     pub policy: Arc<str>,
-    /// Its budgets, of all measures.
+    /// Its budgets of the charge's measure; one at least.
     pub budgets: Arc<[Budget]>,
 }
 
-impl Allowance {
-    /// Those that count something.
-    pub fn of(&self, measure: Measure) -> impl Iterator<Item = &Budget> {
-        self.budgets
-            .iter()
-            .filter(move |budget| budget.measure == measure)
-    }
-}
-
-/// Something that a statement uses up. There has to be room in one of the allowances, in all of its budgets of that
-/// measure, and each of them is charged.
+/// Something that a statement uses up. There has to be room in one of the allowances, in all of its budgets, and each of them
+/// is charged.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Charge {
     /// What is used up.
     pub measure: Measure,
-    /// Of the permits that apply, in the order of the file.
+    /// Of the permits that apply, in the order of the file; one at least.
     pub to: Arc<[Allowance]>,
 }
 
@@ -177,12 +170,37 @@ impl fmt::Display for Charge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (place, allowance) in self.to.iter().enumerate() {
             f.write_str(if place == 0 { "" } else { " or " })?;
-            for (place, budget) in allowance.of(self.measure).enumerate() {
+            for (place, budget) in allowance.budgets.iter().enumerate() {
                 write!(f, "{}{budget}", if place == 0 { "" } else { ", " })?;
             }
             write!(f, " by \"{}\"", allowance.policy)?;
         }
         Ok(())
+    }
+}
+
+/// A budget that is used up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsedUp {
+    /// The policy whose it is.
+    pub policy: Arc<str>,
+    /// The budget.
+    pub budget: Budget,
+    /// After how many whole seconds there is room again.
+    pub wait: Duration,
+}
+
+impl UsedUp {
+    /// When whoever is refused for it can come again.
+    pub fn hint(&self) -> String {
+        let seconds = self.wait.as_secs();
+        let about = match seconds {
+            0..180 => return format!("There is room again in {seconds} s."),
+            180..10_800 => format!("{} minutes", seconds.div_ceil(60)),
+            10_800..259_200 => format!("{} hours", seconds.div_ceil(3600)),
+            _ => format!("{} days", seconds.div_ceil(86_400)),
+        };
+        format!("There is room again in {seconds} s, about {about}.")
     }
 }
 

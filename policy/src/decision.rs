@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::annotations::{Limits, Severity};
-use crate::budget::{Budget, Charge};
+use crate::budget::{Charge, UsedUp};
+use crate::principal::Principal;
 use crate::text::printable;
 
 /// How much of a name goes into a message.
@@ -81,6 +82,14 @@ impl Decision {
         }
     }
 }
+
+/// Whether this is the message of a denial for a budget that is used up.
+pub fn tells_of_budget(message: &str) -> bool {
+    message.starts_with("sluice: denied by policy \"") && message.contains(BUDGET_OF)
+}
+
+/// In the message of a denial for a budget.
+const BUDGET_OF: &str = "\": its budget of ";
 
 /// Why an effect is not allowed, the least final cause first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -184,8 +193,8 @@ pub struct Denial {
     pub resource: Box<str>,
     /// Whose yes to the whole statement is missing, where nothing else is ([`Cause::Approval`]).
     pub approval: Option<Box<Approval>>,
-    /// What is used up, and after how many whole seconds there is room again ([`Cause::Budget`]).
-    pub budget: Option<(Budget, Duration)>,
+    /// What is used up ([`Cause::Budget`]).
+    pub used_up: Option<Box<UsedUp>>,
     /// What the evaluation ran into; for the record, never for the client.
     pub error: Option<Box<str>>,
     /// A condition looked at the time: the decision is true now, and has to be made again for every use.
@@ -193,6 +202,26 @@ pub struct Denial {
 }
 
 impl Denial {
+    /// The denial of a statement that is permitted, and for which a budget has no room.
+    /// None where it cannot be told which.
+    pub fn of_budget(who: &Principal, used_up: Option<UsedUp>) -> Self {
+        Self {
+            policy: used_up.as_ref().map(|used_up| Arc::clone(&used_up.policy)),
+            message: None,
+            severity: None,
+            cause: Cause::Budget,
+            effect: None,
+            action: "Connect",
+            object: Box::default(),
+            on: Arc::clone(&who.on),
+            resource: (&*who.on).into(),
+            approval: None,
+            used_up: used_up.map(Box::new),
+            error: None,
+            is_timed: true,
+        }
+    }
+
     /// What is denied, in the way of an SQL message: `DELETE on orders/shop/public.customers`.
     fn subject(&self) -> String {
         let on = printable(&self.resource, RESOURCE_CHARS_MAX);
@@ -238,10 +267,10 @@ impl fmt::Display for Denial {
                 write!(f, "{} would change how statements are read", self.subject())
             }
             (_, Cause::EvaluationError) => write!(f, "it cannot be evaluated for {}", self.subject()),
-            (_, Cause::Budget) => match &self.budget {
-                Some((budget, _)) => write!(f, "its budget of {budget} is used up"),
-                None => f.write_str("its budget is used up"),
-            },
+            (_, Cause::Budget) => {
+                let budget = self.used_up.as_deref().map(|used_up| used_up.budget.to_string());
+                write!(f, "its budget of {} is used up", budget.unwrap_or_default())
+            }
         }
     }
 }
@@ -249,7 +278,7 @@ impl fmt::Display for Denial {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::budget::Measure;
+    use crate::budget::{Budget, Measure};
 
     const BUDGET: Budget = Budget {
         measure: Measure::Statements,
@@ -280,7 +309,13 @@ mod tests {
                     ..Approval::default()
                 })
             }),
-            budget: (cause == Cause::Budget).then_some((BUDGET, Duration::from_secs(5))),
+            used_up: (cause == Cause::Budget).then(|| {
+                Box::new(UsedUp {
+                    policy: "crew".into(),
+                    budget: BUDGET,
+                    wait: Duration::from_secs(5),
+                })
+            }),
             error: None,
             is_timed: false,
         }
@@ -350,6 +385,7 @@ mod tests {
             ),
         ] {
             assert_eq!(denial.to_string(), want, "{name}");
+            assert_eq!(tells_of_budget(want), denial.cause == Cause::Budget, "{name}");
         }
     }
 }

@@ -27,9 +27,9 @@ mod snapshot;
 mod text;
 
 pub use annotations::{Limits, Severity};
-pub use budget::{Allowance, Budget, Charge, Measure};
+pub use budget::{Allowance, Budget, Charge, Measure, PROBES_MAX, UsedUp};
 pub use client::{Client, Moment, Told};
-pub use decision::{Approval, Cause, Decision, Denial, Permission, Unmasking};
+pub use decision::{Approval, Cause, Decision, Denial, Permission, Unmasking, tells_of_budget};
 pub use errors::{Mistake, PolicyErrors};
 pub use explain::{Explained, Opinion, Word};
 pub use line::{read_effect, write_effect};

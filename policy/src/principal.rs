@@ -105,11 +105,6 @@ impl Principal {
         &self.target
     }
 
-    /// The same as messages show it.
-    pub fn on(&self) -> &Arc<str> {
-        &self.on
-    }
-
     /// Its id in policies.
     pub fn id(&self) -> &str {
         &self.id

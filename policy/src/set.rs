@@ -26,7 +26,7 @@ pub(crate) use self::known::Known;
 use self::rule::Rule;
 use self::tree::Tree;
 use crate::client::{Client, Mentions, Moment, Told};
-use crate::decision::{Cause, Decision, Permission, Unmasking};
+use crate::decision::{Decision, Permission, Unmasking};
 use crate::errors::PolicyErrors;
 use crate::explain::Explained;
 use crate::principal::Principal;
@@ -142,7 +142,7 @@ impl PolicySet {
     /// The request of [`Self::unmasks`], and which policies had a say in it.
     pub fn explain_unmasking(&self, who: &Principal, client: &Client, now: Moment, class: &str) -> Explained {
         match &self.kind {
-            Kind::AllowAll => unmask::explained(class, Some(Cause::NoPermit), Vec::new()),
+            Kind::AllowAll => unmask::unpermitted(class),
             Kind::Policies(policies) => policies.explain_unmasking(who, client, now, class),
         }
     }

@@ -12,9 +12,8 @@ use sluice_parsers::sql::catalog::{Catalog, Oid};
 use sluice_parsers::sql::lineage::BaseColumn;
 use sluice_parsers::sql::statement::Statement;
 use sluice_parsers::sql::world::{SessionNames, World};
-use sluice_policy::{Client, Decision, Hiding, Moment, PolicySnapshot, Principal, Told};
+use sluice_policy::{Client, Decision, Moment, PolicySnapshot, Principal, Told};
 
-use super::Gate;
 use super::cache::{Decisions, Weight};
 
 /// Principals over this are forgotten; sessions keep theirs.
@@ -53,14 +52,6 @@ pub struct Context {
     pub(super) share: Rc<RefCell<Share>>,
     names: Arc<SessionNames>,
     database: Arc<Database>,
-}
-
-impl Gate {
-    /// Whether policy keeps values of its database from a context's principal.
-    pub fn hides(&mut self, context: &Context) -> Hiding {
-        let now = (self.clock)();
-        self.policies().hides(&context.principal, &context.client, now)
-    }
 }
 
 impl Context {

@@ -23,6 +23,8 @@ use sluice_parsers::postgres::{Deframer, Header, Piece, Placed, ProtocolError, S
 use sluice_runtime::net::Received;
 use sluice_runtime::time::Moment;
 
+pub(super) use self::explained::detail_of_budget;
+pub(super) use self::spending::ValuesReadBy;
 use super::deny::Kind;
 use super::session::{End, Output, Session};
 use super::statements::{Prepared, Ticket};

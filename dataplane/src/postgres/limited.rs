@@ -14,19 +14,20 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use sluice_audit::record::EndReason;
 use sluice_parsers::postgres::SqlState;
 use sluice_parsers::postgres::backend::encode::{Report, Severity};
 use sluice_parsers::postgres::backend::{CommandComplete, CopyResponse, Format, TransactionStatus};
-use sluice_policy::Limits;
+use sluice_policy::{Cause, Limits, Measure, UsedUp};
 use sluice_runtime::time::{Instant, now};
 use smallvec::SmallVec;
 
+use super::client::detail_of_budget;
 use super::deny::Kind;
 use super::session::{DETAIL_VERSION, End, Session};
 use super::statements::{Portal, Refusal, Run};
-use crate::budgets::{Purse, UsedUp};
+use crate::budgets::{AnswerBudgets, Drawn};
 
 /// How long the server may take to end a statement that it was asked to cancel.
 const STOP_TIME_MAX: Duration = Duration::from_secs(10);
@@ -42,7 +43,7 @@ const WARNING: SqlState = SqlState(*b"01000");
 pub(crate) struct Bounds {
     pub(crate) limits: Limits,
     /// What of budgets its answer uses up.
-    pub(crate) purse: Option<Rc<Purse>>,
+    pub(crate) answer: Option<Rc<AnswerBudgets>>,
     /// It changes nothing, so it can be cut.
     pub(crate) is_reading: bool,
     /// It is a COPY, which gives all of its rows whatever an Execute asks for.
@@ -52,7 +53,7 @@ pub(crate) struct Bounds {
 impl Bounds {
     /// Whether anything bounds the statement.
     pub(super) fn are_any(&self) -> bool {
-        !self.limits.is_none() || self.purse.is_some()
+        !self.limits.is_none() || self.answer.is_some()
     }
 }
 
@@ -68,30 +69,8 @@ pub(crate) enum Over {
     /// `@max_affected`, and how many rows it changed.
     Affected { max: u64, changed: u64 },
     /// `@budget`
-    Budget(UsedUp),
-}
-
-/// Rows that were drawn of a purse and not yet given. The others go back.
-#[derive(Debug)]
-struct Hand {
-    purse: Rc<Purse>,
-    drawn: u64,
-    left: u64,
-}
-
-impl Hand {
-    fn put_back(&mut self) {
-        if self.left > 0 {
-            self.purse.keep_rows(self.drawn - self.left);
-            self.left = 0;
-        }
-    }
-}
-
-impl Drop for Hand {
-    fn drop(&mut self) {
-        self.put_back();
-    }
+    /// None where it cannot be told which.
+    Budget(Option<UsedUp>),
 }
 
 /// Asking the server to cancel.
@@ -152,8 +131,8 @@ pub(crate) struct Limited {
     current: Option<Bounds>,
     rows_left: u64,
     bytes_left: u64,
-    /// Of what budgets let it give.
-    hand: Option<Hand>,
+    /// The rows that budgets let it give.
+    drawn: Option<Drawn>,
     /// How many of its masked values are charged.
     masked: u64,
     /// When the server began with the message, and when all of it has to be over.
@@ -211,7 +190,7 @@ impl Limited {
             current: None,
             rows_left: 0,
             bytes_left: 0,
-            hand: None,
+            drawn: None,
             masked: 0,
             has_begun: false,
             deadline: None,
@@ -232,15 +211,18 @@ impl Limited {
     pub(super) fn rows_to_ask(&mut self, asked: i32) -> Option<i32> {
         let Bounds {
             limits,
-            purse,
             is_reading,
             is_copy,
+            ..
         } = self.current.as_ref()?;
-        let purse = purse.as_deref().filter(|purse| purse.counts_rows());
-        if !is_reading || *is_copy || limits.max_rows.is_none() && purse.is_none() {
+        if !is_reading || *is_copy || limits.max_rows.is_none() && self.drawn.is_none() {
             return None;
         }
-        let left = purse.map_or(u64::MAX, Purse::room_for_rows).min(self.rows_left);
+        let left = self
+            .drawn
+            .as_ref()
+            .map_or(u64::MAX, Drawn::room)
+            .min(self.rows_left);
         let more = i32::try_from(left.saturating_add(1)).ok()?;
         if asked > 0 && asked < more {
             return None;
@@ -254,13 +236,9 @@ impl Limited {
         let limits = bounds.map(|(_, bounds)| bounds.limits).unwrap_or_default();
         self.statement = statement;
         self.current = bounds.map(|(_, bounds)| bounds.clone());
-        let purse = self.current.as_ref().and_then(|bounds| bounds.purse.as_ref());
-        let purse = purse.filter(|purse| purse.counts_rows());
-        self.hand = purse.map(|purse| Hand {
-            purse: Rc::clone(purse),
-            drawn: 0,
-            left: 0,
-        });
+        let answer = self.current.as_ref().and_then(|bounds| bounds.answer.as_ref());
+        let counts_rows = answer.filter(|answer| !answer.rows.is_empty());
+        self.drawn = counts_rows.map(|answer| Drawn::new(Rc::clone(answer)));
         self.masked = 0;
         self.rows_left = limits.max_rows.unwrap_or(u64::MAX);
         self.bytes_left = limits.max_bytes.unwrap_or(u64::MAX);
@@ -311,15 +289,9 @@ impl Limited {
         false
     }
 
-    /// Sees to it that a row is in hand.
-    fn draw(&mut self) -> Result<(), UsedUp> {
-        if let Some(hand) = &mut self.hand
-            && hand.left == 0
-        {
-            hand.drawn = hand.purse.draw_rows()?;
-            hand.left = hand.drawn;
-        }
-        Ok(())
+    /// Sees to it that budgets let it give a row.
+    fn draw(&mut self) -> Result<(), Option<UsedUp>> {
+        self.drawn.as_mut().map_or(Ok(()), Drawn::draw)
     }
 
     /// Rows went to the client.
@@ -329,28 +301,59 @@ impl Limited {
         if let Some(asked) = &mut self.rows_asked {
             *asked = asked.saturating_sub(rows);
         }
-        if let Some(hand) = &mut self.hand {
-            hand.left = hand.left.saturating_sub(rows);
+        if let Some(drawn) = &mut self.drawn {
+            drawn.given(rows);
         }
     }
 
-    /// Charges what was masked of the statement so far. Without room for it nothing is charged, and it is over.
-    fn charge_masked(&mut self, masked: u64) -> bool {
+    /// A row that was to go to the client did not.
+    fn withheld(&mut self, bytes: u64) {
+        self.rows_left = self.rows_left.saturating_add(1);
+        self.bytes_left = self.bytes_left.saturating_add(bytes);
+        if let Some(drawn) = &mut self.drawn {
+            drawn.not_given();
+        }
+    }
+
+    /// Charges what was masked of the statement so far. Without room for it, it is over: nothing is charged, but for what was
+    /// given already.
+    fn charge_masked(&mut self, masked: u64, is_given: bool) -> bool {
         let more = masked.saturating_sub(self.masked);
-        let purse = self.current.as_ref().and_then(|bounds| bounds.purse.as_deref());
-        let Some(purse) = purse.filter(|purse| more > 0 && purse.counts_masked()) else {
+        let answer = self.current.as_ref().and_then(|bounds| bounds.answer.as_deref());
+        let Some(answer) = answer.filter(|answer| more > 0 && !answer.masked.is_empty()) else {
             return true;
         };
-        match purse.spend_masked(more) {
-            Ok(()) => self.masked = masked,
-            Err(used_up) => {
-                if self.over.is_none() && !self.is_told {
-                    self.pass(Over::Budget(used_up));
-                }
-                return false;
-            }
+        let charged = answer.masked.charge(more);
+        if charged.is_ok() || is_given {
+            self.masked = masked;
         }
-        true
+        let Err(used_up) = charged else {
+            return true;
+        };
+        if is_given {
+            answer.masked.charge_given(more);
+        }
+        self.pass_budget(used_up);
+        false
+    }
+
+    /// Whether there is room for masked values that are known only when they are on their way.
+    fn has_room_for_masked(&mut self) -> bool {
+        let answer = self.current.as_ref().and_then(|bounds| bounds.answer.as_deref());
+        match answer.filter(|answer| !answer.masked.has_room()) {
+            Some(full) => {
+                let used_up = full.masked.used_up();
+                self.pass_budget(used_up);
+                false
+            }
+            None => true,
+        }
+    }
+
+    fn pass_budget(&mut self, used_up: Option<UsedUp>) {
+        if self.over.is_none() && !self.is_told {
+            self.pass(Over::Budget(used_up));
+        }
     }
 
     fn pass(&mut self, over: Over) {
@@ -432,17 +435,21 @@ impl Over {
 
     fn message(&self) -> String {
         let what = match self {
-            Self::Rows(max) => format!("the statement gives more than {max} rows"),
-            Self::Bytes(max) => format!("the statement gives more than {max} bytes"),
-            Self::Time(max) => format!("the statement runs longer than {max:?}"),
+            Self::Rows(max) => format!("the statement gives more than the {max} rows"),
+            Self::Bytes(max) => format!("the statement gives more than the {max} bytes"),
+            Self::Time(max) => format!("the statement runs longer than the {max:?}"),
             Self::Affected { max, changed } => {
-                format!("the statement changes {changed} rows, more than {max}")
+                format!("the statement changes {changed} rows, more than the {max}")
             }
-            Self::Budget(UsedUp { policy, budget, .. }) => {
-                return format!("sluice: the budget of {budget} of policy \"{policy}\" is used up");
+            Self::Budget(used_up) => {
+                let budget = used_up.as_ref().map(|used_up| used_up.budget.to_string());
+                return format!(
+                    "sluice: policy's budget of {} is used up",
+                    budget.unwrap_or_default()
+                );
             }
         };
-        format!("sluice: {what}, which policy permits (@{})", self.name())
+        format!("sluice: {what} that policy permits (@{})", self.name())
     }
 
     fn hint(&self) -> String {
@@ -453,20 +460,25 @@ impl Over {
             Self::Affected { .. } => {
                 "Nothing was changed. Change fewer rows at a time: a WHERE that names them.".to_owned()
             }
-            Self::Budget(UsedUp { wait, .. }) => {
-                format!("There is room again in {} s; ask for less then.", wait.as_secs())
+            Self::Budget(used_up) => {
+                let more = match used_up.as_ref().map(|used_up| used_up.budget.measure) {
+                    Some(Measure::Masked) => "Rows without masked values are given all the same.",
+                    _ => "Ask for less then.",
+                };
+                let again = used_up.as_ref().map(UsedUp::hint);
+                format!("{} {more}", again.unwrap_or_default())
             }
         }
     }
 
     fn detail(&self, request: &str) -> String {
         let max = match self {
-            Self::Budget(UsedUp { policy, budget, wait }) => {
-                return json!({
-                    "sluice": DETAIL_VERSION, "request": request, "cause": "budget", "policy": policy,
-                    "budget": budget.to_string(), "retry_after": wait.as_secs(),
-                })
-                .to_string();
+            Self::Budget(used_up) => {
+                let mut fields = used_up.as_ref().map(detail_of_budget).unwrap_or_default();
+                fields.insert("sluice".to_owned(), json!(DETAIL_VERSION));
+                fields.insert("request".to_owned(), json!(request));
+                fields.insert("cause".to_owned(), json!(Cause::Budget.name()));
+                return Value::Object(fields).to_string();
             }
             Self::Rows(max) | Self::Bytes(max) | Self::Affected { max, .. } => json!(max),
             Self::Time(max) => json!(format!("{max:?}")),
@@ -535,9 +547,9 @@ impl Session {
     /// How many more rows and bytes go to the client without being asked about.
     pub(super) fn room_for_rows(&self) -> (u64, u64) {
         match &self.limited {
-            Some(limited) if self.model.answers_last() => match (&limited.over, &limited.hand) {
+            Some(limited) if self.model.answers_last() => match (&limited.over, &limited.drawn) {
                 (Some(_), _) => (0, 0),
-                (None, Some(hand)) => (limited.rows_left.min(hand.left), limited.bytes_left),
+                (None, Some(drawn)) => (limited.rows_left.min(drawn.left()), limited.bytes_left),
                 (None, None) => (limited.rows_left, limited.bytes_left),
             },
             _ => (u64::MAX, u64::MAX),
@@ -554,21 +566,43 @@ impl Session {
     /// Whether each row is masked by itself, before it is known to go to the client.
     pub(super) fn counts_masked(&self) -> bool {
         let bounds = self.limited.as_ref().and_then(|limited| limited.current.as_ref());
-        let purse = bounds.and_then(|bounds| bounds.purse.as_deref());
-        purse.is_some_and(Purse::counts_masked)
+        let answer = bounds.and_then(|bounds| bounds.answer.as_deref());
+        answer.is_some_and(|answer| !answer.masked.is_empty())
     }
 
-    /// Whether budgets have room for what was masked last.
-    pub(super) fn charge_masked(&mut self) -> bool {
+    /// A row that was to go to the client does not: budgets have no room for what is masked in it.
+    pub(super) fn row_withheld(&mut self, bytes: u64) {
+        self.tally.rows = self.tally.rows.saturating_sub(1);
+        self.tally.bytes = self.tally.bytes.saturating_sub(bytes);
+        if let Some(limited) = self.answered_limited() {
+            limited.withheld(bytes);
+        }
+    }
+
+    /// Whether budgets have room for what was masked last, in a row that is not given yet.
+    pub(super) fn charge_masked_row(&mut self) -> bool {
+        self.charge_masked(false)
+    }
+
+    fn charge_masked(&mut self, is_given: bool) -> bool {
         let masked = self.tally.masked.total();
         self.answered_limited()
-            .is_none_or(|limited| limited.charge_masked(masked))
+            .is_none_or(|limited| limited.charge_masked(masked, is_given))
+    }
+
+    /// Whether a row may go to the client in parts, of which nobody knows before how many values are masked.
+    pub(super) fn takes_parts(&mut self, bytes: u64) -> bool {
+        let takes = self.answered_limited().is_none_or(Limited::has_room_for_masked);
+        if !takes {
+            self.row_withheld(bytes);
+        }
+        takes
     }
 
     /// Whether a row, or a piece of COPY data, of a statement of the front message goes to the client.
     pub(super) fn takes_row(&mut self, statement: u32, bytes: u64) -> bool {
         // What COPY data and values in parts had is known by now.
-        self.charge_masked();
+        self.charge_masked(true);
         self.answered_limited()
             .is_none_or(|limited| limited.takes(statement, bytes))
     }
@@ -576,7 +610,7 @@ impl Session {
     /// What becomes of the message by which a statement ends. For an Execute it is the last one: `is_last`.
     pub(super) fn limited_ends(&mut self, statement: u32, is_last: bool, body: &[u8]) -> Ended {
         let given = (self.tally.rows, self.tally.bytes);
-        self.charge_masked();
+        self.charge_masked(true);
         let Some(limited) = self.limited.as_deref_mut() else {
             return Ended::Passes;
         };
@@ -643,7 +677,7 @@ impl Session {
     fn limited_answered(&mut self, fails: bool) {
         if let Some(limited) = self.limited.as_deref_mut() {
             limited.is_answered = true;
-            limited.hand = None;
+            limited.drawn = None;
             if limited.stop == Stop::Wanted {
                 limited.stop = Stop::Not;
             }

@@ -25,6 +25,7 @@ use sluice_runtime::time::{Moment, Timer, timeout};
 use super::cancel::Registration;
 use super::catalog::DatabaseCatalog;
 use super::catalog::reading::CatalogError;
+use super::client::ValuesReadBy;
 use super::client::{ClientFlow, Pending};
 use super::deny::Nobody;
 use super::login::{self, LoggedIn, NoSession, Refused};
@@ -216,7 +217,7 @@ async fn converse(core: Rc<Core>, logged_in: LoggedIn, mut seat: Seat, listener:
     let greeted = stream.send(greeting);
 
     let mut session = Session::new(Rc::clone(&core), id, context, state, connection, catalog, nobody);
-    session.begins_with(&settings);
+    session.values_read_by = ValuesReadBy::startup(&settings, &core.budgets.borrow());
     let Upstream {
         stream: server,
         messages: server_messages,

@@ -327,10 +327,9 @@ impl Session {
             let readable = rows::without_unreadable(frame, &self.plan).map_err(End::server)?;
             *frame = Received::from(readable);
         }
-        if self.limited.is_some() && !self.charge_masked() {
+        if self.limited.is_some() && !self.charge_masked_row() {
             self.tally.masked = before;
-            self.tally.rows = self.tally.rows.saturating_sub(1);
-            self.tally.bytes = self.tally.bytes.saturating_sub(frame.len() as u64);
+            self.row_withheld(frame.len() as u64);
             return Ok(false);
         }
         Ok(true)
@@ -394,7 +393,7 @@ impl Session {
     fn begin_part(&mut self, tag: u8, frame_len: usize) -> Result<(), End> {
         match tag {
             b'D' => {
-                if !self.row(frame_len, true)? {
+                if !self.row(frame_len, true)? || !self.takes_parts(frame_len as u64) {
                     self.large_text = Some(LargeText::Dropped);
                 } else if self.masks.is_on() && !self.plan.passes() {
                     let row = LargeRow::new(Rc::clone(&self.plan), self.masks.classes);

@@ -5,7 +5,6 @@
 //! of what runs.
 
 use std::borrow::Cow;
-use std::hash::Hash;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -19,11 +18,13 @@ use sluice_parsers::postgres::backend::encode::Report;
 use sluice_parsers::postgres::{Deframer, Model, ModelError, ProtocolError, SqlState};
 use sluice_parsers::sql::effect::EffectMask;
 use sluice_parsers::sql::settings;
+use sluice_policy::Cause;
 use sluice_runtime::net::Outgoing;
 use sluice_runtime::time::Moment;
 use smallvec::SmallVec;
 
 use super::catalog::DatabaseCatalog;
+use super::client::ValuesReadBy;
 use super::columns::{Plan, Tags};
 use super::copy::CopyOut;
 use super::cursors::Cursors;
@@ -247,9 +248,7 @@ pub(crate) struct Session {
     pub(super) totals: Totals,
     /// The statement with limits that is being answered.
     pub(super) limited: Option<Box<Limited>>,
-    /// What may have changed how values are read: a hash of the startup packet's settings, and once there are more, the
-    /// session and how many.
-    pub(super) settings_set: (u64, u64, u64),
+    pub(super) values_read_by: ValuesReadBy,
     /// The plan of the rows that a Query or Execute is giving.
     pub(super) plan: Rc<Plan>,
     /// A row that is larger than what is gathered, while it passes.
@@ -317,7 +316,7 @@ impl Session {
             answered_since: Moment::now(),
             totals: Totals::default(),
             limited: None,
-            settings_set: (0, 0, 0),
+            values_read_by: ValuesReadBy::default(),
             plan: Rc::new(Plan::suspicious(0)),
             large_row: None,
             large_text: None,
@@ -327,13 +326,6 @@ impl Session {
         session.follow_state();
         session.follow_unmasking(session.age_seen);
         session
-    }
-
-    /// The settings of the startup packet.
-    pub(crate) fn begins_with(&mut self, settings: &[(String, String)]) {
-        let read = settings.iter().filter(|(name, _)| name != "application_name");
-        let budgets = self.core.budgets.borrow();
-        self.settings_set.0 = budgets.hash(|hasher| read.for_each(|setting| setting.hash(hasher)));
     }
 
     /// Makes the context that of the state in which a statement sent now would run.
@@ -443,6 +435,8 @@ impl Session {
         };
         let would_say = match outcome {
             Outcome::Observe(denial) if message.is_empty() => denial.to_string(),
+            // Its effects and policies are those of a statement that runs.
+            Outcome::Deny(denial) if denial.cause == Cause::Budget => denial.to_string(),
             _ => String::new(),
         };
         let message = if would_say.is_empty() { message } else { &would_say };

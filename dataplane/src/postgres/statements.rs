@@ -426,6 +426,14 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
+    /// The same with what the client can do.
+    pub(crate) fn with_hint(self, hint: &str) -> Self {
+        Self {
+            hint: Some(hint.into()),
+            ..self
+        }
+    }
+
     /// The ErrorResponse.
     pub(crate) fn report(&self) -> Vec<u8> {
         let mut report = Report::error(self.sqlstate, &self.message);

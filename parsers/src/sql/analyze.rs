@@ -305,7 +305,7 @@ fn unreadable(text_len: usize, reason: Reason) -> Analysis {
             opaque_until_bind: SmallVec::new(),
             takes: Taken::Statements,
             changes_uncounted: false,
-            probes: Probes::default(),
+            probes: Probes::NONE,
         }],
         neutral: Neutral::none(),
         readable: false,

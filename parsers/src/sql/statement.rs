@@ -67,24 +67,28 @@ pub struct Statement {
 }
 
 /// What a statement gives that protected columns are compared with: guesses at their values.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Probes {
-    /// How many constants and parameters; [`Self::UNCOUNTED`] if it cannot be told.
-    pub count: u32,
+    /// How many constants and parameters; none if it cannot be told, as of patterns, ranges, lists and whatever else gives more
+    /// away than a comparison with one value.
+    pub count: Option<u32>,
     /// One of them is computed: the same text with the same parameters compares with another value at another time.
     pub vary: bool,
 }
 
 impl Probes {
-    /// Patterns, ranges, lists and whatever else gives more away than a comparison with one value.
-    pub const UNCOUNTED: u32 = u32::MAX;
+    /// Nothing is compared.
+    pub const NONE: Self = Self {
+        count: Some(0),
+        vary: false,
+    };
 
     /// A protected column is used in this way. Sorting, grouping and joining columns guess nothing.
-    pub(crate) fn count(&mut self, kind: FilterKind) {
+    pub(crate) fn add(&mut self, kind: FilterKind) {
         match kind {
-            FilterKind::Equality => self.count = self.count.saturating_add(1),
+            FilterKind::Equality => self.count = self.count.and_then(|count| count.checked_add(1)),
             FilterKind::Order | FilterKind::Group | FilterKind::Join => {}
-            _ => self.count = Self::UNCOUNTED,
+            _ => self.count = None,
         }
     }
 
@@ -92,7 +96,10 @@ impl Probes {
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self {
-            count: self.count.saturating_add(other.count),
+            count: self
+                .count
+                .zip(other.count)
+                .and_then(|(one, other)| one.checked_add(other)),
             vary: self.vary || other.vary,
         }
     }
@@ -363,6 +370,32 @@ pub enum StatementKind {
 }
 
 impl StatementKind {
+    /// Whether it begins, ends or divides a transaction, and does nothing else.
+    pub const fn is_of_transaction(&self) -> bool {
+        matches!(
+            self,
+            Self::Begin
+                | Self::Commit { .. }
+                | Self::Rollback { .. }
+                | Self::Savepoint { .. }
+                | Self::Release { .. }
+                | Self::RollbackTo { .. }
+        )
+    }
+
+    /// Whether it gives back what the session holds or has set, and does nothing else.
+    pub const fn gives_back(&self) -> bool {
+        matches!(
+            self,
+            Self::Deallocate { .. }
+                | Self::DiscardAll
+                | Self::Discard
+                | Self::Reset { .. }
+                | Self::Close { .. }
+                | Self::Unlisten
+        )
+    }
+
     /// A word for records and messages.
     pub const fn name(&self) -> &'static str {
         match self {

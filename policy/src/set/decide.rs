@@ -12,19 +12,19 @@ use super::rule::Rule;
 use crate::annotations::Limits;
 use crate::budget::{Allowance, Charge, Measure};
 use crate::client::{Client, Moment};
-use crate::decision::{Approval, Cause, Decision, Denial, Permission, Unmasking};
+use crate::decision::{Approval, Cause, Decision, Denial, Permission};
 use crate::explain::{Explained, Opinion, Word};
 use crate::principal::Principal;
 use crate::schema::{CONNECT, FILTER, UNMASK};
 
 /// The answer to one question.
-struct Answer<'r> {
-    outcome: Outcome<'r>,
+pub(super) struct Answer<'r> {
+    pub(super) outcome: Outcome<'r>,
     /// Everything that was said, in the order of the file.
-    said: Vec<Said<'r>>,
+    pub(super) said: Vec<Said<'r>>,
 }
 
-enum Outcome<'r> {
+pub(super) enum Outcome<'r> {
     Permit,
     Deny {
         cause: Cause,
@@ -45,7 +45,7 @@ impl Outcome<'_> {
 }
 
 impl Answer<'_> {
-    fn is_timed(&self) -> bool {
+    pub(super) fn is_timed(&self) -> bool {
         self.said.iter().any(|said| said.rule.mentions.time)
     }
 }
@@ -160,24 +160,6 @@ impl Policies {
         Decision::Allow(permission)
     }
 
-    /// Whether values of a class may be seen as they are.
-    pub(super) fn unmasks(&self, who: &Principal, client: &Client, now: Moment, class: &str) -> Unmasking {
-        let known = self.known(who);
-        let mut asker = Asker::new(self, who, client, now, &known);
-        let answer = self.answer(
-            &mut asker,
-            &Question {
-                action: UNMASK,
-                on: On::Class(class),
-                ..CONNECTING
-            },
-        );
-        Unmasking {
-            is_permitted: matches!(answer.outcome, Outcome::Permit),
-            is_timed: answer.is_timed(),
-        }
-    }
-
     pub(super) fn explain(
         &self,
         who: &Principal,
@@ -215,7 +197,7 @@ impl Policies {
         explained
     }
 
-    fn answer<'a>(&'a self, asker: &mut Asker<'a>, question: &Question<'a>) -> Answer<'a> {
+    pub(super) fn answer<'a>(&'a self, asker: &mut Asker<'a>, question: &Question<'a>) -> Answer<'a> {
         let deny = |cause, rule, error| Outcome::Deny {
             cause,
             rule,
@@ -322,11 +304,14 @@ fn add_charges(charges: &mut Vec<Charge>, said: &[Said<'_>], action: usize) {
             continue;
         }
         let to = permitting(said).map(|said| {
-            let annotations = &said.rule.annotations;
-            let is_counted = annotations.budgets.iter().any(|budget| budget.measure == measure);
-            is_counted.then(|| Allowance {
+            let budgets = said.rule.annotations.budgets.iter();
+            let budgets: Arc<[_]> = budgets
+                .filter(|budget| budget.measure == measure)
+                .copied()
+                .collect();
+            (!budgets.is_empty()).then(|| Allowance {
                 policy: Arc::clone(&said.rule.name),
-                budgets: Arc::clone(&annotations.budgets),
+                budgets,
             })
         });
         let Some(to) = to.collect::<Option<Arc<[_]>>>().filter(|to| !to.is_empty()) else {
@@ -371,13 +356,18 @@ fn deny(worst: Worst<'_, '_>, who: &Principal, approval: Option<Approval>, is_ti
         on: Arc::clone(&who.on),
         resource,
         approval: approval.map(Box::new),
-        budget: None,
+        used_up: None,
         error,
         is_timed,
     }
 }
 
-fn explained(effect: Option<usize>, action: &'static str, resource: String, answer: Answer<'_>) -> Explained {
+pub(super) fn explained(
+    effect: Option<usize>,
+    action: &'static str,
+    resource: String,
+    answer: Answer<'_>,
+) -> Explained {
     let opinions = answer.said.into_iter().map(|said| Opinion {
         policy: Arc::clone(&said.rule.name),
         is_forbid: said.rule.is_forbid,

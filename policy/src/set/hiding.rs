@@ -59,16 +59,7 @@ impl Policies {
                 is_timed: false,
             };
         }
-        let mut asker = Asker {
-            who,
-            client,
-            known: &known,
-            tree: Some(tree),
-            mentions: &self.mentions,
-            session: self.mentions.attributes(client, now),
-            authorizer: &self.authorizer,
-            entities: Vec::new(),
-        };
+        let mut asker = Asker::new(self, who, client, now, &known);
         let mut hiding = Hiding::default();
         for (node, is_forbid) in wholes {
             let question = Question {

@@ -532,7 +532,12 @@ impl Notes<'_, '_> {
                         "\"{}\" permits nothing more: \"{name}\" permits all of it",
                         own.name
                     );
-                    return self.note((0, 0), message, "take it out, or narrow the other one");
+                    let help = if mine.limits.is_none() && mine.budgets.is_empty() {
+                        "take it out, or narrow the other one"
+                    } else {
+                        "narrow the other one: what this one limits holds nobody, as the other permits more"
+                    };
+                    return self.note((0, 0), message, help);
                 }
                 _ => {}
             }

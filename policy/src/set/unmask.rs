@@ -1,17 +1,37 @@
 //! Who may see values as they are, and by which policy.
 
-use std::sync::Arc;
-
 use super::Policies;
-use super::ask::{Asker, Said};
+use super::ask::Asker;
+use super::decide::{Answer, Outcome, explained};
 use super::question::{self, On, Question, Reach};
 use crate::client::{Client, Moment};
-use crate::decision::Cause;
-use crate::explain::{Explained, Opinion, Word};
+use crate::decision::{Cause, Unmasking};
+use crate::explain::Explained;
 use crate::principal::Principal;
 use crate::schema::UNMASK;
 
+/// Whether values of a class may be seen as they are.
+const fn of_class(class: &str) -> Question<'_> {
+    Question {
+        action: UNMASK,
+        context: 0,
+        filter: None,
+        is_lexing: false,
+        on: On::Class(class),
+        reach: Reach::Itself,
+    }
+}
+
 impl Policies {
+    pub(super) fn unmasks(&self, who: &Principal, client: &Client, now: Moment, class: &str) -> Unmasking {
+        let known = self.known(who);
+        let answer = self.answer(&mut Asker::new(self, who, client, now, &known), &of_class(class));
+        Unmasking {
+            is_permitted: matches!(answer.outcome, Outcome::Permit),
+            is_timed: answer.is_timed(),
+        }
+    }
+
     /// The request of [`Self::unmasks`], and which policies had a say in it.
     pub(super) fn explain_unmasking(
         &self,
@@ -21,40 +41,23 @@ impl Policies {
         class: &str,
     ) -> Explained {
         let known = self.known(who);
-        let question = Question {
-            action: UNMASK,
-            context: 0,
-            filter: None,
-            is_lexing: false,
-            on: On::Class(class),
-            reach: Reach::Itself,
-        };
-        let said = Asker::new(self, who, client, now, &known).ask(&self.rules, &question, false);
-        let is_error = |said: &Said<'_>| matches!(said.word, Word::Error(_));
-        let forbids = |said: &Said<'_>| said.rule.is_forbid && said.word == Word::Applies;
-        let cause = match self.unmasks(who, client, now, class).is_permitted {
-            true => None,
-            false if said.iter().any(is_error) => Some(Cause::EvaluationError),
-            false if said.iter().any(forbids) => Some(Cause::Forbid),
-            false => Some(Cause::NoPermit),
-        };
-        let opinions = said.into_iter().map(|said| Opinion {
-            policy: Arc::clone(&said.rule.name),
-            is_forbid: said.rule.is_forbid,
-            word: said.word,
-        });
-        explained(class, cause, opinions.collect())
+        let answer = self.answer(&mut Asker::new(self, who, client, now, &known), &of_class(class));
+        of_answer(class, answer)
     }
 }
 
-/// The request on a class.
-pub(super) fn explained(class: &str, cause: Option<Cause>, opinions: Vec<Opinion>) -> Explained {
-    Explained {
-        effect: None,
-        action: "Unmask",
-        resource: question::written("Class", class),
-        cause,
+/// The request where there are no policies: nothing permits it.
+pub(super) fn unpermitted(class: &str) -> Explained {
+    let outcome = Outcome::Deny {
+        cause: Cause::NoPermit,
+        rule: None,
+        error: None,
         approval: None,
-        opinions,
-    }
+    };
+    let said = Vec::new();
+    of_answer(class, Answer { outcome, said })
+}
+
+fn of_answer(class: &str, answer: Answer<'_>) -> Explained {
+    explained(None, "Unmask", question::written("Class", class), answer)
 }

@@ -14,12 +14,18 @@ use sluice_audit::names::ChainId;
 use sluice_audit::reader::{self, Filter, Problem, Row, Session, StatementRow};
 use sluice_audit::record::{FORM, LEFT_OUT, Method as RecordedMethod, VALUE_LEN_MAX};
 use sluice_parsers::sql::effect::Effect;
+use sluice_parsers::sql::shape::{Shape, hash_bytes};
 use sluice_policy::identity::{Identity, Method};
-use sluice_policy::{Client, Decision, Limits, Moment, PolicySet, Principal, Target, Told, read_effect};
+use sluice_policy::{
+    Client, Decision, Limits, Moment, PolicySet, Principal, Target, Told, read_effect, tells_of_budget,
+};
 
 use super::expectations::Verdict;
 use crate::cli::Recorded;
 use crate::failure::Failure;
+
+/// As much of a statement's text as is kept.
+pub(super) const TEXT_BYTES_MAX: usize = 2048;
 
 /// More sessions and askers than these are forgotten and made again when they come up.
 const SESSIONS_MAX: usize = 16 * 1024;
@@ -43,6 +49,8 @@ pub(super) enum Untold {
     EffectUnknown,
     /// Policy was asked about more than its effects.
     AsksMore,
+    /// A budget had no room for it.
+    Budget,
     /// More groups than are recorded.
     GroupsLeftOut,
     /// A name that was cut, or that this version does not know.
@@ -66,6 +74,7 @@ impl fmt::Display for Untold {
                 "policy was asked about more than its effects: what they depend on was in doubt when it came"
             }
             Self::GroupsLeftOut => "the identity is in more groups than are recorded",
+            Self::Budget => "a budget had no room for it, and what is used up is not counted again",
             Self::Names => "a name in it was cut, or is not known to this version",
             Self::Claims => "the policy looks at claims, and those in the record cannot be read",
             Self::Address => "the policy looks at the client's address, and the record has none",
@@ -160,6 +169,9 @@ impl<'p> Decider<'p> {
         let asker = self.asker(&row.session)?;
         if row.asks_more {
             return Err(Untold::AsksMore);
+        }
+        if tells_of_budget(&row.message) {
+            return Err(Untold::Budget);
         }
         if self.answers >= ANSWERS_MAX {
             self.answers = 0;
@@ -393,4 +405,19 @@ pub(super) fn each(wanted: &Recorded, mut take: impl FnMut(StatementRow)) -> Res
     });
     bar.finish_and_clear();
     problems.map_err(crate::audit::unreadable)
+}
+
+/// What a text is without its literals.
+pub(super) fn fingerprint(shape: &mut Shape, seed: u64, text: &[u8]) -> u64 {
+    // What cannot be read has no shape, and is what it is.
+    match shape.scan(text) {
+        Ok(()) => shape.hash(),
+        Err(_) => hash_bytes(seed, text),
+    }
+}
+
+/// As much of a statement's text as is kept.
+pub(super) fn shown(row: &StatementRow) -> String {
+    let text = row.text.get(..TEXT_BYTES_MAX).unwrap_or(&row.text);
+    String::from_utf8_lossy(text).trim().to_owned()
 }

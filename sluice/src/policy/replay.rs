@@ -11,12 +11,12 @@ use serde::Serialize;
 use sluice_audit::reader::{Session, StatementRow};
 use sluice_audit::record::Decision as RecordedDecision;
 use sluice_audit::time::Timestamp;
-use sluice_parsers::sql::shape::{Shape, hash_bytes};
+use sluice_parsers::sql::shape::Shape;
 use sluice_policy::PolicySet;
 use sluice_policy::printable;
 
 use super::expectations::Verdict;
-use super::recorded::{self, Answer, Decider, Untold};
+use super::recorded::{self, Answer, Decider, Untold, fingerprint, shown};
 use crate::cli::Replay;
 use crate::config;
 use crate::explain_sql::print;
@@ -25,8 +25,6 @@ use crate::failure::{Failure, counted};
 
 /// Differences of more kinds than these are counted, not told apart.
 const GROUPS_MAX: usize = 20_000;
-/// How much of a statement's text is kept to show it.
-const TEXT_BYTES_MAX: usize = 2048;
 /// How much of it people see.
 const SHOWN_CHARS_MAX: usize = 240;
 
@@ -273,21 +271,6 @@ impl<'p> Comparison<'p> {
             limits: self.limits.report(limit),
         }
     }
-}
-
-/// What a text is without its literals.
-fn fingerprint(shape: &mut Shape, seed: u64, text: &[u8]) -> u64 {
-    // What cannot be read has no shape, and is what it is.
-    match shape.scan(text) {
-        Ok(()) => shape.hash(),
-        Err(_) => hash_bytes(seed, text),
-    }
-}
-
-/// As much of a statement's text as is kept.
-fn shown(row: &StatementRow) -> String {
-    let text = row.text.get(..TEXT_BYTES_MAX).unwrap_or(&row.text);
-    String::from_utf8_lossy(text).into_owned()
 }
 
 /// What comes of a comparison.

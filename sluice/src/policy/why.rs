@@ -239,7 +239,7 @@ impl fmt::Display for Answer {
         }
         self.charges
             .iter()
-            .try_for_each(|charge| line(f, 2, &format!("charged to {charge}")))?;
+            .try_for_each(|charge| line(f, 2, &format!("may be charged to {charge}")))?;
         if self.is_timed {
             line(f, 2, "now: a condition looks at the time")?;
         }

@@ -224,7 +224,7 @@ fn an_error_says_which_limit_and_what_to_do() {
     let message = field(error, b'M').expect("a message");
     assert_eq!(
         message,
-        "sluice: the statement gives more than 10 rows, which policy permits (@max_rows)"
+        "sluice: the statement gives more than the 10 rows that policy permits (@max_rows)"
     );
     let hint = field(error, b'H').expect("a hint");
     assert_eq!(hint, "Ask for fewer rows: LIMIT 10, or a WHERE that names them.");

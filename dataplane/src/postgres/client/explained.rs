@@ -2,11 +2,10 @@
 //! be permitted or whom to ask.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use sluice_parsers::sql::effect::{Action, Effect, EffectFlags};
-use sluice_policy::{Cause, Denial};
+use sluice_parsers::sql::effect::{Action, Effect, EffectFlags, FilterKind};
+use sluice_policy::{Cause, Denial, UsedUp};
 
 use super::judging::Refused;
 use crate::gate::{Outcome, Terms};
@@ -29,6 +28,8 @@ struct Instead {
     columns: Vec<Box<str>>,
     /// The same with a WHERE that filters.
     is_filtered: bool,
+    /// A comparison by `=` with one value.
+    is_equality: bool,
 }
 
 impl Session {
@@ -79,6 +80,12 @@ impl Session {
                 ..denied.clone()
             });
         }
+        if denied.filter.is_some_and(|kind| kind != FilterKind::Equality) {
+            instead.is_equality = is_permitted(Effect {
+                filter: Some(FilterKind::Equality),
+                ..denied.clone()
+            });
+        }
         if (2..=COLUMNS_MAX).contains(&denied.columns.len()) {
             let columns = denied.columns.iter().filter(|&column| {
                 is_permitted(Effect {
@@ -114,11 +121,8 @@ fn detail(denial: &Denial, request: &str, effects: &[Effect], documentation: Opt
             json!(lines.get(..lines.len().min(EFFECTS_MAX))),
         ),
     ]);
-    match &denial.budget {
-        Some((budget, wait)) => fields.extend([
-            ("budget".to_owned(), json!(budget.to_string())),
-            ("retry_after".to_owned(), json!(wait.as_secs())),
-        ]),
+    match &denial.used_up {
+        Some(used_up) => fields.extend(detail_of_budget(used_up)),
         None => fields.extend([
             ("action".to_owned(), json!(denial.action)),
             ("object".to_owned(), json!(cut(&denial.object))),
@@ -143,6 +147,15 @@ fn detail(denial: &Denial, request: &str, effects: &[Effect], documentation: Opt
         fields.insert("documentation".to_owned(), json!(url));
     }
     Value::Object(fields).to_string()
+}
+
+/// What is used up, and when there is room again.
+pub(in crate::postgres) fn detail_of_budget(used_up: &UsedUp) -> Map<String, Value> {
+    Map::from_iter([
+        ("policy".to_owned(), json!(used_up.policy)),
+        ("budget".to_owned(), json!(used_up.budget.to_string())),
+        ("retry_after".to_owned(), json!(used_up.wait.as_secs())),
+    ])
 }
 
 /// The same of what is permitted within terms that it cannot be held to.
@@ -174,11 +187,15 @@ fn hint(denial: &Denial, request: &str, instead: &Instead, reason: Option<&str>)
         ),
         Cause::Lexing => "Leave the setting as it is.".to_owned(),
         Cause::Budget => {
-            let wait = denial.budget.map_or(Duration::ZERO, |(_, wait)| wait);
-            format!("There is room again in {} s. {ask}", wait.as_secs())
+            let again = denial.used_up.as_deref().map(UsedUp::hint);
+            let owner = format!("Who owns the policy can raise the budget; tell them the request {request}.");
+            format!("{} {owner}", again.unwrap_or_default())
         }
         Cause::NoPermit | Cause::Forbid if instead.is_filtered => {
             "With a WHERE that names the rows it is permitted.".to_owned()
+        }
+        Cause::NoPermit | Cause::Forbid if instead.is_equality => {
+            "A comparison with one value by = is permitted.".to_owned()
         }
         Cause::NoPermit | Cause::Forbid if !instead.columns.is_empty() => {
             let columns = instead.columns.join(", ");
@@ -212,6 +229,8 @@ fn cut(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use sluice_parsers::sql::effect::{Object, ObjectKind};
+    use std::time::Duration;
+
     use sluice_policy::{Approval, Budget, Measure};
 
     use super::*;
@@ -233,14 +252,17 @@ mod tests {
                     ..Approval::default()
                 })
             }),
-            budget: (cause == Cause::Budget).then_some((
-                Budget {
-                    measure: Measure::Rows,
-                    max: 5,
-                    per: Duration::from_hours(1),
-                },
-                Duration::from_secs(2),
-            )),
+            used_up: (cause == Cause::Budget).then(|| {
+                Box::new(UsedUp {
+                    policy: "ask".into(),
+                    budget: Budget {
+                        measure: Measure::Rows,
+                        max: 5,
+                        per: Duration::from_hours(1),
+                    },
+                    wait: Duration::from_secs(200),
+                })
+            }),
             error: None,
             is_timed: false,
         }
@@ -309,7 +331,7 @@ mod tests {
                 Action::Read,
                 nothing(),
                 None,
-                "There is room again in 2 s. Who owns the policy can permit it; tell them the request a.1/2.",
+                "There is room again in 200 s, about 4 minutes. Who owns the policy can raise the budget; tell them the request a.1/2.",
             ),
             (
                 EvaluationError,

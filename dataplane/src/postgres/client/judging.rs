@@ -328,22 +328,6 @@ fn add_missing<'e>(effects: &mut SmallVec<[Effect; 4]>, more: impl IntoIterator<
 
 /// Whether what a statement does can depend on the search path or on whose rights hold.
 fn has_names(kind: &StatementKind) -> bool {
-    use StatementKind as Kind;
-    !matches!(
-        kind,
-        Kind::Begin
-            | Kind::Commit { .. }
-            | Kind::Rollback { .. }
-            | Kind::Savepoint { .. }
-            | Kind::Release { .. }
-            | Kind::RollbackTo { .. }
-            | Kind::Deallocate { .. }
-            | Kind::DiscardAll
-            | Kind::Discard
-            | Kind::Set { .. }
-            | Kind::Reset { .. }
-            | Kind::Show { .. }
-            | Kind::Close { .. }
-            | Kind::Unlisten
-    )
+    let is_setting = matches!(kind, StatementKind::Set { .. } | StatementKind::Show { .. });
+    !(kind.is_of_transaction() || kind.gives_back() || is_setting)
 }

@@ -14,19 +14,10 @@ use crate::gate::Verdict;
 use crate::postgres::deny::{Kind, refused_query};
 use crate::postgres::limited::Bounds;
 use crate::postgres::session::{End, Output, Session};
-use crate::postgres::statements::{Judged, Refusal, Ticket};
+use crate::postgres::statements::{Judged, Ticket};
 
 /// Actions that change nothing.
 const READING: [Action; 3] = [Action::Read, Action::Filter, Action::Leak];
-
-/// Actions that change rows.
-const CHANGING: [Action; 5] = [
-    Action::Insert,
-    Action::Update,
-    Action::Delete,
-    Action::Truncate,
-    Action::Opaque,
-];
 
 /// Where the number of changed rows can be known before they are there for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +42,7 @@ impl Session {
         let reads = |action| READING.contains(&action) || copies_out && action == Action::Copy;
         Bounds {
             limits,
-            purse: None,
+            answer: None,
             is_reading: is_read_only_kind(judged) && self.mask_of(judged).actions().all(reads),
             is_copy: copies_out,
         }
@@ -88,7 +79,7 @@ impl Session {
         }
         let judged = judged();
         let mask = self.mask_of(&judged);
-        if !CHANGING.iter().any(|action| mask.contains(*action)) {
+        if !Limits::CHANGING.iter().any(|action| mask.contains(*action)) {
             return gated;
         }
         let (message, hint) = if !judged.statement().is_some_and(|statement| {
@@ -115,10 +106,9 @@ impl Session {
         } else {
             return gated;
         };
-        let refusal = Refusal {
-            hint: Some(hint.into()),
-            ..kind.refusal(SqlState::PROGRAM_LIMIT_EXCEEDED, message)
-        };
+        let refusal = kind
+            .refusal(SqlState::PROGRAM_LIMIT_EXCEEDED, message)
+            .with_hint(hint);
         Gated::Refused((refusal, self.held(judged.outcome())))
     }
 

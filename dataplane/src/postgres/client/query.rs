@@ -15,7 +15,7 @@ use super::Act;
 use super::judging::{Gated, Refused, reads_alike};
 use super::limits::CountedIn;
 use super::recording::{Recorded, Subject, not_recorded};
-use super::spending::{Given, is_counted};
+use super::spending::{ComparedWith, is_counted, runs_named};
 use crate::gate::{Finding, Judgement, Terms, Verdict};
 use crate::postgres::deny::Kind;
 use crate::postgres::limited::{Bounds, Limited};
@@ -246,7 +246,7 @@ impl Session {
 
     /// Charges a statement that is held to terms. Gives what its answer is held to.
     fn pay_in_query(
-        &self,
+        &mut self,
         terms: &Terms,
         run: Run,
         judged: &Judged,
@@ -255,8 +255,15 @@ impl Session {
         let mut bounds = self.bounds(judged, terms.limits);
         // What comes behind a failure is skipped, and nothing of it is charged.
         if !self.model.skips() {
-            self.pay_probes(Kind::Query, terms, run, judged, Given::Text(text))?;
-            bounds.purse = self.pay(Kind::Query, terms, is_counted(judged), bounds.is_reading)?;
+            let counts = is_counted(judged);
+            let compared = if runs_named(judged) {
+                ComparedWith::Named(text)
+            } else {
+                ComparedWith::Text(text)
+            };
+            self.gate_budgets(Kind::Query, terms, counts, bounds.is_reading)?;
+            self.pay_probes(Kind::Query, terms, run, judged, compared)?;
+            self.pay(Kind::Query, terms, counts, &mut bounds)?;
         }
         Ok(Some(bounds).filter(Bounds::are_any))
     }

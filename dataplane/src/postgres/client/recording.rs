@@ -59,8 +59,7 @@ impl Session {
             None => (judged.mask(), verdict.lines(*index)),
         };
         if mask.contains(Action::Set) {
-            self.settings_set.1 = self.id;
-            self.settings_set.2 += 1;
+            self.values_read_by.setting_changes();
         }
         let note = if note.is_empty() {
             verdict.reason(*index).unwrap_or_default()

@@ -14,7 +14,7 @@ use smallvec::{SmallVec, smallvec};
 use super::judging::{Gated, Refused, TOO_MUCH_HELD, reads_alike};
 use super::limits::CountedIn;
 use super::recording::{Recorded, Subject, not_recorded};
-use super::spending::{Given, is_counted};
+use super::spending::{ComparedWith, is_counted, runs_named};
 use super::{Act, parameters};
 use crate::gate::{Finding, Judgement, Outcome, Terms, effect_lines};
 use crate::postgres::cursors::Cursor;
@@ -47,14 +47,14 @@ const LARGE_OBJECT_FUNCTIONS: [(u32, &str); 13] = [
 const NOT_KNOWN_YET: &str = "sluice: what stands under this name is not known before the server has answered, and policy \
                              limits what it may do";
 
-/// What it can do.
+/// The hint to it.
 const READ_FIRST: &str = "Read the answers to what was sent before.";
 
 /// What a client is told whose call has limits.
 const CALLED_BY_OID: &str = "sluice: policy limits what this may give, change or take, which is not told of a function \
                              that is called by its OID";
 
-/// What it can do.
+/// The hint to it.
 const CALL_BY_SELECT: &str = "Call it by SELECT.";
 
 /// `object_not_in_prerequisite_state`
@@ -242,15 +242,14 @@ impl Session {
             match gated {
                 // What it is held to depends on which of them it is.
                 Gated::Limited(_) if is_ambiguous => {
-                    let refusal = Refusal {
-                        hint: Some(READ_FIRST.into()),
-                        ..Kind::Bind.refusal(NOT_IN_STATE, NOT_KNOWN_YET)
-                    };
+                    let refusal = Kind::Bind
+                        .refusal(NOT_IN_STATE, NOT_KNOWN_YET)
+                        .with_hint(READ_FIRST);
                     refused = Some((refusal, self.held(prepared.judged().outcome())));
                     break;
                 }
                 Gated::Allowed => {}
-                Gated::Limited(of) => terms = Some(of),
+                Gated::Limited(more) => terms = Some(more),
                 Gated::Observed(outcome) => observed = Some(outcome),
                 Gated::Refused(refusal) => {
                     refused = Some(refusal);
@@ -273,8 +272,14 @@ impl Session {
         }
         let prepared = candidates.first().cloned();
         if let (None, Some(terms), Some(prepared)) = (&refused, &terms, &prepared) {
-            let given = Given::Bind(&prepared.text, bind);
-            let paid = self.pay_probes(Kind::Bind, terms, run, &prepared.judged(), given);
+            let judged = prepared.judged();
+            let (counts, is_reading) = (is_counted(&judged), self.bounds(&judged, terms.limits).is_reading);
+            let mut paid = self.gate_budgets(Kind::Bind, terms, counts, is_reading);
+            // What stands under a name is known when it runs.
+            if paid.is_ok() && !runs_named(&judged) {
+                let compared = ComparedWith::Bind(prepared, bind);
+                paid = self.pay_probes(Kind::Bind, terms, run, &judged, compared);
+            }
             refused = paid.err();
         }
         let recorded = match &prepared {
@@ -413,18 +418,24 @@ impl Session {
         };
         let mut bounds = None;
         if let Some(terms) = terms.filter(|_| refused.is_none() && !self.model.skips()) {
-            let mut of = self.bounds_of(&portal, terms.limits);
-            // A portal is one statement, however many Executes read it.
-            let is_counted = is_begun
-                && portal
-                    .statement
-                    .as_ref()
-                    .is_some_and(|of| is_counted(&of.judged()));
-            match self.pay(Kind::Execute, &terms, is_counted, of.is_reading) {
-                Ok(purse) => of.purse = purse,
-                Err(used_up) => refused = Some(used_up),
-            }
-            bounds = Some(of).filter(Bounds::are_any);
+            let mut held_to = self.bounds_of(&portal, terms.limits);
+            // A portal is one statement, however many Executes read it; of a cursor each is one, as FETCH is.
+            let counts = match &portal.statement {
+                Some(prepared) => is_begun && is_counted(&prepared.judged()),
+                None => true,
+            };
+            let named = portal.statement.as_ref().filter(|_| is_begun);
+            let named = named.map(|prepared| (prepared, prepared.judged()));
+            let paid = match named.filter(|(_, judged)| runs_named(judged)) {
+                Some((prepared, judged)) => {
+                    let compared = ComparedWith::Named(&prepared.text);
+                    self.pay_probes(Kind::Execute, &terms, run, &judged, compared)
+                }
+                None => Ok(()),
+            };
+            let paid = paid.and_then(|()| self.pay(Kind::Execute, &terms, counts, &mut held_to));
+            refused = paid.err();
+            bounds = Some(held_to).filter(Bounds::are_any);
         }
         if let Some(refused) = refused {
             self.end_empty(run, Ending::Denied, received);
@@ -491,7 +502,7 @@ impl Session {
             (None, Some((declared, _))) => self.bounds(declared, limits),
             (None, None) => Bounds {
                 limits,
-                purse: None,
+                answer: None,
                 is_reading: false,
                 is_copy: false,
             },
@@ -696,10 +707,10 @@ impl Session {
         }
         let refusal = match &outcome {
             Outcome::Allow(_) | Outcome::Observe(_) => None,
-            Outcome::Limited { .. } => Some(Refusal {
-                hint: Some(CALL_BY_SELECT.into()),
-                ..Kind::FunctionCall.refusal(SqlState::PROGRAM_LIMIT_EXCEEDED, CALLED_BY_OID)
-            }),
+            Outcome::Limited { .. } => {
+                let refusal = Kind::FunctionCall.refusal(SqlState::PROGRAM_LIMIT_EXCEEDED, CALLED_BY_OID);
+                Some(refusal.with_hint(CALL_BY_SELECT))
+            }
             Outcome::Deny(denial) => Some(Kind::FunctionCall.denied(denial)),
         };
         if let Some(refusal) = refusal {

@@ -5,116 +5,181 @@ use std::rc::Rc;
 
 use sluice_audit::metrics::Counter;
 use sluice_parsers::postgres::SqlState;
-use sluice_parsers::postgres::backend::Format;
+use sluice_parsers::postgres::backend::{Format, TransactionStatus};
 use sluice_parsers::postgres::frontend::Bind;
 use sluice_parsers::sql::statement::{Probes, Statement, StatementKind};
-use sluice_policy::{Cause, Charge, Denial, Measure};
+use sluice_policy::{Denial, Measure, PROBES_MAX, UsedUp};
 
 use super::judging::Refused;
-use crate::budgets::{Funds, Purse, UsedUp};
+use crate::budgets::{AnswerBudgets, Budgets, Charged};
 use crate::gate::{Outcome, Terms};
 use crate::postgres::deny::Kind;
+use crate::postgres::limited::Bounds;
 use crate::postgres::session::Session;
-use crate::postgres::statements::{Judged, Refusal, Run};
-
-/// No budget of probes is larger.
-const PROBES_MAX: u32 = 10_000;
+use crate::postgres::statements::{Judged, Prepared, Run};
 
 /// What a client is told whose statement makes probes that cannot be counted.
 const UNCOUNTED: &str = "sluice: policy limits how often protected columns may be compared with values (@budget), and what \
                          this compares them with cannot be counted";
 
-/// What it can do.
-const COUNTED: &str = "Compare them by = with one constant or parameter each.";
+/// The hint to it.
+const COMPARE_BY_EQUALS: &str = "Compare them by = with one constant or parameter each.";
 
 /// Where what a protected column is compared with comes from.
 #[derive(Clone, Copy)]
-pub(super) enum Given<'a> {
-    /// From the statement's text alone.
+pub(super) enum ComparedWith<'a> {
+    /// The statement's text alone.
     Text(&'a [u8]),
-    /// From its text and a Bind; none if that came in parts.
-    Bind(&'a [u8], Option<&'a Bind<'a>>),
+    /// A prepared statement's text and types, and a Bind; none if that came in parts.
+    Bind(&'a Prepared, Option<&'a Bind<'a>>),
+    /// Its text, and whatever stands under a name when it runs.
+    Named(&'a [u8]),
+}
+
+/// What is known of the settings by which a session reads values: where that is equal, a constant is the same value.
+#[derive(Clone, Copy, Debug, Default, Hash)]
+pub(in crate::postgres) struct ValuesReadBy {
+    /// A hash of the startup packet's settings.
+    startup: u64,
+    /// Once it has set others: the session, and how often they settled.
+    since: Option<(u64, u64)>,
+    /// It has set some that a failure, a savepoint or the transaction's end may take back.
+    is_settling: bool,
+}
+
+impl ValuesReadBy {
+    /// The settings of a startup packet. What a client calls itself changes no value.
+    pub(in crate::postgres) fn startup(settings: &[(String, String)], budgets: &Budgets) -> Self {
+        let read = settings.iter().filter(|(name, _)| name != "application_name");
+        Self {
+            startup: budgets.hash(|hasher| read.for_each(|setting| setting.hash(hasher))),
+            since: None,
+            is_settling: false,
+        }
+    }
+
+    /// The session sets another one.
+    pub(super) fn setting_changes(&mut self) {
+        self.is_settling = true;
+    }
+
+    /// All that was sent is answered, and no transaction is open.
+    fn settles(&mut self, session: u64) {
+        if self.is_settling {
+            let before = self.since.map_or(0, |(_, count)| count);
+            self.since = Some((session, before + 1));
+            self.is_settling = false;
+        }
+    }
 }
 
 impl Session {
-    /// Charges what a statement compares protected columns with, where that has a budget.
+    /// Charges what a statement compares protected columns with, where that has a budget. Nothing is charged where another
+    /// budget has no room for the statement.
     pub(super) fn pay_probes(
-        &self,
+        &mut self,
         kind: Kind,
         terms: &Terms,
         run: Run,
         judged: &Judged,
-        given: Given<'_>,
+        compared: ComparedWith<'_>,
     ) -> Result<(), Refused> {
-        let mut funds = self.funds(terms, Measure::Probes).peekable();
-        if funds.peek().is_none() {
+        let charged = self.charged(terms, Measure::Probes);
+        if charged.is_empty() {
             return Ok(());
         }
         let probes = judged.statement().map(|statement| self.probes_of(statement));
-        let Probes { count, vary } = probes.unwrap_or_default();
+        let Probes { count, vary } = probes.unwrap_or(Probes::NONE);
+        let Some(count) = count.filter(|count| u64::from(*count) <= PROBES_MAX) else {
+            self.count_over_budget();
+            let refusal = kind
+                .refusal(SqlState::CONFIGURATION_LIMIT_EXCEEDED, UNCOUNTED)
+                .with_hint(COMPARE_BY_EQUALS);
+            return Err((refusal, self.held(judged.outcome())));
+        };
         if count == 0 {
             return Ok(());
         }
-        if count > PROBES_MAX {
-            let refusal = Refusal {
-                hint: Some(COUNTED.into()),
-                ..kind.refusal(SqlState::CONFIGURATION_LIMIT_EXCEEDED, UNCOUNTED)
-            };
-            return Err((refusal, self.held(judged.outcome())));
+        if self.model.is_idle() && self.model.transaction() == TransactionStatus::Idle {
+            self.values_read_by.settles(self.id);
         }
-        let base = self.core.budgets.borrow().hash(|hasher| {
+        let budgets = self.core.budgets.borrow();
+        let base = budgets.hash(|hasher| {
+            let target = self.context.principal.target();
+            (target.connection(), target.database()).hash(hasher);
             judged.verdict.lines(judged.index).as_bytes().hash(hasher);
-            self.settings_set.hash(hasher);
-            let is_known = hash_given(given, hasher);
-            if vary || !is_known {
+            self.values_read_by.hash(hasher);
+            let is_known = hash_compared(compared, hasher);
+            if vary || !is_known || self.values_read_by.is_settling {
                 (self.id, run.id).hash(hasher);
             }
         });
-        let budgets = self.core.budgets.borrow();
-        let made: Vec<u64> = (0..count)
-            .map(|place| budgets.hash(|hasher| (base, place).hash(hasher)))
-            .collect();
+        let probe = |place: u32| budgets.hash(|hasher| (base, place).hash(hasher));
+        let made: Vec<u64> = (0..count).map(probe).collect();
         drop(budgets);
-        funds
-            .try_for_each(|funds| funds.probe(&made))
+        charged
+            .probe(&made)
             .map_err(|used_up| self.refused_for(kind, used_up))
     }
 
-    /// Charges a statement that is about to run. Gives what its answer may use up, where that has a budget.
-    pub(super) fn pay(
+    /// Refuses a statement for which a budget has no room. Nothing is charged yet.
+    pub(super) fn gate_budgets(
         &self,
         kind: Kind,
         terms: &Terms,
         counts: bool,
         is_reading: bool,
-    ) -> Result<Option<Rc<Purse>>, Refused> {
-        if terms.charges.is_empty() {
-            return Ok(None);
+    ) -> Result<(), Refused> {
+        // Which values are masked is known when they come, and what writes gives no rows where there is no room for them.
+        for (measure, is_asked) in [(Measure::Statements, counts), (Measure::Rows, is_reading)] {
+            if is_asked {
+                let charged = self.charged(terms, measure);
+                if !charged.has_room() {
+                    return Err(self.refused_for(kind, charged.used_up()));
+                }
+            }
         }
-        let mut purse = Purse::default();
-        for measure in [Measure::Rows, Measure::Masked] {
-            self.funds(terms, measure)
-                .for_each(|funds| purse.add(measure, funds));
-        }
-        // Whatever else it does, what writes is done.
-        if let Some(used_up) = purse.used_up().filter(|_| is_reading) {
-            return Err(self.refused_for(kind, used_up));
-        }
-        if counts {
-            self.funds(terms, Measure::Statements)
-                .try_for_each(|funds| funds.spend(1))
-                .map_err(|used_up| self.refused_for(kind, used_up))?;
-        }
-        Ok((!purse.is_empty()).then(|| Rc::new(purse)))
+        Ok(())
     }
 
-    fn funds(&self, terms: &Terms, measure: Measure) -> impl Iterator<Item = Funds> {
-        let of = move |charge: &&Charge| charge.measure == measure;
+    /// Charges a statement that is about to run. Adds to its bounds what its answer may use up, where that has a budget.
+    pub(super) fn pay(
+        &self,
+        kind: Kind,
+        terms: &Terms,
+        counts: bool,
+        bounds: &mut Bounds,
+    ) -> Result<(), Refused> {
+        if terms.charges.is_empty() {
+            return Ok(());
+        }
+        let answer = AnswerBudgets {
+            rows: self.charged(terms, Measure::Rows),
+            masked: self.charged(terms, Measure::Masked),
+        };
+        if bounds.is_reading && !answer.rows.has_room() {
+            return Err(self.refused_for(kind, answer.rows.used_up()));
+        }
+        // How many values of its data are masked is known when they are on their way.
+        if bounds.is_copy && !answer.masked.has_room() {
+            return Err(self.refused_for(kind, answer.masked.used_up()));
+        }
+        if counts {
+            let charged = self.charged(terms, Measure::Statements);
+            charged
+                .charge(1)
+                .map_err(|used_up| self.refused_for(kind, used_up))?;
+        }
+        if !(answer.rows.is_empty() && answer.masked.is_empty()) {
+            bounds.answer = Some(Rc::new(answer));
+        }
+        Ok(())
+    }
+
+    fn charged(&self, terms: &Terms, measure: Measure) -> Charged {
+        let charges = terms.charges.iter().filter(|charge| charge.measure == measure);
         let who = self.context.principal.id();
-        let mut budgets = self.core.budgets.borrow_mut();
-        let funds = terms.charges.iter().filter(of);
-        let funds: Vec<Funds> = funds.map(|charge| budgets.funds(who, charge)).collect();
-        funds.into_iter()
+        self.core.budgets.borrow_mut().charged(who, charges)
     }
 
     /// With those of what it runs by name. What a cursor reads was compared when it was declared.
@@ -123,7 +188,7 @@ impl Session {
             statement.kind,
             StatementKind::Prepare { .. } | StatementKind::Fetch { .. }
         ) {
-            return Probes::default();
+            return Probes::NONE;
         }
         let Some(name) = &statement.runs_prepared else {
             return statement.probes;
@@ -134,76 +199,59 @@ impl Session {
             judged.statement().map(|statement| statement.probes)
         });
         // What its parameters are may be computed.
-        let vary = Probes { count: 0, vary: true };
-        of_prepared.fold(statement.probes.and(vary), Probes::and)
+        let computed = Probes {
+            vary: true,
+            ..Probes::NONE
+        };
+        of_prepared.fold(statement.probes.and(computed), Probes::and)
     }
 
     /// The refusal of a statement for which a budget has no room.
-    fn refused_for(&self, kind: Kind, used_up: UsedUp) -> Refused {
-        let counter = Counter::StatementsOverBudget;
-        self.core.ledger.borrow_mut().metrics.add(counter, 1);
-        let UsedUp { policy, budget, wait } = used_up;
-        let on = self.context.principal.on();
-        let denial = Denial {
-            policy: Some(policy),
-            message: None,
-            severity: None,
-            cause: Cause::Budget,
-            effect: None,
-            action: "Connect",
-            object: Box::default(),
-            on: on.clone(),
-            resource: (&**on).into(),
-            approval: None,
-            budget: Some((budget, wait)),
-            error: None,
-            is_timed: true,
-        };
+    fn refused_for(&self, kind: Kind, used_up: Option<UsedUp>) -> Refused {
+        self.count_over_budget();
+        let denial = Denial::of_budget(&self.context.principal, used_up);
         let refusal = kind.refusal(SqlState::CONFIGURATION_LIMIT_EXCEEDED, &denial.to_string());
         (refusal, Outcome::Deny(Rc::new(denial)))
+    }
+
+    fn count_over_budget(&self) {
+        let counter = Counter::StatementsOverBudget;
+        self.core.ledger.borrow_mut().metrics.add(counter, 1);
     }
 }
 
 /// Whether what protected columns are compared with is all there.
-fn hash_given(given: Given<'_>, hasher: &mut impl Hasher) -> bool {
-    match given {
-        Given::Text(text) => {
+fn hash_compared(compared: ComparedWith<'_>, hasher: &mut impl Hasher) -> bool {
+    match compared {
+        ComparedWith::Text(text) => {
             text.hash(hasher);
             true
         }
-        Given::Bind(text, None) => {
+        ComparedWith::Named(text) => {
             text.hash(hasher);
             false
         }
-        Given::Bind(text, Some(bind)) => {
-            text.hash(hasher);
-            for (place, value) in (0..).zip(bind.parameters.iter()) {
-                (bind.parameter_formats.of(place) == Format::Binary).hash(hasher);
-                value.hash(hasher);
+        ComparedWith::Bind(prepared, bind) => {
+            (&prepared.text, &prepared.types).hash(hasher);
+            for (place, value) in (0..).zip(bind.iter().flat_map(|bind| bind.parameters.iter())) {
+                let format = bind.map(|bind| bind.parameter_formats.of(place));
+                (format == Some(Format::Binary), value).hash(hasher);
             }
-            true
+            bind.is_some()
         }
     }
 }
 
 /// Whether a statement is one of those that a budget of statements counts: a client always may give back what it holds.
 pub(super) fn is_counted(judged: &Judged) -> bool {
-    use StatementKind as Kind;
-    judged.statement().is_some_and(|statement| {
-        !matches!(
-            statement.kind,
-            Kind::Begin
-                | Kind::Commit { .. }
-                | Kind::Rollback { .. }
-                | Kind::Savepoint { .. }
-                | Kind::Release { .. }
-                | Kind::RollbackTo { .. }
-                | Kind::Deallocate { .. }
-                | Kind::DiscardAll
-                | Kind::Discard
-                | Kind::Reset { .. }
-                | Kind::Close { .. }
-                | Kind::Unlisten
-        )
-    })
+    let is_free = |kind: &StatementKind| kind.is_of_transaction() || kind.gives_back();
+    judged
+        .statement()
+        .is_some_and(|statement| !is_free(&statement.kind))
+}
+
+/// Whether a statement runs what stands under the name of a prepared one.
+pub(super) fn runs_named(judged: &Judged) -> bool {
+    let statement = judged.statement();
+    statement.is_some_and(|statement| statement.runs_prepared.is_some())
 }

@@ -133,18 +133,21 @@ impl Walker<'_> {
             location: _,
         } = conflict;
         self.levels.push(level);
+        let mut keys: Option<&[Node]> = None;
         if let Some(infer) = infer {
             let InferClause {
                 index_elems,
                 where_clause,
-                conname: _,
+                conname,
                 location: _,
             } = &**infer;
             self.nodes(index_elems);
             self.optional(where_clause.as_deref());
+            keys = conname.is_empty().then_some(index_elems);
         }
-        // To find the row in conflict is to read it.
+        // To find the row in conflict is to read it, and that it is there tells of its key.
         self.reads_target(target);
+        self.reads_keys(keys, target);
         if !target_list.is_empty() {
             let places = self.assignments(target_list, target);
             self.changes_target(Action::Update, target, EffectFlags::NONE, &places);
@@ -154,6 +157,28 @@ impl Walker<'_> {
             self.condition(&value);
         }
         self.levels.pop().unwrap_or_default()
+    }
+
+    /// The columns of a key are read; of a constraint's, or of whichever is in conflict, all that the table has.
+    fn reads_keys(&mut self, keys: Option<&[Node]>, target: &Target<'_>) {
+        let catalog = self.catalog();
+        for &oid in &target.relations.oids {
+            let Some(keys) = keys else {
+                self.uses_all_columns(oid);
+                continue;
+            };
+            let columns = catalog
+                .relation(oid)
+                .map_or(&[][..], |relation| &relation.columns);
+            let names = keys.iter().filter_map(|key| match &key.node {
+                Some(NodeEnum::IndexElem(key)) => Some(&*key.name),
+                _ => None,
+            });
+            let named = names.filter_map(|name| columns.iter().position(|column| *column.name == *name));
+            for index in named {
+                self.uses_column(oid, index);
+            }
+        }
     }
 
     /// Walks an UPDATE; gives the columns of RETURNING.

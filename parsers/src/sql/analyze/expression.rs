@@ -265,6 +265,11 @@ impl Walker<'_> {
         let keeps = name.typmods.is_empty() && names_text(value.ty, ty);
         let value = self.cast_value(value, ty);
         let mut value = if keeps { value } else { value.computed_from() };
+        let is_own = !matches!(ty, Ty::Known(oid) if oid.is_built_in());
+        if is_own && matches!(value.given, Given::Parameter(_)) {
+            // Whose type it is may say tomorrow what becomes of the same value.
+            value.given = Given::Computed;
+        }
         if !name.typmods.is_empty() {
             // It may be cut.
             value.lineage = value.lineage.derived();
@@ -466,7 +471,10 @@ impl Walker<'_> {
                 }
             }
             Ok(SubLinkType::ExprSublink) if !is_open => match values.into_iter().next() {
-                Some(value) => value.of_no_origin(),
+                Some(value) => Value {
+                    is_one_of_several: true,
+                    ..value.of_no_origin()
+                },
                 None => Value::unknown(),
             },
             Ok(SubLinkType::ArraySublink) if !is_open => match values.into_iter().next() {

@@ -231,7 +231,6 @@ impl Walker<'_> {
         };
         let tested = left.map(|node| self.row_values(node)).unwrap_or_default();
         let is_row_list = tested.len() > 1;
-        let is_listed = items.len() > 1;
         let mut results: Vec<Value> = Vec::new();
         let mut is_built_in = true;
         let mut kinds: Vec<(Ty, bool)> = Vec::new();
@@ -242,7 +241,7 @@ impl Walker<'_> {
                 vec![self.value(item)]
             };
             for value in &mut values {
-                value.is_listed = is_listed;
+                value.is_one_of_several = items.len() > 1;
             }
             for (left, right) in tested.iter().zip(&values) {
                 // Constants of one type need not be asked for again and again.
@@ -273,7 +272,7 @@ impl Walker<'_> {
         };
         let element = Value {
             ty: element,
-            is_listed: true,
+            is_one_of_several: true,
             ..array
         };
         let value = self.operate(name, Some(&left), Some(&element));

@@ -50,7 +50,9 @@ impl Walker<'_> {
             Some(columns) => {
                 for &column in columns {
                     if self.world.protected.contains(&column) {
-                        self.probes.count(kind);
+                        self.probes.add(kind);
+                        // A body may be another one the next time.
+                        self.probes.vary |= self.arguments.is_some();
                         self.add_on_column(Action::Filter, Some(kind), column);
                     }
                 }
@@ -196,7 +198,7 @@ impl Walker<'_> {
         let read: Vec<Oid> = self.reads.relations().collect();
         for column in self.protected_of(read.iter().copied()) {
             for &kind in &unknowns.filters {
-                self.probes.count(kind);
+                self.probes.add(kind);
                 self.add_on_column(Action::Filter, Some(kind), column);
             }
         }
@@ -275,7 +277,7 @@ impl Walker<'_> {
 /// How a value is used that is compared for equality with another.
 fn equality(side: &Value, other: &Value) -> FilterKind {
     let is_plain = matches!(side.lineage, Lineage::Exact(_));
-    if other.is_listed && other.is_constant() {
+    if other.is_one_of_several {
         return FilterKind::Set;
     }
     match (&other.given, &other.lineage) {

@@ -255,7 +255,7 @@ impl Walker<'_> {
             if let Some(slot) = self.levels[level].find_column(name) {
                 if is_open {
                     // Unless what is not known further in has one of that name.
-                    let _its_use = self.column_value(level, slot);
+                    self.uses_slot(level, slot);
                     return None;
                 }
                 return Some(Hit::Column { level, slot });
@@ -272,6 +272,11 @@ impl Walker<'_> {
             let item = self.levels[level].find_item(schema, name)?;
             Some(Hit::Item { level, item })
         })
+    }
+
+    /// Notes that a column of an item may be used, whatever for.
+    pub(super) fn uses_slot(&mut self, level: usize, slot: Slot) {
+        let _value = self.column_value(level, slot);
     }
 
     /// The value of a column of an item.

@@ -452,7 +452,7 @@ impl Walker<'_> {
         let slots = self.level().columns[first..].to_vec();
         if self.spend(slots.len()) {
             for slot in slots {
-                let _its_use = self.column_value(depth, slot);
+                self.uses_slot(depth, slot);
             }
         }
     }
@@ -538,7 +538,7 @@ impl Walker<'_> {
         let depth = self.levels.len() - 1;
         self.spend(slots.len());
         let columns = slots.into_iter().filter_map(|slot| {
-            let _its_use = self.column_value(depth, slot);
+            self.uses_slot(depth, slot);
             self.levels[depth].column(slot).cloned()
         });
         let columns: Row = columns.collect();

@@ -52,8 +52,8 @@ pub(super) struct Value {
     pub(super) row: Option<Row>,
     /// It is one value for the whole statement: made of constants and parameters.
     pub(super) is_single: bool,
-    /// It is one of several that the statement gives: of a list, or of an array.
-    pub(super) is_listed: bool,
+    /// It is one of several: of a list, an array, or what a sub-query chooses.
+    pub(super) is_one_of_several: bool,
     /// That protected columns chose it is said already.
     pub(super) is_reported: bool,
     /// It is a column or computed from one in a way that no planner takes for a constant.
@@ -70,7 +70,7 @@ impl Value {
             given: Given::Computed,
             row: None,
             is_single: true,
-            is_listed: false,
+            is_one_of_several: false,
             is_reported: false,
             varies: false,
         }

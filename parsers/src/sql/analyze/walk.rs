@@ -127,7 +127,7 @@ impl<'w> Walker<'w> {
             opaque_until_bind: SmallVec::new(),
             takes: Taken::Nothing,
             changes_uncounted: false,
-            probes: Probes::default(),
+            probes: Probes::NONE,
             code_depth: 0,
             output: Vec::new(),
             parameter_types: None,

@@ -8,14 +8,11 @@ use serde::Serialize;
 use sluice_audit::reader::StatementRow;
 use sluice_audit::record::{Outcome, Protocol, StatementEnd};
 use sluice_audit::time::Timestamp;
-use sluice_parsers::sql::effect::{Action, EffectFlags, EffectMask};
+use sluice_parsers::sql::effect::{EffectFlags, EffectMask};
 use sluice_policy::{Limits, printable};
 
 use super::{GROUPS_MAX, SHOWN_CHARS_MAX, SessionKey, shown};
 use crate::explain_sql::report::line;
-
-/// Actions whose rows `@max_affected` is about.
-const CHANGING: [Action; 4] = [Action::Insert, Action::Update, Action::Delete, Action::Truncate];
 
 /// What a statement's end says of limits.
 #[derive(Debug, PartialEq, Eq)]
@@ -48,7 +45,7 @@ fn compare(row: &StatementRow, limits: &Limits) -> Word {
         return Word::Passes(passed);
     }
     let changes = EffectMask::from_bits(row.actions, EffectFlags::NONE.bits());
-    let changes = CHANGING.iter().any(|action| changes.contains(*action));
+    let changes = Limits::CHANGING.iter().any(|action| changes.contains(*action));
     // A change that the server counts too late is refused, and a record does not tell whether it is one.
     let is_counted = row.protocol == Protocol::Execute && counts_changes(&row.text);
     if changes && limits.max_affected.is_some() && !is_counted {

@@ -82,7 +82,8 @@ impl Draft {
                 if effect.object.kind == ObjectKind::Relation {
                     let seen = seen.entry((target.clone(), effect.action, resource)).or_default();
                     seen.read.extend(effect.columns.iter().cloned());
-                    seen.is_whole |= effect.columns.is_empty();
+                    let reads_values = !effect.flags.contains(EffectFlags::ROWS);
+                    seen.is_whole |= effect.columns.is_empty() && reads_values;
                 }
             }
         }

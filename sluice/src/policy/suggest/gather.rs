@@ -10,10 +10,12 @@ use sluice_audit::record::{Decision, Outcome, Protocol};
 use sluice_parsers::postgres::startup::options::{self, Setting};
 use sluice_parsers::sql::effect::{Action, Effect, EffectFlags};
 use sluice_parsers::sql::settings::startup_effect;
-use sluice_parsers::sql::shape::{Shape, hash_bytes};
+use sluice_parsers::sql::shape::Shape;
 use sluice_policy::{PolicySet, Resource, Target};
 
-use super::super::recorded::{Untold, effects_of, identity_of, target_of};
+use super::super::recorded::{
+    TEXT_BYTES_MAX, Untold, effects_of, fingerprint, identity_of, shown, target_of,
+};
 use super::draft::is_nameable;
 use crate::cli::{Include, Suggest};
 
@@ -21,9 +23,6 @@ use crate::cli::{Include, Suggest};
 const QUESTIONS_MAX: usize = 50_000;
 /// More kinds of statements that are left out are not told apart.
 const LEFT_OUT_MAX: usize = 5_000;
-/// How much of a text is kept to show it.
-const TEXT_BYTES_MAX: usize = 2048;
-
 /// Why a statement is not covered, in the order in which people read it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(in super::super) enum Why {
@@ -325,10 +324,7 @@ impl<'a> Gathered<'a> {
     }
 
     fn leave_out(&mut self, row: &StatementRow, why: Why, effects: Vec<Effect>) {
-        let fingerprint = match self.shape.scan(&row.text) {
-            Ok(()) => self.shape.hash(),
-            Err(_) => hash_bytes(self.seed, &row.text),
-        };
+        let fingerprint = fingerprint(&mut self.shape, self.seed, &row.text);
         // Beyond what is told apart there is one of each reason.
         let is_one_kind = self.left_out.len() < LEFT_OUT_MAX;
         let key = LeftOutKey {
@@ -369,11 +365,6 @@ pub(super) fn is_writable(name: &str) -> bool {
         )
     };
     is_plain || PolicySet::parse(&policy(), "the name").is_ok()
-}
-
-fn shown(row: &StatementRow) -> String {
-    let text = row.text.get(..TEXT_BYTES_MAX).unwrap_or(&row.text);
-    String::from_utf8_lossy(text).trim().to_owned()
 }
 
 /// Whether a text can be asked about without the session that it came in.
