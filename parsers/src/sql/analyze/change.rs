@@ -174,8 +174,8 @@ impl Walker<'_> {
                 Some(NodeEnum::IndexElem(key)) => Some(&*key.name),
                 _ => None,
             });
-            let named = names.filter_map(|name| columns.iter().position(|column| *column.name == *name));
-            for index in named {
+            let places = names.filter_map(|name| columns.iter().position(|column| *column.name == *name));
+            for index in places {
                 self.uses_column(oid, index);
             }
         }
