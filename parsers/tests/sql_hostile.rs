@@ -314,6 +314,9 @@ fn texts_over_the_limits_are_opaque() {
 }
 
 const WORDS: &[&str] = &[
+    "NULL::anycompatible",
+    "NULL::anyarray",
+    "::anyelement",
     "SELECT",
     "INSERT INTO",
     "UPDATE",
@@ -543,5 +546,44 @@ fn t14_wide_tables_and_many_joins_end_in_bounded_time() {
             analysis.readable,
             analysis.statements[0].effects.len()
         );
+    }
+}
+
+#[test]
+fn values_of_pseudo_types_end_the_search_for_a_common_one() {
+    let types = [
+        "any",
+        "anyarray",
+        "anycompatible",
+        "anycompatiblearray",
+        "anycompatiblemultirange",
+        "anycompatiblenonarray",
+        "anycompatiblerange",
+        "anyelement",
+        "anyenum",
+        "anymultirange",
+        "anynonarray",
+        "anyrange",
+        "record",
+        "\"record[]\"",
+        "cstring",
+        "unknown",
+        "int4",
+        "int4[]",
+        "text",
+    ];
+    let world = World::built_in(15);
+    for one in types {
+        for other in types {
+            let values = format!("NULL::{one}, NULL::{other}");
+            let sql = format!(
+                "SELECT NULL::{one} || NULL::{other}, coalesce({values}), ARRAY[{values}], array_append({values}), \
+                 CASE WHEN true THEN NULL::{one} ELSE NULL::{other} END, width_bucket({values}), array_position({values}) \
+                 UNION SELECT {values}, NULL, NULL, NULL, NULL, NULL"
+            );
+            let world = world.clone();
+            // An endless search would end the process.
+            on_analysis_stack(&values, move || analyze(&sql, &Limits::default(), &world));
+        }
     }
 }

@@ -155,6 +155,11 @@ pub(super) fn can_coerce(
     let mut fit = Fit::Yes;
     let mut has_generics = false;
     for (source, &target) in sources.iter().zip(targets) {
+        // A value may be of a pseudo type itself, as columns of `pg_statistic` are. It fits before what that stands for
+        // is looked for, which would ask the same question again.
+        if source.oid == target && !target.is_none() {
+            continue;
+        }
         if types::is_polymorphic(target) {
             has_generics = true;
             if source.is_uncertain() {

@@ -18,6 +18,8 @@ use crate::explain_sql::report::line;
 #[derive(Debug, PartialEq, Eq)]
 enum Word {
     Within,
+    /// It passed limits then, and would pass these.
+    AsThen,
     /// It would pass these.
     Passes(Limits),
     /// What was recorded does not suffice.
@@ -38,7 +40,7 @@ fn compare(row: &StatementRow, limits: &Limits) -> Word {
         return if passed.is_none() {
             Word::Untold
         } else {
-            Word::Within
+            Word::AsThen
         };
     }
     if !passed.is_none() {
