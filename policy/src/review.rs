@@ -1,5 +1,5 @@
 //! What a valid policy file may not mean as it is written: policies that can never apply, policies that change nothing, and
-//! such that let clients connect and drivers not.
+//! permits to connect without the settings that drivers set.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

@@ -68,12 +68,16 @@ fn man() -> Result<(), Failure> {
     clap_mangen::Man::new(command.clone())
         .render(&mut out)
         .map_err(Failure::Output)?;
+    pages_below(&command, &mut out).map_err(Failure::Output)
+}
+
+fn pages_below(command: &clap::Command, out: &mut impl std::io::Write) -> std::io::Result<()> {
     for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
         let page = clap_mangen::Man::new(sub.clone());
-        page.render_synopsis_section(&mut out).map_err(Failure::Output)?;
-        page.render_description_section(&mut out)
-            .map_err(Failure::Output)?;
-        page.render_options_section(&mut out).map_err(Failure::Output)?;
+        page.render_synopsis_section(out)?;
+        page.render_description_section(out)?;
+        page.render_options_section(out)?;
+        pages_below(sub, out)?;
     }
     Ok(())
 }

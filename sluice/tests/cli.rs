@@ -204,10 +204,16 @@ fn completions_and_the_manual_are_printed() {
         );
     }
     let manual = stdout(&sluice(&["man"], folder.path()));
-    assert!(
-        manual.contains("env\\-file") && manual.contains("scram\\-verifier"),
-        "{manual}"
-    );
+    // Commands of every depth, with their options.
+    for word in [
+        "env\\-file",
+        "scram\\-verifier",
+        "deny\\-warnings",
+        "junit",
+        "observed",
+    ] {
+        assert!(manual.contains(word), "{word}: {manual}");
+    }
 }
 
 #[test]

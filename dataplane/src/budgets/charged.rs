@@ -226,6 +226,11 @@ impl Drawn {
         }
     }
 
+    /// The budget that holds it up.
+    pub(crate) fn used_up(&self) -> Option<UsedUp> {
+        self.of.rows.used_up()
+    }
+
     /// Rows were given.
     pub(crate) const fn given(&mut self, rows: u64) {
         self.left = self.left.saturating_sub(rows);

@@ -291,7 +291,12 @@ impl Limited {
 
     /// Sees to it that budgets let it give a row.
     fn draw(&mut self) -> Result<(), Option<UsedUp>> {
-        self.drawn.as_mut().map_or(Ok(()), Drawn::draw)
+        match &mut self.drawn {
+            // The row beyond what was left when it was asked: the portal stops behind it, whatever there is room for by now.
+            Some(drawn) if self.rows_asked == Some(0) => Err(drawn.used_up()),
+            Some(drawn) => drawn.draw(),
+            None => Ok(()),
+        }
     }
 
     /// Rows went to the client.
