@@ -143,17 +143,15 @@ impl Charged {
 
     /// Makes these probes, or none.
     pub(crate) fn probe(&self, probes: &[u64]) -> Result<(), Option<UsedUp>> {
-        let may = |place: usize| {
-            let budget = self.budgets.get(place);
-            budget.is_some_and(|(share, budget)| share.may_probe(probes, budget.max))
-        };
-        if Self::together(&self.charges, |place| u64::from(may(place))) == 0 {
+        let may = |(share, budget): &(Rc<CoreShare>, Budget)| share.may_probe(probes, budget.max);
+        let may: SmallVec<[bool; 1]> = self.budgets.iter().map(may).collect();
+        let has_room = |place: usize| may.get(place).is_some_and(|may| *may);
+        if Self::together(&self.charges, |place| u64::from(has_room(place))) == 0 {
             return Err(self.used_up());
         }
-        for (place, (share, _)) in self.budgets.iter().enumerate() {
-            if may(place) {
-                share.probe(probes);
-            }
+        let with_room = self.budgets.iter().zip(&may).filter(|(_, may)| **may);
+        for ((share, _), _) in with_room {
+            share.probe(probes);
         }
         Ok(())
     }

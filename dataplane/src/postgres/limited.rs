@@ -236,8 +236,7 @@ impl Limited {
         let limits = bounds.map(|(_, bounds)| bounds.limits).unwrap_or_default();
         self.statement = statement;
         self.current = bounds.map(|(_, bounds)| bounds.clone());
-        let answer = self.current.as_ref().and_then(|bounds| bounds.answer.as_ref());
-        let counts_rows = answer.filter(|answer| !answer.rows.is_empty());
+        let counts_rows = self.answer().filter(|answer| !answer.rows.is_empty());
         self.drawn = counts_rows.map(|answer| Drawn::new(Rc::clone(answer)));
         self.masked = 0;
         self.rows_left = limits.max_rows.unwrap_or(u64::MAX);
@@ -324,35 +323,44 @@ impl Limited {
     /// given already.
     fn charge_masked(&mut self, masked: u64, is_given: bool) -> bool {
         let more = masked.saturating_sub(self.masked);
-        let answer = self.current.as_ref().and_then(|bounds| bounds.answer.as_deref());
-        let Some(answer) = answer.filter(|answer| more > 0 && !answer.masked.is_empty()) else {
+        let counts = |answer: &&Rc<AnswerBudgets>| more > 0 && !answer.masked.is_empty();
+        let Some(answer) = self.answer().filter(counts) else {
             return true;
         };
         let charged = answer.masked.charge(more);
+        if charged.is_err() && is_given {
+            answer.masked.charge_given(more);
+        }
         if charged.is_ok() || is_given {
             self.masked = masked;
         }
         let Err(used_up) = charged else {
             return true;
         };
-        if is_given {
-            answer.masked.charge_given(more);
-        }
         self.pass_budget(used_up);
         false
     }
 
     /// Whether there is room for masked values that are known only when they are on their way.
     fn has_room_for_masked(&mut self) -> bool {
-        let answer = self.current.as_ref().and_then(|bounds| bounds.answer.as_deref());
-        match answer.filter(|answer| !answer.masked.has_room()) {
-            Some(full) => {
-                let used_up = full.masked.used_up();
-                self.pass_budget(used_up);
-                false
-            }
-            None => true,
-        }
+        let full = self.answer().filter(|answer| !answer.masked.has_room());
+        let Some(used_up) = full.map(|answer| answer.masked.used_up()) else {
+            return true;
+        };
+        self.pass_budget(used_up);
+        false
+    }
+
+    /// What of budgets the answer of the present statement uses up.
+    fn answer(&self) -> Option<&Rc<AnswerBudgets>> {
+        self.current.as_ref()?.answer.as_ref()
+    }
+
+    /// How many more rows may be given without a look: those that are drawn, and no more than were asked for.
+    fn rows_ready(&self) -> u64 {
+        let drawn = self.drawn.as_ref().map_or(u64::MAX, Drawn::left);
+        let asked = self.rows_asked.unwrap_or(u64::MAX);
+        self.rows_left.min(drawn).min(asked)
     }
 
     fn pass_budget(&mut self, used_up: Option<UsedUp>) {
@@ -552,10 +560,9 @@ impl Session {
     /// How many more rows and bytes go to the client without being asked about.
     pub(super) fn room_for_rows(&self) -> (u64, u64) {
         match &self.limited {
-            Some(limited) if self.model.answers_last() => match (&limited.over, &limited.drawn) {
-                (Some(_), _) => (0, 0),
-                (None, Some(drawn)) => (limited.rows_left.min(drawn.left()), limited.bytes_left),
-                (None, None) => (limited.rows_left, limited.bytes_left),
+            Some(limited) if self.model.answers_last() => match limited.over {
+                Some(_) => (0, 0),
+                None => (limited.rows_ready(), limited.bytes_left),
             },
             _ => (u64::MAX, u64::MAX),
         }
@@ -570,8 +577,7 @@ impl Session {
 
     /// Whether each row is masked by itself, before it is known to go to the client.
     pub(super) fn counts_masked(&self) -> bool {
-        let bounds = self.limited.as_ref().and_then(|limited| limited.current.as_ref());
-        let answer = bounds.and_then(|bounds| bounds.answer.as_deref());
+        let answer = self.limited.as_ref().and_then(|limited| limited.answer());
         answer.is_some_and(|answer| !answer.masked.is_empty())
     }
 
