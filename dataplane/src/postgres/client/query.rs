@@ -12,11 +12,10 @@ use sluice_runtime::time::Moment;
 use smallvec::SmallVec;
 
 use super::Act;
-use super::judging::{Gated, Refused, reads_alike};
+use super::judging::{Gated, reads_alike};
 use super::limits::CountedIn;
 use super::recording::{Recorded, Subject, not_recorded};
-use super::spending::{ComparedWith, is_counted, runs_named};
-use crate::gate::{Finding, Judgement, Terms, Verdict};
+use crate::gate::{Finding, Judgement, Verdict};
 use crate::postgres::deny::Kind;
 use crate::postgres::limited::{Bounds, Limited};
 use crate::postgres::session::{End, Session};
@@ -242,30 +241,6 @@ impl Session {
         if let Some(made) = self.make(|| verdict.shared_text(text), &[], judged) {
             query.made.push((place(index), made));
         }
-    }
-
-    /// Charges a statement that is held to terms. Gives what its answer is held to.
-    fn pay_in_query(
-        &mut self,
-        terms: &Terms,
-        run: Run,
-        judged: &Judged,
-        text: &[u8],
-    ) -> Result<Option<Bounds>, Refused> {
-        let mut bounds = self.bounds(judged, terms.limits);
-        // What comes behind a failure is skipped, and nothing of it is charged.
-        if !self.model.skips() {
-            let counts = is_counted(judged);
-            let compared = if runs_named(judged) {
-                ComparedWith::Named(text)
-            } else {
-                ComparedWith::Text(text)
-            };
-            self.gate_budgets(Kind::Query, terms, counts, bounds.is_reading)?;
-            self.pay_probes(Kind::Query, terms, run, judged, compared)?;
-            self.pay(Kind::Query, terms, counts, &mut bounds)?;
-        }
-        Ok(Some(bounds).filter(Bounds::are_any))
     }
 
     fn gate_in_query(&self, query: &Query<'_>, index: usize, judged: &Judged, is_read: bool) -> Gated {

@@ -14,7 +14,6 @@ use smallvec::{SmallVec, smallvec};
 use super::judging::{Gated, Refused, TOO_MUCH_HELD, reads_alike};
 use super::limits::CountedIn;
 use super::recording::{Recorded, Subject, not_recorded};
-use super::spending::{ComparedWith, is_counted, runs_named};
 use super::{Act, parameters};
 use crate::gate::{Finding, Judgement, Outcome, Terms, effect_lines};
 use crate::postgres::cursors::Cursor;
@@ -272,15 +271,7 @@ impl Session {
         }
         let prepared = candidates.first().cloned();
         if let (None, Some(terms), Some(prepared)) = (&refused, &terms, &prepared) {
-            let judged = prepared.judged();
-            let (counts, is_reading) = (is_counted(&judged), self.bounds(&judged, terms.limits).is_reading);
-            let mut paid = self.gate_budgets(Kind::Bind, terms, counts, is_reading);
-            // What stands under a name is known when it runs.
-            if paid.is_ok() && !runs_named(&judged) {
-                let compared = ComparedWith::Bind(prepared, bind);
-                paid = self.pay_probes(Kind::Bind, terms, run, &judged, compared);
-            }
-            refused = paid.err();
+            refused = self.pay_at_bind(terms, run, prepared, bind).err();
         }
         let recorded = match &prepared {
             Some(prepared) => {
@@ -418,24 +409,11 @@ impl Session {
         };
         let mut bounds = None;
         if let Some(terms) = terms.filter(|_| refused.is_none() && !self.model.skips()) {
-            let mut held_to = self.bounds_of(&portal, terms.limits);
-            // A portal is one statement, however many Executes read it; of a cursor each is one, as FETCH is.
-            let counts = match &portal.statement {
-                Some(prepared) => is_begun && is_counted(&prepared.judged()),
-                None => true,
-            };
-            let named = portal.statement.as_ref().filter(|_| is_begun);
-            let named = named.map(|prepared| (prepared, prepared.judged()));
-            let paid = match named.filter(|(_, judged)| runs_named(judged)) {
-                Some((prepared, judged)) => {
-                    let compared = ComparedWith::Named(&prepared.text);
-                    self.pay_probes(Kind::Execute, &terms, run, &judged, compared)
-                }
-                None => Ok(()),
-            };
-            let paid = paid.and_then(|()| self.pay(Kind::Execute, &terms, counts, &mut held_to));
-            refused = paid.err();
-            bounds = Some(held_to).filter(Bounds::are_any);
+            let bounds_of = self.bounds_of(&portal, terms.limits);
+            match self.pay_at_execute(&terms, run, &portal, is_begun, bounds_of) {
+                Ok(paid) => bounds = paid,
+                Err(used_up) => refused = Some(used_up),
+            }
         }
         if let Some(refused) = refused {
             self.end_empty(run, Ending::Denied, received);

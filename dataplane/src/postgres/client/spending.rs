@@ -16,7 +16,7 @@ use crate::gate::{Outcome, Terms};
 use crate::postgres::deny::Kind;
 use crate::postgres::limited::Bounds;
 use crate::postgres::session::Session;
-use crate::postgres::statements::{Judged, Prepared, Run};
+use crate::postgres::statements::{Judged, Portal, Prepared, Run};
 
 /// What a client is told whose statement makes probes that cannot be counted.
 const UNCOUNTED: &str = "sluice: policy limits how often protected columns may be compared with values (@budget), and what \
@@ -27,7 +27,7 @@ const COMPARE_BY_EQUALS: &str = "Compare them by = with one constant or paramete
 
 /// Where what a protected column is compared with comes from.
 #[derive(Clone, Copy)]
-pub(super) enum ComparedWith<'a> {
+enum ComparedWith<'a> {
     /// The statement's text alone.
     Text(&'a [u8]),
     /// A prepared statement's text and types, and a Bind; none if that came in parts.
@@ -74,9 +74,75 @@ impl ValuesReadBy {
 }
 
 impl Session {
+    /// Charges a statement that is held to terms. Gives what its answer is held to.
+    pub(super) fn pay_in_query(
+        &mut self,
+        terms: &Terms,
+        run: Run,
+        judged: &Judged,
+        text: &[u8],
+    ) -> Result<Option<Bounds>, Refused> {
+        let mut bounds = self.bounds(judged, terms.limits);
+        // What comes behind a failure is skipped, and nothing of it is charged.
+        if !self.model.skips() {
+            let counts = is_counted(judged);
+            let compared = if runs_named(judged) {
+                ComparedWith::Named(text)
+            } else {
+                ComparedWith::Text(text)
+            };
+            self.gate_budgets(Kind::Query, terms, counts, bounds.is_reading)?;
+            self.pay_probes(Kind::Query, terms, run, judged, compared)?;
+            self.pay(Kind::Query, terms, counts, &mut bounds)?;
+        }
+        Ok(Some(bounds).filter(Bounds::are_any))
+    }
+
+    /// Charges what a Bind gives a statement to compare with, where nothing else stands in its way. What stands under a name
+    /// is known when it runs.
+    pub(super) fn pay_at_bind(
+        &mut self,
+        terms: &Terms,
+        run: Run,
+        prepared: &Prepared,
+        bind: Option<&Bind<'_>>,
+    ) -> Result<(), Refused> {
+        let judged = prepared.judged();
+        let is_reading = self.bounds(&judged, terms.limits).is_reading;
+        self.gate_budgets(Kind::Bind, terms, is_counted(&judged), is_reading)?;
+        if runs_named(&judged) {
+            return Ok(());
+        }
+        let compared = ComparedWith::Bind(prepared, bind);
+        self.pay_probes(Kind::Bind, terms, run, &judged, compared)
+    }
+
+    /// Charges an execution of a portal; `is_first` if it is the one that its Bind began. Gives what its answer is held to.
+    pub(super) fn pay_at_execute(
+        &mut self,
+        terms: &Terms,
+        run: Run,
+        portal: &Portal,
+        is_first: bool,
+        mut bounds: Bounds,
+    ) -> Result<Option<Bounds>, Refused> {
+        // A portal is one statement, however many Executes read it; of a cursor each is one, as FETCH is.
+        let mut counts = true;
+        if let Some(prepared) = &portal.statement {
+            let judged = prepared.judged();
+            counts = is_first && is_counted(&judged);
+            if is_first && runs_named(&judged) {
+                let compared = ComparedWith::Named(&prepared.text);
+                self.pay_probes(Kind::Execute, terms, run, &judged, compared)?;
+            }
+        }
+        self.pay(Kind::Execute, terms, counts, &mut bounds)?;
+        Ok(Some(bounds).filter(Bounds::are_any))
+    }
+
     /// Charges what a statement compares protected columns with, where that has a budget. Nothing is charged where another
     /// budget has no room for the statement.
-    pub(super) fn pay_probes(
+    fn pay_probes(
         &mut self,
         kind: Kind,
         terms: &Terms,
@@ -123,13 +189,7 @@ impl Session {
     }
 
     /// Refuses a statement for which a budget has no room. Nothing is charged yet.
-    pub(super) fn gate_budgets(
-        &self,
-        kind: Kind,
-        terms: &Terms,
-        counts: bool,
-        is_reading: bool,
-    ) -> Result<(), Refused> {
+    fn gate_budgets(&self, kind: Kind, terms: &Terms, counts: bool, is_reading: bool) -> Result<(), Refused> {
         // Which values are masked is known when they come, and what writes gives no rows where there is no room for them.
         for (measure, is_asked) in [(Measure::Statements, counts), (Measure::Rows, is_reading)] {
             if is_asked {
@@ -143,13 +203,7 @@ impl Session {
     }
 
     /// Charges a statement that is about to run. Adds to its bounds what its answer may use up, where that has a budget.
-    pub(super) fn pay(
-        &self,
-        kind: Kind,
-        terms: &Terms,
-        counts: bool,
-        bounds: &mut Bounds,
-    ) -> Result<(), Refused> {
+    fn pay(&self, kind: Kind, terms: &Terms, counts: bool, bounds: &mut Bounds) -> Result<(), Refused> {
         if terms.charges.is_empty() {
             return Ok(());
         }
@@ -243,7 +297,7 @@ fn hash_compared(compared: ComparedWith<'_>, hasher: &mut impl Hasher) -> bool {
 }
 
 /// Whether a statement is one of those that a budget of statements counts: a client always may give back what it holds.
-pub(super) fn is_counted(judged: &Judged) -> bool {
+fn is_counted(judged: &Judged) -> bool {
     let is_free = |kind: &StatementKind| kind.is_of_transaction() || kind.gives_back();
     judged
         .statement()
@@ -251,7 +305,7 @@ pub(super) fn is_counted(judged: &Judged) -> bool {
 }
 
 /// Whether a statement runs what stands under the name of a prepared one.
-pub(super) fn runs_named(judged: &Judged) -> bool {
+fn runs_named(judged: &Judged) -> bool {
     let statement = judged.statement();
     statement.is_some_and(|statement| statement.runs_prepared.is_some())
 }
