@@ -36,6 +36,20 @@ impl Gateway {
         Self { child, log }
     }
 
+    /// `sluice dev` before a server, on a port of its own.
+    fn dev(url: &str, more: &[&str], folder: &Path) -> Self {
+        let arguments = [
+            "dev",
+            "--postgres",
+            url,
+            "--listen",
+            "127.0.0.1:0",
+            "--env-file",
+            "env",
+        ];
+        Self::start(&[&arguments, more].concat(), folder)
+    }
+
     /// Reads the log up to a line that contains `text`; what was read comes back.
     fn log_until(&mut self, text: &str) -> String {
         let mut read = String::new();
@@ -201,18 +215,7 @@ fn dev_says_how_to_connect_and_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let server = fake_server::start(fake_server::Server::default());
     let url = format!("postgres://agent:s3cret@127.0.0.1:{}/shop", server.port());
-    let arguments = [
-        "dev",
-        "--postgres",
-        &url,
-        "--listen",
-        "127.0.0.1:0",
-        "--env-file",
-        "env",
-        "--metrics",
-        "127.0.0.1:0",
-    ];
-    let mut gateway = Gateway::start(&arguments, folder.path());
+    let mut gateway = Gateway::dev(&url, &["--metrics", "127.0.0.1:0"], folder.path());
     let mut out = BufReader::new(gateway.child.stdout.take().unwrap());
     let mut printed = String::new();
     while !printed.contains("metrics: ") {
@@ -324,16 +327,7 @@ fn dev_is_not_ready_before_its_server() {
             "(3D000); check DATABASE of --postgres",
         ),
     ] {
-        let arguments = [
-            "dev",
-            "--postgres",
-            &url,
-            "--listen",
-            "127.0.0.1:0",
-            "--env-file",
-            "env",
-        ];
-        let mut gateway = Gateway::start(&arguments, folder.path());
+        let mut gateway = Gateway::dev(&url, &[], folder.path());
         let mut log = String::new();
         gateway.log.read_to_string(&mut log).unwrap();
         assert_eq!(gateway.child.wait().unwrap().code(), Some(1), "{name}: {log}");

@@ -15,6 +15,7 @@ use sluice_parsers::sql::statement::{CopyColumns, CopyFormat};
 use super::large::{LargeNested, LargeValue};
 use super::nested::{self, Texts, Unreadable};
 use super::types::Carries;
+use super::unmask::Open;
 use crate::settings::MaskedColumn;
 
 /// COPY data cannot be masked; the session ends.
@@ -35,13 +36,25 @@ pub(crate) struct HiddenColumns {
     classes: Vec<Option<Class>>,
 }
 
+/// The configured columns of a name, of whatever table: the server alone knows which table a name means when a COPY runs.
+pub(crate) fn named<'c>(
+    configured: &'c [MaskedColumn],
+    name: &str,
+) -> impl Iterator<Item = &'c MaskedColumn> + Clone {
+    configured.iter().filter(move |column| *column.column == *name)
+}
+
 impl HiddenColumns {
-    /// Those of a COPY's columns that are named as a configured column is, of whatever table: the server alone knows
-    /// which table a name means when the statement runs.
-    pub(crate) fn of(columns: &CopyColumns, format: CopyFormat, configured: &[&MaskedColumn]) -> Self {
+    /// Those of a COPY's columns that are named as a configured column is which may not be seen as it is.
+    pub(crate) fn of(
+        columns: &CopyColumns,
+        format: CopyFormat,
+        configured: &[MaskedColumn],
+        open: Open,
+    ) -> Self {
         let places = columns.names.iter().zip(0..);
         let hidden = places.filter_map(|(name, place)| {
-            let column = configured.iter().find(|column| *column.column == **name)?;
+            let column = named(configured, name).find(|column| !open.holds(column.class))?;
             Some((place, column.class))
         });
         let hidden: Vec<(u16, Option<Class>)> = hidden.collect();
@@ -323,7 +336,7 @@ mod tests {
                 column: "name".into(),
                 class: Some(Class::UsSsn),
             }];
-            let hidden = HiddenColumns::of(&columns, CopyFormat::Csv, &configured.each_ref());
+            let hidden = HiddenColumns::of(&columns, CopyFormat::Csv, &configured, Open::default());
             CopyOut::new(Format::Text, ClassSet::ALL, Some(hidden))
         };
         for size in 1..=data.len() {

@@ -11,6 +11,7 @@ use sluice_parsers::sql::statement::{CopyColumns, OutputColumn, Statement, State
 
 use super::catalog::protected::tags;
 use super::columns::{Facts, Plan, Tag, Tags, Treatment};
+use super::copy;
 use super::expected::{Expectation, described_type, tag_of};
 use super::unmask::{Open, class_name};
 use crate::settings::Masking;
@@ -187,10 +188,8 @@ impl Viewer {
     /// As in sessions, a column counts as configured if one of that name is, of whatever table.
     fn of_copy(&self, columns: &CopyColumns, masking: &Masking) -> Vec<PreviewedColumn> {
         let columns = columns.names.iter().map(|name| {
-            let configured = masking
-                .columns()
-                .iter()
-                .filter(|column| !self.configured.is_empty() && *column.column == **name);
+            let is_any = !self.configured.is_empty();
+            let configured = copy::named(masking.columns(), name).filter(move |_| is_any);
             let masked = configured.clone().find(|column| !self.open.holds(column.class));
             let treatment = match masked {
                 Some(column) if !self.masked.is_empty() => Treatment::Overwrite(column.class),

@@ -2,6 +2,7 @@
 
 mod limits;
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
@@ -225,14 +226,7 @@ impl<'p> Comparison<'p> {
     fn report(self, limit: usize) -> Report {
         let mut differences: Vec<_> = self.groups.into_values().collect();
         let groups = differences.len();
-        differences.sort_by(|one, other| {
-            (other.times, one.first, &one.identity, &one.statement).cmp(&(
-                one.times,
-                other.first,
-                &other.identity,
-                &other.statement,
-            ))
-        });
+        differences.sort_by_cached_key(|one| order(one.times, one.first, &one.identity, &one.statement));
         differences.truncate(limit);
         let decided: Vec<_> = self
             .counts
@@ -271,6 +265,11 @@ impl<'p> Comparison<'p> {
             limits: self.limits.report(limit),
         }
     }
+}
+
+/// The most frequent first, then what came first.
+fn order(times: u64, first: Timestamp, identity: &str, statement: &str) -> impl Ord + use<> {
+    (Reverse(times), first, identity.to_owned(), statement.to_owned())
 }
 
 /// What comes of a comparison.

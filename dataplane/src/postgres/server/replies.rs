@@ -473,9 +473,8 @@ impl Session {
                 if response.format == Format::Text
                     && usize::from(response.column_formats.count()) == columns.names.len() =>
             {
-                let configured = self.connection.masking.columns().iter();
-                let masked = configured.filter(|column| !self.masks.open.holds(column.class));
-                let hidden = HiddenColumns::of(columns, format, &masked.collect::<Vec<_>>());
+                let configured = self.connection.masking.columns();
+                let hidden = HiddenColumns::of(columns, format, configured, self.masks.open);
                 Ok(CopyOut::new(response.format, self.masks.classes, Some(hidden)))
             }
             _ => Err(End::new(

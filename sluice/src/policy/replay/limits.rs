@@ -11,7 +11,7 @@ use sluice_audit::time::Timestamp;
 use sluice_parsers::sql::effect::{EffectFlags, EffectMask};
 use sluice_policy::{Limits, printable};
 
-use super::{GROUPS_MAX, SHOWN_CHARS_MAX, SessionKey, shown};
+use super::{GROUPS_MAX, SHOWN_CHARS_MAX, SessionKey, order, shown};
 use crate::explain_sql::report::line;
 
 /// What a statement's end says of limits.
@@ -180,14 +180,7 @@ impl Comparison {
 
     pub(super) fn report(self, limit: usize) -> Report {
         let mut kinds: Vec<_> = self.groups.into_values().collect();
-        kinds.sort_by(|one, other| {
-            (other.times, one.first, &one.identity, &one.statement).cmp(&(
-                one.times,
-                other.first,
-                &other.identity,
-                &other.statement,
-            ))
-        });
+        kinds.sort_by_cached_key(|one| order(one.times, one.first, &one.identity, &one.statement));
         let groups = kinds.len();
         kinds.truncate(limit);
         Report {
