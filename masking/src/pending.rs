@@ -20,6 +20,8 @@ const _: () = assert!(CAPACITY > LOOK_BEHIND / (HIT_BYTES_MIN + 1) + 2);
 pub(crate) struct Pending {
     spans: [Span; CAPACITY],
     count: usize,
+    /// Where the last one that came ends, written or not.
+    last_end: usize,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -33,14 +35,29 @@ impl Pending {
         Self {
             spans: [Span { start: 0, end: 0 }; CAPACITY],
             count: 0,
+            last_end: 0,
         }
     }
 
     /// Adds a hit of the candidate at `at`; hits come with ascending candidates, and each holds its candidate.
     ///
     /// If there is no room, what no validator will look at again is written to `buf`.
-    #[inline]
-    pub(crate) fn push(&mut self, buf: &mut [u8], at: usize, mut start: usize, mut end: usize) {
+    #[inline(always)]
+    #[allow(clippy::inline_always)] // Most hits are by themselves, and that takes a few instructions.
+    pub(crate) fn push(&mut self, buf: &mut [u8], at: usize, start: usize, end: usize) {
+        match self.spans.get_mut(self.count) {
+            Some(span) if start > self.last_end => {
+                *span = Span { start, end };
+                self.count += 1;
+                self.last_end = end;
+            }
+            _ => self.merge(buf, at, start, end),
+        }
+    }
+
+    /// Adds a hit that touches others, or has no room.
+    #[inline(never)]
+    fn merge(&mut self, buf: &mut [u8], at: usize, mut start: usize, mut end: usize) {
         while let Some(last) = self.last().filter(|last| start <= last.end) {
             start = start.min(last.start);
             end = end.max(last.end);
@@ -60,6 +77,7 @@ impl Pending {
             // Cannot be, by the assertion above; should it be, what lies between is masked too.
             last.end = last.end.max(end);
         }
+        self.last_end = end.max(self.last_end);
     }
 
     /// Writes all that lies before `end`.
@@ -67,16 +85,18 @@ impl Pending {
         let mut kept = 0;
         for index in 0..self.count {
             let span = self.spans[index];
+            if span.end <= end {
+                fixed_hit(buf, span.start..span.end);
+                continue;
+            }
             if span.start < end {
-                fixed_hit(buf, span.start..span.end.min(end));
+                fixed_hit(buf, span.start..end);
             }
-            if span.end > end {
-                self.spans[kept] = Span {
-                    start: span.start.max(end),
-                    end: span.end,
-                };
-                kept += 1;
-            }
+            self.spans[kept] = Span {
+                start: span.start.max(end),
+                end: span.end,
+            };
+            kept += 1;
         }
         self.count = kept;
     }
@@ -87,6 +107,7 @@ impl Pending {
             span.start -= bytes;
             span.end -= bytes;
         }
+        self.last_end = self.last_end.saturating_sub(bytes);
     }
 
     fn last(&self) -> Option<Span> {

@@ -14,39 +14,46 @@ pub fn fixed(value: &mut [u8]) {
     value.fill(FILL);
 }
 
+/// How many bytes of a hit are masked in a step.
+const STEP_BYTES: usize = 32;
+
 /// Masks what a detector found: every byte becomes `*`, but an `@` stays.
 ///
 /// No class but e-mail has an `@` in its hits, so the rule needs no class, and overlapping hits cannot disagree.
 #[inline]
 pub(crate) fn fixed_hit(buf: &mut [u8], hit: Range<usize>) {
-    let hit = &mut buf[hit];
-    let Some(last) = hit.last_chunk().copied() else {
-        for byte in hit {
-            *byte = if *byte == b'@' { b'@' } else { FILL };
-        }
-        return;
-    };
-    // Words from the start and one to the end. That one is read before anything is written: to read what was written
-    // in another place of a word a moment ago waits for it.
-    for word in hit.as_chunks_mut().0 {
-        *word = fix_word(*word);
-    }
-    if let Some(to) = hit.last_chunk_mut() {
-        *to = fix_word(last);
+    let mut start = hit.start;
+    while start < hit.end {
+        let Some(bytes) = buf[start..].first_chunk_mut() else {
+            for byte in &mut buf[start..hit.end] {
+                *byte = if *byte == b'@' { b'@' } else { FILL };
+            }
+            return;
+        };
+        fix_front(bytes, hit.end - start);
+        start += STEP_BYTES;
     }
 }
 
-/// Masks eight bytes.
+/// Nothing of a step, then all of it.
+static KEPT: [u8; 2 * STEP_BYTES] = {
+    let mut kept = [0; 2 * STEP_BYTES];
+    kept.split_at_mut(STEP_BYTES)
+        .1
+        .copy_from_slice(&[0xFF; STEP_BYTES]);
+    kept
+};
+
+/// Masks the first `length` bytes. What is behind them is written too, as it was: so most hits take one step that does
+/// not depend on how long they are.
 #[inline]
-const fn fix_word(bytes: [u8; 8]) -> [u8; 8] {
-    const EACH: u64 = 0x0101_0101_0101_0101;
-    const HIGHEST: u64 = EACH << 7;
-    let word = u64::from_ne_bytes(bytes);
-    let difference = word ^ (EACH * b'@' as u64);
-    // The highest bit of each byte that is an `@`, then all of its bits.
-    let is_at = !(((difference & !HIGHEST) + !HIGHEST) | difference) & HIGHEST;
-    let kept = (is_at >> 7) * 0xFF;
-    (word & kept | (EACH * FILL as u64) & !kept).to_ne_bytes()
+fn fix_front(bytes: &mut [u8; STEP_BYTES], length: usize) {
+    let kept = &KEPT[STEP_BYTES - length.min(STEP_BYTES)..];
+    for (byte, kept) in bytes.iter_mut().zip(kept) {
+        let is_at = if *byte == b'@' { 0xFF } else { 0 };
+        let kept = kept | is_at;
+        *byte = *byte & kept | FILL & !kept;
+    }
 }
 
 #[cfg(test)]
@@ -62,12 +69,13 @@ mod tests {
 
     #[test]
     fn a_hit_keeps_its_at_sign() {
-        for length in 1..40 {
-            let mut value = vec![b'x'; length + 2];
+        for (length, behind) in (1..100).flat_map(|length| [(length, 1), (length, 50)]) {
+            let mut value = vec![b'x'; length + 1 + behind];
             value[1 + length / 2] = b'@';
             fixed_hit(&mut value, 1..1 + length);
-            let mut want = vec![b'*'; length + 2];
-            (want[0], want[1 + length / 2], want[1 + length]) = (b'x', b'@', b'x');
+            let mut want = vec![b'x'; length + 1 + behind];
+            want[1..=length].fill(b'*');
+            want[1 + length / 2] = b'@';
             assert_eq!(value, want);
         }
     }
