@@ -21,8 +21,8 @@ static SETS: [u8; 256] = sets();
 
 /// Whether the byte is in one of the sets.
 #[inline]
-pub(crate) fn is_in(byte: u8, sets: u8) -> bool {
-    SETS[usize::from(byte)] & sets != 0
+pub(crate) const fn is_in(byte: u8, sets: u8) -> bool {
+    SETS[byte as usize] & sets != 0
 }
 
 /// Whether the byte continues a character of UTF-8.

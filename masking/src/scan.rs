@@ -9,7 +9,7 @@ use crate::kernel::avx2::{Avx2, Windows};
 #[cfg(target_arch = "x86_64")]
 use crate::kernel::avx512::Avx512;
 #[cfg(target_arch = "x86_64")]
-use crate::kernel::batch::{BATCH_BYTES, Batch, GROUP_BYTES, Near, WINDOW_BYTES};
+use crate::kernel::batch::{AtSigns, BATCH_BYTES, Batch, GROUP_BYTES, WINDOW_BYTES};
 use crate::kernel::scalar::Scalar;
 use crate::kernel::{BLOCK_BYTES, Block, Candidates, Classify, Group, Kernel, LANES, LOOK_BACK_BYTES};
 use crate::pending::Pending;
@@ -154,14 +154,11 @@ impl<V: Values> Pass<'_, V> {
             let bit = places & places.wrapping_neg();
             let at = start + places.trailing_zeros() as usize;
             places ^= bit;
-            if at < self.progress.resume {
-                continue;
-            }
-            if !self.enter_value(at) {
+            if !self.enter(at) {
                 continue;
             }
             if bit & found.email != 0 {
-                self.address(at, around)?;
+                self.address_in_value(at, around)?;
             }
             if bit & found.card != 0 && at >= self.progress.digits_end {
                 let mut digits_end = at;
@@ -197,17 +194,24 @@ impl<V: Values> Pass<'_, V> {
         while places != 0 {
             let at = start + places.trailing_zeros() as usize;
             places &= places - 1;
-            if at >= self.progress.resume && self.enter_value(at) {
-                self.address(at, around)?;
-            }
+            self.address(at, around)?;
         }
         Continue(())
     }
 
-    /// Validates the e-mail address whose `@` is at `at`.
+    /// Validates the e-mail address whose `@` is at `at`, if it is to be looked at.
     #[inline(always)]
     #[allow(clippy::inline_always)]
-    fn address(&mut self, at: usize, around: impl email::Around) -> ControlFlow<()> {
+    pub(crate) fn address(&mut self, at: usize, around: impl email::Around) -> ControlFlow<()> {
+        if self.enter(at) {
+            self.address_in_value(at, around)?;
+        }
+        Continue(())
+    }
+
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    fn address_in_value(&mut self, at: usize, around: impl email::Around) -> ControlFlow<()> {
         let last_end = self.progress.ends[Class::Email.index()];
         // A value that goes on may go on with more of the address.
         if !self.is_open
@@ -216,6 +220,13 @@ impl<V: Values> Pass<'_, V> {
             self.take(Class::Email, at, &hit);
             return Continue(());
         }
+        self.other_address(at)
+    }
+
+    /// Validates an e-mail address that the bytes near its `@` do not tell.
+    #[inline(never)]
+    fn other_address(&mut self, at: usize) -> ControlFlow<()> {
+        let last_end = self.progress.ends[Class::Email.index()];
         self.settle(Class::Email, at, |view, _| email::find(view, at, last_end))
     }
 
@@ -235,9 +246,12 @@ impl<V: Values> Pass<'_, V> {
         Continue(())
     }
 
-    /// Finds the value that `at` is in, if it is in one.
+    /// Finds the value that the candidate at `at` is in, if it is in one, and was not dealt with before.
     #[inline]
-    fn enter_value(&mut self, at: usize) -> bool {
+    fn enter(&mut self, at: usize) -> bool {
+        if at < self.progress.resume {
+            return false;
+        }
         if self.progress.value.contains(&at) {
             return true;
         }
@@ -301,7 +315,7 @@ pub(crate) fn drive_blocks<K: Classify, V: Values>(kernel: K, pass: &mut Pass<'_
         let mut padded = [0; BLOCK_BYTES];
         padded[..length].copy_from_slice(pass.buf);
         let block = kernel.classify(&padded);
-        let found = Candidates::of(&block).and(wanted);
+        let found = Candidates::of(&block.kinds).and(wanted);
         if found.any() != 0 && pass.validate(found.any(), &found, 0, alone(0, &block)).is_break() {
             return;
         }
@@ -320,7 +334,7 @@ pub(crate) fn drive_blocks<K: Classify, V: Values>(kernel: K, pass: &mut Pass<'_
     };
     while let Some(bytes) = pass.buf[start..].first_chunk() {
         let block = kernel.classify(bytes);
-        let found = Candidates::of(&block).and(wanted);
+        let found = Candidates::of(&block.kinds).and(wanted);
         let places = found.any() & new;
         if places != 0
             && pass
@@ -336,7 +350,7 @@ pub(crate) fn drive_blocks<K: Classify, V: Values>(kernel: K, pass: &mut Pass<'_
     if let (Some(bytes), true) = (pass.buf.last_chunk(), seen < length) {
         let start = length - BLOCK_BYTES;
         let block = kernel.classify(bytes);
-        let found = Candidates::of(&block).and(wanted);
+        let found = Candidates::of(&block.kinds).and(wanted);
         let places = found.any() & u64::MAX << (seen - start);
         if places != 0
             && pass
@@ -352,7 +366,7 @@ pub(crate) fn drive_blocks<K: Classify, V: Values>(kernel: K, pass: &mut Pass<'_
 /// A block of which its neighbours are not known.
 #[inline(always)]
 #[allow(clippy::inline_always)]
-fn alone(start: usize, block: &Block<u64>) -> email::Beside<'_> {
+fn alone(start: usize, block: &Block) -> email::Beside<'_> {
     email::Beside {
         start,
         block,
@@ -410,38 +424,56 @@ fn drive_lanes<K: Classify, V: Values>(
 #[inline(always)]
 #[allow(clippy::inline_always)]
 pub(crate) fn drive_batches<V: Values>(kernel: Avx2, pass: &mut Pass<'_, V>) {
-    let wanted = Candidates::wanted(pass.classes).map(|bits| Windows::all(kernel, bits));
     let length = pass.buf.len();
-    let mut batch = Batch::default();
+    let (mut batch, mut at_signs) = (Batch::default(), AtSigns::new());
     for start in (0..length).step_by(BATCH_BYTES) {
-        let end = length.min(start + BATCH_BYTES);
         if start > 0 {
             batch.turn();
         }
-        kernel.fill(&mut batch, 0, &pass.buf[start..end.min(start + GROUP_BYTES)]);
-        for (group, group_start) in (start..end).step_by(GROUP_BYTES).enumerate() {
-            let next = group_start + GROUP_BYTES;
-            let mut known = next - start;
-            if next < end {
-                kernel.fill(
-                    &mut batch,
-                    group + 1,
-                    &pass.buf[next..end.min(next + GROUP_BYTES)],
-                );
-                known += GROUP_BYTES;
-            }
-            let found = kernel.look(&batch, group, &wanted);
-            let near = Near {
-                batch: &batch,
-                start,
-                known,
-            };
-            if look_at_group(pass, &found, group, group_start, near).is_break() {
-                return;
-            }
+        if drive_batch(kernel, pass, start, &mut batch, &mut at_signs).is_break() {
+            return;
         }
     }
     pass.progress.resume = length;
+}
+
+/// Looks at the groups of one batch.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+#[allow(clippy::inline_always)]
+fn drive_batch<V: Values>(
+    kernel: Avx2,
+    pass: &mut Pass<'_, V>,
+    start: usize,
+    batch: &mut Batch,
+    at_signs: &mut AtSigns,
+) -> ControlFlow<()> {
+    let end = pass.buf.len().min(start + BATCH_BYTES);
+    let wants_email = pass.classes.contains(Class::Email);
+    kernel.fill(batch, 0, &pass.buf[start..end.min(start + GROUP_BYTES)]);
+    for (group, group_start) in (start..end).step_by(GROUP_BYTES).enumerate() {
+        let next = group_start + GROUP_BYTES;
+        if next < end {
+            kernel.fill(batch, group + 1, &pass.buf[next..end.min(next + GROUP_BYTES)]);
+        }
+        let windows = kernel.windows(batch, group);
+        if !Candidates::hint(&windows).is_zero() {
+            let wanted = Candidates::wanted(pass.classes).map(|bits| Windows::all(kernel, bits));
+            let found = Candidates::of(&windows).and(&wanted);
+            if !found.any_but_email().is_zero() {
+                kernel.addresses(pass, start, at_signs.take())?;
+                look_at_group(kernel, pass, &found, group_start)?;
+                continue;
+            }
+        }
+        if wants_email && !windows.at.is_zero() {
+            at_signs.add(batch, group);
+            if at_signs.are_enough() {
+                kernel.addresses(pass, start, at_signs.take())?;
+            }
+        }
+    }
+    kernel.addresses(pass, start, at_signs.take())
 }
 
 /// Has the candidates of a group validated.
@@ -449,24 +481,17 @@ pub(crate) fn drive_batches<V: Values>(kernel: Avx2, pass: &mut Pass<'_, V>) {
 #[inline(always)]
 #[allow(clippy::inline_always)]
 fn look_at_group<V: Values>(
+    kernel: Avx2,
     pass: &mut Pass<'_, V>,
     found: &Candidates<Windows>,
-    group: usize,
     start: usize,
-    near: Near<'_>,
 ) -> ControlFlow<()> {
-    if !found.any_but_email().is_zero() {
-        let any = found.any().words();
-        let found = found.map(Windows::words);
-        for (window, places) in any.into_iter().enumerate() {
-            if places != 0 {
-                let found = found.map(|words| words[window]);
-                pass.validate(places, &found, start + window * WINDOW_BYTES, near)?;
-            }
-        }
-    } else if !found.email.is_zero() {
-        for (block, places) in near.batch.at_signs(group).into_iter().enumerate() {
-            pass.addresses(places, start + block * BLOCK_BYTES, near)?;
+    let any = found.any().words();
+    let found = found.map(Windows::words);
+    for (window, places) in any.into_iter().enumerate() {
+        if places != 0 {
+            let found = found.map(|words| words[window]);
+            pass.validate(places, &found, start + window * WINDOW_BYTES, kernel)?;
         }
     }
     Continue(())

@@ -49,32 +49,33 @@ pub(crate) fn find(view: &View<'_>, at: usize, last_end: usize) -> Option<Range<
     (start < at).then_some(start..end)
 }
 
-/// Which of 64 bytes in a row may stand in an address, as far as they are ASCII: a bit each.
+/// Which bytes behind an `@` may stand in an address, as far as they are ASCII: a bit each, the first one lowest.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Plain {
-    letter: u64,
-    dot: u64,
+    pub(crate) letter: u64,
+    pub(crate) dot: u64,
     /// Letters and digits.
-    word: u64,
+    pub(crate) word: u64,
     /// What may stand in a domain; all of it may stand in a local part too.
-    domain: u64,
+    pub(crate) domain: u64,
 }
 
 impl Plain {
     #[inline(always)]
-    pub(crate) fn new(block: &Block<u64>) -> Self {
-        let word = block.letter | block.digit;
+    fn of(block: &Block) -> Self {
+        let kinds = &block.kinds;
+        let word = kinds.letter | kinds.digit;
         Self {
-            letter: block.letter,
-            dot: block.dot,
+            letter: kinds.letter,
+            dot: kinds.dot,
             word,
-            domain: word | block.dot | block.dash | block.underscore(),
+            domain: word | kinds.dot | block.dash | kinds.underscore(),
         }
     }
 
     /// The bits of each moved in the same way.
     #[inline(always)]
-    pub(crate) fn map(self, moved: impl Fn(u64) -> u64) -> Self {
+    fn map(self, moved: impl Fn(u64) -> u64) -> Self {
         Self {
             letter: moved(self.letter),
             dot: moved(self.dot),
@@ -92,15 +93,25 @@ impl Plain {
             domain: self.domain | other.domain,
         }
     }
+
+    /// How many bytes the domain has that `length` bytes were read for, if it is one.
+    #[inline(always)]
+    fn domain_bytes(&self, length: usize) -> Option<usize> {
+        let read = (1 << length) - 1;
+        let (word, letter) = (self.word & read, self.letter & read);
+        let has_top_level = self.dot & letter >> 1 & letter >> 2 & !1 != 0;
+        (has_top_level && word != 0).then(|| (u64::BITS - word.leading_zeros()) as usize)
+    }
 }
 
 /// What is known of the bytes around an `@`.
 pub(crate) trait Around: Copy {
-    /// The 64 bytes behind the `@`, the first one lowest, and how many of them are known.
-    fn behind(&self, at: usize) -> (Plain, usize);
+    /// The bytes behind the `@`, and how many in a row may stand in a domain before one that may not, or `end`; none
+    /// if that is not known.
+    fn behind(&self, buf: &[u8], at: usize, end: usize) -> Option<(Plain, usize)>;
 
-    /// The 64 bytes before the `@`, the last one highest; those that are not known are none.
-    fn before(&self, at: usize) -> Plain;
+    /// How many bytes in a row before the `@` are known, and may stand in a domain.
+    fn before(&self, buf: &[u8], at: usize) -> usize;
 }
 
 /// The block that an `@` is in, and those beside it.
@@ -108,31 +119,33 @@ pub(crate) trait Around: Copy {
 pub(crate) struct Beside<'a> {
     /// Where the block begins.
     pub(crate) start: usize,
-    pub(crate) block: &'a Block<u64>,
-    pub(crate) before: Option<&'a Block<u64>>,
-    pub(crate) behind: Option<&'a Block<u64>>,
+    pub(crate) block: &'a Block,
+    pub(crate) before: Option<&'a Block>,
+    pub(crate) behind: Option<&'a Block>,
 }
 
 impl Around for Beside<'_> {
     #[inline(always)]
-    fn behind(&self, at: usize) -> (Plain, usize) {
+    fn behind(&self, buf: &[u8], at: usize, end: usize) -> Option<(Plain, usize)> {
         let place = (at - self.start) % BLOCK_BYTES;
-        let here = Plain::new(self.block).map(|bits| bits >> place >> 1);
+        let here = Plain::of(self.block).map(|bits| bits >> place >> 1);
         let known = BLOCK_BYTES - 1 - place;
-        match self.behind {
-            Some(behind) => (here.or(Plain::new(behind).map(|bits| bits << known)), BLOCK_BYTES),
+        let (plain, known) = match self.behind {
+            Some(behind) => (here.or(Plain::of(behind).map(|bits| bits << known)), BLOCK_BYTES),
             None => (here, known),
-        }
+        };
+        let length = plain.domain.trailing_ones() as usize;
+        let next = at + 1 + length;
+        let goes_on = || next < end && buf.get(next).is_some_and(|byte| !byte.is_ascii());
+        (length < known && next <= end && !goes_on()).then_some((plain, length))
     }
 
     #[inline(always)]
-    fn before(&self, at: usize) -> Plain {
+    fn before(&self, _buf: &[u8], at: usize) -> usize {
         let place = (at - self.start) % BLOCK_BYTES;
-        let here = Plain::new(self.block).map(|bits| bits << (BLOCK_BYTES - 1 - place) << 1);
-        match self.before {
-            Some(before) => here.or(Plain::new(before).map(|bits| bits >> place)),
-            None => here,
-        }
+        let here = Plain::of(self.block).domain << (BLOCK_BYTES - 1 - place) << 1;
+        let before = self.before.map_or(0, |before| Plain::of(before).domain >> place);
+        (here | before).leading_ones() as usize
     }
 }
 
@@ -147,30 +160,27 @@ pub(crate) fn find_plain(
     last_end: usize,
     around: impl Around,
 ) -> Option<Range<usize>> {
-    let (behind, known_behind) = around.behind(at);
-    let length = behind.domain.trailing_ones() as usize;
-    let end = at + 1 + length;
-    let goes_on_behind = || end < value.end && buf.get(end).is_some_and(|byte| *byte >= 0x80);
-    if length >= known_behind || end > value.end || goes_on_behind() {
-        return None;
-    }
-    let domain = (1 << length) - 1;
-    let last_word = (behind.word & domain).checked_ilog2()?;
-    let letter = behind.letter & domain;
-    if behind.dot & letter >> 1 & letter >> 2 & !1 == 0 {
-        return None;
-    }
-
-    let length = around.before(at).domain.leading_ones() as usize;
-    let start = at.saturating_sub(length).max(value.start);
-    let goes_on = |byte: &u8| is_in(*byte, LOCAL) || matches!(byte, b'\\' | b'\'');
-    let goes_on_before = || start > value.start && buf.get(start - 1).is_some_and(goes_on);
+    let (behind, length) = around.behind(buf, at, value.end)?;
+    let end = at + 1 + behind.domain_bytes(length)?;
+    let start = at.saturating_sub(around.before(buf, at)).max(value.start);
     // So it does, too, where the bytes that are known end within the local part.
-    if start >= at || start <= last_end || goes_on_before() {
-        return None;
-    }
-    Some(start..at + 2 + last_word as usize)
+    let goes_on =
+        || start > value.start && buf.get(start - 1).is_some_and(|byte| GOES_ON[usize::from(*byte)]);
+    (start < at && start > last_end && !goes_on()).then_some(start..end)
 }
+
+/// The bytes that a local part may go on with, towards its front.
+static GOES_ON: [bool; 256] = {
+    let mut goes_on = [false; 256];
+    let mut byte = 0_u8;
+    loop {
+        goes_on[byte as usize] = is_in(byte, LOCAL) || matches!(byte, b'\\' | b'\'');
+        if byte == u8::MAX {
+            break goes_on;
+        }
+        byte += 1;
+    }
+};
 
 fn domain_end(view: &View<'_>, at: usize) -> Option<usize> {
     let start = at + 1;

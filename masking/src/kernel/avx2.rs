@@ -7,14 +7,16 @@ use std::arch::x86_64::{
     _mm256_set1_epi64x, _mm256_shuffle_epi8, _mm256_sll_epi64, _mm256_srli_epi64, _mm256_storeu_si256,
     _mm256_testz_si256,
 };
+use std::ops::ControlFlow::{self, Continue};
 use std::ops::{BitAnd, BitOr};
 
 use super::batch::{Batch, HALF_BYTES, Row, WINDOW_BYTES, WINDOWS};
-use super::{Bits, Block, Candidates, Kernel, LOOK_BACK_BYTES};
+use super::{Bits, Kernel, Kinds, LOOK_BACK_BYTES};
 use crate::Values;
+use crate::detect::email::{Around, Plain};
 use crate::scan::{Pass, drive_batches};
 
-/// Proof that this CPU has AVX2, BMI1 and BMI2: there is no other way to one than [`Avx2::detect`].
+/// Proof that this CPU has AVX2, BMI1, BMI2, LZCNT and POPCNT: there is no other way to one than [`Avx2::detect`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Avx2(());
 
@@ -24,7 +26,9 @@ impl Avx2 {
     pub(crate) fn detect() -> Option<Self> {
         let has_all = is_x86_feature_detected!("avx2")
             && is_x86_feature_detected!("bmi1")
-            && is_x86_feature_detected!("bmi2");
+            && is_x86_feature_detected!("bmi2")
+            && is_x86_feature_detected!("lzcnt")
+            && is_x86_feature_detected!("popcnt");
         has_all.then_some(Self(()))
     }
 
@@ -38,16 +42,25 @@ impl Avx2 {
         });
     }
 
-    /// Finds the wanted candidates of a group.
+    /// The windows of a group.
     #[inline(always)]
-    pub(crate) fn look(
+    pub(crate) fn windows(self, batch: &Batch, group: usize) -> Kinds<Windows> {
+        batch.rows().map(|row| Windows::of(self, row.group(group)))
+    }
+
+    /// Has the addresses at these places of a batch validated, which begins at `start`.
+    #[inline(always)]
+    pub(crate) fn addresses<V: Values>(
         self,
-        batch: &Batch,
-        group: usize,
-        wanted: &Candidates<Windows>,
-    ) -> Candidates<Windows> {
-        let windows = batch.rows().map(|row| Windows::of(self, row.group(group)));
-        Candidates::of(&windows).and(wanted)
+        pass: &mut Pass<'_, V>,
+        start: usize,
+        places: &[u16],
+    ) -> ControlFlow<()> {
+        if places.is_empty() {
+            return Continue(());
+        }
+        // SAFETY: an `Avx2` exists only where the CPU has AVX2, BMI1, BMI2, LZCNT and POPCNT.
+        unsafe { addresses_with_avx2(self, pass, start, places) }
     }
 }
 
@@ -55,7 +68,7 @@ impl Kernel for Avx2 {
     /// Runs a pass compiled for these features.
     #[inline]
     fn drive<V: Values>(self, pass: &mut Pass<'_, V>) {
-        // SAFETY: an `Avx2` exists only where the CPU has AVX2, BMI1 and BMI2.
+        // SAFETY: an `Avx2` exists only where the CPU has AVX2, BMI1, BMI2, LZCNT and POPCNT.
         unsafe { drive_with_avx2(self, pass) }
     }
 }
@@ -146,10 +159,106 @@ impl Bits for Windows {
 }
 
 /// # Safety
-/// The CPU must have AVX2, BMI1 and BMI2.
-#[target_feature(enable = "avx2,bmi1,bmi2")]
+/// The CPU must have the features of an [`Avx2`].
+#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
 unsafe fn drive_with_avx2<V: Values>(kernel: Avx2, pass: &mut Pass<'_, V>) {
     drive_batches(kernel, pass);
+}
+
+/// Not a part of the pass itself: what that compares blocks with would have to be loaded again behind each address.
+///
+/// # Safety
+/// The CPU must have the features of an [`Avx2`].
+#[inline(never)]
+#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+unsafe fn addresses_with_avx2<V: Values>(
+    kernel: Avx2,
+    pass: &mut Pass<'_, V>,
+    start: usize,
+    places: &[u16],
+) -> ControlFlow<()> {
+    for place in places {
+        pass.address(start + usize::from(*place), kernel)?;
+    }
+    Continue(())
+}
+
+/// How many bytes are looked at on each side of an `@`.
+const BESIDE_BYTES: usize = 32;
+
+/// An address is read from the bytes themselves: rows would have to be put together again.
+impl Around for Avx2 {
+    #[inline(always)]
+    fn behind(&self, buf: &[u8], at: usize, end: usize) -> Option<(Plain, usize)> {
+        let bytes = buf.get(at + 1..)?;
+        // SAFETY: an `Avx2` exists only where the CPU has AVX2.
+        let (plain, is_ascii) = unsafe {
+            match bytes.first_chunk() {
+                Some(bytes) => plain(bytes),
+                None => plain(&padded(bytes, 0)),
+            }
+        };
+        let room = (1 << (end - at - 1).min(BESIDE_BYTES)) - 1;
+        let length = (plain.domain & room).trailing_ones() as usize;
+        let goes_on = !is_ascii & room & 1 << length != 0;
+        (length < BESIDE_BYTES && !goes_on).then_some((plain, length))
+    }
+
+    #[inline(always)]
+    fn before(&self, buf: &[u8], at: usize) -> usize {
+        let bytes = buf.get(..at).unwrap_or_default();
+        // SAFETY: an `Avx2` exists only where the CPU has AVX2.
+        let in_domain = unsafe {
+            match bytes.last_chunk() {
+                Some(bytes) => in_domain(bytes),
+                None => in_domain(&padded(bytes, BESIDE_BYTES - bytes.len())),
+            }
+        };
+        in_domain.leading_ones() as usize
+    }
+}
+
+/// The bytes from `start` on, among zeros.
+#[cold]
+fn padded(bytes: &[u8], start: usize) -> [u8; BESIDE_BYTES] {
+    let mut padded = [0; BESIDE_BYTES];
+    padded[start..start + bytes.len()].copy_from_slice(bytes);
+    padded
+}
+
+/// What the bytes are in an address, and which are ASCII; bits that are no byte's are not.
+///
+/// # Safety
+/// The CPU must have AVX2.
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn plain(bytes: &[u8; BESIDE_BYTES]) -> (Plain, u64) {
+    // SAFETY: they are 32 readable bytes, and `loadu` needs no alignment.
+    let bytes = unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) };
+    let letter = bits(is_letter(bytes));
+    let word = letter | bits(in_range::<b'0', b'9'>(bytes));
+    let dot = bits(equal::<b'.'>(bytes));
+    let domain = word | dot | bits(one_of(bytes, &DASH_UNDERSCORE));
+    let plain = Plain {
+        letter: letter.into(),
+        dot: dot.into(),
+        word: word.into(),
+        domain: domain.into(),
+    };
+    (plain, (!bits(bytes)).into())
+}
+
+/// Which bytes may stand in a domain.
+///
+/// # Safety
+/// The CPU must have AVX2.
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn in_domain(bytes: &[u8; BESIDE_BYTES]) -> u32 {
+    // SAFETY: they are 32 readable bytes, and `loadu` needs no alignment.
+    let bytes = unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) };
+    let word = _mm256_or_si256(is_letter(bytes), in_range::<b'0', b'9'>(bytes));
+    bits(_mm256_or_si256(word, one_of(bytes, &DOT_DASH_UNDERSCORE)))
 }
 
 /// Sets what half a block's bytes are in each row, the first `skipped` left out.
@@ -160,21 +269,32 @@ unsafe fn drive_with_avx2<V: Values>(kernel: Avx2, pass: &mut Pass<'_, V>) {
 /// The CPU must have AVX2.
 #[inline]
 #[target_feature(enable = "avx2")]
-unsafe fn classify(bytes: &[u8; HALF_BYTES], skipped: usize, rows: &mut Block<Row>, half: usize) {
+unsafe fn classify(bytes: &[u8; HALF_BYTES], skipped: usize, rows: &mut Kinds<Row>, half: usize) {
     // SAFETY: they are 32 readable bytes, and `loadu` needs no alignment.
     let bytes = unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) };
-    let set = |row: &mut Row, is| row.set(half, _mm256_movemask_epi8(is).cast_unsigned() >> skipped);
+    let set = |row: &mut Row, is| row.set(half, bits(is) >> skipped);
     set(&mut rows.digit, in_range::<b'0', b'9'>(bytes));
-    let lower_case = _mm256_or_si256(bytes, all(0x20));
-    set(&mut rows.letter, in_range::<b'a', b'z'>(lower_case));
+    set(&mut rows.letter, is_letter(bytes));
     set(&mut rows.at, equal::<b'@'>(bytes));
     set(&mut rows.dot, equal::<b'.'>(bytes));
-    set(&mut rows.dash, equal::<b'-'>(bytes));
-    set(&mut rows.space, equal::<b' '>(bytes));
+    set(&mut rows.separator, one_of(bytes, &DASH_SPACE));
     // The low half of `I` is that of `y`.
     let key_first = _mm256_or_si256(one_of(bytes, &H_Y), equal::<b'I'>(bytes));
     set(&mut rows.key_first, key_first);
     set(&mut rows.key_second, one_of(bytes, &A_J_UNDERSCORE));
+}
+
+/// The highest bit of each byte.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn bits(bytes: __m256i) -> u32 {
+    _mm256_movemask_epi8(bytes).cast_unsigned()
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn is_letter(bytes: __m256i) -> __m256i {
+    in_range::<b'a', b'z'>(_mm256_or_si256(bytes, all(0x20)))
 }
 
 #[inline]
@@ -199,6 +319,9 @@ fn equal<const BYTE: u8>(bytes: __m256i) -> __m256i {
     _mm256_cmpeq_epi8(bytes, all(BYTE))
 }
 
+static DASH_SPACE: [u8; 16] = by_low_half(*b"- ");
+static DASH_UNDERSCORE: [u8; 16] = by_low_half(*b"-_");
+static DOT_DASH_UNDERSCORE: [u8; 16] = by_low_half(*b".-_");
 static H_Y: [u8; 16] = by_low_half(*b"hy");
 static A_J_UNDERSCORE: [u8; 16] = by_low_half(*b"AJ_");
 
@@ -234,7 +357,7 @@ mod tests {
 
     use super::super::batch::{BATCH_BYTES, GROUP_BYTES};
     use super::super::scalar::Scalar;
-    use super::super::{BLOCK_BYTES, Classify, kinds};
+    use super::super::{BLOCK_BYTES, Candidates, Classify, kinds};
     use super::*;
     use crate::{Class, ClassSet};
 
@@ -248,7 +371,7 @@ mod tests {
         })
     }
 
-    fn block_of(batch: &Batch, block: usize) -> Block<u64> {
+    fn block_of(batch: &Batch, block: usize) -> Kinds<u64> {
         batch.rows().map(|row| row.block(block))
     }
 
@@ -267,7 +390,7 @@ mod tests {
                 kernel.fill(&mut batch, group, new);
             }
             for (block, start) in (start..start + new.len()).step_by(BLOCK_BYTES).enumerate() {
-                let want = Scalar.classify(&block_at(bytes, start.cast_signed()));
+                let want = Scalar.classify(&block_at(bytes, start.cast_signed())).kinds;
                 assert_eq!(
                     block_of(&batch, block),
                     want,
@@ -276,14 +399,17 @@ mod tests {
                 );
             }
             for (group, start) in (start..start + new.len()).step_by(GROUP_BYTES).enumerate() {
-                let found = kernel.look(&batch, group, &wanted_windows);
+                let windows = kernel.windows(&batch, group);
+                let hint = Candidates::hint(&windows);
+                let found = Candidates::of(&windows).and(&wanted_windows);
+                assert!(!hint.is_zero() || found.any_but_email().is_zero());
                 let any = found.any().words();
                 let found = found.map(Windows::words);
                 for window in 0..WINDOWS {
                     let start = start + window * WINDOW_BYTES;
                     let bytes_of_window =
                         block_at(bytes, start.cast_signed() - LOOK_BACK_BYTES.cast_signed());
-                    let want = Candidates::of(&Scalar.classify(&bytes_of_window)).and(&wanted);
+                    let want = Candidates::of(&Scalar.classify(&bytes_of_window).kinds).and(&wanted);
                     let want = want.map(|bits| bits >> LOOK_BACK_BYTES);
                     let found = found.map(|words| words[window]);
                     assert_eq!(found, want, "window at {start} of {}", bytes.len());
@@ -312,8 +438,7 @@ mod tests {
                         block.letter,
                         block.at,
                         block.dot,
-                        block.dash,
-                        block.space,
+                        block.separator,
                         block.key_first,
                         block.key_second,
                     ];
@@ -321,7 +446,7 @@ mod tests {
                         let want = u64::from(want >> kind & 1) << place;
                         assert_eq!(word, want, "kind {kind} of {byte:#04x} at {place}");
                     }
-                    assert_eq!(block_of(&batch, 2), Block::default());
+                    assert_eq!(block_of(&batch, 2), Kinds::default());
                 }
             }
         }

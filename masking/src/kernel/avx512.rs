@@ -12,7 +12,7 @@ use std::arch::x86_64::{
 };
 use std::ops::{BitAnd, BitOr};
 
-use super::{BLOCK_BYTES, Bits, Block, Candidates, Classify, Group, Kernel, LANES, Lanes, kinds};
+use super::{BLOCK_BYTES, Bits, Block, Candidates, Classify, Group, Kernel, Kinds, LANES, Lanes, kinds};
 use crate::Values;
 use crate::scan::{Pass, drive_blocks};
 
@@ -47,7 +47,7 @@ impl Kernel for Avx512 {
 
 impl Classify for Avx512 {
     #[inline(always)]
-    fn classify(self, bytes: &[u8; BLOCK_BYTES]) -> Block<u64> {
+    fn classify(self, bytes: &[u8; BLOCK_BYTES]) -> Block {
         let mut block = Block::default();
         // SAFETY: an `Avx512` exists only where the CPU has all of its features.
         Register(unsafe { words(bytes) }).write_block(&mut block);
@@ -92,14 +92,14 @@ impl Register {
 
     /// The words of a block, by kind.
     #[inline(always)]
-    fn of_block(_: Avx512, block: &Block<u64>) -> Self {
-        const { assert!(size_of::<Block<u64>>() == 64 && align_of::<Block<u64>>() == 64) };
+    fn of_block(_: Avx512, block: &Block) -> Self {
+        const { assert!(size_of::<Block>() == 64 && align_of::<Block>() == 64) };
         // SAFETY: an `Avx512` exists only where the CPU has all of its features; a block is eight words, aligned to 64.
         Self(unsafe { _mm512_load_si512(std::ptr::from_ref(block).cast()) })
     }
 
     #[inline(always)]
-    fn write_block(self, block: &mut Block<u64>) {
+    fn write_block(self, block: &mut Block) {
         // SAFETY: a `Register` exists only where the CPU has all features; a block is eight words, aligned to 64.
         unsafe { _mm512_store_si512(std::ptr::from_mut(block).cast(), self.0) };
     }
@@ -221,19 +221,18 @@ unsafe fn words(block: &[u8; BLOCK_BYTES]) -> __m512i {
 /// The CPU must have the features of an [`Avx512`].
 #[inline]
 #[target_feature(enable = "avx512f")]
-unsafe fn transposed(blocks: &[Register; LANES]) -> Block<Register> {
+unsafe fn transposed(blocks: &[Register; LANES]) -> Kinds<Register> {
     // Of pairs of blocks, the words of even kinds and those of odd ones; then quarters of four registers.
     let even = |first: usize| _mm512_unpacklo_epi64(blocks[first].0, blocks[first + 1].0);
     let odd = |first: usize| _mm512_unpackhi_epi64(blocks[first].0, blocks[first + 1].0);
-    let [digit, at, dash, key_first] = quarters(even(0), even(2), even(4), even(6));
-    let [letter, dot, space, key_second] = quarters(odd(0), odd(2), odd(4), odd(6));
-    Block {
+    let [digit, at, separator, key_second] = quarters(even(0), even(2), even(4), even(6));
+    let [letter, dot, key_first, _dash] = quarters(odd(0), odd(2), odd(4), odd(6));
+    Kinds {
         digit,
         letter,
         at,
         dot,
-        dash,
-        space,
+        separator,
         key_first,
         key_second,
     }

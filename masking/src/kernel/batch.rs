@@ -7,10 +7,7 @@
 //! What was stored a moment ago cannot be loaded in other pieces without waiting for it. So a group is filled before
 //! the one before it is looked at; that has the CPU do both at once, too, which are bound by different things.
 
-use std::array;
-
-use super::{BLOCK_BYTES, Block, LOOK_BACK_BYTES};
-use crate::detect::email::{Around, Plain};
+use super::{BLOCK_BYTES, Kinds, LOOK_BACK_BYTES};
 
 /// Windows that are looked at together.
 pub(crate) const WINDOWS: usize = 4;
@@ -79,30 +76,24 @@ impl Row {
             .expect("a group has its place in the row")
     }
 
-    /// 64 bits from a byte of the row on.
-    #[inline(always)]
-    fn load(&self, byte: usize) -> u64 {
-        u64::from_le_bytes(*self.0[byte..].first_chunk().expect("a batch has 64 bits there"))
-    }
-
     /// The bits of a block.
     #[inline(always)]
     pub(crate) fn block(&self, block: usize) -> u64 {
-        self.load((1 + block) * BLOCK_ROW_BYTES)
+        let bits = self.0[(1 + block) * BLOCK_ROW_BYTES..].first_chunk();
+        u64::from_le_bytes(*bits.expect("a batch has the block"))
     }
 }
 
-impl<B> Block<B> {
+impl<B> Kinds<B> {
     /// The same in another form.
     #[inline(always)]
-    pub(crate) fn map<C>(&self, form: impl Fn(&B) -> C) -> Block<C> {
-        Block {
+    pub(crate) fn map<C>(&self, form: impl Fn(&B) -> C) -> Kinds<C> {
+        Kinds {
             digit: form(&self.digit),
             letter: form(&self.letter),
             at: form(&self.at),
             dot: form(&self.dot),
-            dash: form(&self.dash),
-            space: form(&self.space),
+            separator: form(&self.separator),
             key_first: form(&self.key_first),
             key_second: form(&self.key_second),
         }
@@ -114,8 +105,7 @@ impl<B> Block<B> {
         change(&mut self.letter);
         change(&mut self.at);
         change(&mut self.dot);
-        change(&mut self.dash);
-        change(&mut self.space);
+        change(&mut self.separator);
         change(&mut self.key_first);
         change(&mut self.key_second);
     }
@@ -123,7 +113,7 @@ impl<B> Block<B> {
 
 /// Bytes in a row and the block before them.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Batch(Block<Row>);
+pub(crate) struct Batch(Kinds<Row>);
 
 impl Batch {
     /// Turns to the bytes behind a batch that is full.
@@ -140,7 +130,7 @@ impl Batch {
         &mut self,
         group: usize,
         bytes: &[u8],
-        classify: impl Fn(&[u8; HALF_BYTES], usize, &mut Block<Row>, usize),
+        classify: impl Fn(&[u8; HALF_BYTES], usize, &mut Kinds<Row>, usize),
     ) {
         let start = group * GROUP_BLOCKS * 2;
         // With a number of steps that is known, these need not be counted.
@@ -169,46 +159,67 @@ impl Batch {
     }
 
     #[inline(always)]
-    pub(crate) fn rows(&self) -> &Block<Row> {
+    pub(crate) fn rows(&self) -> &Kinds<Row> {
         &self.0
     }
-
-    /// Where there are `@`s in a group, block by block.
-    #[inline(always)]
-    pub(crate) fn at_signs(&self, group: usize) -> [u64; GROUP_BLOCKS] {
-        array::from_fn(|block| self.0.at.block(group * GROUP_BLOCKS + block))
-    }
-
-    #[inline(always)]
-    fn plain(&self, byte: usize) -> Plain {
-        Plain::new(&self.0.map(|row| row.load(byte)))
-    }
 }
 
-/// What a batch knows of the bytes around an `@`.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Near<'a> {
-    pub(crate) batch: &'a Batch,
-    /// Where the batch begins.
-    pub(crate) start: usize,
-    /// How many of its bytes are classified, or lie behind the buffer.
-    pub(crate) known: usize,
+/// Where in a batch there are `@`s that wait to be looked at: that is done for many, as much of what is in registers
+/// gives way to it.
+#[derive(Debug)]
+pub(crate) struct AtSigns {
+    places: [u16; Self::CAPACITY],
+    count: usize,
 }
 
-impl Around for Near<'_> {
+impl AtSigns {
+    /// From so many on, they are looked at; each byte of a group may be one more.
+    const ENOUGH: usize = 64;
+    const CAPACITY: usize = Self::ENOUGH + GROUP_BYTES;
+
+    pub(crate) const fn new() -> Self {
+        Self {
+            places: [0; Self::CAPACITY],
+            count: 0,
+        }
+    }
+
+    /// Adds those of a group.
     #[inline(always)]
-    fn behind(&self, at: usize) -> (Plain, usize) {
-        let bit = at + 1 - self.start;
-        let behind = self.batch.plain(BLOCK_ROW_BYTES + bit / 8);
-        let known = (BLOCK_BYTES - bit % 8).min(self.known - bit);
-        (behind.map(|bits| bits >> (bit % 8)), known)
+    pub(crate) fn add(&mut self, batch: &Batch, group: usize) {
+        for block in group * GROUP_BLOCKS..(group + 1) * GROUP_BLOCKS {
+            self.add_block(batch.0.at.block(block), block * BLOCK_BYTES);
+        }
     }
 
     #[inline(always)]
-    fn before(&self, at: usize) -> Plain {
-        let bit = at - self.start;
-        // The block before the batch comes first, so the 64 bits that end here begin at this byte of the row.
-        let byte = bit.div_ceil(8);
-        self.batch.plain(byte).map(|bits| bits << (byte * 8 - bit))
+    fn add_block(&mut self, mut bits: u64, start: usize) {
+        let count = bits.count_ones() as usize;
+        let room = self.places[self.count..]
+            .first_chunk_mut::<BLOCK_BYTES>()
+            .expect("there is room for a group");
+        let mut next = || {
+            let place = start + bits.trailing_zeros() as usize;
+            bits &= bits.wrapping_sub(1);
+            u16::try_from(place).unwrap_or_default()
+        };
+        // Two are written whether they are there or not: to ask which is dearer, as nobody can foresee the answer.
+        (room[0], room[1]) = (next(), next());
+        for place in room.iter_mut().take(count).skip(2) {
+            *place = next();
+        }
+        self.count += count;
+    }
+
+    /// Whether there is no room for another group.
+    #[inline(always)]
+    pub(crate) fn are_enough(&self) -> bool {
+        self.count > Self::ENOUGH
+    }
+
+    /// Their places in the batch, ascending, which are not kept.
+    #[inline(always)]
+    pub(crate) fn take(&mut self) -> &[u16] {
+        &self.places[..std::mem::take(&mut self.count)]
     }
 }

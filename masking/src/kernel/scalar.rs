@@ -1,6 +1,6 @@
 //! The kernel for any CPU: a byte at a time.
 
-use super::{BLOCK_BYTES, Block, Classify, Kernel, kinds};
+use super::{BLOCK_BYTES, Block, Classify, Kernel, Kinds, kinds};
 use crate::Values;
 use crate::scan::{Pass, drive_blocks};
 
@@ -17,21 +17,23 @@ impl Kernel for Scalar {
 
 impl Classify for Scalar {
     #[inline]
-    fn classify(self, block: &[u8; BLOCK_BYTES]) -> Block<u64> {
+    fn classify(self, block: &[u8; BLOCK_BYTES]) -> Block {
         let bits = |kind: u32| {
             block.iter().enumerate().fold(0, |bits, (place, byte)| {
                 bits | u64::from(kinds(*byte) >> kind & 1) << place
             })
         };
         Block {
-            digit: bits(0),
-            letter: bits(1),
-            at: bits(2),
-            dot: bits(3),
-            dash: bits(4),
-            space: bits(5),
-            key_first: bits(6),
-            key_second: bits(7),
+            kinds: Kinds {
+                digit: bits(0),
+                letter: bits(1),
+                at: bits(2),
+                dot: bits(3),
+                separator: bits(4),
+                key_first: bits(5),
+                key_second: bits(6),
+            },
+            dash: bits(7),
         }
     }
 }
