@@ -203,31 +203,35 @@ impl<'a> Walk<'a> {
             return self.found.contains(&position).then_some(());
         }
         // What is left of a row that ends before the position need not be walked.
-        let passed = self.starts.iter().take_while(|start| **start <= position).count();
-        if let Some((passed, starts)) = self.starts.split_at_checked(passed)
-            && let Some(frame) = passed.last()
+        let mut frame = None;
+        while let [start, rest @ ..] = self.starts
+            && *start <= position
         {
-            self.starts = starts;
-            self.field = 0;
-            self.at = frame + HEADER_BYTES + size_of::<u16>();
-            self.fields_left = 0;
-            let count = buf.get(frame + HEADER_BYTES..)?.first_chunk()?;
-            self.fields_left = u16::from_be_bytes(*count);
+            (frame, self.starts) = (Some(*start), rest);
         }
-        let (mut at, mut left) = (self.at, self.fields_left);
+        let (mut at, mut left, mut field) = match frame {
+            None => (self.at, self.fields_left, self.field),
+            Some(frame) => {
+                let count = buf
+                    .get(frame + HEADER_BYTES..)
+                    .and_then(|body| body.first_chunk());
+                let count = count.map_or(0, |count| u16::from_be_bytes(*count));
+                (frame + HEADER_BYTES + size_of::<u16>(), count, 0)
+            }
+        };
         while left > 0 {
             let Some(word) = buf.get(at..).and_then(|rest| rest.first_chunk()) else {
                 break;
             };
             let start = at + word.len();
-            at = start + usize::try_from(i32::from_be_bytes(*word)).unwrap_or(0);
+            at = start + value_bytes(*word);
             left -= 1;
             if at > position {
-                let field = self.field + usize::from(self.fields_left - left) - 1;
                 (self.at, self.fields_left, self.field) = (at, left, field + 1);
                 self.enter(field, start..at.min(buf.len()));
                 return self.found.contains(&position).then_some(());
             }
+            field += 1;
         }
         // It lies behind the row's fields, and in none, or they are broken.
         (self.at, self.fields_left) = (at, 0);
@@ -250,7 +254,19 @@ impl<'a> Walk<'a> {
     }
 }
 
+/// How many bytes follow a value's length word. A jump, not a choice of two numbers: the walk over a row waits for each.
+#[inline]
+fn value_bytes(word: [u8; 4]) -> usize {
+    #[cold]
+    #[inline(never)]
+    fn of_null() -> usize {
+        0
+    }
+    usize::try_from(i32::from_be_bytes(word)).unwrap_or_else(|_| of_null())
+}
+
 impl Values for Walk<'_> {
+    #[inline]
     fn value_at(&mut self, buf: &[u8], position: usize) -> Option<Range<usize>> {
         self.find(buf, position)?;
         match self.inner {
