@@ -141,6 +141,40 @@ fn a_slow_reader_stops_the_fast_writer() {
 }
 
 #[test]
+fn a_send_that_nobody_waits_for_and_that_falls_short_goes_on() {
+    let total = 24_000_000;
+    let read = on_core(move |core| async move {
+        let listener = listen(&core);
+        let (begin, may_begin) = mpsc::channel();
+        let peer = client(listener.local_address(), move |mut stream| {
+            may_begin.recv().unwrap();
+            let mut read = Vec::new();
+            stream.read_to_end(&mut read).map(|_| read)
+        });
+        let socket = core.accept().await.unwrap().socket;
+        // All that the stream has to send counts as sent once it is submitted, until it turns out that it is not.
+        socket.send(pattern(total, 5));
+        while core.stats().sends_stalled == 0 {
+            time::sleep(Duration::from_millis(1)).await;
+        }
+        let (sent, queued) = (core.stats().bytes_sent, socket.queued());
+        assert!(sent > 0 && queued > 0, "{sent} bytes are sent, {queued} are not");
+        assert_eq!(sent + queued as u64, total as u64);
+        socket.send(&b"end"[..]);
+        begin.send(()).unwrap();
+        while socket.queued() > 0 {
+            time::sleep(Duration::from_millis(1)).await;
+        }
+        assert_eq!(core.stats().bytes_sent, total as u64 + 3);
+        socket.finish(time::now() + LONG).await;
+        joined(peer).await.unwrap()
+    });
+    let mut want = pattern(total, 5);
+    want.extend_from_slice(b"end");
+    assert!(read == want, "{} bytes came", read.len());
+}
+
+#[test]
 fn a_socket_that_is_not_read_stops_receiving() {
     let config = small_ring(64, 1024);
     on_core_with(&config, |core| async move {
