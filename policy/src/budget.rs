@@ -77,6 +77,14 @@ impl fmt::Display for Budget {
 }
 
 impl Budget {
+    /// What it lets through, at the least, in a stretch of another length if nothing was used up before.
+    pub(crate) fn max_in(&self, per: Duration) -> u64 {
+        // Use is forgotten up to a sixtieth of the time late.
+        let times = per.as_millis() * 60 / (self.per.as_millis() * 61).max(1);
+        let times = u64::try_from(times).unwrap_or(u64::MAX).max(1);
+        self.max.saturating_mul(times)
+    }
+
     /// Reads the value of `@budget`: budgets with commas between them.
     pub(crate) fn list(value: &str) -> Result<Arc<[Self]>, Unplaced> {
         let mut budgets: Vec<Self> = Vec::new();

@@ -1,5 +1,5 @@
-//! What a valid policy file may not mean as it is written: policies that can never apply, policies that change nothing, and
-//! permits to connect without the settings that drivers set.
+//! What a valid policy file may not mean as it is written: policies that can never apply, policies that change nothing, budgets
+//! that hold nobody, and permits to connect without the settings that drivers set.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -66,8 +66,8 @@ impl Diagnostic for Warning {
     }
 }
 
-/// Reads policies as [`crate::PolicySet::parse`] does, and tells what of them cannot have an effect or lacks what nearly
-/// every client needs, in the order of the file. A warning is right about what it says; that there is none says nothing.
+/// Reads policies as [`crate::PolicySet::parse`] does, and tells what of them cannot have an effect, holds nobody or lacks
+/// what nearly every client needs, in the order of the file. A warning is right about what it says; that there is none says nothing.
 pub fn review(source: &str, file: &str, around: &Surroundings) -> Result<Vec<Warning>, PolicyErrors> {
     set::review(source, file, around)
 }

@@ -211,6 +211,153 @@ fn policies_that_can_have_no_effect_are_told() {
 }
 
 #[test]
+fn budgets_that_hold_nobody_are_told() {
+    const CONNECT: &str = r#"permit (principal in Group::"crew", action == Action::"Connect", resource);
+permit (principal in Group::"crew", action == Action::"Set", resource in SettingGroup::"harmless");"#;
+    const CUSTOMERS: &str = r#"(principal in Group::"crew", action == Action::"Read", resource in Table::"orders/shop/public.customers");"#;
+    const ALL: &str = r#"(principal in Group::"crew", action in [Action::"Read", Action::"Filter"], resource in Connection::"orders");"#;
+    let never = r#"3: "c" never counts rows: "all" permits all of it without a budget of them"#;
+    for (name, budget, others, want) in [
+        (
+            "a broad permit without one",
+            "500 rows per 1d",
+            format!(r#"@id("all") permit {ALL}"#),
+            // What is left of it is nothing.
+            &[r#"3: "c" permits nothing more: "all" permits all of it"#][..],
+        ),
+        (
+            "that has less room otherwise",
+            "500 rows per 1d",
+            format!(r#"@id("all") @max_rows("10") permit {ALL}"#),
+            &[never],
+        ),
+        (
+            "with one of another measure",
+            "500 rows per 1d, 200 masked per 1d",
+            format!(r#"@id("all") @budget("60 statements per 1m, 20 masked per 1d") permit {ALL}"#),
+            &[never],
+        ),
+        (
+            "with more room",
+            "500 rows per 1d",
+            format!(r#"@id("all") @budget("20000 rows per 1h") permit {ALL}"#),
+            &[r#"3: "c" holds nobody to 500 rows per 1d: "all" permits all of it with more room"#],
+        ),
+        (
+            "with more room in all",
+            "500 rows per 1d",
+            format!(r#"@id("all") @budget("100 rows per 1h") permit {ALL}"#),
+            &[r#"3: "c" holds nobody to 500 rows per 1d"#],
+        ),
+        (
+            "with more room by one of its budgets only",
+            "500 rows per 1d",
+            format!(r#"@id("all") @budget("100 rows per 1h, 400 rows per 1d") permit {ALL}"#),
+            &[],
+        ),
+        (
+            "with more room for one of its own",
+            "5 rows per 1m, 500 rows per 1d",
+            format!(r#"@id("all") @budget("400 rows per 1d") permit {ALL}"#),
+            &[r#"3: "c" holds nobody to 5 rows per 1m"#],
+        ),
+        (
+            "with less room",
+            "500 rows per 1d",
+            format!(r#"@id("all") @budget("400 rows per 1d") permit {ALL}"#),
+            &[],
+        ),
+        (
+            "with the same room for more tables",
+            "500 rows per 1d",
+            format!(r#"@id("all") @budget("500 rows per 1d") permit {ALL}"#),
+            &[],
+        ),
+        (
+            "with the same room for the same",
+            "500 rows per 1d",
+            format!(r#"@id("d") @budget("500 rows per 1d") permit {CUSTOMERS}"#),
+            &[r#"4: "d" permits nothing more: "c" permits all of it"#],
+        ),
+        (
+            "on a condition",
+            "500 rows per 1d",
+            format!(
+                r#"@id("all") @max_rows("10") permit {} when {{ context.hour < 6 }};"#,
+                ALL.trim_end_matches(';')
+            ),
+            &[],
+        ),
+        (
+            "for others",
+            "500 rows per 1d",
+            format!(
+                r#"@id("all") @max_rows("10") permit {}"#,
+                ALL.replace("crew", "others")
+            ),
+            &[],
+        ),
+        (
+            "of another action",
+            "500 rows per 1d",
+            format!(
+                r#"@id("all") @max_rows("10") permit {}"#,
+                ALL.replace("Read", "Copy")
+            ),
+            &[],
+        ),
+        (
+            "of a column of it",
+            "500 rows per 1d",
+            format!(
+                r#"@id("all") @max_rows("10") permit {}"#,
+                CUSTOMERS.replace(
+                    "Table::\"orders/shop/public.customers",
+                    "Column::\"orders/shop/public.customers.id"
+                )
+            ),
+            &[],
+        ),
+    ] {
+        let found = warned(&format!(
+            "{CONNECT}\n@id(\"c\") @budget(\"{budget}\") permit {CUSTOMERS}\n{others}"
+        ));
+        assert_eq!(found.len(), want.len(), "{name}: {found:?}");
+        for (found, want) in found.iter().zip(want) {
+            assert!(found.starts_with(want), "{name}: {found}");
+        }
+    }
+    // Several together, and what of several actions is charged.
+    let crew =
+        |action: &str| format!(r#"(principal, action in [{action}], resource in Connection::"orders");"#);
+    let (read, filter) = (r#"Action::"Read""#, r#"Action::"Filter""#);
+    let both = format!("{read}, {filter}");
+    for (name, budget, others, want) in [
+        ("one of the actions", "5 rows per 1d", vec![read], 0),
+        ("each by another", "5 rows per 1d", vec![read, filter], 1),
+        (
+            "of probes, where nothing is compared",
+            "5 probes per 1d",
+            vec![read],
+            0,
+        ),
+        ("of probes", "5 probes per 1d", vec![filter], 1),
+    ] {
+        let others = others.iter().enumerate();
+        let permit = |(number, action): (usize, &&str)| {
+            format!("@id(\"o{number}\") @max_rows(\"10\") permit {}", crew(action))
+        };
+        let others = others.map(permit).collect::<Vec<_>>().concat();
+        let found = warned(&format!(
+            "@id(\"c\") @budget(\"{budget}\") permit {}{others}",
+            crew(&both)
+        ));
+        let told = found.iter().filter(|found| found.contains("\"c\" never counts"));
+        assert_eq!(told.count(), want, "{name}: {found:?}");
+    }
+}
+
+#[test]
 fn who_may_connect_and_set_nothing_is_told() {
     const CONNECT: &str = r#"@id("c") permit (principal in Group::"a", action in [Action::"Connect", Action::"Read"], resource in Connection::"orders");"#;
     const WARNED: &[&str] = &["c"];

@@ -279,8 +279,9 @@ Files are read as at the start of a gateway: syntax, schema, annotations, ids. W
 cannot do what they say: they name connections that the configuration does not have, databases that their connection \
 does not serve, or with --connect or --schema tables, columns, functions and roles that are not there; their conditions \
 rule out what their scope is; they have actions that are never on what they name; another policy leaves nothing for \
-them to do; or they let somebody connect and set nothing, while nearly every driver sets something when it connects. That \
-there is no warning does not say that a policy means what you want: see `sluice policy test`.
+them to do; their budget holds nobody, as other permits of the same have none or more room; or they let somebody connect \
+and set nothing, while nearly every driver sets something when it connects. That there is no warning does not say that a \
+policy means what you want: see `sluice policy test`.
 
 Exit status: 0 when there is no mistake, 1 when there is one, or with --deny-warnings a warning, 2 for a wrong command \
 line.

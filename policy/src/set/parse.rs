@@ -171,7 +171,7 @@ fn without_effect(
 }
 
 /// Where `@key` stands in a policy's text.
-fn annotation_place(text: &str, key: &str) -> (usize, usize) {
+pub(super) fn annotation_place(text: &str, key: &str) -> (usize, usize) {
     let written = format!("@{key}");
     text.find(&written).map_or((0, 0), |start| (start, written.len()))
 }

@@ -1,4 +1,6 @@
-//! Looks for policies that can never apply and for policies that change nothing.
+//! Looks for policies that can never apply, that change nothing, or whose budgets hold nobody.
+
+mod budgets;
 
 use std::collections::BTreeSet;
 
@@ -31,7 +33,9 @@ pub(super) fn review(source: &str, file: &str, around: &Surroundings) -> Result<
             piece,
             found: &mut found,
         };
-        notes.shadow(place, scope, &pieces, &scopes);
+        if !notes.shadow(place, scope, &pieces, &scopes) {
+            notes.budgets(place, scope, &pieces, &scopes);
+        }
         notes.settings(place, scope, &pieces, &scopes);
     }
     Ok(found.into_found().into_iter().map(Warning).collect())
@@ -160,6 +164,11 @@ impl Scope {
 
     /// Whether every request of another scope is one of this.
     fn covers(&self, other: &Self) -> bool {
+        self.covers_whom_and_where(other) && self.actions.is_superset(&other.actions)
+    }
+
+    /// The same whatever the actions.
+    fn covers_whom_and_where(&self, other: &Self) -> bool {
         let principal = match (&self.principal, &other.principal) {
             (None, _) => true,
             (Some((one, _)), Some((other, _))) => one == other,
@@ -178,7 +187,7 @@ impl Scope {
             (Some(one), Some(other)) => one.holds(other),
             (Some(_), None) => false,
         };
-        principal && of_type && place && self.actions.is_superset(&other.actions)
+        principal && of_type && place
     }
 
     fn types(&self) -> Option<Vec<String>> {
@@ -493,10 +502,10 @@ impl Notes<'_, '_> {
         self.note((0, 0), message, &help);
     }
 
-    /// Another policy that leaves nothing for this one to do.
-    fn shadow(&mut self, place: usize, scope: &Scope, pieces: &[Piece<'_>], scopes: &[Scope]) {
+    /// Another policy that leaves nothing for this one to do. Says whether there is one.
+    fn shadow(&mut self, place: usize, scope: &Scope, pieces: &[Piece<'_>], scopes: &[Scope]) -> bool {
         if scope.actions.is_empty() {
-            return;
+            return false;
         }
         let is_forbid = |policy: &Policy| policy.effect() == Effect::Forbid;
         let own = self.piece;
@@ -508,23 +517,27 @@ impl Notes<'_, '_> {
             match (is_forbid(&own.policy), is_forbid(&other.policy)) {
                 (false, true) => {
                     let message = format!("\"{}\" permits nothing: \"{name}\" forbids all of it", own.name);
-                    return self.note((0, 0), message, "take one of them out, or narrow the forbid");
+                    self.note((0, 0), message, "take one of them out, or narrow the forbid");
+                    return true;
                 }
                 (true, true) if other_place < place => {
                     let message = format!(
                         "\"{}\" forbids nothing more: \"{name}\" forbids all of it before",
                         own.name
                     );
-                    return self.note((0, 0), message, "take it out, or narrow the other one");
+                    self.note((0, 0), message, "take it out, or narrow the other one");
+                    return true;
                 }
                 (false, false) => {
                     // Of two that are alike the first stays.
                     let is_same = scope.covers(other_scope) && !own.policy.has_non_scope_constraint();
                     let (mine, its) = (&own.annotations, &other.annotations);
                     let adds_severity = mine.severity > its.severity;
-                    // Of permits the most generous limits hold.
+                    // Of permits the most generous limits hold. What is counted for less than the other one may have
+                    // room when that has none.
+                    let has_other_account = !is_same || its.budgets != mine.budgets;
                     let adds_room = its.limits.most_generous(mine.limits) != its.limits
-                        || !its.budgets.is_empty() && its.budgets != mine.budgets;
+                        || !its.budgets.is_empty() && has_other_account;
                     if adds_severity || adds_room || is_same && place < other_place {
                         continue;
                     }
@@ -537,11 +550,13 @@ impl Notes<'_, '_> {
                     } else {
                         "narrow the other one: what this one limits holds nobody, as the other permits more"
                     };
-                    return self.note((0, 0), message, help);
+                    self.note((0, 0), message, help);
+                    return true;
                 }
                 _ => {}
             }
         }
+        false
     }
 }
 
