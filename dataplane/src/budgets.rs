@@ -8,11 +8,13 @@
 mod accounts;
 mod charged;
 mod share;
+mod spent;
 mod window;
 
 pub(crate) use self::accounts::Accounts;
 pub(crate) use self::charged::{AnswerBudgets, Charged, Drawn};
 pub(crate) use self::share::Budgets;
+pub use self::spent::{Fullest, Spent};
 
 #[cfg(test)]
 mod tests;

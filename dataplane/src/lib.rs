@@ -17,6 +17,7 @@ pub mod settings;
 mod stream;
 mod tls;
 
+pub use budgets::{Fullest, Spent};
 pub use postgres::catalog::harmless::{Standing, harmless_functions};
 pub use postgres::catalog::protected::protected_columns;
 pub use postgres::preview::{Preview, PreviewedColumn, Shown, preview};

@@ -24,7 +24,7 @@ use sluice_runtime::{
     CoreError, CoreHandle, Cores, CoresConfig, CoresControl, RingConfig, spawn_cores, task,
 };
 
-use crate::budgets::Accounts;
+use crate::budgets::{Accounts, Fullest};
 use crate::core::{Core, CoreMessage};
 use crate::flusher::{self, Flusher};
 use crate::gate::{Gate, GateLimits};
@@ -127,6 +127,12 @@ impl Running {
         let epoch = self.shared.settings.policy.replace(policy);
         self.tell(|| CoreMessage::PolicyReloaded { epoch, policies });
         epoch
+    }
+
+    /// Of the budgets in force those accounts of which the largest part is used up, at most so many.
+    pub fn fullest_budgets(&self, most: usize) -> Fullest {
+        let policies = self.shared.settings.policy.load();
+        self.shared.accounts.fullest(&policies, most)
     }
 
     /// Takes no new connections; sessions may go on for `timeout`, then they end with 57P01. Returns at once.

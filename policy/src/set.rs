@@ -25,6 +25,7 @@ use self::known::ByPrincipal;
 pub(crate) use self::known::Known;
 use self::rule::Rule;
 use self::tree::Tree;
+use crate::budget::Budget;
 use crate::client::{Client, Mentions, Moment, Told};
 use crate::decision::{Decision, Permission, Unmasking};
 use crate::errors::PolicyErrors;
@@ -105,15 +106,26 @@ impl PolicySet {
 
     /// How many policies there are; none permit nothing.
     pub fn len(&self) -> usize {
-        match &self.kind {
-            Kind::AllowAll => 0,
-            Kind::Policies(policies) => policies.rules.len(),
-        }
+        self.rules().len()
     }
 
     /// Whether there is no policy.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The budgets of its policies, each with the policy's name.
+    pub fn budgets(&self) -> impl Iterator<Item = (&Arc<str>, &Budget)> {
+        self.rules()
+            .iter()
+            .flat_map(|rule| rule.annotations.budgets.iter().map(|budget| (&rule.name, budget)))
+    }
+
+    fn rules(&self) -> &[Rule] {
+        match &self.kind {
+            Kind::AllowAll => &[],
+            Kind::Policies(policies) => &policies.rules,
+        }
     }
 
     /// What of a client the policies look at, none if nothing. Two clients of which that is equal get equal decisions for

@@ -64,6 +64,9 @@ pub(crate) enum Command {
     /// Show what every core does, refreshed in place.
     #[command(after_help = TOP_HELP)]
     Top(Top),
+    /// Show what identities have used up of their budgets (`@budget`), the fullest first.
+    #[command(after_help = BUDGETS_HELP)]
+    Budgets(Budgets),
     /// Make the verifier of a local identity's password, for the configuration.
     #[command(after_help = VERIFIER_HELP)]
     ScramVerifier(ScramVerifier),
@@ -618,6 +621,34 @@ pub(crate) struct Top {
     /// Time between two tables.
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
     pub(crate) interval: Duration,
+}
+
+const BUDGETS_HELP: &str = "\
+The gateway that runs over the data folder tells it once a second, of its 1,000 fullest accounts. What its cores have \
+drawn in advance, up to a 64th of a budget, counts as used.
+
+Examples:
+  sluice budgets --config sluice.toml
+  sluice budgets --config sluice.toml --identity crew-7
+  sluice budgets --config sluice.toml --json \\
+      | jq '.accounts[] | select(.used >= .limit)'";
+
+#[derive(Debug, Args)]
+pub(crate) struct Budgets {
+    #[command(flatten)]
+    pub(crate) folder: Folder,
+    /// Of this identity: a local one's name, or the subject of a token, or the issuer and the subject with # between them.
+    #[arg(long, value_name = "SUBJECT", visible_alias = "subject")]
+    pub(crate) identity: Option<String>,
+    /// Of the policy of this @id.
+    #[arg(long, value_name = "ID")]
+    pub(crate) policy: Option<String>,
+    /// So many at most.
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub(crate) limit: usize,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 const VERIFIER_HELP: &str = "\

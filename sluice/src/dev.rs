@@ -3,7 +3,6 @@
 use std::fs;
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +25,7 @@ use crate::failure::Failure;
 use crate::postgres_url::{PostgresUrl, SslMode};
 use crate::serve::{Gateway, refuse_obstacles, signals};
 use crate::server::Server;
-use crate::{machine, mock_secret, tls, verifier};
+use crate::{machine, mock_secret, private_file, tls, verifier};
 
 /// What a client needs to come through the gateway.
 struct Access {
@@ -293,22 +292,10 @@ impl Access {
         words.join(" ")
     }
 
-    /// Writes the file beside its place and moves it there, so that who waits for it finds it whole.
     fn write_to(&self, path: &Path) -> std::io::Result<()> {
-        let mut part = path.as_os_str().to_owned();
-        part.push(".part");
-        let part = PathBuf::from(part);
-        let _ = fs::remove_file(&part);
-        let mut file = fs::OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&part)?;
-        for (name, value) in self.variables() {
-            writeln!(file, "{name}={}", shell_word(&value))?;
-        }
-        drop(file);
-        fs::rename(&part, path)
+        let variables = self.variables();
+        let lines = variables.map(|(name, value)| format!("{name}={}\n", shell_word(&value)));
+        private_file::replace(path, lines.concat().as_bytes())
     }
 }
 

@@ -12,6 +12,7 @@ use crate::cli::{Cli, Command};
 use crate::failure::Failure;
 
 mod audit;
+mod budgets;
 mod check;
 mod cli;
 mod config;
@@ -23,6 +24,7 @@ mod machine;
 mod mock_secret;
 mod policy;
 mod postgres_url;
+mod private_file;
 mod scram_verifier;
 mod serve;
 mod server;
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
         Command::Policy(command) => policy::run(&command),
         Command::Audit(command) => audit::run(command),
         Command::Top(arguments) => top::run(&arguments),
+        Command::Budgets(arguments) => budgets::run(&arguments),
         Command::ScramVerifier(arguments) => scram_verifier::run(&arguments),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "sluice", &mut std::io::stdout());

@@ -12,6 +12,7 @@ use sluice_dataplane::Running;
 use sluice_dataplane::settings::{Limits, Listener, Settings};
 use sluice_runtime::preflight::{self, Obstacle, Plan};
 
+use crate::budgets::Teller;
 use crate::cli::Serve;
 use crate::config;
 use crate::failure::{Failure, counted};
@@ -66,6 +67,7 @@ pub(crate) fn refuse_obstacles(cores: usize, limits: &Limits) -> Result<(), Fail
 pub(crate) struct Gateway {
     running: Arc<Running>,
     control: Control,
+    budgets: Option<Teller>,
     names: Vec<String>,
     drain_timeout: Duration,
 }
@@ -90,7 +92,7 @@ impl Gateway {
         // First, so that the keys of issuers are there when the first token comes.
         let control = Control::start(ControlSettings {
             metrics_address,
-            data,
+            data: data.clone(),
             verifier,
         })
         .map_err(|error| Failure::other("cannot start", error))?;
@@ -101,12 +103,16 @@ impl Gateway {
                 return Err(Failure::other("cannot start", error));
             }
         };
+        let budgets = Teller::start(Arc::clone(&running), &data)
+            .inspect_err(|error| tracing::warn!(%error, "what is used up of budgets cannot be told"))
+            .ok();
         if let Some(address) = control.metrics_address() {
             tracing::info!(%address, "metrics");
         }
         Ok(Self {
             running,
             control,
+            budgets,
             names,
             drain_timeout,
         })
@@ -158,6 +164,9 @@ impl Gateway {
         let ended = ended
             .join()
             .map_err(|_| Failure::other("the data plane", "its watcher panicked"))?;
+        if let Some(budgets) = self.budgets {
+            budgets.stop();
+        }
         self.control.stop();
         ended.map_err(|error| Failure::other("the data plane ended", error))?;
         tracing::info!("ended");

@@ -1,6 +1,6 @@
 //! The accounts of all identities, which all cores share.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::RandomState;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -19,7 +19,7 @@ pub(super) const ACCOUNTS_MIN: usize = 1024;
 /// The accounts of all identities.
 #[derive(Debug)]
 pub(crate) struct Accounts {
-    began: Instant,
+    pub(super) began: Instant,
     /// Into how many parts a budget is cut.
     pub(super) parts: u64,
     /// Nobody can find two probes of one hash.
@@ -28,8 +28,9 @@ pub(crate) struct Accounts {
 }
 
 #[derive(Debug)]
-struct Open {
-    by_identity: HashMap<Box<str>, Vec<Arc<Account>>>,
+pub(super) struct Open {
+    /// In their order, so that who reads all of them can let go in between.
+    pub(super) by_identity: BTreeMap<Arc<str>, Vec<Arc<Account>>>,
     count: usize,
     /// With so many, those are looked for that are empty.
     tidied_at: usize,
@@ -39,8 +40,8 @@ struct Open {
 #[derive(Debug)]
 pub(super) struct Account {
     pub(super) policy: Arc<str>,
-    measure: Measure,
-    per: Duration,
+    pub(super) measure: Measure,
+    pub(super) per: Duration,
     pub(super) slots: Slots,
     used: Mutex<Used>,
 }
@@ -80,7 +81,7 @@ impl Accounts {
             parts: PARTS * cores.max(1) as u64,
             hashes: RandomState::new(),
             open: Mutex::new(Open {
-                by_identity: HashMap::new(),
+                by_identity: BTreeMap::new(),
                 count: 0,
                 tidied_at: ACCOUNTS_MIN,
             }),
@@ -88,7 +89,7 @@ impl Accounts {
     }
 
     pub(super) fn account(&self, who: &str, policy: &Arc<str>, budget: &Budget) -> Arc<Account> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.open();
         let mut known = open.by_identity.get(who).into_iter().flatten();
         if let Some(account) = known.find(|account| account.is_of(policy, budget)) {
             return Arc::clone(account);
@@ -112,6 +113,10 @@ impl Accounts {
         account
     }
 
+    pub(super) fn open(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The time since the gateway began.
     pub(super) fn since(&self) -> Duration {
         now().saturating_duration_since(self.began)
@@ -119,7 +124,7 @@ impl Accounts {
 
     #[cfg(test)]
     pub(super) fn count(&self) -> usize {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).count
+        self.open().count
     }
 }
 

@@ -221,3 +221,63 @@ fn empty_accounts_are_closed() {
     assert!(accounts.count() <= ACCOUNTS_MIN);
     assert!(spend(&mut core, "used", &one, 1).is_err());
 }
+
+#[test]
+fn the_fullest_accounts_are_told() {
+    let accounts = Arc::new(Accounts::new(1));
+    let mut core = Budgets::new(Arc::clone(&accounts));
+    let policies = |max: u64| {
+        let policy = format!(
+            "@id(\"crew\") @budget(\"{max} rows per 1h, 4 statements per 1m\") permit (principal, action == Action::\"Connect\", resource);"
+        );
+        sluice_policy::PolicySet::parse(&policy, "p.cedar").unwrap()
+    };
+    let rows = charge(Measure::Rows, &[("crew", &[(1000, 3600)])]);
+    let statements = charge(Measure::Statements, &[("crew", &[(4, 60)])]);
+    let gone = charge(Measure::Rows, &[("gone", &[(10, 3600)])]);
+    assert_eq!(accounts.fullest(&policies(1000), 9), Fullest::default());
+    for number in 0..700_u32 {
+        let who = format!("local#{number}");
+        assert!(spend(&mut core, &who, &rows, (number + 1).into()).is_ok());
+    }
+    assert!(spend(&mut core, "local#0", &statements, 3).is_ok());
+    assert!(spend(&mut core, "local#1", &statements, 4).is_ok());
+    assert!(spend(&mut core, "local#2", &gone, 10).is_ok());
+    let _ = room(&mut core, "looked", &rows);
+    core.tidy();
+    let shown = |fullest: &Fullest| -> Vec<String> {
+        let accounts = fullest.accounts.iter();
+        accounts
+            .map(|spent| format!("{} {} of {}", spent.identity, spent.used, spent.budget))
+            .collect()
+    };
+    let fullest = accounts.fullest(&policies(1000), 4);
+    assert_eq!(
+        shown(&fullest),
+        [
+            "local#1 4 of 4 statements per 1m",
+            "local#0 3 of 4 statements per 1m",
+            "local#699 700 of 1000 rows per 1h",
+            "local#698 699 of 1000 rows per 1h",
+        ]
+    );
+    assert_eq!(fullest.count, 702);
+    let waits: Vec<_> = fullest.accounts.iter().map(|spent| spent.room_at).collect();
+    let wait = waits[0]
+        .unwrap()
+        .saturating_duration_since(sluice_runtime::time::now());
+    assert!(
+        wait > Duration::from_secs(50) && wait <= Duration::from_secs(61),
+        "{wait:?}"
+    );
+    assert_eq!(waits[1..], [None; 3]);
+    assert_eq!(accounts.fullest(&policies(1000), 4), fullest, "nothing changed");
+    // What is in force counts, and not what was when it was used up.
+    let lowered = accounts.fullest(&policies(699), usize::MAX);
+    assert_eq!(lowered.accounts.len(), 702);
+    assert_eq!(shown(&lowered)[0], "local#699 700 of 699 rows per 1h");
+    assert_eq!(
+        accounts.fullest(&sluice_policy::PolicySet::allow_all(), 4),
+        Fullest::default()
+    );
+}

@@ -79,6 +79,10 @@ impl Window {
         self.sum == 0
     }
 
+    pub(super) const fn used(&self) -> u64 {
+        self.sum
+    }
+
     pub(super) const fn room(&self, max: u64) -> u64 {
         max.saturating_sub(self.sum)
     }

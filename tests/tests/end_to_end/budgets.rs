@@ -634,3 +634,58 @@ fn a_connection_that_observes_spends_nothing() {
         );
     }
 }
+
+/// The operator's table has what the gateway counts, is private, and ends with the gateway.
+#[test]
+fn what_is_left_of_a_budget_is_shown() {
+    let policy = of_connect("4 statements per 1h, 6400 rows per 1d");
+    let settings = Settings {
+        cores: 2,
+        ..Settings::default()
+    };
+    let (_postgres, mut gateway) = start(&policy, settings);
+    let shown = |gateway: &Gateway, arguments: &[&str]| {
+        let output = gateway.sluice(&[&["budgets"], arguments].concat());
+        assert!(output.success, "{output:?}");
+        output.stdout
+    };
+    assert_eq!(shown(&gateway, &[]), "nothing is used up\n");
+    let mut sessions = [session(&gateway), session(&gateway)];
+    for raw in &mut sessions {
+        ask(raw, &[query("SELECT g FROM log LIMIT 20")], 1);
+    }
+    ask(&mut sessions[0], &[query("SELECT 1")], 1);
+    wait_until("what a core drew in advance is back", || {
+        shown(&gateway, &[])
+            == " 75%  3 of 4 statements per 1h by \"crew\": local#tester\n  0%  41 of 6400 rows per 1d by \"crew\": local#tester\n"
+    });
+    ask(&mut sessions[1], &[query("SELECT 1")], 1);
+    wait_until("it is used up", || {
+        let told: Value = serde_json::from_str(&shown(&gateway, &["--json", "--limit", "1"])).expect("JSON");
+        let account = &told["accounts"][0];
+        account["used"] == 4 && account["limit"] == 4 && account["room_at"].is_string() && told["count"] == 2
+    });
+    let line = shown(
+        &gateway,
+        &["--identity", "tester", "--policy", "crew", "--limit", "1"],
+    );
+    let wait = line
+        .strip_prefix("100%  4 of 4 statements per 1h by \"crew\": local#tester, room again in ")
+        .and_then(|rest| rest.strip_suffix(" s\n1 more account\n"))
+        .and_then(|wait| wait.parse::<u64>().ok());
+    assert!(wait.is_some_and(|wait| (3000..=3661).contains(&wait)), "{line}");
+    assert_eq!(shown(&gateway, &["--identity", "nobody"]), "nothing is used up\n");
+
+    let file = gateway.folder().join("data/metrics/budgets.json");
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&file).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    drop(sessions);
+    gateway.signal(Signal::SIGTERM);
+    gateway.wait();
+    assert!(!file.exists());
+    let output = gateway.sluice(&["budgets"]);
+    assert!(
+        !output.success && output.stderr.contains("no gateway runs"),
+        "{output:?}"
+    );
+}

@@ -304,7 +304,7 @@ fn the_commands_of_the_document_run() {
             .collect()
     };
     let scripts = blocks("sh");
-    assert_eq!(scripts.len(), 7);
+    assert_eq!(scripts.len(), 8);
     fs::create_dir_all(folder.join("expectations")).expect("a folder");
     fs::write(folder.join("expectations/crew.toml"), blocks("toml")[0]).expect("expectations");
     // What is replayed and suggested was recorded before.
@@ -312,6 +312,7 @@ fn the_commands_of_the_document_run() {
         .into_iter()
         .map(|script| script.replace("identity crew-7", "identity tester"));
     for (script, told) in scripts.zip([
+        "nothing is used up",
         "Delete on Table::\"shop/shop/public.orders\"",
         "\"is_allowed\": true",
         "next.cedar: ok",
