@@ -183,6 +183,8 @@ struct StatementJson<'a> {
     policy: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
     message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    severity: Option<&'static str>,
     outcome: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     end: Option<EndJson>,
@@ -240,6 +242,7 @@ impl<'a> StatementJson<'a> {
             decision: row.decision.name(),
             policy: &row.policy,
             message: &row.message,
+            severity: row.severity.said(),
             outcome: row.outcome().map_or("running", crate::record::Outcome::name),
             end,
         }
@@ -264,6 +267,8 @@ struct EventJson<'a> {
     #[serde(skip_serializing_if = "str::is_empty")]
     connection: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    severity: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     lost: Option<(u64, u64)>,
 }
 
@@ -280,6 +285,7 @@ impl<'a> EventJson<'a> {
             client: &row.client,
             subject: text(&row.subject),
             connection: &row.connection,
+            severity: row.severity.said(),
             lost: row.lost,
         }
     }

@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use crate::folder::Folder;
 use crate::lock;
 use crate::names::{BootId, audit_dir};
-use crate::record::{Decision, Outcome};
+use crate::record::{Decision, Outcome, Severity};
 use chain::ChainCursor;
 use join::Joiner;
 
@@ -42,6 +42,8 @@ pub struct Filter {
     pub database: Option<String>,
     /// Statements so decided, and nothing else.
     pub decision: Option<Decision>,
+    /// What policies of this severity or a higher one denied, and nothing else.
+    pub severity: Option<Severity>,
     /// Statements that ended so, and nothing else.
     pub outcome: Option<Outcome>,
     /// Statements whose text holds this (in any case of ASCII letters), and nothing else.
@@ -214,6 +216,12 @@ impl Filter {
                 .connection
                 .as_deref()
                 .is_some_and(|wanted| !connection_is(wanted))
+        {
+            return false;
+        }
+        if self
+            .severity
+            .is_some_and(|wanted| row.severity().code() < wanted.code())
         {
             return false;
         }

@@ -26,7 +26,7 @@ mod decode;
 mod encode;
 mod list;
 
-pub use codes::{Decision, EndReason, EventKind, Method, Outcome, Protocol, SealCause};
+pub use codes::{Decision, EndReason, EventKind, Method, Outcome, Protocol, SealCause, Severity};
 pub(crate) use decode::with_checksums;
 pub use decode::{RecordError, check, decode, fuzz_record};
 pub use encode::{Encoder, crc32c};
@@ -274,6 +274,8 @@ pub struct StatementBegin<'a> {
     pub message: &'a str,
     /// Policy was asked about more than the effects tell: what was in doubt while the statement came.
     pub asks_more: bool,
+    /// The highest severity of the policies that deny it; [`Severity::Other`] if they say none.
+    pub severity: Severity,
 }
 
 impl StatementBegin<'_> {
@@ -316,6 +318,8 @@ pub struct Event<'a> {
     pub subject: &'a [u8],
     /// The connection's name, if known.
     pub connection: &'a str,
+    /// For [`EventKind::ConnectDenied`]: the highest severity of the policies that deny it, as of a statement.
+    pub severity: Severity,
     /// For [`EventKind::RecordsLost`]: the first sequence lost; the record's own is the last.
     pub first_sequence: u64,
 }
@@ -342,6 +346,7 @@ mod tag {
     pub(super) const MESSAGE: u8 = 11;
     pub(super) const EFFECTS: u8 = 12;
     pub(super) const ASKS_MORE: u8 = 13;
+    pub(super) const SEVERITY: u8 = 14;
 
     pub(super) const OUTCOME: u8 = 20;
     pub(super) const SQLSTATE: u8 = 21;

@@ -177,7 +177,7 @@ pub struct Denial {
     pub policy: Option<Arc<str>>,
     /// That policy's `@message`.
     pub message: Option<Arc<str>>,
-    /// That policy's `@severity`.
+    /// The highest `@severity` of the policies that deny, or would have somebody approve.
     pub severity: Option<Severity>,
     /// Why.
     pub cause: Cause,
@@ -202,13 +202,13 @@ pub struct Denial {
 }
 
 impl Denial {
-    /// The denial of a statement that is permitted, and for which a budget has no room.
-    /// None where it cannot be told which.
-    pub fn of_budget(who: &Principal, used_up: Option<UsedUp>) -> Self {
+    /// The denial of a statement that is permitted, and for which a budget has no room, with the severity of the budget's
+    /// policy. No budget where it cannot be told which.
+    pub fn of_budget(who: &Principal, used_up: Option<UsedUp>, severity: Option<Severity>) -> Self {
         Self {
             policy: used_up.as_ref().map(|used_up| Arc::clone(&used_up.policy)),
             message: None,
-            severity: None,
+            severity,
             cause: Cause::Budget,
             effect: None,
             action: "Connect",

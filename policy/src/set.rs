@@ -25,6 +25,7 @@ use self::known::ByPrincipal;
 pub(crate) use self::known::Known;
 use self::rule::Rule;
 use self::tree::Tree;
+use crate::annotations::Severity;
 use crate::budget::Budget;
 use crate::client::{Client, Mentions, Moment, Told};
 use crate::decision::{Decision, Permission, Unmasking};
@@ -119,6 +120,12 @@ impl PolicySet {
         self.rules()
             .iter()
             .flat_map(|rule| rule.annotations.budgets.iter().map(|budget| (&rule.name, budget)))
+    }
+
+    /// The `@severity` of a policy, by its name.
+    pub fn severity(&self, policy: &str) -> Option<Severity> {
+        let rule = self.rules().iter().find(|rule| *rule.name == *policy)?;
+        rule.annotations.severity
     }
 
     fn rules(&self) -> &[Rule] {

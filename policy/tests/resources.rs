@@ -596,6 +596,103 @@ fn what_an_approval_would_permit_is_told() {
     assert_eq!(approval.effects, [1, 2, 3]);
 }
 
+/// Whoever is alarmed by one of the policies that deny is alarmed whichever of them is named.
+#[test]
+fn a_denial_is_as_severe_as_the_severest_policy_that_denies() {
+    let write = "@id(\"write\") permit (principal, action in Action::\"Write\", resource);";
+    let low = "@id(\"low\") @severity(\"low\") forbid (principal, action == Action::\"Delete\", resource);";
+    let high = "@id(\"high\") @severity(\"high\") forbid (principal, action in Action::\"Write\", resource in Table::\"orders/shop/public.customers\");";
+    let elsewhere = "@id(\"elsewhere\") @severity(\"critical\") forbid (principal, action in Action::\"Write\", resource in Table::\"orders/shop/public.t\");";
+    let permit =
+        "@id(\"loud\") @severity(\"critical\") permit (principal, action == Action::\"Delete\", resource);";
+    let broken = "@id(\"broken\") @severity(\"medium\") forbid (principal, action == Action::\"Delete\", resource) when { 9223372036854775807 + context.hour > 0 };";
+    let ask = "@id(\"ask\") @severity(\"medium\") @approvers(\"dba\") permit (principal, action == Action::\"Delete\", resource) when { context.approved };";
+    let guard = "@id(\"guard\") @severity(\"high\") @approvers(\"dba\") forbid (principal, action == Action::\"Delete\", resource) unless { context.approved };";
+    let customers = || on_table(Action::Delete, "public.customers", &[]);
+    let other = || on_table(Action::Delete, "public.other", &[]);
+    let (both, some_high) = (Some(Severity::High), Some(Severity::Medium));
+    for (name, policies, effects, policy, severity) in [
+        (
+            "one",
+            &[write, low][..],
+            vec![customers()],
+            Some("low"),
+            Some(Severity::Low),
+        ),
+        (
+            "the first is named",
+            &[write, low, high],
+            vec![customers()],
+            Some("low"),
+            both,
+        ),
+        (
+            "of another table",
+            &[write, low, elsewhere],
+            vec![customers()],
+            Some("low"),
+            Some(Severity::Low),
+        ),
+        (
+            "two effects",
+            &[write, low, high],
+            vec![other(), customers()],
+            Some("low"),
+            both,
+        ),
+        (
+            "a permit says nothing",
+            &[permit, low],
+            vec![customers()],
+            Some("low"),
+            Some(Severity::Low),
+        ),
+        ("nothing permits", &[], vec![customers()], None, None),
+        (
+            "one without",
+            &[write, NO_DELETE],
+            vec![customers()],
+            Some("no-delete"),
+            None,
+        ),
+        (
+            "one that fails",
+            &[write, low, broken],
+            vec![customers()],
+            Some("broken"),
+            some_high,
+        ),
+        (
+            "a permit that asks",
+            &[ask],
+            vec![customers()],
+            Some("ask"),
+            some_high,
+        ),
+        ("both ask", &[ask, guard], vec![customers()], Some("guard"), both),
+    ] {
+        let policies = parse(&policies.join("\n"));
+        let decision = policies.decide(&principal(), &client(), NOW, &effects);
+        let denial = decision.denial().expect(name);
+        assert_eq!(
+            (denial.policy.as_deref(), denial.severity),
+            (policy, severity),
+            "{name}"
+        );
+    }
+    let policies = PolicySet::parse(
+        "permit (principal, action == Action::\"Connect\", resource);\n@severity(\"critical\") forbid (principal, action == Action::\"Connect\", resource);",
+        "p.cedar",
+    );
+    let decision = policies.unwrap().connect(&principal(), &client(), NOW);
+    assert_eq!(
+        decision.denial().and_then(|denial| denial.severity),
+        Some(Severity::Critical)
+    );
+}
+
+const NO_DELETE: &str = "@id(\"no-delete\") forbid (principal, action == Action::\"Delete\", resource);";
+
 #[test]
 fn limits_and_severity_are_carried() {
     let policies = parse(

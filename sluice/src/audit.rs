@@ -62,6 +62,7 @@ fn tail(arguments: &Tail) -> Result<(), Failure> {
         &folder,
         Filter {
             limit: Some(arguments.last),
+            severity: arguments.severity,
             ..Filter::default()
         },
     );
@@ -85,6 +86,7 @@ fn query(arguments: Query) -> Result<(), Failure> {
             (false, true) => Some(Decision::Observe),
             (false, false) => None,
         },
+        severity: arguments.severity,
         outcome: arguments.outcome,
         text: arguments.contains,
         statements_only: arguments.statements,

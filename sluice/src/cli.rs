@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use sluice_audit::reader::SessionName;
-use sluice_audit::record::Outcome;
+use sluice_audit::record::{Outcome, Severity};
 use sluice_audit::time::{TimeError, now_ns};
 
 use crate::config::{parse_duration, parse_listen_address};
@@ -513,7 +513,7 @@ pub(crate) enum DevTls {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Audit {
     /// Follow the record: what is written from now on.
-    #[command(after_help = "Example:\n  sluice audit tail --dir /var/lib/sluice --last 20")]
+    #[command(after_help = TAIL_HELP)]
     Tail(Tail),
     /// Search the record.
     #[command(after_help = QUERY_HELP)]
@@ -523,11 +523,17 @@ pub(crate) enum Audit {
     Verify(Verify),
 }
 
+const TAIL_HELP: &str = "\
+Examples:
+  sluice audit tail --dir /var/lib/sluice --last 20
+  sluice audit tail --dir /var/lib/sluice --severity high --json --last 0";
+
 const QUERY_HELP: &str = "\
 Conditions are joined by AND.
 
 Examples:
   sluice audit query --dir /var/lib/sluice --denied --since 1h
+  sluice audit query --dir /var/lib/sluice --severity high --since 7d
   sluice audit query --dir /var/lib/sluice --observed --since 7d
   sluice audit query --dir /var/lib/sluice --outcome unknown
   sluice audit query --dir /var/lib/sluice --subject agent-7 \\
@@ -555,6 +561,9 @@ pub(crate) struct Tail {
     /// Begin with so many records that are there already.
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub(crate) last: usize,
+    /// Only what policies of this `@severity` or a higher one denied: info, low, medium, high or critical.
+    #[arg(long, value_name = "LEVEL", value_parser = severity)]
+    pub(crate) severity: Option<Severity>,
 }
 
 #[derive(Debug, Args)]
@@ -572,6 +581,9 @@ pub(crate) struct Query {
     pub(crate) contains: Option<String>,
     #[command(flatten)]
     pub(crate) decided: Decided,
+    /// Only what policies of this `@severity` or a higher one denied: info, low, medium, high or critical.
+    #[arg(long, value_name = "LEVEL", value_parser = severity)]
+    pub(crate) severity: Option<Severity>,
     /// Statements that ended so; `unknown` is for those whose end was never recorded.
     #[arg(long, value_name = "OUTCOME", value_parser = outcome)]
     pub(crate) outcome: Option<Outcome>,
@@ -684,10 +696,20 @@ fn session(text: &str) -> Result<SessionName, String> {
 }
 
 fn outcome(text: &str) -> Result<Outcome, String> {
-    Outcome::from_name(text).ok_or_else(|| {
-        let names: Vec<&str> = Outcome::ALL.iter().map(|outcome| outcome.name()).collect();
-        format!("it is one of {}", names.join(", "))
-    })
+    Outcome::from_name(text).ok_or_else(|| one_of(Outcome::ALL.iter().map(|outcome| outcome.name())))
+}
+
+fn severity(text: &str) -> Result<Severity, String> {
+    let said = || Severity::ALL.iter().filter(|severity| severity.said().is_some());
+    let found = said().find(|severity| severity.name() == text);
+    found
+        .copied()
+        .ok_or_else(|| one_of(said().map(|severity| severity.name())))
+}
+
+fn one_of<'n>(names: impl Iterator<Item = &'n str>) -> String {
+    let names: Vec<&str> = names.collect();
+    format!("it is one of {}", names.join(", "))
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -10,7 +10,8 @@ use sluice_audit::memory::HeapMemory;
 use sluice_audit::metrics::{Counter, Latency, METRICS_LEN, Metrics};
 use sluice_audit::names::{BootId, ChainId, audit_dir, metrics_dir, metrics_path};
 use sluice_audit::record::{
-    Body, Decision, Outcome, Protocol, Record, Seal, SealCause, SessionStart, StatementBegin, StatementEnd,
+    Body, Decision, Outcome, Protocol, Record, Seal, SealCause, SessionStart, Severity, StatementBegin,
+    StatementEnd,
 };
 use sluice_audit::ring::{Ring, RingOwner, file_len};
 use sluice_audit::segment::{SegmentBuilder, scratch_len};
@@ -86,6 +87,11 @@ fn write_record(data: &Path) -> ChainId {
             text: text.as_bytes(),
             decision,
             policy: "read-only",
+            severity: if decision == Decision::Deny {
+                Severity::High
+            } else {
+                Severity::default()
+            },
             ..Default::default()
         };
         append(number, Body::StatementBegin(begin));
@@ -144,6 +150,13 @@ fn the_record_is_searched() {
             &["select name", "drop table", "update orders"],
         ),
         ("denied", &["--denied"], &["drop table"]),
+        (
+            "severity",
+            &["--severity", "high"],
+            &["deny (read-only) severity high denied"],
+        ),
+        ("a lower severity", &["--severity", "info"], &["drop table"]),
+        ("a higher severity", &["--severity", "critical"], &[]),
         ("outcome", &["--outcome", "unknown"], &["update orders"]),
         (
             "text",
@@ -201,6 +214,8 @@ fn rows_are_json_a_line() {
     assert_eq!(rows.len(), 3);
     assert!(rows.iter().all(|row| row["kind"] == "statement"), "{text}");
     assert_eq!(rows[1]["decision"], "deny", "{text}");
+    assert_eq!(rows[1]["severity"], "high", "{text}");
+    assert!(rows[0].get("severity").is_none(), "{text}");
 }
 
 #[test]
@@ -208,14 +223,14 @@ fn tail_shows_what_is_there_and_goes_on() {
     let data = tempfile::tempdir().unwrap();
     write_record(data.path());
     let mut tail = Command::new(env!("CARGO_BIN_EXE_sluice"))
-        .args(["audit", "tail", "--last", "2", "--json", "--dir"])
+        .args(["audit", "tail", "--severity", "low", "--json", "--dir"])
         .arg(data.path())
         .stdout(std::process::Stdio::piped())
         .spawn()
         .unwrap();
     let mut lines = std::io::BufRead::lines(std::io::BufReader::new(tail.stdout.take().unwrap()));
     let first = lines.next().unwrap().unwrap();
-    assert!(first.contains("customers"), "{first}");
+    assert!(first.contains("drop table"), "{first}");
     assert!(tail.try_wait().unwrap().is_none(), "it goes on");
     tail.kill().unwrap();
     tail.wait().unwrap();

@@ -99,6 +99,7 @@ impl Joiner {
             policy: begin.policy.to_owned(),
             message: begin.message.to_owned(),
             asks_more: begin.asks_more,
+            severity: begin.severity,
             state: StatementState::Unknown,
             sequence: 0,
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::names::ChainId;
 use crate::record::{
     ACTION_NAMES, CLASS_NAMES, Cut, Decision, EndReason, Event, EventKind, FLAG_NAMES, List, Method, Outcome,
-    Protocol, SessionEnd, SessionStart, StatementEnd,
+    Protocol, SessionEnd, SessionStart, Severity, StatementEnd,
 };
 use crate::time::{Duration, Timestamp};
 use crate::visible::Visible;
@@ -32,6 +32,15 @@ impl Row {
             Self::SessionEnd(row) => row.time_ns,
             Self::Statement(row) => row.time_ns,
             Self::Event(row) => row.time_ns,
+        }
+    }
+
+    /// The highest severity of the policies that denied it.
+    pub fn severity(&self) -> Severity {
+        match self {
+            Self::Statement(row) => row.severity,
+            Self::Event(row) => row.severity,
+            Self::SessionStart(_) | Self::SessionEnd(_) => Severity::Other,
         }
     }
 
@@ -206,6 +215,8 @@ pub struct StatementRow {
     pub message: String,
     /// Policy was asked about more than the effects tell.
     pub asks_more: bool,
+    /// The highest severity of the policies that deny it.
+    pub severity: Severity,
     /// What became of it.
     pub state: StatementState,
     pub(super) sequence: u64,
@@ -300,6 +311,8 @@ pub struct EventRow {
     pub subject: Vec<u8>,
     /// The connection's name.
     pub connection: String,
+    /// The highest severity of the policies that deny a connect.
+    pub severity: Severity,
     /// Sequences that were lost, for [`EventKind::RecordsLost`].
     pub lost: Option<(u64, u64)>,
 }
@@ -321,6 +334,7 @@ impl EventRow {
             client: event.client.to_owned(),
             subject: event.subject.to_vec(),
             connection: event.connection.to_owned(),
+            severity: event.severity,
             lost: (event.event == EventKind::RecordsLost).then_some((event.first_sequence, sequence)),
         }
     }
@@ -401,6 +415,7 @@ impl fmt::Display for StatementRow {
         if !self.policy.is_empty() {
             write!(f, " ({})", Visible(self.policy.as_bytes()))?;
         }
+        write_severity(f, self.severity)?;
         match &self.state {
             StatementState::Running | StatementState::Unknown => write_outcome(f, self.outcome())?,
             StatementState::Ended { end, .. } => {
@@ -442,6 +457,7 @@ impl fmt::Display for EventRow {
             None => write!(f, "{}", &self.chain.boot.to_string()[..8])?,
         }
         write!(f, " event {}", self.event)?;
+        write_severity(f, self.severity)?;
         for (name, value) in [
             ("from", self.client.as_bytes()),
             ("of", &self.subject),
@@ -459,6 +475,11 @@ impl fmt::Display for EventRow {
         }
         Ok(())
     }
+}
+
+fn write_severity(f: &mut fmt::Formatter<'_>, severity: Severity) -> fmt::Result {
+    let said = severity.said();
+    said.map_or(Ok(()), |severity| write!(f, " severity {severity}"))
 }
 
 fn write_outcome(f: &mut fmt::Formatter<'_>, outcome: Option<Outcome>) -> fmt::Result {

@@ -47,8 +47,8 @@ impl Tail {
             })?;
         }
         super::keep(&mut rows, &self.filter);
-        // Only the past is cut.
-        if !rows.is_empty() {
+        // Only the past is cut: of what is filtered out of it, nothing is made up for by what comes.
+        if !folder.chains.is_empty() {
             self.filter.limit = None;
         }
         Ok(rows)

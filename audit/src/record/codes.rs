@@ -100,6 +100,29 @@ coded! {
 }
 
 coded! {
+    /// How much a denial weighs for whoever watches, as the policies that made it say.
+    Severity {
+        /// Of interest.
+        Info = 1, "info";
+        /// To be looked at some time.
+        Low = 2, "low";
+        /// To be looked at.
+        Medium = 3, "medium";
+        /// To be looked at today.
+        High = 4, "high";
+        /// To be looked at now.
+        Critical = 5, "critical";
+    }
+}
+
+impl Severity {
+    /// The name, if anything was said.
+    pub fn said(self) -> Option<&'static str> {
+        (self != Self::Other).then_some(self.name())
+    }
+}
+
+coded! {
     /// What became of a statement.
     Outcome {
         /// The server completed it.

@@ -2,8 +2,8 @@
 
 use super::{
     Body, Cut, Decision, EndReason, Event, EventKind, HEADER_LEN, List, Method, Outcome, Protocol,
-    RECORD_LEN_MAX, Record, Seal, SealCause, SessionEnd, SessionStart, StatementBegin, StatementEnd, crc32c,
-    tag,
+    RECORD_LEN_MAX, Record, Seal, SealCause, SessionEnd, SessionStart, Severity, StatementBegin,
+    StatementEnd, crc32c, tag,
 };
 use crate::bytes::{array_at, u16_at, u32_at, u64_at};
 
@@ -206,6 +206,7 @@ fn statement_begin(fields: Fields<'_>) -> Result<StatementBegin<'_>, RecordError
             tag::TEXT_LEN => body.text_len = field.number(),
             tag::TEXT_HASH => body.text_hash = array_at(field.value, 0),
             tag::ASKS_MORE => body.asks_more = field.code() != 0,
+            tag::SEVERITY => body.severity = Severity::from_code(field.code()),
             _ => {}
         }
     }
@@ -240,6 +241,7 @@ fn event(fields: Fields<'_>) -> Result<Event<'_>, RecordError> {
             tag::CLIENT => body.client = field.text()?,
             tag::SUBJECT => body.subject = field.value,
             tag::CONNECTION => body.connection = field.text()?,
+            tag::SEVERITY => body.severity = Severity::from_code(field.code()),
             tag::FIRST_SEQUENCE => body.first_sequence = field.number(),
             _ => {}
         }

@@ -100,6 +100,7 @@ fn statement_begin(fields: &mut Fields<'_>, body: &StatementBegin<'_>, text_len_
     fields.text(tag::POLICY, body.policy);
     fields.text(tag::MESSAGE, body.message);
     fields.bits(tag::ASKS_MORE, body.asks_more.into());
+    fields.bits(tag::SEVERITY, body.severity.code());
     fields.bytes(tag::TEXT, body.text, text_len_max);
     let given = body.text.len() as u64;
     let whole = given.max(body.text_len);
@@ -129,6 +130,7 @@ fn event(fields: &mut Fields<'_>, body: &Event<'_>) {
     fields.text(tag::CLIENT, body.client);
     fields.bytes(tag::SUBJECT, body.subject, VALUE_LEN_MAX);
     fields.text(tag::CONNECTION, body.connection);
+    fields.bits(tag::SEVERITY, body.severity.code());
     fields.number(tag::FIRST_SEQUENCE, body.first_sequence);
 }
 

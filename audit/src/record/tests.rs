@@ -92,6 +92,7 @@ fn every_body_comes_back() {
                 policy: "no-delete",
                 message: "ask first",
                 asks_more: true,
+                severity: Severity::High,
                 ..StatementBegin::default()
             }),
         ),
@@ -125,6 +126,7 @@ fn every_body_comes_back() {
                 client: "[::1]:1",
                 subject: b"root",
                 connection: "orders",
+                severity: Severity::Critical,
                 first_sequence: 3,
             }),
         ),
@@ -251,6 +253,7 @@ fn the_longest_records_fit() {
         client: &long,
         subject: &text,
         connection: &long,
+        severity: Severity::Info,
         first_sequence: 1,
     };
     for (name, body, len_max) in [

@@ -278,6 +278,31 @@ fn a_begin_without_an_end_is_running_or_unknown() {
     assert_eq!(verify(data.path()).expect("readable").open, 1);
 }
 
+/// What is there when it begins is cut by the limit, also where nothing of it is wanted; what comes is not.
+#[test]
+fn tail_cuts_nothing_of_what_comes() {
+    for limit in [0, 1] {
+        let data = data_folder();
+        let mut core = Core::start(CHAIN);
+        let place = |core: &Core| Files::of(CHAIN, core).add(data.path(), true);
+        core.start_session(1, "alice", "orders");
+        let filter = Filter {
+            limit: Some(limit),
+            decision: Some(Decision::Deny),
+            ..Filter::default()
+        };
+        let mut tail = Tail::open(data.path(), filter);
+        place(&core);
+        assert!(tail.poll().expect("readable").is_empty());
+        for statement in 1..=3 {
+            core.begin(1, statement, b"drop table t", Decision::Deny);
+            core.end(1, statement, Outcome::Denied);
+        }
+        place(&core);
+        assert_eq!(tail.poll().expect("readable").len(), 3, "limit {limit}");
+    }
+}
+
 #[test]
 fn tail_follows_from_ring_to_segments_to_the_next_start() {
     let data = data_folder();

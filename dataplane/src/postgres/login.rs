@@ -6,7 +6,7 @@ use std::slice;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use sluice_audit::record::{EndReason, EventKind};
+use sluice_audit::record::{EndReason, EventKind, Severity};
 use sluice_parsers::postgres::backend::encode;
 use sluice_parsers::postgres::frame::FRAME_LEN_SMALL;
 use sluice_parsers::postgres::frontend::{self, SaslInitialResponse};
@@ -20,7 +20,7 @@ use sluice_policy::{Cause, Client, Denial, Principal, Target, printable};
 use sluice_runtime::net::Socket;
 
 use super::cancel::{self, CancelRequest};
-use super::session::End;
+use super::session::{End, recorded_severity};
 use super::wire::{Message, Messages, WireError};
 use crate::core::Core;
 use crate::gate::{self, Context, Outcome};
@@ -72,6 +72,8 @@ pub(crate) struct Refused {
     /// The user name that was claimed.
     pub(crate) user: Vec<u8>,
     pub(crate) connection: String,
+    /// Of the policies that refuse it.
+    pub(crate) severity: Severity,
 }
 
 impl NoSession {
@@ -83,6 +85,7 @@ impl NoSession {
             recorded: None,
             user: Vec::new(),
             connection: String::new(),
+            severity: Severity::default(),
         }))
     }
 
@@ -103,6 +106,13 @@ impl NoSession {
     fn to(mut self, connection: &str) -> Self {
         if let Self::Refused(refused) = &mut self {
             connection.clone_into(&mut refused.connection);
+        }
+        self
+    }
+
+    fn weighing(mut self, severity: Severity) -> Self {
+        if let Self::Refused(refused) = &mut self {
+            refused.severity = severity;
         }
         self
     }
@@ -200,9 +210,14 @@ pub(crate) async fn log_in(
             startup: startup.raw,
             tls,
         }),
-        Err((event, end, connection)) => Err(NoSession::refused(stream, event, end)
+        Err(NotAdmitted {
+            end,
+            connection,
+            severity,
+        }) => Err(NoSession::refused(stream, EventKind::ConnectDenied, end)
             .by(identity.subject.as_bytes())
-            .to(&connection)),
+            .to(&connection)
+            .weighing(severity)),
     }
 }
 
@@ -301,6 +316,7 @@ async fn handshake(core: &Core, stream: Stream, server: &ServerTls) -> Result<St
                 recorded: None,
                 user: Vec::new(),
                 connection: String::new(),
+                severity: Severity::default(),
             })))
         }
         Err(_) => Err(NoSession::Gone),
@@ -565,6 +581,13 @@ fn password_message(message: Message) -> Result<Message, Unproven> {
 
 type Admitted = (Arc<Connection>, String, Context);
 
+/// Why a client does not get to what it wants to reach.
+struct NotAdmitted {
+    end: End,
+    connection: String,
+    severity: Severity,
+}
+
 /// Finds what the client wants to reach, and asks policy about it and about each startup parameter.
 fn admit(
     core: &Core,
@@ -572,10 +595,11 @@ fn admit(
     startup: &Startup,
     identity: &Identity,
     address: IpAddr,
-) -> Result<Admitted, (EventKind, End, String)> {
-    let refuse = |sqlstate, message: String, connection: &str| {
-        let end = End::new(EndReason::ConnectDenied, sqlstate, message);
-        (EventKind::ConnectDenied, end, connection.to_owned())
+) -> Result<Admitted, NotAdmitted> {
+    let refuse = |sqlstate, message: String, connection: &str| NotAdmitted {
+        end: End::new(EndReason::ConnectDenied, sqlstate, message),
+        connection: connection.to_owned(),
+        severity: Severity::default(),
     };
     let (connection, database) =
         reach(core, listener, startup).map_err(|message| refuse(NO_SUCH_DATABASE, message, ""))?;
@@ -601,14 +625,17 @@ fn admit(
                 parameter.map_or_else(String::new, |(name, _)| format!(" (startup parameter {name})"));
             let text = denial.to_string();
             let text = text.strip_prefix("sluice: ").unwrap_or(&text).to_owned();
-            let (event, end, connection) = refuse(
+            let refused = refuse(
                 SqlState::INSUFFICIENT_PRIVILEGE,
                 format!("{text}{about}"),
                 &connection.name,
             );
             let hint = parameter.and_then(|(_, effect)| hint_at_setting(&denial, effect));
-            let end = hint.into_iter().fold(end, End::with_hint);
-            Err((event, end, connection))
+            Err(NotAdmitted {
+                end: hint.into_iter().fold(refused.end, End::with_hint),
+                severity: recorded_severity(&denial),
+                ..refused
+            })
         }
     };
     let connect = gate

@@ -117,6 +117,7 @@ async fn turn_away(core: &Rc<Core>, no_session: NoSession, client: &str) {
         recorded,
         user,
         connection,
+        severity,
     } = *refused;
     let event = Event {
         event,
@@ -124,6 +125,7 @@ async fn turn_away(core: &Rc<Core>, no_session: NoSession, client: &str) {
         client,
         subject: &user,
         connection: &connection,
+        severity,
         ..Event::default()
     };
     core.ledger.borrow_mut().event(0, event);

@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use sluice_audit::metrics::Counter;
 use sluice_audit::record::{
-    Body, Decision, EndReason, List, Outcome as Ending, Protocol, SessionEnd, StatementBegin, StatementEnd,
+    Body, Decision, EndReason, List, Outcome as Ending, Protocol, SessionEnd, Severity, StatementBegin,
+    StatementEnd,
 };
 use sluice_audit::ring::RingFull;
 use sluice_masking::{ClassSet, Counts};
@@ -18,7 +19,7 @@ use sluice_parsers::postgres::backend::encode::Report;
 use sluice_parsers::postgres::{Deframer, Model, ModelError, ProtocolError, SqlState};
 use sluice_parsers::sql::effect::EffectMask;
 use sluice_parsers::sql::settings;
-use sluice_policy::Cause;
+use sluice_policy::{Cause, Denial};
 use sluice_runtime::net::Outgoing;
 use sluice_runtime::time::Moment;
 use smallvec::SmallVec;
@@ -451,6 +452,10 @@ impl Session {
             policy: policy.unwrap_or_default(),
             message,
             asks_more: text.asks_more,
+            severity: match outcome {
+                Outcome::Deny(denial) | Outcome::Observe(denial) => recorded_severity(denial),
+                Outcome::Allow(_) | Outcome::Limited { .. } => Severity::default(),
+            },
             ..StatementBegin::default()
         };
         let mut ledger = self.core.ledger.borrow_mut();
@@ -635,6 +640,12 @@ impl Session {
             .append(now, self.id, 0, Body::SessionEnd(body));
         debug_assert!(recorded.is_ok(), "{recorded:?}");
     }
+}
+
+/// A denial's severity, as records have it.
+pub(super) fn recorded_severity(denial: &Denial) -> Severity {
+    let name = denial.severity.map(sluice_policy::Severity::name);
+    name.and_then(Severity::from_name).unwrap_or_default()
 }
 
 /// The end of a session in which the next statement would be read in another way than it was judged.

@@ -9,7 +9,7 @@ use super::Policies;
 use super::ask::{Asker, Said};
 use super::question::{self, Asked, On, Question, Reach};
 use super::rule::Rule;
-use crate::annotations::Limits;
+use crate::annotations::{Limits, Severity};
 use crate::budget::{Allowance, Charge, Measure};
 use crate::client::{Client, Moment};
 use crate::decision::{Approval, Cause, Decision, Denial, Permission};
@@ -32,6 +32,8 @@ pub(super) enum Outcome<'r> {
         error: Option<Box<str>>,
         /// Of [`Cause::Approval`].
         approval: Option<Approval>,
+        /// The highest of the policies that deny.
+        severity: Option<Severity>,
     },
 }
 
@@ -82,7 +84,11 @@ impl Policies {
         let mut permission = Permission::default();
         let mut permits: Vec<usize> = Vec::new();
         if let Outcome::Deny {
-            cause, rule, error, ..
+            cause,
+            rule,
+            error,
+            severity,
+            ..
         } = connect.outcome
         {
             // Without a session there is nothing else to say.
@@ -92,7 +98,7 @@ impl Policies {
                 error,
                 at: None,
             };
-            return Decision::Deny(Box::new(deny(worst, who, None, is_timed)));
+            return Decision::Deny(Box::new(deny(worst, who, None, severity, is_timed)));
         }
         // Whoever may connect within limits is held to them by every statement, also by those that do nothing else.
         permission.limits = limits_of(&connect.said);
@@ -102,6 +108,7 @@ impl Policies {
         }
         let mut worst: Option<Worst<'_, '_>> = None;
         let mut approval = Approval::default();
+        let mut severity = None;
         // A statement can have as many effects as its text has room for, and few that differ. Of each question: whether
         // its answer is that somebody has to approve.
         let mut answered: HashMap<Question<'_>, bool> = HashMap::with_capacity(effects.len().min(16));
@@ -128,7 +135,9 @@ impl Policies {
                         rule,
                         error,
                         approval: needed,
+                        severity: of_answer,
                     } => {
+                        severity = severity.max(of_answer);
                         if let Some(mut needed) = needed {
                             if approval.effects.last() != Some(&index) {
                                 needed.effects.push(index);
@@ -149,12 +158,12 @@ impl Policies {
         }
         if let Some(worst) = worst {
             let approval = (worst.cause == Cause::Approval).then_some(approval);
-            return Decision::Deny(Box::new(deny(worst, who, approval, is_timed)));
+            return Decision::Deny(Box::new(deny(worst, who, approval, severity, is_timed)));
         }
         let mut named = HashSet::with_capacity(permits.len());
         permits.retain(|place| named.insert(*place));
         let rules = permits.iter().filter_map(|place| self.rules.get(*place));
-        permission.severity = rules.clone().filter_map(|rule| rule.annotations.severity).max();
+        permission.severity = highest(rules.clone());
         permission.policies = rules.map(|rule| Arc::clone(&rule.name)).collect();
         permission.is_timed = is_timed;
         Decision::Allow(permission)
@@ -198,15 +207,15 @@ impl Policies {
     }
 
     pub(super) fn answer<'a>(&'a self, asker: &mut Asker<'a>, question: &Question<'a>) -> Answer<'a> {
-        let deny = |cause, rule, error| Outcome::Deny {
-            cause,
-            rule,
-            error,
-            approval: None,
-        };
         if question.is_lexing {
             return Answer {
-                outcome: deny(Cause::Lexing, None, None),
+                outcome: Outcome::Deny {
+                    cause: Cause::Lexing,
+                    rule: None,
+                    error: None,
+                    approval: None,
+                    severity: None,
+                },
                 said: Vec::new(),
             };
         }
@@ -215,17 +224,19 @@ impl Policies {
             Word::Error(error) => Some((said.rule, error.clone())),
             Word::Applies | Word::ConditionFalse => None,
         });
+        let deny = |cause, rule, error| Outcome::Deny {
+            cause,
+            rule,
+            error,
+            approval: None,
+            severity: highest(denying(&said)),
+        };
         let forbid = forbidding(&said).next().map(|said| said.rule);
         let outcome = match (error, forbid) {
             (Some((rule, error)), _) => deny(Cause::EvaluationError, Some(rule), Some(error)),
             (None, None) if permitting(&said).next().is_some() => Outcome::Permit,
             (None, forbid) => match self.hold(asker, question, &said) {
-                Some((rule, approval)) => Outcome::Deny {
-                    cause: Cause::Approval,
-                    rule: Some(rule),
-                    error: None,
-                    approval: Some(approval),
-                },
+                Some(hold) => hold,
                 None => deny(forbid.map_or(Cause::NoPermit, |_| Cause::Forbid), forbid, None),
             },
         };
@@ -239,7 +250,7 @@ impl Policies {
         asker: &mut Asker<'a>,
         question: &Question<'a>,
         said: &[Said<'a>],
-    ) -> Option<(&'a Rule, Approval)> {
+    ) -> Option<Outcome<'a>> {
         if matches!(question.action, CONNECT | UNMASK) || !said.iter().any(|said| said.rule.mentions.approved)
         {
             return None;
@@ -281,7 +292,13 @@ impl Policies {
         approval.required.dedup();
         approval.ttl = asking.iter().filter_map(|rule| rule.annotations.ttl).min();
         approval.policies = asking.iter().map(|rule| Arc::clone(&rule.name)).collect();
-        Some((asking.first()?, approval))
+        Some(Outcome::Deny {
+            cause: Cause::Approval,
+            rule: Some(asking.first()?),
+            error: None,
+            approval: Some(approval),
+            severity: highest(asking.iter().copied()),
+        })
     }
 }
 
@@ -334,7 +351,24 @@ fn forbidding<'s, 'r>(said: &'s [Said<'r>]) -> impl Iterator<Item = &'s Said<'r>
         .filter(|said| said.rule.is_forbid && said.word == Word::Applies)
 }
 
-fn deny(worst: Worst<'_, '_>, who: &Principal, approval: Option<Approval>, is_timed: bool) -> Denial {
+/// The policies by which something is denied.
+fn denying<'r>(said: &[Said<'r>]) -> impl Iterator<Item = &'r Rule> {
+    let has_failed = |said: &&Said<'_>| matches!(said.word, Word::Error(_));
+    let failed = said.iter().filter(has_failed);
+    forbidding(said).chain(failed).map(|said| said.rule)
+}
+
+fn highest<'r>(rules: impl Iterator<Item = &'r Rule>) -> Option<Severity> {
+    rules.filter_map(|rule| rule.annotations.severity).max()
+}
+
+fn deny(
+    worst: Worst<'_, '_>,
+    who: &Principal,
+    approval: Option<Approval>,
+    severity: Option<Severity>,
+    is_timed: bool,
+) -> Denial {
     let Worst {
         cause,
         rule,
@@ -348,7 +382,7 @@ fn deny(worst: Worst<'_, '_>, who: &Principal, approval: Option<Approval>, is_ti
     Denial {
         policy: rule.map(|rule| Arc::clone(&rule.name)),
         message: rule.and_then(|rule| rule.annotations.message.clone()),
-        severity: rule.and_then(|rule| rule.annotations.severity),
+        severity,
         cause,
         effect: at.map(|(index, ..)| index),
         action: at.map_or("Connect", |(_, effect, _)| effect.action.name()),

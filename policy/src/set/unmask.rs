@@ -53,6 +53,7 @@ pub(super) fn unpermitted(class: &str) -> Explained {
         rule: None,
         error: None,
         approval: None,
+        severity: None,
     };
     let said = Vec::new();
     of_answer(class, Answer { outcome, said })

@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 use sluice_parsers::sql::effect::Effect;
-use sluice_policy::{Cause, Decision, PolicySet, Word};
+use sluice_policy::{Cause, Decision, PolicySet, Severity, Word};
 
 use self::result::Shows;
 use super::asked::{Asker, Who};
@@ -79,6 +79,9 @@ impl Asked {
             is_allowed: decision.is_allow(),
             policy: decision.policy().map(ToOwned::to_owned),
             message: decision.denial().map(ToString::to_string),
+            severity: decision
+                .denial()
+                .and_then(|denial| denial.severity.map(Severity::name)),
             is_timed: decision.is_timed() || shows.as_ref().is_some_and(|shows| shows.is_timed),
             permits: match &decision {
                 Decision::Allow(permission) => permission.policies.iter().map(ToString::to_string).collect(),
@@ -121,6 +124,8 @@ struct Answer {
     policy: Option<String>,
     /// What the client is told, if it is denied.
     message: Option<String>,
+    /// What a denial is recorded with.
+    severity: Option<&'static str>,
     /// A condition looked at the time.
     is_timed: bool,
     /// The policies that permit, if it is allowed.
@@ -233,6 +238,9 @@ impl fmt::Display for Answer {
             Some(message) => line(f, 2, message)?,
             None if self.permits.is_empty() => line(f, 2, "everything is allowed: no policy is asked")?,
             None => line(f, 2, &format!("permitted by {}", self.permits.join(", ")))?,
+        }
+        if let Some(severity) = self.severity {
+            line(f, 2, &format!("recorded with severity {severity}"))?;
         }
         if !self.limits.is_empty() {
             line(f, 2, &format!("within {}", self.limits.join(" ")))?;

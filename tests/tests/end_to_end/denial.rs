@@ -273,7 +273,7 @@ fn a_connection_that_observes_runs_and_records_what_is_denied() {
     );
     let policy = r#"
         permit (principal, action in [Action::"Connect", Action::"Read"], resource);
-        @id("ask") @approvers("dba") permit (principal, action == Action::"Update", resource) when { context.approved };
+        @id("ask") @approvers("dba") @severity("low") permit (principal, action == Action::"Update", resource) when { context.approved };
     "#;
     let gateway = Gateway::start(
         &postgres,
@@ -309,6 +309,8 @@ fn a_connection_that_observes_runs_and_records_what_is_denied() {
             });
             let row = found.unwrap_or_else(|| panic!("{sql}, {protocol}: {rows:?}"));
             assert_eq!(row["policy"].as_str(), policy, "{sql}, {protocol}: {row}");
+            let severity = policy.map(|_| "low");
+            assert_eq!(row["severity"].as_str(), severity, "{sql}, {protocol}: {row}");
             if !is_refused {
                 let told = row["message"].as_str().unwrap_or_default();
                 assert!(
@@ -515,5 +517,71 @@ fn a_new_policy_holds_for_what_is_prepared_already() {
         outline(&raw.receive_until_ready(1)),
         "E42501 ZI",
         "the old policy stays"
+    );
+}
+
+/// Whoever watches finds what weighs enough: refused statements of both protocols, budgets and connects.
+#[test]
+fn denials_have_the_severity_of_the_policies_that_made_them() {
+    let postgres = postgres();
+    let policy = r#"
+        @id("connect") permit (principal, action == Action::"Connect", resource);
+        @id("reads") @budget("1 statements per 1h") @severity("medium") permit (principal, action == Action::"Read", resource);
+        @id("writes") permit (principal, action in Action::"Write", resource);
+        @id("no-delete") @severity("low") forbid (principal, action == Action::"Delete", resource);
+        @id("victim") @severity("critical") forbid (principal, action == Action::"Delete", resource in Table::"shop/shop/public.victim");
+        @id("out") @severity("high") forbid (principal, action == Action::"Connect", resource) when {
+            context has application_name && context.application_name == "intruder" };
+    "#;
+    let settings = Settings {
+        policy: Some(policy.to_owned()),
+        tls: "off",
+        ..Settings::default()
+    };
+    let gateway = Gateway::start(&postgres, &settings);
+    let mut raw = session(&gateway);
+    for sent in [
+        query("SELECT count(*) FROM victim"),
+        query("SELECT count(*) FROM victim"),
+        query("DELETE FROM victim"),
+        [parse("", "DELETE FROM victim"), bind("", ""), execute(""), sync()].concat(),
+    ] {
+        raw.send(&sent);
+        raw.receive_until_ready(1);
+    }
+    let refused = gateway.psql(&[
+        "-c",
+        "SELECT 1",
+        "dbname=shop application_name=intruder sslmode=disable",
+    ]);
+    assert!(!refused.success, "{refused:?}");
+    let found = |level: &str| -> Vec<String> {
+        let output = gateway.sluice(&["audit", "query", "--json", "--severity", level]);
+        assert!(output.success, "{output:?}");
+        let rows = output.stdout.lines();
+        let rows = rows.map(|row| serde_json::from_str::<serde_json::Value>(row).expect("JSON"));
+        let mut shown: Vec<String> = rows
+            .map(|row| {
+                let text = |field: &str| row[field].as_str().unwrap_or_default();
+                let what = [text("event"), text("policy")].concat();
+                format!("{what} {}", text("severity"))
+            })
+            .collect();
+        shown.sort();
+        shown
+    };
+    let all = [
+        "connect_denied high",
+        "no-delete critical",
+        "no-delete critical",
+        "reads medium",
+    ];
+    assert_eq!(found("info"), all);
+    assert_eq!(found("high"), all[..3]);
+    assert_eq!(found("critical"), all[1..3]);
+    let why = gateway.why(&["DELETE FROM victim"]);
+    assert!(
+        why.stdout.contains("\n  recorded with severity critical\n"),
+        "{why:?}"
     );
 }

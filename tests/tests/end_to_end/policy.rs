@@ -304,7 +304,7 @@ fn the_commands_of_the_document_run() {
             .collect()
     };
     let scripts = blocks("sh");
-    assert_eq!(scripts.len(), 8);
+    assert_eq!(scripts.len(), 9);
     fs::create_dir_all(folder.join("expectations")).expect("a folder");
     fs::write(folder.join("expectations/crew.toml"), blocks("toml")[0]).expect("expectations");
     // What is replayed and suggested was recorded before.
@@ -317,6 +317,7 @@ fn the_commands_of_the_document_run() {
         "\"is_allowed\": true",
         "next.cedar: ok",
         "2 cases, 0 not as expected",
+        "",
         "",
         "still allowed",
         "allowed, still allowed",

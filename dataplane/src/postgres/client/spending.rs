@@ -2,6 +2,7 @@
 
 use std::hash::{Hash, Hasher};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use sluice_audit::metrics::Counter;
 use sluice_parsers::postgres::SqlState;
@@ -263,7 +264,9 @@ impl Session {
     /// The refusal of a statement for which a budget has no room.
     fn refused_for(&self, kind: Kind, used_up: Option<UsedUp>) -> Refused {
         self.count_over_budget();
-        let denial = Denial::of_budget(&self.context.principal, used_up);
+        let policy = used_up.as_ref().map(|used_up| Arc::clone(&used_up.policy));
+        let severity = policy.and_then(|policy| self.core.gate.borrow_mut().policies().severity(&policy));
+        let denial = Denial::of_budget(&self.context.principal, used_up, severity);
         let refusal = kind.refusal(SqlState::CONFIGURATION_LIMIT_EXCEEDED, &denial.to_string());
         (refusal, Outcome::Deny(Rc::new(denial)))
     }
