@@ -226,7 +226,7 @@ fn relations(shop: &Shop<'_>) {
     let triggers: Vec<&str> = orders.triggers.iter().map(|trigger| &*trigger.name).collect();
     assert_eq!(
         triggers,
-        ["compares", "fires"],
+        ["compares", "fires", "waits"],
         "neither disabled nor those of keys"
     );
     assert_eq!(
@@ -234,6 +234,10 @@ fn relations(shop: &Shop<'_>) {
         Some("(old.note IS DISTINCT FROM new.note)")
     );
     assert_eq!(orders.triggers[1].when, None);
+    let deferrable = orders.triggers.iter().map(|trigger| trigger.is_deferrable);
+    assert_eq!(deferrable.collect::<Vec<_>>(), [false, false, true]);
+    let checks_late = ["orders", "later", "spaced"].map(|name| shop.relation(name).checks_late);
+    assert_eq!(checks_late, [false, false, true], "only what may not be built in");
     assert_eq!(
         orders.triggers[1].events.as_slice(),
         [Event::Insert, Event::Update]

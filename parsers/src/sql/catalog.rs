@@ -79,6 +79,8 @@ struct Names {
     keys_to: HashMap<Oid, SmallVec<[usize; 4]>>,
     /// Foreign keys by the relation that has them, as indexes.
     keys_of: HashMap<Oid, SmallVec<[usize; 4]>>,
+    /// Relations that leave code to the end of a transaction, ascending.
+    deferring: Vec<Oid>,
 }
 
 impl Catalog {
@@ -98,7 +100,11 @@ impl Catalog {
             for &parent in &relation.parents {
                 names.children.entry(parent).or_default().push(relation.oid);
             }
+            if relation.defers() {
+                names.deferring.push(relation.oid);
+            }
         }
+        names.deferring.sort_unstable();
         for kind in self.types.values() {
             names.types.insert((kind.schema, kind.name.clone()), kind.oid);
             if let TypeKind::Multirange { range } = kind.kind {
@@ -255,6 +261,12 @@ impl Catalog {
             unseen.extend(children.filter(|child| found.insert(*child)));
         }
         found
+    }
+
+    /// The relations whose writing may leave code to the end of the transaction.
+    pub fn deferring(&self) -> impl Iterator<Item = &Relation> {
+        let relations = self.names.deferring.iter();
+        relations.filter_map(|oid| self.relations.get(oid))
     }
 
     /// A column of a relation by its number.

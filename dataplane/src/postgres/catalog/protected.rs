@@ -66,7 +66,7 @@ mod tests {
 
     fn table(oid: &'static str, name: &'static str) -> Vec<&'static str> {
         [
-            "r", oid, "2200", name, "10", "r", "0", "f", "f", "f", "f", "", "", "", "",
+            "r", oid, "2200", name, "10", "r", "0", "f", "f", "f", "f", "", "", "", "f", "",
         ]
         .to_vec()
     }

@@ -251,6 +251,7 @@ impl Fixture {
             columns: Box::default(),
             instead: self.get(table).kind == RelationKind::View,
             sets_row: false,
+            is_deferrable: false,
             when: None,
         };
         push(&mut self.get(table).triggers, trigger);

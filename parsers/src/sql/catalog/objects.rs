@@ -97,6 +97,9 @@ pub struct Relation {
     pub index_expressions: Box<[Box<str>]>,
     /// Functions of operator classes of its indexes that are not built in, and of its access methods.
     pub index_functions: Box<[Oid]>,
+    /// A deferrable constraint of it, or to it, may run code that is not built in as late as at the end of the transaction.
+    #[serde(default = "yes")]
+    pub checks_late: bool,
     /// The partition key's expressions and functions.
     pub partition_expressions: Box<[Box<str>]>,
     /// The server of a foreign table.
@@ -204,9 +207,19 @@ pub struct Trigger {
     /// BEFORE ... FOR EACH ROW: what its function gives is stored in the place of the row.
     #[serde(default = "yes")]
     pub sets_row: bool,
+    /// DEFERRABLE: it may run as late as at the end of the transaction.
+    #[serde(default = "yes")]
+    pub is_deferrable: bool,
     /// The WHEN expression.
     #[serde(default)]
     pub when: Option<Box<str>>,
+}
+
+impl Relation {
+    /// Whether code that is not built in may run at the end of a transaction that writes its rows.
+    pub fn defers(&self) -> bool {
+        self.checks_late || self.triggers.iter().any(|trigger| trigger.is_deferrable)
+    }
 }
 
 /// What is not said counts.

@@ -171,6 +171,7 @@ const BEFORE_ROW: i16 = 1 | 2;
 fn trigger(row: &mut Row<'_>) -> Result<Trigger, SnapshotError> {
     let (name, function, bits) = (row.name()?, row.oid()?, row.number::<i16>()?);
     let columns = row.numbers()?.into_vec().into();
+    let is_deferrable = row.flag()?;
     let (has_condition, definition) = (row.flag()?, row.optional()?);
     let events = EVENTS.iter().filter(|(bit, _)| bits & bit != 0);
     Ok(Trigger {
@@ -180,6 +181,7 @@ fn trigger(row: &mut Row<'_>) -> Result<Trigger, SnapshotError> {
         columns,
         instead: bits & INSTEAD != 0,
         sets_row: bits & BEFORE_ROW == BEFORE_ROW,
+        is_deferrable,
         when: has_condition.then(|| {
             let condition = definition.and_then(condition);
             condition.map_or_else(|| UNREADABLE.into(), Into::into)

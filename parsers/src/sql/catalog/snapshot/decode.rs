@@ -142,7 +142,7 @@ impl Decoder {
         let (row_type, is_temporary) = (row.oid()?, row.flag()?);
         let (row_security, force_row_security) = (row.flag()?, row.flag()?);
         let (security_invoker, foreign_server, extension) = (row.flag()?, row.oid()?, row.oid()?);
-        let access_method = row.oid()?;
+        let (access_method, checks_late) = (row.oid()?, row.flag()?);
         let relation = Relation {
             oid,
             schema,
@@ -157,6 +157,7 @@ impl Decoder {
             force_row_security,
             foreign_server,
             extension,
+            checks_late,
             // Values too long for their row lie there, of any column.
             is_sensitive: kind == RelationKind::Toast,
             // The rows of other kinds tell the rest.

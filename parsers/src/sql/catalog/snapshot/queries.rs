@@ -211,6 +211,11 @@ const RELATIONS: &str = "{locked} SELECT 'r', c.oid, c.relnamespace, c.relname, 
     EXISTS (SELECT FROM pg_catalog.pg_options_to_table(c.reloptions) o \
       WHERE CASE WHEN o.option_name = 'security_invoker' THEN o.option_value::pg_catalog.bool END), \
     f.ftserver, d.refobjid, a.amhandler::pg_catalog.oid, \
+    c.oid IN (SELECT o.o FROM pg_catalog.pg_constraint k, pg_catalog.unnest(ARRAY[k.conrelid, k.confrelid]) o (o) \
+      WHERE k.condeferrable AND (k.contype = 'x' \
+        OR EXISTS (SELECT FROM pg_catalog.unnest(k.conpfeqop || k.conppeqop || k.conffeqop) e (e) WHERE e.e >= 16384) \
+        OR EXISTS (SELECT FROM pg_catalog.pg_index i, pg_catalog.unnest(i.indclass::pg_catalog.oid[]) e (e) \
+          WHERE i.indexrelid = k.conindid AND e.e >= 16384))), \
     CASE WHEN c.relkind IN ('v', 'm') AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend u \
       JOIN pg_catalog.pg_rewrite w ON u.classid = 2618 AND u.objid = w.oid AND u.refclassid = 1259 \
       WHERE w.ev_class = c.oid AND u.refobjid IN (SELECT relation FROM locked)) \
@@ -271,8 +276,8 @@ const RULES: &str = "{locked} SELECT 'u', r.ev_class, r.rulename, r.ev_type, r.i
     ORDER BY 2, 3";
 
 /// Foreign keys' own triggers are built in; those that older versions copy to partitions are marked internal too.
-const TRIGGERS: &str = "SELECT 't', t.tgrelid, t.tgname, t.tgfoid, t.tgtype, t.tgattr, t.tgqual IS NOT NULL, \
-    CASE WHEN t.tgqual IS NOT NULL THEN pg_catalog.pg_get_triggerdef(t.oid) END \
+const TRIGGERS: &str = "SELECT 't', t.tgrelid, t.tgname, t.tgfoid, t.tgtype, t.tgattr, t.tgdeferrable, \
+    t.tgqual IS NOT NULL, CASE WHEN t.tgqual IS NOT NULL THEN pg_catalog.pg_get_triggerdef(t.oid) END \
     FROM pg_catalog.pg_trigger t WHERE t.tgenabled <> 'D' AND (NOT t.tgisinternal OR t.tgfoid >= 16384) \
     ORDER BY 2, 3, t.oid";
 
