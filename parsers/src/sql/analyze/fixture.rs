@@ -258,6 +258,15 @@ impl Fixture {
         function
     }
 
+    /// The same for a constraint trigger that may run at the end of the transaction.
+    pub(super) fn deferrable_trigger(&mut self, table: Oid, events: &[Event], body: &str) -> Oid {
+        let function = self.trigger(table, events, body);
+        if let Some(trigger) = self.get(table).triggers.last_mut() {
+            trigger.is_deferrable = true;
+        }
+        function
+    }
+
     pub(super) fn rule(&mut self, table: Oid, event: Event, instead: bool, definition: &str) {
         let rule = Rule {
             name: "r".into(),

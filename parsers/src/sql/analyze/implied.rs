@@ -170,6 +170,12 @@ impl<'w> Walker<'w> {
         self.implied.runtime = before;
     }
 
+    /// Runs something under the names and rights of the session itself.
+    fn under_own_names(&mut self, run: impl FnOnce(&mut Self)) {
+        let session = &self.world.session;
+        self.under(Some(session.search_path.clone()), Some(&session.role), run);
+    }
+
     /// Whether code finds names as it does in a session that has changed nothing: by the login's own search path, and with
     /// neither temporary objects, which come before others, nor any that the catalog does not show yet.
     pub(super) fn finds_usual_names(&self) -> bool {

@@ -105,6 +105,10 @@ impl<'w> Walker<'w> {
                 self.expression_text(condition, Some(relation.oid));
             }
             self.runs_trigger(trigger.function, relation.oid);
+            if trigger.is_deferrable {
+                // By then it runs under the session's own names and rights, whatever code wrote the row.
+                self.under_own_names(|walker| walker.runs_trigger(trigger.function, relation.oid));
+            }
         }
     }
 

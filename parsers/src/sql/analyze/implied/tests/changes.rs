@@ -307,3 +307,32 @@ fn t08_only_triggers_instead_stand_for_a_view() {
         assert_eq!(found, is_written, "{effects:?}");
     }
 }
+
+/// It runs when the transaction ends, and the search path of who wrote the row is no more.
+#[test]
+fn t08_a_deferrable_trigger_finds_names_as_the_session_does() {
+    for (is_deferrable, harms) in [(false, &["Delete"][..]), (true, &[])] {
+        let mut made = Fixture::new();
+        made.table("victims", "id int4");
+        let table = made.table("t", "id int4");
+        made.sql("helper()", "int4", "DELETE FROM victims; SELECT 1");
+        let writes = made.sql("writes()", "int4", "INSERT INTO public.t VALUES (1); SELECT 1");
+        made.get_function(writes).settings = [("search_path".into(), "hidden".into())].into();
+        let body = "BEGIN PERFORM helper(); RETURN NULL; END";
+        if is_deferrable {
+            made.deferrable_trigger(table, &[Event::Insert], body);
+        } else {
+            made.trigger(table, &[Event::Insert], body);
+        }
+        made.schema("hidden");
+        made.table("seen", "id int4");
+        made.sql("helper()", "int4", "INSERT INTO hidden.seen VALUES (1); SELECT 1");
+        let world = made.world();
+        let want: &[&str] = if is_deferrable {
+            &["Delete relation public.victims", "Insert relation hidden.seen"]
+        } else {
+            &["Insert relation hidden.seen"]
+        };
+        check("by its search path", &world, "SELECT writes()", want, harms);
+    }
+}
