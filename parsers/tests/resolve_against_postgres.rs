@@ -21,7 +21,7 @@ use server::Server;
 use session::{Answer, Session};
 use sluice_parsers::sql::catalog::{CastContext, Catalog, Oid, TypeKind};
 use sluice_parsers::sql::resolve::{Call, CallKind, Coercion, Named, Resolution, Resolver, Ty};
-use sluice_parsers::sql::world::{SessionNames, Touched, World};
+use sluice_parsers::sql::world::{Deferred, SessionNames, Touched, World};
 
 /// What the server took.
 #[derive(Debug, PartialEq, Eq)]
@@ -182,6 +182,7 @@ impl Oracle {
                 role_is_login: true,
                 temporary_schema: Oid::NONE,
                 touched: Touched::Nothing,
+                deferred: Deferred::Nothing,
             }),
             protected: Arc::default(),
             listed: Arc::default(),
@@ -522,6 +523,7 @@ fn t12_names_are_looked_up_as_the_server_looks_them_up() {
                 role_is_login: true,
                 temporary_schema,
                 touched: Touched::Nothing,
+                deferred: Deferred::Nothing,
             }),
             protected: Arc::default(),
             listed: Arc::default(),

@@ -59,6 +59,7 @@ fn statement_bytes(statement: &Statement) -> usize {
         takes: _,
         changes_uncounted: _,
         probes: _,
+        defers: _,
     } = statement;
     let effects = effects
         .iter()

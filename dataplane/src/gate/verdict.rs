@@ -8,7 +8,7 @@ use sluice_audit::record::{LEFT_OUT, LIST_LEN_MAX, List, ListBuffer};
 use sluice_parsers::sql::catalog::Catalog;
 use sluice_parsers::sql::effect::{Action, Effect, EffectMask};
 use sluice_parsers::sql::statement::{Statement, StatementKind, Taken};
-use sluice_parsers::sql::world::Touched;
+use sluice_parsers::sql::world::{Deferred, Touched};
 use sluice_policy::{Charge, Decision, Denial, Limits, write_effect};
 
 use crate::postgres::columns::Tags;
@@ -147,7 +147,9 @@ impl Verdict {
             is_inert: changes.is_empty()
                 && !runs_by_name
                 && statements.iter().all(|statement| {
-                    statement.takes == Taken::Nothing && statement.touches == Touched::Nothing
+                    statement.takes == Taken::Nothing
+                        && statement.touches == Touched::Nothing
+                        && statement.defers == Deferred::Nothing
                 })
                 && !masks.iter().copied().any(changes_catalog)
                 && !statements.iter().any(|statement| {

@@ -25,7 +25,7 @@ use std::sync::Arc;
 use sluice_parsers::postgres::backend::TransactionStatus;
 use sluice_parsers::sql::catalog::Oid;
 use sluice_parsers::sql::resolve::parse_name_list;
-use sluice_parsers::sql::world::{SessionNames, Touched};
+use sluice_parsers::sql::world::{Deferred, SessionNames, Touched};
 
 pub(crate) use change::Change;
 pub(crate) use read::{READ_AGAIN, READ_AT_START, Readings, Start};
@@ -84,6 +84,12 @@ pub(crate) struct State {
     has_diverged: bool,
     /// Code that is not seen ran in this transaction: its cursors and deferred triggers may run more of it.
     has_left_unseen: bool,
+    /// What statements may have left to the end of a transaction that is not over yet.
+    deferred: Deferred,
+    /// The cycle of the last of them.
+    deferred_in: u64,
+    /// The cycle in which the end of that was sent: what stands behind it there runs after it, or not at all.
+    ended_in: u64,
     temporary_schema: Oid,
     touched: Touched,
     /// What a reading in the transaction that is open has shown.
@@ -93,6 +99,8 @@ pub(crate) struct State {
     /// The values that `names` are of.
     named: Rc<Values>,
     names: Arc<SessionNames>,
+    /// The same with what is deferred; none before something was.
+    names_deferred: Option<Arc<SessionNames>>,
     /// The role that logged in.
     login: Box<str>,
     /// The search path that it has by itself; none if that is not known.
@@ -114,11 +122,15 @@ impl State {
             put_in_doubt: 0,
             has_diverged: false,
             has_left_unseen: false,
+            deferred: Deferred::Nothing,
+            deferred_in: 0,
+            ended_in: 0,
             temporary_schema: start.temporary_schema,
             touched: Touched::Nothing,
             shown: Touched::Nothing,
             is_known: true,
             names: Arc::default(),
+            names_deferred: None,
             login: start.login.clone(),
             login_path: start.values[Tracked::SearchPath as usize]
                 .clone()
@@ -159,7 +171,33 @@ impl State {
 
     /// What decides about names for a statement sent now. What is not known is as it was, and every name is uncertain.
     pub(crate) fn names(&self) -> &Arc<SessionNames> {
-        &self.names
+        match &self.names_deferred {
+            Some(names) if self.has_deferred() => names,
+            _ => &self.names,
+        }
+    }
+
+    /// A statement goes up that may leave something to the end of its transaction.
+    pub(crate) fn defers(&mut self, what: Deferred) {
+        if what == Deferred::Nothing {
+            return;
+        }
+        self.deferred = self.deferred.max(what);
+        self.deferred_in = self.cycle;
+        self.ended_in = 0;
+        if !matches!(&self.names_deferred, Some(names) if names.deferred == self.deferred) {
+            self.names_deferred = Some(deferred_names(&self.names, self.deferred));
+        }
+    }
+
+    /// A statement goes up that is the end of the transaction, if it runs.
+    pub(crate) fn ends_transaction(&mut self) {
+        self.ended_in = self.cycle;
+    }
+
+    /// Whether the transaction in which a statement sent now would run may have left something to its end.
+    fn has_deferred(&self) -> bool {
+        self.deferred != Deferred::Nothing && self.ended_in != self.cycle
     }
 
     /// The number of the cycle that is being sent.
@@ -249,6 +287,10 @@ impl State {
     /// The end of a cycle was none: a Sync that the server read among COPY data, or what it skipped behind a failure.
     pub(crate) fn cycle_goes_on(&mut self, cycle: u64) {
         self.answered = self.answered.max(cycle);
+        if self.deferred_in == cycle {
+            self.deferred_in = cycle + 1;
+        }
+        self.ended_in = 0;
         if self.in_doubt_up_to == cycle {
             if cycle + 1 == self.cycle {
                 self.put_in_doubt = self.cycle;
@@ -271,6 +313,9 @@ impl State {
         self.answered = self.answered.max(cycle);
         while self.sent.pop_front_if(|sent| sent.cycle <= cycle).is_some() {
             self.has_diverged = true;
+        }
+        if status == TransactionStatus::Idle && self.deferred_in <= cycle {
+            self.deferred = Deferred::Nothing;
         }
         self.has_left_unseen &= status != TransactionStatus::Idle || !self.sent.is_empty();
         if self.has_diverged || self.sent.is_empty() && !self.confirmed.is_like(&self.foreseen) {
@@ -388,9 +433,21 @@ impl State {
             role_is_login: role == Some(&*self.login),
             temporary_schema: self.temporary_schema,
             touched,
+            deferred: Deferred::Nothing,
         };
         if names != *self.names {
             self.names = Arc::new(names);
+            if let Some(before) = &mut self.names_deferred {
+                *before = deferred_names(&self.names, before.deferred);
+            }
         }
     }
+}
+
+/// The same names with what is deferred.
+fn deferred_names(names: &SessionNames, deferred: Deferred) -> Arc<SessionNames> {
+    Arc::new(SessionNames {
+        deferred,
+        ..names.clone()
+    })
 }

@@ -9,7 +9,7 @@ use sluice_parsers::postgres::backend::encode::Report;
 use sluice_parsers::postgres::backend::{Format, Formats};
 use sluice_parsers::sql::effect::{Effect, EffectMask};
 use sluice_parsers::sql::statement::{Statement, StatementKind};
-use sluice_parsers::sql::world::Touched;
+use sluice_parsers::sql::world::{Deferred, Touched};
 use sluice_runtime::time::Moment;
 use smallvec::SmallVec;
 
@@ -81,6 +81,18 @@ impl Judged {
     /// What its success changes in the session's state.
     pub(crate) fn change(&self) -> &Change {
         self.verdict.change(self.index)
+    }
+
+    /// What it may leave to the end of the transaction.
+    pub(crate) fn defers(&self) -> Deferred {
+        self.statement()
+            .map_or(Deferred::Nothing, |statement| statement.defers)
+    }
+
+    /// Whether it is the end of the transaction, if it runs.
+    pub(crate) fn ends_transaction(&self) -> bool {
+        self.statement()
+            .is_some_and(|statement| statement.kind.ends_transaction())
     }
 
     /// The names whose meaning it may change.
@@ -249,6 +261,15 @@ impl Prepared {
     /// Code ran that may have prepared another text under its name.
     pub(crate) fn doubt(&self) {
         self.is_doubtful.set(true);
+    }
+
+    /// What it may leave to the end of the transaction; code may have put anything under its name.
+    pub(crate) fn defers(&self) -> Deferred {
+        if self.is_doubtful() {
+            Deferred::Checks
+        } else {
+            self.judged.borrow().defers()
+        }
     }
 
     /// Whether another text may stand under its name.

@@ -11,6 +11,7 @@ mod call;
 mod change;
 mod column;
 mod constant;
+mod deferred;
 mod definition;
 mod expand;
 mod expression;
@@ -53,7 +54,7 @@ use super::runs;
 use super::shape::Shape;
 use super::statement::{Analysis, Cause, PreparedUse, Probes, Reason, Statement, StatementKind, Taken};
 use super::weight;
-use super::world::{Touched, World};
+use super::world::{Deferred, Touched, World};
 
 /// Bounds of one analysis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -159,6 +160,7 @@ fn walk(sql: &str, shape: &Shape, tree: &ParseResult, world: &World) -> Result<A
     let mut start = 0;
     let mut session = Predicted::new(world);
     let mut allowance = Allowance::default();
+    let mut allowance_of_deferred = Allowance::default();
     for (index, raw) in tree.stmts.iter().enumerate() {
         let last = index + 1 == tree.stmts.len();
         let end = statement_end(raw, sql, last)?;
@@ -178,6 +180,7 @@ fn walk(sql: &str, shape: &Shape, tree: &ParseResult, world: &World) -> Result<A
         // In which order bodies run, and how often, is not followed: what the statement changes while it runs, it may
         // have changed before any name that is looked up while it runs.
         let changes = walker.late_changes();
+        let mut defers = walker.defers;
         if !changes.are_none() {
             let again = Walker::new(&world, Resolver::new(&world), &allowance).while_changing(&changes);
             (walker, kind) = walked(raw, again);
@@ -189,6 +192,7 @@ fn walk(sql: &str, shape: &Shape, tree: &ParseResult, world: &World) -> Result<A
         }
         if walker.is_opaque() {
             walker.takes(Taken::Statements);
+            defers = defers.max(Deferred::Checks);
         }
         for &location in &walker.neutral_at {
             if let Some(ordinal) = literal_at(sql, shape, location) {
@@ -197,7 +201,7 @@ fn walk(sql: &str, shape: &Shape, tree: &ParseResult, world: &World) -> Result<A
         }
         let behind = if last { sql.len() } else { end + 1 };
         let protected_reads = walker.protected_reads();
-        let statement = Statement {
+        let mut statement = Statement {
             range: start..behind,
             semicolon,
             kind,
@@ -215,8 +219,20 @@ fn walk(sql: &str, shape: &Shape, tree: &ParseResult, world: &World) -> Result<A
             columns: walker.output.into(),
             decided_at_bind: walker.decided_at_bind,
             opaque_until_bind: walker.opaque_until_bind,
+            defers: defers.max(walker.defers),
         };
         session.after(&statement);
+        if session.may_change_deferred(&statement)
+            && let Some(changed) = deferred::changed(
+                session.deferred(),
+                &world,
+                &session.world(),
+                &mut allowance_of_deferred,
+            )
+        {
+            statement.changes_deferred(changed);
+            session.after(&statement);
+        }
         statements.push(statement);
         start = behind;
     }
@@ -306,6 +322,7 @@ fn unreadable(text_len: usize, reason: Reason) -> Analysis {
             takes: Taken::Statements,
             changes_uncounted: false,
             probes: Probes::NONE,
+            defers: Deferred::Checks,
         }],
         neutral: Neutral::none(),
         readable: false,

@@ -9,7 +9,7 @@ use super::lineage::{BaseColumn, Lineage};
 use super::neutral::Neutral;
 use super::resolve::Ty;
 use super::shape::Shape;
-use super::world::Touched;
+use super::world::{Deferred, Touched};
 
 /// What a text does.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +64,8 @@ pub struct Statement {
     pub changes_uncounted: bool,
     /// What it compares protected columns with.
     pub probes: Probes,
+    /// What it may leave to the end of the transaction.
+    pub defers: Deferred,
 }
 
 /// What a statement gives that protected columns are compared with: guesses at their values.
@@ -383,6 +385,14 @@ impl StatementKind {
         )
     }
 
+    /// Whether no transaction from before is open behind it.
+    pub const fn ends_transaction(&self) -> bool {
+        matches!(
+            self,
+            Self::Commit { .. } | Self::Rollback { .. } | Self::PrepareTransaction
+        )
+    }
+
     /// Whether it gives back what the session holds or has set, and does nothing else.
     pub const fn gives_back(&self) -> bool {
         matches!(
@@ -508,6 +518,8 @@ pub enum Cause {
     Definition,
     /// A temporary relation of another session, which the catalog does not show.
     OtherSession,
+    /// A change of what runs at the end of the transaction.
+    Deferred,
     /// A kind of statement or expression that the analysis does not know.
     Unknown,
 }
@@ -529,6 +541,7 @@ impl Cause {
             Self::Computed => "computed value for",
             Self::Definition => "definition that runs code",
             Self::OtherSession => "another session's temporary",
+            Self::Deferred => "commit first, for this changes what is deferred to it:",
             Self::Unknown => "unknown construct",
         }
     }

@@ -64,6 +64,20 @@ pub struct SessionNames {
     pub temporary_schema: Oid,
     /// What statements of this session may have changed and the catalog does not show yet.
     pub touched: Touched,
+    /// What its transaction may have left to its end.
+    pub deferred: Deferred,
+}
+
+/// What runs at the end of a transaction, where it is not judged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Deferred {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Functions of deferrable triggers and constraints, which the catalog has.
+    Checks,
+    /// Also queries that call functions: of cursors WITH HOLD.
+    Queries,
 }
 
 /// Names of one session that are kept apart; of more, every name counts as touched.

@@ -281,6 +281,21 @@ UPDATE triggered SET id = 2
 -- name: t08 a trigger of no rows
 DELETE FROM triggered WHERE false
 
+-- name: t08 the function of a deferred trigger is replaced before the commit
+-- protocol: simple
+-- transaction: no
+BEGIN; INSERT INTO deferring VALUES (1); CREATE OR REPLACE FUNCTION trigger_calm() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM wipe(); RETURN NULL; END $$; COMMIT
+
+-- name: t08 the function of a deferred trigger is replaced in a pipeline
+@parse - INSERT INTO deferring VALUES (1)
+@bind - -
+@execute -
+@parse - CREATE OR REPLACE FUNCTION trigger_calm() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM wipe(); RETURN NULL; END $$
+@bind - -
+@execute -
+@sync
+@denied
+
 -- name: t08 an INSTEAD OF trigger
 UPDATE v_instead SET id = 2
 

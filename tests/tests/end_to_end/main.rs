@@ -5,6 +5,7 @@ mod catalog;
 mod clients;
 mod counts;
 mod crowd;
+mod deferred;
 mod denial;
 mod derived;
 mod ending;

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use sluice_parsers::sql::effect::Action;
 use sluice_parsers::sql::statement::{Statement, StatementKind, Taken};
+use sluice_parsers::sql::world::Deferred;
 
 use crate::postgres::session::Session;
 use crate::postgres::state::Change;
@@ -26,13 +27,16 @@ impl Session {
         let runs = judged
             .statement()
             .and_then(|statement| statement.runs_prepared.as_deref());
-        let runs_change = runs.is_some_and(|name| {
-            let candidates = self.statements.candidates(name.as_bytes());
-            candidates.is_empty()
-                || candidates
-                    .iter()
-                    .any(|prepared| *prepared.judged().change() != Change::Nothing)
+        let run = runs.map(|name| self.statements.candidates(name.as_bytes()));
+        let runs_change = run.as_deref().is_some_and(|candidates| {
+            let changes = |prepared: &Rc<Prepared>| *prepared.judged().change() != Change::Nothing;
+            candidates.is_empty() || candidates.iter().any(changes)
         });
+        let defers = self.deferred_by(judged, run.as_deref());
+        self.state.defers(defers);
+        if judged.ends_transaction() {
+            self.state.ends_transaction();
+        }
         let change = if runs_change {
             &Change::UNSEEN
         } else {
@@ -42,6 +46,31 @@ impl Session {
         let is_noted = self.state.sent(change, place);
         self.follow_state();
         is_noted
+    }
+
+    /// What a statement may leave to the end of the transaction, with the prepared one that it runs.
+    fn deferred_by(&self, judged: &Judged, run: Option<&[Rc<Prepared>]>) -> Deferred {
+        let by_run = run.map_or(Deferred::Nothing, |candidates| {
+            let of_candidates = candidates.iter().map(|prepared| prepared.defers()).max();
+            of_candidates.unwrap_or(Deferred::Checks)
+        });
+        let fetches = judged
+            .statement()
+            .is_some_and(|statement| matches!(statement.kind, StatementKind::Fetch { .. }));
+        let by_cursor = if fetches {
+            self.deferred_by_cursor()
+        } else {
+            Deferred::Nothing
+        };
+        judged.defers().max(by_run).max(by_cursor)
+    }
+
+    /// What the code of a cursor may leave, whatever it was when the cursor was opened.
+    fn deferred_by_cursor(&self) -> Deferred {
+        match self.database.catalog.deferring().next() {
+            Some(_) => Deferred::Checks,
+            None => Deferred::Nothing,
+        }
     }
 
     /// Code in a statement may put something else under names. SQL cannot do that to the unnamed ones.
@@ -101,6 +130,13 @@ impl Session {
             .into_iter()
             .flat_map(Statement::effects_before_bind);
         let is_unseen = effects.any(|effect| effect.action == Action::Opaque);
+        // A statement's own rows are written by its Execute.
+        let changes_rows = judged
+            .statement()
+            .is_some_and(|statement| statement.changes_uncounted);
+        if (is_unseen || changes_rows) && !self.model.skips() {
+            self.state.defers(judged.defers());
+        }
         is_unseen && !self.model.skips() && self.state.sent(&Change::UNSEEN, None)
     }
 
@@ -111,12 +147,23 @@ impl Session {
         }
         match candidates {
             // A cursor of SQL's DECLARE.
-            [] => self.state.sent(&Change::Fetch, None),
-            [portal] => match &portal.statement {
-                Some(prepared) if prepared.is_inert() => false,
-                Some(prepared) => self.foresee(&prepared.judged(), None),
-                None => self.state.sent(&Change::EndsUnknown, None),
-            },
+            [] => {
+                self.state.defers(self.deferred_by_cursor());
+                self.state.sent(&Change::Fetch, None)
+            }
+            [portal] => {
+                if portal.is_ambiguous.get() {
+                    self.state.defers(self.deferred_by_cursor());
+                }
+                match &portal.statement {
+                    Some(prepared) if prepared.is_inert() => false,
+                    Some(prepared) => self.foresee(&prepared.judged(), None),
+                    None => {
+                        self.state.defers(Deferred::Checks);
+                        self.state.sent(&Change::EndsUnknown, None)
+                    }
+                }
+            }
             // Which of them it is, its Bind's answer tells.
             _ => {
                 for prepared in candidates.iter().filter_map(|portal| portal.statement.as_ref()) {
@@ -126,7 +173,11 @@ impl Session {
                     let prepared = portal.statement.as_ref();
                     prepared.is_some_and(|prepared| prepared.is_inert())
                 };
-                !candidates.iter().all(is_inert) && self.state.sent(&Change::EndsUnknown, None)
+                if candidates.iter().all(is_inert) {
+                    return false;
+                }
+                self.state.defers(Deferred::Checks);
+                self.state.sent(&Change::EndsUnknown, None)
             }
         }
     }

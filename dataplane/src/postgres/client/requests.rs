@@ -7,6 +7,7 @@ use sluice_parsers::postgres::frontend::{self, Bind, Execute, FunctionCall, Pars
 use sluice_parsers::postgres::{Frame, ProtocolError, Sent, SqlState};
 use sluice_parsers::sql::effect::{Action, Effect, Object, ObjectKind};
 use sluice_parsers::sql::statement::StatementKind;
+use sluice_parsers::sql::world::Deferred;
 use sluice_policy::Limits;
 use sluice_runtime::time::Moment;
 use smallvec::{SmallVec, smallvec};
@@ -323,6 +324,10 @@ impl Session {
         let mut changes = false;
         for prepared in &candidates {
             changes |= self.foresee_unseen(&prepared.judged());
+            if is_ambiguous {
+                // Which of them its Execute runs is not known.
+                self.state.defers(prepared.defers());
+            }
         }
         self.sent(
             Sent::Bind,
@@ -702,6 +707,9 @@ impl Session {
             ..run
         };
         let is_unseen = effect.action == Action::Opaque && !self.model.skips();
+        if is_unseen {
+            self.state.defers(Deferred::Checks);
+        }
         let ticket = Ticket::FunctionCall {
             run: Some(run),
             cycle: self.state.cycle(),

@@ -46,6 +46,10 @@ impl Script {
         for (index, statement) in analysis.statements.iter().enumerate() {
             let change = Change::of(statement);
             self.state.sent(&change, Some(u32::try_from(index).expect("few")));
+            self.state.defers(statement.defers);
+            if statement.kind.ends_transaction() {
+                self.state.ends_transaction();
+            }
         }
         self.open
             .push_back((self.state.cycle(), u32::try_from(count).expect("few")));
@@ -339,4 +343,71 @@ fn what_the_server_says_of_the_transaction_counts() {
     assert_eq!(script.view(), View::Unknown);
     script.run("ROLLBACK", Idle);
     assert_eq!(script.view(), View::Unknown);
+}
+
+#[test]
+fn t08_deferred_triggers_wait_until_the_server_says_that_no_transaction_is_open() {
+    // What is not seen may leave some behind.
+    const WRITES: &str = "SELECT unseen()";
+    let waits = |script: &Script| script.state.names().deferred != Deferred::Nothing;
+    let mut script = Script::new();
+    assert!(!waits(&script));
+    script.send(WRITES);
+    assert!(waits(&script), "before its answer");
+    script.succeeds(Idle);
+    assert!(!waits(&script), "it was committed");
+    script.run("BEGIN", InTransaction).run(WRITES, InTransaction);
+    script.run("SAVEPOINT a; ROLLBACK TO a", InTransaction);
+    assert!(waits(&script));
+    script.send("COMMIT");
+    assert!(waits(&script), "it may be skipped, and a savepoint gone back to");
+    script.succeeds(Idle);
+    assert!(!waits(&script));
+    script.run("BEGIN", InTransaction).run(WRITES, InTransaction);
+    script.send("SELECT 1/0").fails_at(0, Failed);
+    assert!(waits(&script), "it may go back to a savepoint");
+    script.run("ROLLBACK", Idle);
+    assert!(!waits(&script));
+    // An answer to what was sent before says nothing of what was sent since.
+    script.send("SELECT 1").send(WRITES).succeeds(Idle);
+    assert!(waits(&script));
+    script.succeeds(Idle);
+    assert!(!waits(&script));
+    // The next transaction has its own.
+    script.run(&format!("BEGIN; {WRITES}; COMMIT AND CHAIN"), InTransaction);
+    assert!(waits(&script), "only the end of all is certain");
+    script.run("ROLLBACK", Idle);
+    assert!(!waits(&script));
+}
+
+#[test]
+fn t08_behind_an_end_in_the_same_cycle_no_trigger_waits() {
+    let waits = |state: &State| state.names().deferred != Deferred::Nothing;
+    let mut state = State::new(&start());
+    state.defers(Deferred::Nothing);
+    assert!(!waits(&state));
+    state.defers(Deferred::Checks);
+    assert!(waits(&state));
+    state.ends_transaction();
+    assert!(!waits(&state), "it runs behind the end or not at all");
+    state.defers(Deferred::Checks);
+    assert!(waits(&state), "another transaction's");
+    state.ends_transaction();
+    state.cycle_sent();
+    assert!(waits(&state), "the end may have been skipped");
+    let cycle = state.cycle();
+    state.defers(Deferred::Checks);
+    state.cycle_sent();
+    state.cycle_goes_on(cycle);
+    state.ready(Some(cycle), Idle);
+    assert!(waits(&state), "that was not its end");
+    state.ready(Some(cycle + 1), Idle);
+    assert!(!waits(&state));
+    let path = "another path";
+    state.defers(Deferred::Checks);
+    state.touches(&Touched::Names([Box::from(path)].into_iter().collect()));
+    assert!(waits(&state) && state.names().touched.contains(path));
+    state.defers(Deferred::Queries);
+    state.defers(Deferred::Checks);
+    assert_eq!(state.names().deferred, Deferred::Queries, "the worse of two");
 }

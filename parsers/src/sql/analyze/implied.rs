@@ -176,6 +176,12 @@ impl<'w> Walker<'w> {
         self.under(Some(session.search_path.clone()), Some(&session.role), run);
     }
 
+    /// Whether a function ran that is not built in.
+    pub(super) fn ran_own_function(&self) -> bool {
+        let mut followed = self.implied.followed.iter();
+        followed.any(|(_, what)| matches!(what, Followed::Function(oid, _) if !oid.is_built_in()))
+    }
+
     /// Whether code finds names as it does in a session that has changed nothing: by the login's own search path, and with
     /// neither temporary objects, which come before others, nor any that the catalog does not show yet.
     pub(super) fn finds_usual_names(&self) -> bool {

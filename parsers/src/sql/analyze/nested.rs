@@ -75,6 +75,11 @@ impl Allowance {
         (work, Budget::within(self.bytes))
     }
 
+    /// Whether the next statement may spend as much as one may.
+    pub(super) fn is_full(&self) -> bool {
+        self.work >= WORK_MAX && self.bytes >= BYTES_MAX
+    }
+
     /// Takes off what a statement spent.
     pub(super) fn take(&mut self, walker: &Walker<'_>) {
         let (work, budget) = self.of_statement(&[]);

@@ -7,13 +7,15 @@ use std::sync::Arc;
 
 use crate::sql::effect::{Action, Effect};
 use crate::sql::statement::{Statement, StatementKind};
-use crate::sql::world::{SessionNames, Touched, World};
+use crate::sql::world::{Deferred, SessionNames, Touched, World};
 
 /// The world as the statements of one text change it.
 pub(super) struct Predicted<'w> {
     before: &'w World,
     /// None as long as nothing changed.
     session: Option<Arc<SessionNames>>,
+    /// What may be left to the end of the transaction.
+    deferred: Deferred,
 }
 
 impl<'w> Predicted<'w> {
@@ -21,6 +23,7 @@ impl<'w> Predicted<'w> {
         Self {
             before,
             session: None,
+            deferred: before.session.deferred,
         }
     }
 
@@ -37,6 +40,11 @@ impl<'w> Predicted<'w> {
 
     /// Takes over what a statement may have changed.
     pub(super) fn after(&mut self, statement: &Statement) {
+        self.deferred = if statement.kind.ends_transaction() {
+            Deferred::Nothing
+        } else {
+            self.deferred.max(statement.defers)
+        };
         if self
             .session
             .as_ref()
@@ -74,6 +82,24 @@ impl<'w> Predicted<'w> {
         if statement.touches != Touched::Nothing {
             self.session().touched.extend(&statement.touches);
         }
+    }
+
+    /// Whether what is left to the end of the transaction may find other names behind a statement, the last one that was taken
+    /// over. Who goes back to a savepoint goes back to names that were found harmless. What is opaque may do anything already.
+    pub(super) fn may_change_deferred(&self, statement: &Statement) -> bool {
+        self.deferred != Deferred::Nothing
+            && !statement.kind.is_of_transaction()
+            && !statement.mask().contains(Action::Opaque)
+            && (statement.touches != Touched::Nothing
+                || statement
+                    .effects
+                    .iter()
+                    .any(|effect| changed_names(effect).is_some()))
+    }
+
+    /// What may be left to the end of the transaction.
+    pub(super) fn deferred(&self) -> Deferred {
+        self.deferred
     }
 
     fn session(&mut self) -> &mut SessionNames {

@@ -18,6 +18,7 @@ use crate::sql::effect::{Action, Effect, EffectFlags, Object, ObjectKind};
 use crate::sql::resolve::{NAME_BYTES_MAX, Ty};
 use crate::sql::settings;
 use crate::sql::statement::{Cause, CopyColumns, CopyFormat, PreparedUse, StatementKind, Taken};
+use crate::sql::world::Deferred;
 
 /// `CURSOR_OPT_HOLD` of the grammar.
 const CURSOR_OPTION_HOLD: i32 = 0x0020;
@@ -99,9 +100,14 @@ impl Walker<'_> {
                 } = &**declare;
                 let columns = self.query(query.as_deref());
                 self.gives(&columns);
+                let holds = options & CURSOR_OPTION_HOLD != 0;
+                if holds && self.ran_own_function() {
+                    // What was not fetched by the commit runs in it.
+                    self.defers(Deferred::Queries);
+                }
                 StatementKind::Declare {
                     name: portalname.as_str().into(),
-                    holds: options & CURSOR_OPTION_HOLD != 0,
+                    holds,
                 }
             }
             NodeEnum::FetchStmt(fetch) => {

@@ -24,7 +24,7 @@ use crate::sql::catalog::Oid;
 use crate::sql::effect::{Action, Effect, EffectFlags, Object, ObjectKind};
 use crate::sql::resolve::Resolver;
 use crate::sql::statement::{Cause, OutputColumn, PreparedUse, Probes, Reason, Taken};
-use crate::sql::world::World;
+use crate::sql::world::{Deferred, World};
 
 /// Gathers what one statement does.
 #[expect(
@@ -47,6 +47,8 @@ pub(super) struct Walker<'w> {
     /// What bodies open, close, prepare or let go.
     pub(super) takes: Taken,
     pub(super) changes_uncounted: bool,
+    /// What is left to the end of the transaction.
+    pub(super) defers: Deferred,
     /// What protected columns are compared with.
     pub(super) probes: Probes,
     /// Functions and rules whose code is walked now.
@@ -127,6 +129,7 @@ impl<'w> Walker<'w> {
             opaque_until_bind: SmallVec::new(),
             takes: Taken::Nothing,
             changes_uncounted: false,
+            defers: Deferred::Nothing,
             probes: Probes::NONE,
             code_depth: 0,
             output: Vec::new(),
@@ -259,6 +262,11 @@ impl<'w> Walker<'w> {
     /// Code in a body takes names.
     pub(super) fn takes(&mut self, names: Taken) {
         self.takes = self.takes.max(names);
+    }
+
+    /// Something is left to the end of the transaction.
+    pub(super) fn defers(&mut self, what: Deferred) {
+        self.defers = self.defers.max(what);
     }
 
     pub(super) fn opaque(&mut self, cause: Cause, object: Object) {

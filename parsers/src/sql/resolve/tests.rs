@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::super::catalog::{
     Cast, CastContext, CastMethod, Function, Language, Operator, Schema, Type, Volatility,
 };
-use super::super::world::{SessionNames, Touched};
+use super::super::world::{Deferred, SessionNames, Touched};
 use super::*;
 
 const INT4: Oid = Oid(23);
@@ -155,6 +155,7 @@ fn world(path: &[&str], is_login: bool, touched: Touched) -> World {
             role_is_login: is_login,
             temporary_schema: Oid(TEMPORARY),
             touched,
+            deferred: Deferred::Nothing,
         }),
         protected: Arc::default(),
         listed: Arc::default(),

@@ -12,6 +12,7 @@ use super::Followed;
 use crate::sql::catalog::{Event, ForeignKey, KeyAction, Oid, Relation, RelationKind, Trigger};
 use crate::sql::effect::{Action, EffectFlags};
 use crate::sql::resolve::Named;
+use crate::sql::world::Deferred;
 
 impl<'w> Walker<'w> {
     /// Rows of a relation are written. The columns are those that the statement sets; none if they are not known.
@@ -23,6 +24,9 @@ impl<'w> Walker<'w> {
         let Some(relation) = self.catalog().relation(oid) else {
             return;
         };
+        if relation.checks_late && !self.plans_only {
+            self.defers(Deferred::Checks);
+        }
         let changed = columns_changed(relation, event, columns);
         let columns = &*changed;
         if !self.plans_only {
@@ -106,6 +110,7 @@ impl<'w> Walker<'w> {
             }
             self.runs_trigger(trigger.function, relation.oid);
             if trigger.is_deferrable {
+                self.defers(Deferred::Checks);
                 // By then it runs under the session's own names and rights, whatever code wrote the row.
                 self.under_own_names(|walker| walker.runs_trigger(trigger.function, relation.oid));
             }
