@@ -478,6 +478,17 @@ pub struct Reason {
     pub name: Box<str>,
 }
 
+impl Reason {
+    /// A cause that is about an object.
+    pub(super) fn about(cause: Cause, object: &Object) -> Self {
+        let name = match &object.schema {
+            Some(schema) => format!("{schema}.{}", object.name).into(),
+            None => object.name.clone(),
+        };
+        Self { cause, name }
+    }
+}
+
 impl std::fmt::Display for Reason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.cause.text())?;

@@ -47,6 +47,15 @@ impl World {
             parameter_values: Arc::new([]),
         }
     }
+
+    /// The same for another session.
+    #[must_use]
+    pub fn with_session(&self, session: SessionNames) -> Self {
+        Self {
+            session: Arc::new(session),
+            ..self.clone()
+        }
+    }
 }
 
 /// What of a session decides what names mean.

@@ -5,8 +5,6 @@
 //! then what was judged, a statement between the two is opaque if it changes names so that they would do something else.
 //! Which of the database's triggers and constraints wait is not followed: once one may, all count.
 
-use std::sync::Arc;
-
 use hashbrown::HashSet;
 
 use super::nested::Allowance;
@@ -62,14 +60,10 @@ pub(super) fn changed(
 
 /// The same world as the catalog alone has it.
 fn as_read(world: &World) -> World {
-    let session = SessionNames {
+    world.with_session(SessionNames {
         touched: Touched::Nothing,
         ..(*world.session).clone()
-    };
-    World {
-        session: Arc::new(session),
-        ..world.clone()
-    }
+    })
 }
 
 /// What code does that runs by itself. With a whole allowance no less of it is seen than where a row was written.
@@ -84,14 +78,7 @@ fn effects(world: &World, allowance: &mut Allowance, run: &dyn Fn(&mut Walker<'_
 impl Statement {
     /// It changes what this does at the end of the transaction.
     pub(super) fn changes_deferred(&mut self, deferred: Object) {
-        let schema = deferred.schema.as_deref();
-        self.reasons.push(Reason {
-            cause: Cause::Deferred,
-            name: schema.map_or_else(
-                || deferred.name.clone(),
-                |schema| format!("{schema}.{}", deferred.name).into(),
-            ),
-        });
+        self.reasons.push(Reason::about(Cause::Deferred, &deferred));
         self.effects.push(Effect::new(Action::Opaque, deferred));
         self.takes = Taken::Statements;
         self.touches = Touched::Everything;
@@ -134,14 +121,10 @@ mod tests {
     }
 
     fn waiting(world: &World) -> World {
-        let session = SessionNames {
+        world.with_session(SessionNames {
             deferred: Deferred::Checks,
             ..(*world.session).clone()
-        };
-        World {
-            session: Arc::new(session),
-            ..world.clone()
-        }
+        })
     }
 
     const REPLACE: &str =
@@ -271,14 +254,10 @@ mod tests {
     fn t08_what_came_before_is_no_change() {
         let world = waiting(&database().world());
         let touched = |touched| {
-            let session = SessionNames {
+            world.with_session(SessionNames {
                 touched,
                 ..(*world.session).clone()
-            };
-            World {
-                session: Arc::new(session),
-                ..world.clone()
-            }
+            })
         };
         let plain = "CREATE TABLE fresh (id int)";
         let before = touched(Touched::Names([Box::from("helper")].into_iter().collect()));

@@ -270,12 +270,8 @@ impl<'w> Walker<'w> {
     }
 
     pub(super) fn opaque(&mut self, cause: Cause, object: Object) {
-        let name = match &object.schema {
-            Some(schema) => format!("{schema}.{}", object.name).into(),
-            None => object.name.clone(),
-        };
         self.sources += 1;
-        let reason = Reason { cause, name };
+        let reason = Reason::about(cause, &object);
         if self.reasons.len() < REASONS_MAX && !self.reasons.contains(&reason) {
             self.reasons.push(reason);
         }
