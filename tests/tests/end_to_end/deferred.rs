@@ -1,9 +1,9 @@
 //! What runs when the transaction ends, deferred triggers above all: it does then what was judged before.
 
+use sluice_tests::Postgres;
 use sluice_tests::raw::{Raw, ask, bind, execute, field, outline, parse, query, sync};
-use sluice_tests::{Gateway, Postgres, Settings};
 
-use crate::shared::NO_DELETE;
+use crate::shared::gateway_without_delete;
 
 /// Tables whose constraint triggers call `helper()`, which does no harm; `hidden.helper()` does.
 const OBJECTS: &str = "
@@ -249,7 +249,7 @@ fn t08_what_is_deferred_does_what_was_judged() {
         assert_eq!(rows(&postgres), "0", "{name}: without the gateway it deletes");
     }
     postgres.sql("shop", AS_BEFORE);
-    let gateway = gateway(&postgres);
+    let gateway = gateway_without_delete(&postgres);
     let answered = |name: &str, cycles: &[Cycle]| {
         let mut session = gateway.log_in();
         let answers = cycles.iter().flat_map(|cycle| ask(&mut session, cycle, 1));
@@ -273,23 +273,12 @@ fn t08_what_is_deferred_does_what_was_judged() {
     }
 }
 
-fn gateway(postgres: &Postgres) -> Gateway {
-    Gateway::start(
-        postgres,
-        &Settings {
-            policy: Some(NO_DELETE.to_owned()),
-            tls: "off",
-            ..Settings::default()
-        },
-    )
-}
-
 #[test]
 fn t08_what_changes_nothing_deferred_passes() {
     let postgres = Postgres::start(&[]);
     postgres.sql("shop", OBJECTS);
     postgres.sql("shop", AS_BEFORE);
-    let gateway = gateway(&postgres);
+    let gateway = gateway_without_delete(&postgres);
     let migration = [
         "BEGIN",
         INSERT,

@@ -3,16 +3,7 @@
 use sluice_tests::raw::{Raw, bind, execute, field, message, outline, parse, query, startup, sync};
 use sluice_tests::{Gateway, Settings};
 
-use crate::shared::{NO_DELETE, postgres};
-
-fn gateway(postgres: &sluice_tests::Postgres) -> Gateway {
-    let settings = Settings {
-        policy: Some(NO_DELETE.to_owned()),
-        tls: "off",
-        ..Settings::default()
-    };
-    Gateway::start(postgres, &settings)
-}
+use crate::shared::{NO_DELETE, gateway_without_delete, postgres};
 
 /// A raw session through the gateway, logged in by the SCRAM of a helper.
 fn session(gateway: &Gateway) -> Raw {
@@ -22,7 +13,7 @@ fn session(gateway: &Gateway) -> Raw {
 #[test]
 fn the_place_and_state_of_a_denial() {
     let postgres = postgres();
-    let gateway = gateway(&postgres);
+    let gateway = gateway_without_delete(&postgres);
     let delete = "DELETE FROM victim";
     for (name, sent, cycles, want) in [
         ("simple", vec![query(delete)], 1, "E42501 ZI"),
@@ -350,7 +341,7 @@ fn a_string_is_denied_as_the_server_would_fail_it() {
         "shop",
         "CREATE ROLE limited LOGIN; GRANT SELECT ON victim TO limited",
     );
-    let gateway = gateway(&postgres);
+    let gateway = gateway_without_delete(&postgres);
     for sql in [
         "DELETE FROM victim",
         "SELECT 1; DELETE FROM victim; SELECT 2",
@@ -375,7 +366,7 @@ fn a_string_is_denied_as_the_server_would_fail_it() {
 #[test]
 fn t06_function_calls_are_denied_but_for_large_objects() {
     let postgres = postgres();
-    let gateway = gateway(&postgres);
+    let gateway = gateway_without_delete(&postgres);
     let call = |oid: u32, argument: u32| {
         let body = [
             &oid.to_be_bytes()[..],
@@ -491,7 +482,7 @@ fn a_refused_startup_parameter_is_explained() {
 #[test]
 fn a_new_policy_holds_for_what_is_prepared_already() {
     let postgres = postgres();
-    let gateway = gateway(&postgres);
+    let gateway = gateway_without_delete(&postgres);
     let mut raw = session(&gateway);
     raw.send(
         &[

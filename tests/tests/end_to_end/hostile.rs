@@ -6,7 +6,7 @@ use std::thread;
 use sluice_tests::raw::{Raw, bind, execute, message, outline, parse, query, startup, sync};
 use sluice_tests::{Gateway, Settings, wait_until};
 
-use crate::shared::{NO_DELETE, postgres};
+use crate::shared::{NO_DELETE, gateway_without_delete, postgres};
 
 /// Terms of a hostile chain.
 const TERMS: usize = 100_000;
@@ -583,12 +583,7 @@ fn t11_answers_belong_to_what_asked_for_them() {
 #[test]
 fn t14_chains_and_depths_stall_nobody() {
     let postgres = postgres();
-    let settings = Settings {
-        policy: Some(NO_DELETE.to_owned()),
-        tls: "off",
-        ..Settings::default()
-    };
-    let gateway = Gateway::start(&postgres, &settings);
+    let gateway = gateway_without_delete(&postgres);
     // What the helpers' stacks and buffers take, they take once.
     let repeat = |part: &str| part.repeat(TERMS);
     let chains = [

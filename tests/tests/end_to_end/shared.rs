@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use sluice_tests::Postgres;
+use sluice_tests::{Gateway, Postgres, Settings};
 
 /// The rows of `customers`.
 pub(crate) const CUSTOMERS: u32 = 1000;
@@ -39,6 +39,16 @@ pub(crate) const NO_DELETE: &str = r#"
 @id("no-delete") @message("nothing is deleted here") forbid (principal, action == Action::"Delete", resource);
 @id("no-opaque") forbid (principal, action == Action::"Opaque", resource);
 "#;
+
+/// A gateway with [`NO_DELETE`] and without TLS.
+pub(crate) fn gateway_without_delete(postgres: &Postgres) -> Gateway {
+    let settings = Settings {
+        policy: Some(NO_DELETE.to_owned()),
+        tls: "off",
+        ..Settings::default()
+    };
+    Gateway::start(postgres, &settings)
+}
 
 /// Whether a statement with this text runs on the server.
 pub(crate) fn is_running(postgres: &Postgres, text: &str) -> bool {

@@ -1,21 +1,9 @@
 //! The session's state: read where it became unknown, waited for where it is in doubt, judged by it everywhere.
 
 use sluice_tests::raw::{Raw, bind, execute, message, outline, parse, query, sync};
-use sluice_tests::{Gateway, Postgres, Settings};
+use sluice_tests::{Gateway, Settings};
 
-use crate::shared::{NO_DELETE, postgres};
-
-/// Everything but DELETE and what cannot be analysed.
-fn gateway(postgres: &Postgres) -> Gateway {
-    Gateway::start(
-        postgres,
-        &Settings {
-            policy: Some(NO_DELETE.to_owned()),
-            tls: "off",
-            ..Settings::default()
-        },
-    )
-}
+use crate::shared::{NO_DELETE, gateway_without_delete, postgres};
 
 /// Sends all at once and outlines what comes up to so many ReadyForQuery.
 fn answers(raw: &mut Raw, messages: &[Vec<u8>], ready: usize) -> String {
@@ -28,7 +16,7 @@ const UNSEEN: &str = "SELECT set_config('search_path', 'public', false)";
 #[test]
 fn t03_what_became_unknown_is_read_again_unseen_by_the_client() {
     let postgres = postgres();
-    let gateway = gateway(&postgres);
+    let gateway = gateway_without_delete(&postgres);
     let mut raw = gateway.log_in();
     // The second Query waits for the answer to the first, and then for the gateway's own.
     for _ in 0..3 {
@@ -89,7 +77,7 @@ fn t03_what_became_unknown_is_read_again_unseen_by_the_client() {
 #[test]
 fn t03_a_statement_waits_for_what_decides_its_meaning() {
     let postgres = postgres();
-    let gateway = gateway(&postgres);
+    let gateway = gateway_without_delete(&postgres);
     let mut raw = gateway.log_in();
     for (name, messages, want) in [
         (
@@ -165,7 +153,7 @@ fn t03_lexing_settings_end_the_session_whatever_way_they_change() {
         "shop",
         "ALTER DATABASE unconforming SET standard_conforming_strings = off",
     );
-    let gateway = gateway(&postgres);
+    let gateway = gateway_without_delete(&postgres);
     for sql in [
         "SET standard_conforming_strings = off",
         "BEGIN; SET LOCAL standard_conforming_strings = off",
@@ -269,7 +257,7 @@ fn t04_startup_parameters_are_judged_as_set() {
 #[test]
 fn t05_what_was_prepared_is_judged_again_in_another_state() {
     let postgres = postgres();
-    let gateway = gateway(&postgres);
+    let gateway = gateway_without_delete(&postgres);
     let mut raw = gateway.log_in();
     // Long enough to be analysed by a helper.
     let long = format!(
@@ -346,7 +334,7 @@ fn t05_what_was_prepared_is_judged_again_in_another_state() {
 #[test]
 fn t03_a_failed_transaction_is_left_whatever_ran_in_it() {
     let postgres = postgres();
-    let gateway = gateway(&postgres);
+    let gateway = gateway_without_delete(&postgres);
     let mut raw = gateway.log_in();
     for (name, block) in [
         (
@@ -382,7 +370,7 @@ fn t03_a_failed_transaction_is_left_whatever_ran_in_it() {
 fn t11_a_cycle_that_copy_swallows_is_waited_for_rightly() {
     let postgres = postgres();
     postgres.sql("shop", "CREATE TABLE copied_in (id int)");
-    let gateway = gateway(&postgres);
+    let gateway = gateway_without_delete(&postgres);
     let mut raw = gateway.log_in();
     let copy = |end: &[u8]| {
         vec![
@@ -448,7 +436,7 @@ fn t11_fetch_does_what_its_cursor_does_now() {
          CREATE FUNCTION harms() RETURNS int LANGUAGE sql AS 'SELECT id FROM kept';
          CREATE FUNCTION calls() RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN harms(); END'",
     );
-    let gateway = gateway(&postgres);
+    let gateway = gateway_without_delete(&postgres);
     let mut raw = gateway.log_in();
     let declare = query("DECLARE c CURSOR FOR SELECT calls()");
     let open = answers(&mut raw, &[query("BEGIN"), declare.clone()], 2);
