@@ -20,17 +20,26 @@ impl Default for Box<Gather> {
 }
 
 impl Gather {
-    /// Lists the items, the first without its first `skip` bytes; returns how many bytes that are.
-    pub(super) fn fill<'a>(&mut self, items: impl Iterator<Item = &'a [u8]>, mut skip: usize) -> usize {
+    /// Lists the items, the first without its first `skip` bytes, up to `bytes_max`; returns how many bytes that are.
+    pub(super) fn fill<'a>(
+        &mut self,
+        items: impl Iterator<Item = &'a [u8]>,
+        mut skip: usize,
+        bytes_max: usize,
+    ) -> usize {
         let (mut count, mut bytes) = (0, 0);
         for (range, item) in self.ranges.iter_mut().zip(items) {
             let item = &item[mem::take(&mut skip)..];
+            let item = &item[..item.len().min(bytes_max - bytes)];
             *range = libc::iovec {
                 iov_base: item.as_ptr().cast_mut().cast(),
                 iov_len: item.len(),
             };
             count += 1;
             bytes += item.len();
+            if bytes == bytes_max {
+                break;
+            }
         }
         self.header.msg_iovlen = count;
         bytes

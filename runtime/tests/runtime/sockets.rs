@@ -143,6 +143,7 @@ fn a_slow_reader_stops_the_fast_writer() {
 #[test]
 fn a_send_that_nobody_waits_for_and_that_falls_short_goes_on() {
     let total = 24_000_000;
+    let piece = 200_000;
     let read = on_core(move |core| async move {
         let listener = listen(&core);
         let (begin, may_begin) = mpsc::channel();
@@ -152,14 +153,19 @@ fn a_send_that_nobody_waits_for_and_that_falls_short_goes_on() {
             stream.read_to_end(&mut read).map(|_| read)
         });
         let socket = core.accept().await.unwrap().socket;
+        let bytes = pattern(total, 5);
+        let mut offered = 0;
         // All that the stream has to send counts as sent once it is submitted, until it turns out that it is not.
-        socket.send(pattern(total, 5));
         while core.stats().sends_stalled == 0 {
+            assert_eq!(socket.queued(), 0);
+            socket.send(bytes[offered..offered + piece].to_vec());
+            offered += piece;
             time::sleep(Duration::from_millis(1)).await;
         }
         let (sent, queued) = (core.stats().bytes_sent, socket.queued());
         assert!(sent > 0 && queued > 0, "{sent} bytes are sent, {queued} are not");
-        assert_eq!(sent + queued as u64, total as u64);
+        assert_eq!(sent + queued as u64, offered as u64);
+        socket.send(bytes[offered..].to_vec());
         socket.send(&b"end"[..]);
         begin.send(()).unwrap();
         while socket.queued() > 0 {
@@ -171,6 +177,34 @@ fn a_send_that_nobody_waits_for_and_that_falls_short_goes_on() {
     });
     let mut want = pattern(total, 5);
     want.extend_from_slice(b"end");
+    assert!(read == want, "{} bytes came", read.len());
+}
+
+#[test]
+fn a_long_send_takes_turns() {
+    let total = 8_000_000;
+    let read = on_core(move |core| async move {
+        let listener = listen(&core);
+        let peer = client(listener.local_address(), move |mut stream| {
+            let mut read = Vec::new();
+            stream.read_to_end(&mut read).map(|_| read)
+        });
+        let socket = core.accept().await.unwrap().socket;
+        // In one vector, and in several that go out together.
+        socket.send(pattern(total, 5));
+        task::yield_now().await;
+        let first = core.stats().bytes_sent;
+        assert!(0 < first && first < 1_000_000, "{first} bytes went out in a turn");
+        for part in pattern(total, 7).chunks(total / 4) {
+            socket.send(part.to_vec());
+        }
+        task::yield_now().await;
+        let then = core.stats().bytes_sent;
+        assert!(then < 2_000_000, "{then} bytes went out in two turns");
+        socket.finish(time::now() + LONG).await;
+        joined(peer).await.unwrap()
+    });
+    let want = [pattern(total, 5), pattern(total, 7)].concat();
     assert!(read == want, "{} bytes came", read.len());
 }
 

@@ -46,8 +46,9 @@ fn send_flags(kind: Kind) -> i32 {
     }
 }
 
-/// A single send asks for no more than this.
-const SEND_BYTES_MAX: usize = 1 << 30;
+/// A single send asks for no more than this: carried out during its submission, it holds the core while the kernel copies.
+/// What is left has its turn behind the other sessions.
+const SEND_BYTES_MAX: usize = 256 * 1024;
 
 impl Inner {
     /// Takes sent bytes off the queue; buffers that are done go back.
@@ -176,7 +177,7 @@ impl Stream {
         }
         let mut gather = reactor.gathers.borrow_mut().pop().unwrap_or_default();
         let items = inner.outgoing.iter().take(GATHER_MAX).map(Outgoing::as_slice);
-        let bytes = gather.fill(items, inner.front_sent);
+        let bytes = gather.fill(items, inner.front_sent, SEND_BYTES_MAX);
         let (header, flags) = (gather.header(), send_flags(kind).cast_unsigned());
         inner.gather = Some(gather);
         let entry = opcode::SendMsg::new(types::Fd(self.fd), header)
