@@ -19,6 +19,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use ::bytes::Bytes;
 use sluice_parsers::sql::analyze;
 use sluice_parsers::sql::effect::Effect;
 use sluice_parsers::sql::shape::{self, Literal, Shape, hash_bytes};
@@ -42,13 +43,12 @@ const CACHED_TEXT_BYTES_MAX: usize = 16 * 1024;
 pub enum Judgement {
     /// The verdict.
     Known(Rc<Verdict>),
-    /// The text has to be analysed away from the core; give the result to [`Gate::adopt`].
-    Away(Box<Errand>),
+    /// The text has to be analysed away from the core.
+    Away(Box<Question>),
 }
 
-/// An analysis for a helper thread.
-pub struct Errand {
-    sql: Vec<u8>,
+/// What has to be known of a text, once it is given: see [`Question::about`].
+pub struct Question {
     limits: analyze::Limits,
     world: World,
     policies: Arc<PolicySnapshot>,
@@ -74,22 +74,37 @@ impl Finding {
     }
 }
 
+/// An analysis for a helper thread; give the result to [`Gate::adopt`].
+pub struct Errand {
+    question: Box<Question>,
+    /// The text's place in the message that waits, which is neither copied nor freed on a core for being long.
+    sql: Bytes,
+}
+
+impl Question {
+    /// Asks it about the text that was judged.
+    pub fn about(self: Box<Self>, sql: Bytes) -> Errand {
+        Errand { question: self, sql }
+    }
+}
+
 impl Errand {
     /// Analyses and decides; takes as long as it takes.
-    pub fn run(&self) -> Finding {
-        let analysis = analyze::analyze_bytes(&self.sql, &self.limits, &self.world);
+    pub fn run(self) -> Finding {
+        let question = &self.question;
+        let analysis = analyze::analyze_bytes(&self.sql, &question.limits, &question.world);
         let decisions = decide(
-            &self.policies,
-            &self.principal,
-            &self.client,
-            (self.clock)(),
+            &question.policies,
+            &question.principal,
+            &question.client,
+            (question.clock)(),
             &analysis.statements,
         );
         Finding {
             analysis,
             decisions,
-            epoch: self.policies.epoch,
-            context: self.context,
+            epoch: question.policies.epoch,
+            context: question.context,
         }
     }
 }
@@ -198,8 +213,7 @@ impl Gate {
         }
         if sql.len() > self.limits.inline_parse_bytes || !weight::weigh(sql).inline() {
             self.counts.away += 1;
-            return Judgement::Away(Box::new(Errand {
-                sql: sql.to_vec(),
+            return Judgement::Away(Box::new(Question {
                 limits: self.limits.analysis,
                 world: context.world(parameter_types),
                 policies: Arc::clone(self.policies.current()),

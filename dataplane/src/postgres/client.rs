@@ -14,8 +14,10 @@ mod recording;
 mod requests;
 mod spending;
 
+use std::ops::Range;
 use std::rc::Rc;
 
+use bytes::Bytes;
 use sluice_audit::record::Outcome as Ending;
 use sluice_parsers::postgres::frame::{HEADER_BYTES, frontend_len_max};
 use sluice_parsers::postgres::frontend::{BindHead, FunctionCall, encode};
@@ -28,7 +30,7 @@ pub(super) use self::spending::ValuesReadBy;
 use super::deny::Kind;
 use super::session::{End, Output, Session};
 use super::statements::{Prepared, Ticket};
-use crate::gate::{Errand, Finding};
+use crate::gate::{Errand, Finding, Question};
 
 /// Bind and FunctionCall messages over this pass in parts: their values may be of any size.
 const GATHERED_BYTES_MAX: u32 = 64 * 1024;
@@ -48,7 +50,7 @@ pub(crate) enum ClientFlow {
     /// All were taken.
     Done,
     /// A statement has to be analysed away from the core; then [`Session::resume`].
-    Away(Box<Errand>, Pending),
+    Away(Errand, Pending),
     /// The catalog has to be looked at again; then [`Session::resume_looked`].
     Look(Pending),
     /// The rest is to be given again when [`Session::has_room`] and not [`Session::is_held`].
@@ -59,7 +61,7 @@ pub(crate) enum ClientFlow {
 
 /// A message that waits for its analysis, with what came behind it.
 pub(crate) struct Pending {
-    frame: Vec<u8>,
+    frame: Bytes,
     rest: Received,
     /// The prepared statement that is analysed again, if it is not the message's own text.
     of: Option<Rc<Prepared>>,
@@ -78,6 +80,11 @@ pub(super) enum Passing {
     Head { tag: u8, bytes: Vec<u8> },
 }
 
+/// A message that has waited, as it came; nobody else has it any more.
+fn received_again(frame: Bytes) -> Received {
+    Received::from(Vec::from(frame))
+}
+
 /// What is to be done with a message.
 enum Act {
     Forward,
@@ -85,11 +92,19 @@ enum Act {
     ForwardBehind(Vec<u8>),
     /// These bytes go up instead.
     Replace(Vec<u8>),
-    /// It, or a prepared statement that it runs, has to be analysed away from the core.
-    Away(Box<Errand>, Option<Rc<Prepared>>),
+    /// A text has to be analysed away from the core first.
+    Away(Box<Question>, TextOf),
     /// The catalog has to be looked at again before it is judged.
     Look,
     Terminate,
+}
+
+/// Whose text has to be analysed.
+enum TextOf {
+    /// The message's own, at this place of its frame.
+    Message(Range<usize>),
+    /// That of a prepared statement which the message runs.
+    Prepared(Rc<Prepared>),
 }
 
 impl Session {
@@ -123,7 +138,7 @@ impl Session {
             None => Some(finding),
         };
         let act = self.request(&frame, finding, received)?;
-        match self.act(act, Received::from(frame), &mut rest, out) {
+        match self.act(act, received_again(frame), &mut rest, out) {
             Some(flow) => Ok(flow),
             None => self.on_client(rest, received, out),
         }
@@ -140,7 +155,7 @@ impl Session {
         self.has_looked = true;
         let act = self.request(&frame, None, received);
         self.has_looked = false;
-        match self.act(act?, Received::from(frame), &mut rest, out) {
+        match self.act(act?, received_again(frame), &mut rest, out) {
             Some(flow) => Ok(flow),
             None => self.on_client(rest, received, out),
         }
@@ -213,7 +228,7 @@ impl Session {
                 Piece::Gathered => {
                     chunk.advance(at);
                     let act = self.request(deframer.gathered(), None, received)?;
-                    let frame = Received::from(deframer.gathered().to_vec());
+                    let frame = Received::from(deframer.take_gathered());
                     if let Some(flow) = self.act(act, frame, &mut chunk, out) {
                         return Ok(flow);
                     }
@@ -253,20 +268,37 @@ impl Session {
             Act::ForwardBehind(before) => out.to_server.extend([before.into(), frame.into()]),
             Act::Replace(instead) => out.to_server.push(instead.into()),
             Act::Terminate => return Some(ClientFlow::Terminate),
-            Act::Away(errand, of) => return Some(ClientFlow::Away(errand, self.pending(&frame, rest, of))),
-            Act::Look => return Some(ClientFlow::Look(self.pending(&frame, rest, None))),
+            Act::Away(question, TextOf::Message(text)) => {
+                let pending = self.pending(frame, rest, None);
+                let errand = question.about(pending.frame.slice(text));
+                return Some(ClientFlow::Away(errand, pending));
+            }
+            Act::Away(question, TextOf::Prepared(prepared)) => {
+                let errand = question.about(Bytes::copy_from_slice(&prepared.text));
+                return Some(ClientFlow::Away(
+                    errand,
+                    self.pending(frame, rest, Some(prepared)),
+                ));
+            }
+            Act::Look => return Some(ClientFlow::Look(self.pending(frame, rest, None))),
         }
         None
     }
 
     /// A message that waits, and what came behind it.
-    fn pending(&self, frame: &Received, rest: &mut Received, of: Option<Rc<Prepared>>) -> Pending {
-        self.count_copied(frame.len());
+    fn pending(&self, frame: Received, rest: &mut Received, of: Option<Rc<Prepared>>) -> Pending {
+        let frame = match frame.into_vec() {
+            Ok(frame) => frame,
+            Err(frame) => {
+                self.count_copied(frame.len());
+                frame.to_vec()
+            }
+        };
         let mut rest = rest.split_off(0);
         // It waits, and ring buffers are few.
         rest.detach();
         Pending {
-            frame: frame.to_vec(),
+            frame: frame.into(),
             rest,
             of,
         }

@@ -165,6 +165,18 @@ impl Deframer {
         }
     }
 
+    /// Takes the gathered bytes away: long ones as they are, and a copy of short ones, whose memory is kept.
+    pub fn take_gathered(&mut self) -> Vec<u8> {
+        let State::Given(after) = self.state else {
+            return Vec::new();
+        };
+        if self.carry.capacity() <= CARRY_KEEP_BYTES {
+            return self.carry.clone();
+        }
+        self.state = after.state();
+        std::mem::take(&mut self.carry)
+    }
+
     /// The gathered bytes, to be changed in place.
     #[inline]
     pub fn gathered_mut(&mut self) -> &mut [u8] {
@@ -559,5 +571,28 @@ mod tests {
         deframer.wipe();
         assert_eq!(deframer.gathered(), b"");
         assert!(deframer.is_clear());
+    }
+
+    #[test]
+    fn gathered_bytes_can_be_taken() {
+        for len in [10, 2 * CARRY_KEEP_BYTES] {
+            let wire = encode(&[(b'Q', vec![b'x'; len]), (b'S', Vec::new())]);
+            let mut deframer = Deframer::new();
+            let mut at = 0;
+            assert_eq!(
+                deframer.next(&wire[..7], &mut at, whole).unwrap(),
+                Piece::NeedMore
+            );
+            assert_eq!(deframer.take_gathered(), b"");
+            let rest = &wire[7..];
+            at = 0;
+            assert_eq!(deframer.next(rest, &mut at, whole).unwrap(), Piece::Gathered);
+            assert_eq!(deframer.take_gathered(), &wire[..len + HEADER_BYTES]);
+            assert!(deframer.is_clear());
+            assert!(matches!(
+                deframer.next(rest, &mut at, whole).unwrap(),
+                Piece::Frame { .. }
+            ));
+        }
     }
 }

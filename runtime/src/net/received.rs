@@ -36,7 +36,7 @@ struct Block {
 
 impl Drop for Block {
     fn drop(&mut self) {
-        // SAFETY: both were taken from a `Vec` in `Received::from`, and this is the only place that frees them.
+        // SAFETY: both were taken from a `Vec` in `Received::from`, and `into_vec` leaves no capacity.
         drop(unsafe { Vec::from_raw_parts(self.start.as_ptr(), 0, self.capacity) });
     }
 }
@@ -130,6 +130,26 @@ impl Received {
         if let Owner::Lent { pool, .. } = &self.owner {
             pool.stats.bytes_copied.add(self.len);
             *self = Self::from(self.to_vec());
+        }
+    }
+
+    /// The vector that it was made of, if it is all of that.
+    ///
+    /// # Errors
+    /// The range, where it lies in a buffer of the ring, is cut, or shares its memory.
+    pub fn into_vec(mut self) -> Result<Vec<u8>, Self> {
+        let Owner::Heap(block) = &mut self.owner else {
+            return Err(self);
+        };
+        match Rc::get_mut(block) {
+            Some(block) if block.start == self.start => {
+                // Of no capacity, the block frees nothing.
+                let capacity = std::mem::take(&mut block.capacity);
+                // SAFETY: pointer and capacity were taken from a `Vec` in `Received::from`, nobody else has them, and the
+                // range, which begins where the vector does, is initialised.
+                Ok(unsafe { Vec::from_raw_parts(self.start.as_ptr(), self.len, capacity) })
+            }
+            _ => Err(self),
         }
     }
 

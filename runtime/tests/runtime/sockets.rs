@@ -414,6 +414,26 @@ fn received_bytes_can_be_made_of_a_vector() {
 }
 
 #[test]
+fn the_vector_comes_back_where_nobody_shares_it() {
+    let whole = Received::from(b"abcdef".to_vec());
+    let address = whole.as_ptr();
+    let vector = whole.into_vec().unwrap();
+    assert_eq!((vector.as_ptr(), &vector[..]), (address, &b"abcdef"[..]));
+
+    let mut front = Received::from(vector);
+    let back = front.split_off(4);
+    let mut front = front.into_vec().unwrap_err();
+    drop(back);
+    front.truncate(3);
+    assert_eq!(front.into_vec().unwrap(), b"abc");
+
+    let mut cut = Received::from(b"abcdef".to_vec());
+    cut.advance(1);
+    assert_eq!(&cut.into_vec().unwrap_err()[..], b"bcdef");
+    assert!(Received::from(Vec::new()).into_vec().unwrap().is_empty());
+}
+
+#[test]
 fn a_task_that_never_waits_does_not_hold_the_core() {
     on_core(|core| async move {
         let listener = listen(&core);

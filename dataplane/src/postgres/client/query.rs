@@ -6,15 +6,16 @@ use std::rc::Rc;
 
 use sluice_audit::record::{Outcome as Ending, Protocol};
 use sluice_parsers::postgres::backend::TransactionStatus;
+use sluice_parsers::postgres::frame::HEADER_BYTES;
 use sluice_parsers::postgres::frontend::encode;
 use sluice_parsers::postgres::{Sent, SqlState};
 use sluice_runtime::time::Moment;
 use smallvec::SmallVec;
 
-use super::Act;
 use super::judging::{Gated, reads_alike};
 use super::limits::CountedIn;
 use super::recording::{Recorded, Subject, not_recorded};
+use super::{Act, TextOf};
 use crate::gate::{Finding, Judgement, Verdict};
 use crate::postgres::deny::Kind;
 use crate::postgres::limited::{Bounds, Limited};
@@ -84,7 +85,10 @@ impl Session {
         self.follow_state();
         let verdict = match self.judge(sql, &[], finding) {
             Judgement::Known(verdict) => verdict,
-            Judgement::Away(errand) => return Ok(Act::Away(errand, None)),
+            Judgement::Away(question) => {
+                let own = HEADER_BYTES..HEADER_BYTES + sql.len();
+                return Ok(Act::Away(question, TextOf::Message(own)));
+            }
         };
         if self.should_look(&verdict) {
             return Ok(Act::Look);

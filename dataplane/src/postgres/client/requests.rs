@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use sluice_audit::record::{EndReason, Outcome as Ending, Protocol};
+use sluice_parsers::postgres::frame::HEADER_BYTES;
 use sluice_parsers::postgres::frontend::{self, Bind, Execute, FunctionCall, Parse, Target};
 use sluice_parsers::postgres::{Frame, ProtocolError, Sent, SqlState};
 use sluice_parsers::sql::effect::{Action, Effect, Object, ObjectKind};
@@ -15,7 +16,7 @@ use smallvec::{SmallVec, smallvec};
 use super::judging::{Gated, Refused, TOO_MUCH_HELD, reads_alike};
 use super::limits::CountedIn;
 use super::recording::{Recorded, Subject, not_recorded};
-use super::{Act, parameters};
+use super::{Act, TextOf, parameters};
 use crate::gate::{Finding, Judgement, Outcome, Terms, effect_lines};
 use crate::postgres::cursors::Cursor;
 use crate::postgres::deny::Kind;
@@ -153,7 +154,14 @@ impl Session {
         let types = parse.parameter_types.as_bytes();
         let verdict = match self.judge(parse.sql, types, finding) {
             Judgement::Known(verdict) => verdict,
-            Judgement::Away(errand) => return Ok(Act::Away(errand, None)),
+            Judgement::Away(question) => {
+                // The name before it ends with a NUL.
+                let start = HEADER_BYTES + parse.name.len() + 1;
+                return Ok(Act::Away(
+                    question,
+                    TextOf::Message(start..start + parse.sql.len()),
+                ));
+            }
         };
         if self.should_look(&verdict) {
             return Ok(Act::Look);
@@ -255,7 +263,9 @@ impl Session {
                     refused = Some(refusal);
                     break;
                 }
-                Gated::Away(errand) => return Ok(Act::Away(errand, Some(Rc::clone(prepared)))),
+                Gated::Away(question) => {
+                    return Ok(Act::Away(question, TextOf::Prepared(Rc::clone(prepared))));
+                }
             }
         }
         let run = Run {
@@ -388,7 +398,9 @@ impl Session {
                     refused = Some(refusal);
                     break;
                 }
-                Gated::Away(errand) => return Ok(Act::Away(errand, Some(Rc::clone(prepared)))),
+                Gated::Away(question) => {
+                    return Ok(Act::Away(question, TextOf::Prepared(Rc::clone(prepared))));
+                }
             }
         }
         let (portal, run) = if let Some(portal) = candidates.first() {
