@@ -256,7 +256,14 @@ async fn live(core: Rc<Core>, mut live: Live, client_rest: Option<Received>, end
         Some(end) => end,
         None => live.run(client_rest).await,
     };
-    Box::pin(live.end(&core, end)).await;
+    ending(live, core, end).await;
+}
+
+/// The session's end, apart: inlined, its tens of kilobytes would be the stack of every poll before.
+#[cold]
+#[inline(never)]
+fn ending(live: Live, core: Rc<Core>, end: End) -> Pin<Box<dyn Future<Output = ()>>> {
+    Box::pin(async move { live.end(&core, end).await })
 }
 
 fn record_start(
@@ -735,7 +742,7 @@ impl Pump {
         Ok(())
     }
 
-    fn analyse(&self, errand: Box<Errand>) -> Pin<Box<dyn Future<Output = Result<Finding, HelperError>>>> {
+    fn analyse(&self, errand: Errand) -> Pin<Box<dyn Future<Output = Result<Finding, HelperError>>>> {
         let helpers = self.session.core().helpers.clone();
         self.session
             .core()

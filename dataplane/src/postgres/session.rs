@@ -5,6 +5,7 @@
 //! of what runs.
 
 use std::borrow::Cow;
+use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -86,9 +87,14 @@ pub(crate) struct Output {
     pub(crate) to_client: Vec<Outgoing>,
 }
 
-/// Why a session ends.
+/// Why a session ends. It is boxed, as it stands beside what nearly every message gives: moved in one piece with that, it
+/// would cost more than the rest.
 #[derive(Debug)]
-pub(crate) struct End {
+pub(crate) struct End(Box<Reasons>);
+
+/// What there is to say of an end.
+#[derive(Debug)]
+pub(crate) struct Reasons {
     pub(crate) reason: EndReason,
     /// What the client is told, as a FATAL error; nothing if it is gone or was told by the server.
     pub(crate) sqlstate: Option<SqlState>,
@@ -98,32 +104,40 @@ pub(crate) struct End {
     pub(crate) hint: Option<Cow<'static, str>>,
 }
 
+impl Deref for End {
+    type Target = Reasons;
+
+    fn deref(&self) -> &Reasons {
+        &self.0
+    }
+}
+
 impl End {
+    #[cold]
     pub(crate) fn new(reason: EndReason, sqlstate: SqlState, message: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Reasons {
             reason,
             sqlstate: Some(sqlstate),
             message: message.into(),
             hint: None,
-        }
+        }))
     }
 
     /// Adds what the client can do about it.
-    pub(crate) fn with_hint(self, hint: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            hint: Some(hint.into()),
-            ..self
-        }
+    pub(crate) fn with_hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
+        self.0.hint = Some(hint.into());
+        self
     }
 
     /// An end that the client needs no word of.
+    #[cold]
     pub(crate) fn quiet(reason: EndReason, message: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Reasons {
             reason,
             sqlstate: None,
             message: message.into(),
             hint: None,
-        }
+        }))
     }
 
     /// The client broke the protocol.
