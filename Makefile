@@ -32,15 +32,17 @@ lint: install-build ## rustfmt and clippy, as a change has to pass them
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 
+.PHONY: dist
+dist: install-dist ## the gateway as packages ship it: optimized by a profile of the benchmark's load (target/dist/sluice)
+	CARGO=$(CARGO) scripts/dist.sh
+
 .PHONY: bench
-bench: install-bench ## CPU per query beside the floor, HAProxy and PgBouncer (target/bench/postgres.json)
-	$(CARGO) build --profile dist --locked -p sluice -p sluice-bench
+bench: install-bench dist ## CPU per query beside the floor, HAProxy and PgBouncer (target/bench/postgres.json)
 	target/dist/bench $(BENCH_ARGS)
 
 .PHONY: bench-gate
-bench-gate: install-build ## criterion: a cached decision, an append, the masker's pass; then p99 beside hostile neighbours
+bench-gate: dist ## criterion: a cached decision, an append, the masker's pass; then p99 beside hostile neighbours
 	$(CARGO) bench --profile dist --locked -p sluice-parsers -p sluice-audit -p sluice-masking -p sluice-policy -p sluice-dataplane
-	$(CARGO) build --profile dist --locked -p sluice -p sluice-bench
 	target/dist/bench --workloads neighbours --proxies floor,sluice --connections 16 --rounds 5 --output target/bench/neighbours.json
 
 .PHONY: deny
@@ -51,13 +53,15 @@ deny: ## licences, sources and banned crates (needs cargo-deny)
 clean: ## remove everything that was built
 	$(CARGO) clean
 
-.PHONY: install-build install-test install-servers install-bench
+.PHONY: install-build install-test install-servers install-dist install-bench
 install-build:
 	@scripts/install.sh build
 install-test:
 	@scripts/install.sh test
 install-servers:
 	@scripts/install.sh servers
+install-dist:
+	@scripts/install.sh dist
 install-bench:
 	@scripts/install.sh bench
 

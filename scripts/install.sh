@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs from Debian what building, testing and the demo need and this machine lacks.
-# Usage: install.sh build|test|servers|bench ...      (each group implies build)
+# Usage: install.sh build|test|servers|dist|bench ...      (each group implies build)
 set -euo pipefail
 
 groups=(build "$@")
@@ -12,6 +12,8 @@ declare -A packages=(
     [test]="postgresql-15 postgresql-client-15 postgresql-15-pgaudit sqlsmith python3-venv nodejs npm openssl curl openjdk-17-jdk-headless libpostgresql-jdbc-java"
     # What tests against real catalogs need beside.
     [servers]="postgresql-15-postgis-3"
+    # llvm-profdata.
+    [dist]="llvm-19"
     [bench]="haproxy pgbouncer postgresql-15 util-linux"
 )
 

@@ -99,9 +99,7 @@ impl Proxy {
             Self::Reference => Some((&programs.reference, "name a forwarder with --reference")),
             Self::Haproxy => Some((&programs.haproxy, "apt-get install haproxy")),
             Self::Pgbouncer | Self::PgbouncerTls => Some((&programs.pgbouncer, "apt-get install pgbouncer")),
-            Self::Sluice | Self::SluiceNomask | Self::SluiceTls => {
-                Some((&programs.sluice, "cargo build --profile dist -p sluice"))
-            }
+            Self::Sluice | Self::SluiceNomask | Self::SluiceTls => Some((&programs.sluice, "make dist")),
             Self::SluiceBefore => Some((&programs.before, "name an earlier build with --before")),
         }
     }
