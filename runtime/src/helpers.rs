@@ -73,25 +73,38 @@ impl Drop for Owner {
     fn drop(&mut self) {
         let mut queue = lock(&self.shared.queue);
         queue.stopped = true;
-        let waiting = std::mem::take(&mut queue.waiting);
+        let waiting =
+            [Length::Short, Length::Long].map(|length| std::mem::take(&mut queue.line(length).waiting));
         drop(queue);
         self.shared.changed.notify_all();
-        waiting.into_iter().for_each(Waker::wake);
+        waiting.into_iter().flatten().for_each(Waker::wake);
     }
 }
 
 #[derive(Debug)]
 struct Shared {
     queue_max: usize,
+    /// Threads that may have a long job at a time.
+    long_max: usize,
     queue: Mutex<Queue>,
     changed: Condvar,
 }
 
+/// How long a job may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Length {
+    /// Milliseconds.
+    Short,
+    /// As long as a client makes it.
+    Long,
+}
+
 #[derive(Default)]
 struct Queue {
-    jobs: VecDeque<Job>,
-    /// Those who found the queue full, the first one first.
-    waiting: VecDeque<Waker>,
+    short: Line,
+    long: Line,
+    /// Threads that have a long job.
+    long_running: usize,
     stopped: bool,
 }
 
@@ -99,12 +112,43 @@ impl std::fmt::Debug for Queue {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter
             .debug_struct("Queue")
-            .field("jobs", &self.jobs.len())
+            .field("short", &self.short.jobs.len())
+            .field("long", &self.long.jobs.len())
             .finish_non_exhaustive()
     }
 }
 
 type Job = Box<dyn FnOnce() + Send>;
+
+/// Jobs of a length.
+#[derive(Default)]
+struct Line {
+    jobs: VecDeque<Job>,
+    /// Those who found it full, the first one first.
+    waiting: VecDeque<Waker>,
+}
+
+impl Queue {
+    fn line(&mut self, length: Length) -> &mut Line {
+        match length {
+            Length::Short => &mut self.short,
+            Length::Long => &mut self.long,
+        }
+    }
+
+    /// The next job; short ones first.
+    fn next(&mut self, long_max: usize) -> Option<(Length, Job)> {
+        if let Some(job) = self.short.jobs.pop_front() {
+            return Some((Length::Short, job));
+        }
+        if self.long_running == long_max {
+            return None;
+        }
+        let job = self.long.jobs.pop_front()?;
+        self.long_running += 1;
+        Some((Length::Long, job))
+    }
+}
 
 /// How much nicer helper threads are than cores, in the terms of setpriority(2): about a tenth of their weight.
 const NICENESS: libc::c_int = 10;
@@ -123,7 +167,11 @@ impl Helpers {
     /// Jobs that wait for a thread, in the queue and before it.
     pub fn waiting(&self) -> usize {
         let queue = lock(&self.owner.shared.queue);
-        queue.jobs.len() + queue.waiting.len()
+        let lines = [&queue.short, &queue.long];
+        lines
+            .map(|line| line.jobs.len() + line.waiting.len())
+            .iter()
+            .sum()
     }
 
     /// Starts the threads.
@@ -131,6 +179,7 @@ impl Helpers {
         let queue_max = config.queue_max.max(1);
         let shared = Arc::new(Shared {
             queue_max,
+            long_max: config.threads.saturating_sub(1).max(1),
             queue: Mutex::default(),
             changed: Condvar::new(),
         });
@@ -165,6 +214,24 @@ impl Helpers {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
+        self.run_of(Length::Short, job).await
+    }
+
+    /// As [`run`](Self::run), for a job that may take as long as a client makes it: it stands behind those that do not,
+    /// and one thread of several has none such, so that logins and the record never wait for statements.
+    pub async fn run_long<T, F>(&self, job: F) -> Result<T, HelperError>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.run_of(Length::Long, job).await
+    }
+
+    async fn run_of<T, F>(&self, length: Length, job: F) -> Result<T, HelperError>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
         let shared = &self.owner.shared;
         let result = Arc::new(Mutex::new(Awaited {
             outcome: None,
@@ -174,6 +241,7 @@ impl Helpers {
         let _withdraw = Withdraw(&result);
         let mut offer = Offer {
             shared,
+            length,
             job: Some(job_of(job, Arc::clone(&result))),
             waiting: None,
         };
@@ -249,6 +317,7 @@ fn job_of<T: Send + 'static>(
 /// A job on its way into the queue.
 struct Offer<'a> {
     shared: &'a Shared,
+    length: Length,
     job: Option<Job>,
     /// What stands in the line for it, or did until it was woken.
     waiting: Option<Waker>,
@@ -264,16 +333,17 @@ impl Offer<'_> {
             drop(job);
             return true;
         }
-        if queue.jobs.len() >= self.shared.queue_max {
-            if !queue.waiting.iter().any(|waker| waker.will_wake(context.waker())) {
-                queue.waiting.push_back(context.waker().clone());
+        let line = queue.line(self.length);
+        if line.jobs.len() >= self.shared.queue_max {
+            if !line.waiting.iter().any(|waker| waker.will_wake(context.waker())) {
+                line.waiting.push_back(context.waker().clone());
             }
             drop(queue);
             self.waiting = Some(context.waker().clone());
             self.job = Some(job);
             return false;
         }
-        queue.jobs.push_back(job);
+        line.jobs.push_back(job);
         drop(queue);
         self.shared.changed.notify_one();
         true
@@ -286,13 +356,14 @@ impl Drop for Offer<'_> {
             return;
         };
         let mut queue = lock(&self.shared.queue);
+        let line = queue.line(self.length);
         // Left in the line it would be woken for a place that nobody takes.
-        if let Some(place) = queue.waiting.iter().position(|waker| waker.will_wake(&own)) {
-            queue.waiting.remove(place);
+        if let Some(place) = line.waiting.iter().position(|waker| waker.will_wake(&own)) {
+            line.waiting.remove(place);
             return;
         }
         // It was woken for a place that it no longer takes: the next one gets it.
-        let next = queue.waiting.pop_front();
+        let next = line.waiting.pop_front();
         drop(queue);
         if let Some(next) = next {
             next.wake();
@@ -305,24 +376,29 @@ impl Shared {
     fn work(&self) {
         loop {
             let mut queue = lock(&self.queue);
-            let job = loop {
+            let (length, job) = loop {
                 if queue.stopped {
-                    let left = std::mem::take(&mut queue.jobs);
+                    let left = [Length::Short, Length::Long]
+                        .map(|length| std::mem::take(&mut queue.line(length).jobs));
                     drop(queue);
                     drop(left);
                     return;
                 }
-                if let Some(job) = queue.jobs.pop_front() {
-                    break job;
+                if let Some(next) = queue.next(self.long_max) {
+                    break next;
                 }
                 queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
             };
-            let waiting = queue.waiting.pop_front();
+            let waiting = queue.line(length).waiting.pop_front();
             drop(queue);
             if let Some(waiting) = waiting {
                 waiting.wake();
             }
             job();
+            if length == Length::Long {
+                // Whoever waits for that place is taken by this thread.
+                lock(&self.queue).long_running -= 1;
+            }
         }
     }
 }

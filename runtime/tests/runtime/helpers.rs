@@ -61,6 +61,54 @@ fn a_job_that_panics_is_an_error_and_its_thread_goes_on() {
 }
 
 #[test]
+fn long_jobs_leave_a_thread_to_short_ones_and_stand_behind_them() {
+    for threads in [1, 3] {
+        on_core(move |_| async move {
+            let helpers = helpers(threads, 8);
+            let order = Arc::new(std::sync::Mutex::new(Vec::new()));
+            let (go, may_go) = mpsc::channel::<()>();
+            let may_go = Arc::new(std::sync::Mutex::new(may_go));
+            let long = |number: usize| {
+                let (helpers, may_go, order) = (helpers.clone(), Arc::clone(&may_go), Arc::clone(&order));
+                task::spawn(async move {
+                    let job = move || {
+                        may_go.lock().unwrap().recv().unwrap();
+                        order.lock().unwrap().push(format!("long {number}"));
+                    };
+                    helpers.run_long(job).await
+                })
+            };
+            let jobs: Vec<_> = (0..4).map(long).collect();
+            time::sleep(Duration::from_millis(20)).await;
+            let short = {
+                let (helpers, order) = (helpers.clone(), Arc::clone(&order));
+                task::spawn(async move {
+                    helpers
+                        .run(move || order.lock().unwrap().push("short".to_owned()))
+                        .await
+                })
+            };
+            if threads > 1 {
+                assert_eq!(short.await.unwrap(), Ok(()));
+                (0..4).for_each(|_| go.send(()).unwrap());
+            } else {
+                time::sleep(Duration::from_millis(20)).await;
+                (0..4).for_each(|_| go.send(()).unwrap());
+                assert_eq!(short.await.unwrap(), Ok(()));
+            }
+            for job in jobs {
+                assert_eq!(job.await.unwrap(), Ok(()));
+            }
+            let order = order.lock().unwrap();
+            let place = order.iter().position(|name| name == "short").unwrap();
+            // The only thread has taken one before.
+            assert_eq!(place, usize::from(threads == 1), "{order:?}");
+            assert_eq!(order.len(), 5);
+        });
+    }
+}
+
+#[test]
 fn a_deep_recursion_has_the_stack_for_it() {
     fn depth(level: u32) -> u32 {
         let frame = std::hint::black_box([level; 256]);
