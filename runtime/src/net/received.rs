@@ -133,10 +133,10 @@ impl Received {
         }
     }
 
-    /// The vector that it was made of, if it is all of that.
+    /// The vector that it was made of, if it begins where that did and nobody shares it.
     ///
     /// # Errors
-    /// The range, where it lies in a buffer of the ring, is cut, or shares its memory.
+    /// The range, if not.
     pub fn into_vec(mut self) -> Result<Vec<u8>, Self> {
         let Owner::Heap(block) = &mut self.owner else {
             return Err(self);

@@ -17,7 +17,7 @@ use crate::time::{Instant, timeout};
 
 /// A connected TCP socket of this core.
 ///
-/// Dropping it closes it: what was queued gets one attempt to be sent, everything in flight is cancelled. To have
+/// Dropping it closes it: what was queued is sent until an attempt falls short, everything in flight is cancelled. To have
 /// everything delivered, [`finish`](Self::finish) it.
 pub struct Socket {
     stream: Rc<Stream>,
@@ -48,7 +48,7 @@ impl Socket {
         poll_fn(|context| self.poll_receive(context)).await
     }
 
-    /// Queues bytes behind what is queued already. They go out when the task yields. After an error, or after
+    /// Queues bytes behind what is queued already. They begin to go out when the task yields. After an error, or after
     /// [`shutdown_write`](Self::shutdown_write), they are dropped; [`poll_drained`](Self::poll_drained) tells the
     /// error.
     #[inline]

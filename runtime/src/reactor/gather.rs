@@ -51,3 +51,35 @@ impl Gather {
         ptr::from_ref(&self.header)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_listed_is_bounded() {
+        let items: [&[u8]; 3] = [b"abcd", b"ef", b"ghi"];
+        let rows: [(&str, usize, usize, &[usize]); 7] = [
+            ("all", 0, 100, &[4, 2, 3]),
+            ("without the front", 3, 100, &[1, 2, 3]),
+            ("up to the end of an item", 0, 6, &[4, 2]),
+            ("up to the middle of one", 0, 5, &[4, 1]),
+            ("within the first", 0, 3, &[3]),
+            ("without the front and within the first", 1, 2, &[2]),
+            ("without the front and up to its end", 1, 3, &[3]),
+        ];
+        for (name, skip, bytes_max, want) in rows {
+            let mut gather = Box::<Gather>::default();
+            let bytes = gather.fill(items.into_iter(), skip, bytes_max);
+            let count = gather.header.msg_iovlen;
+            let lens: Vec<_> = gather.ranges[..count].iter().map(|range| range.iov_len).collect();
+            assert_eq!(lens, want, "{name}");
+            assert_eq!(bytes, want.iter().sum(), "{name}");
+            assert_eq!(
+                gather.ranges[0].iov_base.cast_const().cast(),
+                items[0][skip..].as_ptr(),
+                "{name}"
+            );
+        }
+    }
+}

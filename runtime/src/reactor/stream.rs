@@ -3,7 +3,7 @@
 //! Receiving is one multishot operation that fills ring buffers. It is cancelled while the consumer lags behind by
 //! `receive_buffers_max` and armed again when the consumer has caught up.
 //!
-//! Sending is one operation at a time, over everything that is queued. The first attempt is made while it is
+//! Sending is one operation at a time, over what is queued, up to a bound that keeps it short. The first attempt is made while it is
 //! submitted (`MSG_DONTWAIT`) and is silent when all went out (`SKIP_SUCCESS`): the common send costs neither a
 //! completion nor a second turn of the ring. Only an attempt that falls short completes; the rest then waits in the
 //! ring for room, from the heap if buffers are scarce. Since silence is the good news, the core does not go to sleep
@@ -158,8 +158,8 @@ impl Stream {
 
 /// The end.
 impl Stream {
-    /// The handle is gone. What was queued gets one attempt, as written bytes would before a `close`; everything
-    /// in flight is cancelled, and the descriptor is closed after the last completion.
+    /// The handle is gone. What was queued is sent until an attempt falls short, as written bytes would be before a
+    /// `close`; everything in flight is cancelled, and the descriptor is closed after the last completion.
     pub(crate) fn close(self: &Rc<Self>, reactor: &Reactor) {
         let mut inner = self.inner.borrow_mut();
         if inner.phase == Phase::Closing {

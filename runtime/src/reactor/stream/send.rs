@@ -96,7 +96,7 @@ impl Inner {
 }
 
 impl Stream {
-    /// Queues bytes. They go out at the end of this turn of the core.
+    /// Queues bytes. They begin to go out at the end of this turn of the core.
     #[inline]
     pub(crate) fn send(self: &Rc<Self>, reactor: &Reactor, mut outgoing: Outgoing) {
         let len = outgoing.len();
@@ -130,7 +130,7 @@ impl Stream {
         }
     }
 
-    /// Submits a send of everything that is queued, to be carried out during the submission.
+    /// Submits a send of what is queued, up to [`SEND_BYTES_MAX`], to be carried out during the submission.
     pub(in crate::reactor) fn flush(self: &Rc<Self>, reactor: &Reactor) {
         let mut inner = self.inner.borrow_mut();
         inner.flush_listed = false;
