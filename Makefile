@@ -34,7 +34,7 @@ lint: install-build ## rustfmt and clippy, as a change has to pass them
 
 .PHONY: dist
 dist: install-dist ## the gateway as packages ship it: optimized by a profile of the benchmark's load (target/dist/sluice)
-	CARGO=$(CARGO) scripts/dist.sh
+	CARGO='$(CARGO)' scripts/dist.sh
 
 .PHONY: bench
 bench: install-bench dist ## CPU per query beside the floor, HAProxy and PgBouncer (target/bench/postgres.json)

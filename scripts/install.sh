@@ -29,6 +29,9 @@ is_installed() {
         npm) command -v npm >/dev/null ;;
         openjdk-17-jdk-headless) javac -version >/dev/null 2>&1 ;;
         python3-venv) python3 -c 'import ensurepip, venv' 2>/dev/null ;;
+        # scripts/dist.sh takes rustup's llvm-tools where they are installed.
+        llvm-19) [ -x "$(rustc --print sysroot)/lib/rustlib/$(rustc --print host-tuple)/bin/llvm-profdata" ] ||
+            command -v llvm-profdata-19 >/dev/null ;;
         *) dpkg-query -W -f '${Status}' "$1" 2>/dev/null | grep -q 'ok installed' ;;
     esac
 }
@@ -47,6 +50,9 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 echo "sluice: installing ${missing[*]}" >&2
 export DEBIAN_FRONTEND=noninteractive
+# make -j installs several groups at once.
+exec 9>/var/lock/sluice-install
+flock 9
 # Debian's packages would start a server of their own on the usual port.
 mkdir -p /etc/postgresql-common/createcluster.d
 echo "create_main_cluster = false" >/etc/postgresql-common/createcluster.d/sluice.conf
