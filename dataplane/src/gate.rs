@@ -29,7 +29,6 @@ use sluice_parsers::sql::weight;
 use sluice_parsers::sql::world::{SessionNames, World};
 use sluice_policy::{Client, Decision, Hiding, Moment, PolicySnapshot, Principal, Reader, Unmasking};
 
-use self::bytes::verdict_bytes;
 use self::cache::DecisionKey;
 use self::context::Shares;
 pub use self::context::{Context, Database};
@@ -44,11 +43,11 @@ pub enum Judgement {
     /// The verdict.
     Known(Rc<Verdict>),
     /// The text has to be analysed away from the core.
-    Away(Box<Question>),
+    Away(Box<Brief>),
 }
 
-/// What has to be known of a text, once it is given: see [`Question::about`].
-pub struct Question {
+/// What an errand has to know, but for the text: see [`Brief::about`].
+pub struct Brief {
     limits: analyze::Limits,
     world: World,
     policies: Arc<PolicySnapshot>,
@@ -65,6 +64,40 @@ pub struct Finding {
     decisions: Vec<Decision>,
     epoch: u64,
     context: u64,
+    /// What reading the text again would take a core too long.
+    of_text: Option<OfText>,
+}
+
+/// What is known of one long text, whose verdict no other text shares.
+#[derive(Debug)]
+pub(crate) struct OfText {
+    /// Its BLAKE3.
+    pub(crate) hash: [u8; 32],
+    /// Its statements, if it has several.
+    ranges: Box<[Range<usize>]>,
+}
+
+impl OfText {
+    fn new(sql: &[u8], statements: &[Statement]) -> Self {
+        let ranges = match statements.len() {
+            0 | 1 => Vec::new(),
+            _ => ranges(&mut Shape::with_seed(0), sql, statements),
+        };
+        Self {
+            hash: *blake3::hash(sql).as_bytes(),
+            ranges: ranges.into(),
+        }
+    }
+}
+
+/// The parts of a text that are its statements.
+fn ranges(shape: &mut Shape, sql: &[u8], statements: &[Statement]) -> Vec<Range<usize>> {
+    let count = statements.len();
+    if shape.scan(sql).is_err() {
+        return vec![0..sql.len(); count];
+    }
+    let range = |index| Statement::range_in(statements, index, shape, sql.len());
+    (0..count).map(range).collect()
 }
 
 impl Finding {
@@ -76,35 +109,37 @@ impl Finding {
 
 /// An analysis for a helper thread; give the result to [`Gate::adopt`].
 pub struct Errand {
-    question: Box<Question>,
-    /// The text's place in the message that waits, which is neither copied nor freed on a core for being long.
+    brief: Box<Brief>,
+    /// A range of the message that waits, shared with it.
     sql: Bytes,
 }
 
-impl Question {
-    /// Asks it about the text that was judged.
+impl Brief {
+    /// The errand about the text that was judged.
     pub fn about(self: Box<Self>, sql: Bytes) -> Errand {
-        Errand { question: self, sql }
+        Errand { brief: self, sql }
     }
 }
 
 impl Errand {
     /// Analyses and decides; takes as long as it takes.
     pub fn run(self) -> Finding {
-        let question = &self.question;
-        let analysis = analyze::analyze_bytes(&self.sql, &question.limits, &question.world);
+        let brief = &self.brief;
+        let analysis = analyze::analyze_bytes(&self.sql, &brief.limits, &brief.world);
         let decisions = decide(
-            &question.policies,
-            &question.principal,
-            &question.client,
-            (question.clock)(),
+            &brief.policies,
+            &brief.principal,
+            &brief.client,
+            (brief.clock)(),
             &analysis.statements,
         );
+        let is_long = self.sql.len() > CACHED_TEXT_BYTES_MAX;
         Finding {
+            of_text: is_long.then(|| OfText::new(&self.sql, &analysis.statements)),
             analysis,
             decisions,
-            epoch: question.policies.epoch,
-            context: question.context,
+            epoch: brief.policies.epoch,
+            context: brief.context,
         }
     }
 }
@@ -213,7 +248,7 @@ impl Gate {
         }
         if sql.len() > self.limits.inline_parse_bytes || !weight::weigh(sql).inline() {
             self.counts.away += 1;
-            return Judgement::Away(Box::new(Question {
+            return Judgement::Away(Box::new(Brief {
                 limits: self.limits.analysis,
                 world: context.world(parameter_types),
                 policies: Arc::clone(self.policies.current()),
@@ -233,6 +268,7 @@ impl Gate {
             decisions,
             epoch: policies.epoch,
             context: context.id,
+            of_text: None,
         };
         Judgement::Known(self.adopt(sql, parameter_types, context, finding))
     }
@@ -286,14 +322,19 @@ impl Gate {
         number
     }
 
-    /// Makes a verdict of what an errand found and caches it.
+    /// Makes a verdict of what an errand found and caches it. Policy that came into force meanwhile is asked again.
     pub fn adopt(
         &mut self,
         sql: &[u8],
         parameter_types: &[u8],
         context: &Context,
-        finding: Finding,
+        mut finding: Finding,
     ) -> Rc<Verdict> {
+        let epoch = self.epoch();
+        if finding.epoch != epoch {
+            let policies = self.policies.current();
+            finding.decisions = context.decide(policies, (self.clock)(), &finding.analysis.statements);
+        }
         let Analysis {
             statements,
             neutral,
@@ -308,11 +349,12 @@ impl Gate {
             self.counts.excessive += 1;
         }
         let decided = self.decided(finding.decisions);
-        let verdict = Rc::new(Verdict::new(statements, decided, finding.epoch, sql.len()));
-        let is_current = finding.epoch == self.epoch();
+        let mut verdict = Verdict::new(statements, decided, epoch, sql.len());
+        verdict.of_text = finding.of_text;
+        let verdict = Rc::new(verdict);
         let told = self.told(context);
-        if readable && is_current && sql.len() <= CACHED_TEXT_BYTES_MAX && self.shape.scan(sql).is_ok() {
-            let verdict_bytes = verdict_bytes(&verdict);
+        if readable && sql.len() <= CACHED_TEXT_BYTES_MAX && self.shape.scan(sql).is_ok() {
+            let verdict_bytes = verdict.bytes();
             let (shape_hash, normalized) = (self.shape.hash(), self.shape.normalized());
             let mut share = context.share.borrow_mut();
             let decisions = &mut share.decisions;
@@ -368,15 +410,11 @@ impl Gate {
     /// The parts of `sql` that are a verdict's statements, over a text of the same shape; none of a single statement,
     /// which is all of it.
     pub fn ranges(&mut self, sql: &[u8], verdict: &Verdict) -> Vec<Range<usize>> {
-        let count = verdict.statements.len();
-        if count <= 1 {
-            return Vec::new();
+        match &verdict.of_text {
+            _ if verdict.statements.len() <= 1 => Vec::new(),
+            Some(of_text) => of_text.ranges.to_vec(),
+            None => ranges(&mut self.shape, sql, &verdict.statements),
         }
-        if self.shape.scan(sql).is_err() {
-            return vec![0..sql.len(); count];
-        }
-        let range = |index| Statement::range_in(&verdict.statements, index, &self.shape, sql.len());
-        (0..count).map(range).collect()
     }
 
     fn look_up(&mut self, sql: &[u8], parameter_types: &[u8], context: &Context) -> Option<Rc<Verdict>> {
@@ -426,7 +464,7 @@ impl Gate {
             self.epoch,
             text_bytes,
         ));
-        let verdict_bytes = verdict_bytes(&verdict);
+        let verdict_bytes = verdict.bytes();
         let mut own = context.share.borrow_mut();
         let before = own.decisions.weight();
         let hash = key_hash(seed, shape.hash, &key);

@@ -1,6 +1,6 @@
 //! What policy said of each statement of a text, with what is kept of it for every use.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -11,6 +11,8 @@ use sluice_parsers::sql::statement::{Statement, StatementKind, Taken};
 use sluice_parsers::sql::world::{Deferred, Touched};
 use sluice_policy::{Charge, Decision, Denial, Limits, write_effect};
 
+use super::OfText;
+use super::bytes::verdict_bytes;
 use crate::postgres::columns::Tags;
 use crate::postgres::expected::Expectation;
 use crate::postgres::state::Change;
@@ -104,6 +106,9 @@ pub struct Verdict {
     prepared_text: RefCell<Option<Rc<[u8]>>>,
     /// A longer text is not kept: another one of the same shape may be long with comments and literals.
     pub(super) text_bytes_max: usize,
+    /// Of a text that is too long to be read again.
+    pub(super) of_text: Option<OfText>,
+    bytes: OnceCell<usize>,
 }
 
 /// Expectations under one set of configured columns, by the statement's place.
@@ -172,7 +177,25 @@ impl Verdict {
             expected: RefCell::default(),
             prepared_text: RefCell::default(),
             text_bytes_max: 2 * text_bytes,
+            of_text: None,
+            bytes: OnceCell::new(),
         }
+    }
+
+    /// What it takes of memory, about, but for the text that it may keep.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.bytes().saturating_sub(self.text_bytes_max)
+    }
+
+    /// What it takes of memory, about.
+    pub(super) fn bytes(&self) -> usize {
+        *self.bytes.get_or_init(|| verdict_bytes(self))
+    }
+
+    /// The hash of a long text that is one statement, or none.
+    pub(crate) fn text_hash(&self) -> Option<[u8; 32]> {
+        let of_text = self.of_text.as_ref().filter(|_| self.statements.len() <= 1);
+        of_text.map(|of_text| of_text.hash)
     }
 
     /// Whether it is what policy says under that epoch, without asking again.

@@ -1,5 +1,6 @@
 //! Cancel requests: the client's key is the gateway's own and leads to the server's.
 
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -33,6 +34,8 @@ struct Target {
     address: SocketAddr,
     key: CancelKey,
     session: u64,
+    /// The client has asked.
+    asked: Rc<Cell<bool>>,
 }
 
 /// The keys of one core's sessions.
@@ -81,6 +84,7 @@ pub(crate) struct Registration {
     core: Rc<Core>,
     slot: usize,
     pub(crate) key: CancelKey,
+    asked: Rc<Cell<bool>>,
 }
 
 impl Registration {
@@ -93,19 +97,27 @@ impl Registration {
         key: CancelKey,
         session: u64,
     ) -> Option<Self> {
+        let asked = Rc::new(Cell::new(false));
         let target = Target {
             secret,
             connection: Arc::clone(connection),
             address,
             key,
             session,
+            asked: Rc::clone(&asked),
         };
         let (slot, key) = core.cancels.borrow_mut().register(target)?;
         Some(Self {
             core: Rc::clone(core),
             slot,
             key,
+            asked,
         })
+    }
+
+    /// Whether the client has asked to cancel since this was called last: what is not sent yet, no server can cancel.
+    pub(crate) fn take_asked(&self) -> bool {
+        self.asked.take()
     }
 
     /// Asks the server to cancel what the session runs, on the gateway's own account.
@@ -167,6 +179,7 @@ pub(crate) async fn cancel(core: &Rc<Core>, request: CancelRequest) {
         ..Event::default()
     };
     core.ledger.borrow_mut().event(target.session, event);
+    target.asked.set(true);
     if let Err(error) = target.pass_on(core).await {
         tracing::warn!(connection = target.connection.name, %error, "a cancel request did not reach the server");
     }

@@ -30,7 +30,7 @@ pub(super) use self::spending::ValuesReadBy;
 use super::deny::Kind;
 use super::session::{End, Output, Session};
 use super::statements::{Prepared, Ticket};
-use crate::gate::{Errand, Finding, Question};
+use crate::gate::{Brief, Errand, Finding};
 
 /// Bind and FunctionCall messages over this pass in parts: their values may be of any size.
 const GATHERED_BYTES_MAX: u32 = 64 * 1024;
@@ -65,7 +65,29 @@ pub(crate) struct Pending {
     rest: Received,
     /// The prepared statement that is analysed again, if it is not the message's own text.
     of: Option<Rc<Prepared>>,
+    waited: Waited,
 }
+
+/// What a message has waited for: that has an end, whatever else changes meanwhile.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Waited {
+    /// The catalog was read for it.
+    pub(super) has_looked: bool,
+    /// That was the last that it waited for.
+    pub(super) has_just_looked: bool,
+    /// Analyses that were made for it.
+    pub(super) analyses: u8,
+}
+
+/// A message whose names mean something else after each of so many analyses is refused.
+const ANALYSES_MAX: u8 = 5;
+
+/// What the client is told then.
+const CHANGES_TOO_FAST: &str =
+    "sluice: what this statement's names mean has changed whenever it was analysed; send it again";
+
+/// What the client is told that cancels a statement before it is sent.
+const CANCELLED: &str = "sluice: canceling statement due to user request";
 
 /// A message that comes in parts.
 #[derive(Debug, Default)]
@@ -82,6 +104,7 @@ pub(super) enum Passing {
 
 /// A message that has waited, as it came; nobody else has it any more.
 fn received_again(frame: Bytes) -> Received {
+    debug_assert!(frame.is_unique());
     Received::from(Vec::from(frame))
 }
 
@@ -93,13 +116,19 @@ enum Act {
     /// These bytes go up instead.
     Replace(Vec<u8>),
     /// A text has to be analysed away from the core first.
-    Away(Box<Question>, TextOf),
+    Away(Box<Away>),
     /// The catalog has to be looked at again before it is judged.
     Look,
     Terminate,
 }
 
-/// Whose text has to be analysed.
+/// What has to be analysed away from the core.
+struct Away {
+    brief: Box<Brief>,
+    text: TextOf,
+}
+
+/// Whose text that is.
 enum TextOf {
     /// The message's own, at this place of its frame.
     Message(Range<usize>),
@@ -129,19 +158,20 @@ impl Session {
         received: Moment,
         out: &mut Output,
     ) -> Result<ClientFlow, End> {
-        let Pending { frame, mut rest, of } = pending;
-        let finding = match of {
+        // What it has to wait for may have come up meanwhile.
+        if !self.has_room() || pending.frame.first().is_some_and(|tag| self.waits(*tag)) {
+            let again = [&pending.frame[..], &pending.rest[..]].concat();
+            self.count_copied(again.len());
+            return self.on_client(Received::from(again), received, out);
+        }
+        let finding = match &pending.of {
             Some(prepared) => {
-                self.adopt(&prepared, finding);
+                self.adopt(prepared, finding);
                 None
             }
             None => Some(finding),
         };
-        let act = self.request(&frame, finding, received)?;
-        match self.act(act, received_again(frame), &mut rest, out) {
-            Some(flow) => Ok(flow),
-            None => self.on_client(rest, received, out),
-        }
+        self.go_on(pending, finding, received, out)
     }
 
     /// Goes on with a message for which the catalog was looked at again, and with what came behind it.
@@ -151,11 +181,53 @@ impl Session {
         received: Moment,
         out: &mut Output,
     ) -> Result<ClientFlow, End> {
-        let Pending { frame, mut rest, .. } = pending;
-        self.has_looked = true;
-        let act = self.request(&frame, None, received);
-        self.has_looked = false;
-        match self.act(act?, received_again(frame), &mut rest, out) {
+        self.go_on(pending, None, received, out)
+    }
+
+    /// The client has cancelled a message that waits: it fails as one does that the server was told to cancel.
+    pub(crate) fn resume_cancelled(
+        &mut self,
+        pending: Pending,
+        received: Moment,
+        out: &mut Output,
+    ) -> Result<ClientFlow, End> {
+        if !self.model.is_idle() || !self.has_room() {
+            // What the server runs was meant.
+            return self.go_on(pending, None, received, out);
+        }
+        let Pending { frame, rest, .. } = pending;
+        let kind = match frame.first() {
+            Some(b'P') => Kind::Parse,
+            Some(b'B') => Kind::Bind,
+            Some(b'E') => Kind::Execute,
+            Some(b'F') => Kind::FunctionCall,
+            _ => Kind::Query,
+        };
+        let refusal = kind.refusal(SqlState::QUERY_CANCELED, CANCELLED);
+        if let Act::Replace(instead) = self.replace(kind, b"", refusal, received)? {
+            out.to_server.push(instead.into());
+        }
+        self.on_client(rest, received, out)
+    }
+
+    fn go_on(
+        &mut self,
+        pending: Pending,
+        finding: Option<Finding>,
+        received: Moment,
+        out: &mut Output,
+    ) -> Result<ClientFlow, End> {
+        let Pending {
+            frame,
+            mut rest,
+            waited,
+            ..
+        } = pending;
+        self.waited = waited;
+        let act = self.request(&frame, finding, received);
+        let flow = act.map(|act| self.act(act, received_again(frame), &mut rest, out));
+        self.waited = Waited::default();
+        match flow? {
             Some(flow) => Ok(flow),
             None => self.on_client(rest, received, out),
         }
@@ -268,25 +340,46 @@ impl Session {
             Act::ForwardBehind(before) => out.to_server.extend([before.into(), frame.into()]),
             Act::Replace(instead) => out.to_server.push(instead.into()),
             Act::Terminate => return Some(ClientFlow::Terminate),
-            Act::Away(question, TextOf::Message(text)) => {
-                let pending = self.pending(frame, rest, None);
-                let errand = question.about(pending.frame.slice(text));
-                return Some(ClientFlow::Away(errand, pending));
+            Act::Away(away) => {
+                let Away { brief, text } = *away;
+                let waited = Waited {
+                    has_just_looked: false,
+                    analyses: self.waited.analyses + 1,
+                    ..self.waited
+                };
+                let (pending, text) = match text {
+                    TextOf::Message(text) => {
+                        let pending = self.pending(frame, rest, None, waited);
+                        let text = pending.frame.slice(text);
+                        (pending, text)
+                    }
+                    TextOf::Prepared(prepared) => {
+                        let text = Bytes::copy_from_slice(&prepared.text);
+                        (self.pending(frame, rest, Some(prepared), waited), text)
+                    }
+                };
+                return Some(ClientFlow::Away(brief.about(text), pending));
             }
-            Act::Away(question, TextOf::Prepared(prepared)) => {
-                let errand = question.about(Bytes::copy_from_slice(&prepared.text));
-                return Some(ClientFlow::Away(
-                    errand,
-                    self.pending(frame, rest, Some(prepared)),
-                ));
+            Act::Look => {
+                let waited = Waited {
+                    has_looked: true,
+                    has_just_looked: true,
+                    ..self.waited
+                };
+                return Some(ClientFlow::Look(self.pending(frame, rest, None, waited)));
             }
-            Act::Look => return Some(ClientFlow::Look(self.pending(frame, rest, None))),
         }
         None
     }
 
     /// A message that waits, and what came behind it.
-    fn pending(&self, frame: Received, rest: &mut Received, of: Option<Rc<Prepared>>) -> Pending {
+    fn pending(
+        &self,
+        frame: Received,
+        rest: &mut Received,
+        of: Option<Rc<Prepared>>,
+        waited: Waited,
+    ) -> Pending {
         let frame = match frame.into_vec() {
             Ok(frame) => frame,
             Err(frame) => {
@@ -301,7 +394,24 @@ impl Session {
             frame: frame.into(),
             rest,
             of,
+            waited,
         }
+    }
+
+    /// Has a text analysed away from the core, unless that was tried often enough.
+    fn send_away(
+        &mut self,
+        kind: Kind,
+        name: &[u8],
+        brief: Box<Brief>,
+        text: TextOf,
+        received: Moment,
+    ) -> Result<Act, End> {
+        if self.waited.analyses < ANALYSES_MAX {
+            return Ok(Act::Away(Box::new(Away { brief, text })));
+        }
+        let refusal = kind.refusal(SqlState::SERIALIZATION_FAILURE, CHANGES_TOO_FAST);
+        self.replace(kind, name, refusal, received)
     }
 
     /// A message in parts begins.
@@ -362,7 +472,7 @@ impl Session {
                 Passing::Swallow
             }
             // What follows in parts cannot wait for an analysis.
-            Some(Act::Away(..) | Act::Look) => {
+            Some(Act::Away(_) | Act::Look) => {
                 let refusal = Kind::Bind.refusal(SqlState::FEATURE_NOT_SUPPORTED, PREPARE_AGAIN);
                 if let Act::Replace(instead) = self.replace(Kind::Bind, b"", refusal, received)? {
                     out.to_server.push(instead.into());

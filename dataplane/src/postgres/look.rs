@@ -59,7 +59,7 @@ pub(crate) enum Look {
 impl Session {
     /// Whether a verdict may be another one once the catalog was read again, and that can be done now.
     pub(super) fn should_look(&self, verdict: &Verdict) -> bool {
-        !self.has_looked && is_doubtful(verdict) && self.can_look()
+        !self.waited.has_looked && is_doubtful(verdict) && self.can_look()
     }
 
     fn can_look(&self) -> bool {

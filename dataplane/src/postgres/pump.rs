@@ -576,7 +576,11 @@ impl Pump {
                     return Ok(false);
                 };
                 self.waiting = Waiting::Nothing;
-                let flow = self.session.resume(pending, found, received, &mut self.output);
+                let flow = if self.is_cancelled() {
+                    self.session.resume_cancelled(pending, received, &mut self.output)
+                } else {
+                    self.session.resume(pending, found, received, &mut self.output)
+                };
                 self.follow(flow, received)?;
                 return Ok(true);
             }
@@ -639,7 +643,11 @@ impl Pump {
         let Looking {
             pending, received, ..
         } = *looking;
-        let flow = self.session.resume_looked(pending, received, &mut self.output);
+        let flow = if self.is_cancelled() {
+            self.session.resume_cancelled(pending, received, &mut self.output)
+        } else {
+            self.session.resume_looked(pending, received, &mut self.output)
+        };
         self.follow(flow, received)?;
         Ok(true)
     }
@@ -698,6 +706,10 @@ impl Pump {
         let sent = self.send_up();
         let flow = flow?;
         sent?;
+        if matches!(flow, ClientFlow::Away(..) | ClientFlow::Look(_)) {
+            // What was cancelled before is not this one.
+            self.is_cancelled();
+        }
         match flow {
             ClientFlow::Done => {}
             ClientFlow::Away(errand, pending) => {
@@ -742,6 +754,11 @@ impl Pump {
         Ok(())
     }
 
+    /// Whether the client has asked to cancel since it was asked last.
+    fn is_cancelled(&self) -> bool {
+        self.registration.as_ref().is_some_and(Registration::take_asked)
+    }
+
     fn analyse(&self, errand: Errand) -> Pin<Box<dyn Future<Output = Result<Finding, HelperError>>>> {
         let helpers = self.session.core().helpers.clone();
         self.session
@@ -750,7 +767,7 @@ impl Pump {
             .borrow_mut()
             .metrics
             .add(Counter::AnalysesOffloaded, 1);
-        Box::pin(async move { helpers.run(move || errand.run()).await })
+        Box::pin(async move { helpers.run_long(move || errand.run()).await })
     }
 
     /// The end of a session whose server is gone, as the client has to be told of it.

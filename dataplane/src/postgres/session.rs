@@ -26,7 +26,7 @@ use sluice_runtime::time::Moment;
 use smallvec::SmallVec;
 
 use super::catalog::DatabaseCatalog;
-use super::client::ValuesReadBy;
+use super::client::{ValuesReadBy, Waited};
 use super::columns::{Plan, Tags};
 use super::copy::CopyOut;
 use super::cursors::Cursors;
@@ -90,11 +90,11 @@ pub(crate) struct Output {
 /// Why a session ends. It is boxed, as it stands beside what nearly every message gives: moved in one piece with that, it
 /// would cost more than the rest.
 #[derive(Debug)]
-pub(crate) struct End(Box<Reasons>);
+pub(crate) struct End(Box<EndDetails>);
 
 /// What there is to say of an end.
 #[derive(Debug)]
-pub(crate) struct Reasons {
+pub(crate) struct EndDetails {
     pub(crate) reason: EndReason,
     /// What the client is told, as a FATAL error; nothing if it is gone or was told by the server.
     pub(crate) sqlstate: Option<SqlState>,
@@ -105,9 +105,9 @@ pub(crate) struct Reasons {
 }
 
 impl Deref for End {
-    type Target = Reasons;
+    type Target = EndDetails;
 
-    fn deref(&self) -> &Reasons {
+    fn deref(&self) -> &EndDetails {
         &self.0
     }
 }
@@ -115,7 +115,7 @@ impl Deref for End {
 impl End {
     #[cold]
     pub(crate) fn new(reason: EndReason, sqlstate: SqlState, message: impl Into<String>) -> Self {
-        Self(Box::new(Reasons {
+        Self(Box::new(EndDetails {
             reason,
             sqlstate: Some(sqlstate),
             message: message.into(),
@@ -132,7 +132,7 @@ impl End {
     /// An end that the client needs no word of.
     #[cold]
     pub(crate) fn quiet(reason: EndReason, message: impl Into<String>) -> Self {
-        Self(Box::new(Reasons {
+        Self(Box::new(EndDetails {
             reason,
             sqlstate: None,
             message: message.into(),
@@ -200,6 +200,8 @@ pub(super) struct Text<'a> {
     pub(super) protocol: Protocol,
     pub(super) part: u16,
     pub(super) bytes: &'a [u8],
+    /// BLAKE3 of the bytes, where it is known.
+    pub(super) hash: Option<[u8; 32]>,
     pub(super) mask: EffectMask,
     pub(super) effects: List<'a>,
     /// Policy was asked about more than the effects.
@@ -207,10 +209,6 @@ pub(super) struct Text<'a> {
 }
 
 /// One session between a client and a server, both logged in.
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "what has happened, in respects that do not depend on each other"
-)]
 pub(crate) struct Session {
     pub(super) core: Rc<Core>,
     pub(crate) id: u64,
@@ -235,8 +233,8 @@ pub(crate) struct Session {
     pub(super) connection: Arc<Connection>,
     /// The rows of a reading of its own.
     pub(super) catalog_rows: Option<Answered>,
-    /// The catalog was read for the message that is judged.
-    pub(super) has_looked: bool,
+    /// What the message that is judged has waited for.
+    pub(super) waited: Waited,
     /// Messages were sent that a Sync has yet to end.
     pub(super) is_in_cycle: bool,
     /// When the snapshot's age was last looked at.
@@ -311,7 +309,7 @@ impl Session {
             catalog,
             connection,
             catalog_rows: None,
-            has_looked: false,
+            waited: Waited::default(),
             is_in_cycle: false,
             age_seen: Moment::now(),
             has_changed_catalog: false,
@@ -459,6 +457,7 @@ impl Session {
             protocol: text.protocol,
             part: text.part,
             text: text.bytes,
+            text_hash: text.hash,
             actions: text.mask.action_bits(),
             flags: u32::from(text.mask.flags().bits()),
             effects: text.effects,

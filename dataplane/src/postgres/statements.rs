@@ -495,6 +495,8 @@ pub(crate) struct MoreOfQuery {
     pub(crate) refused: Option<Refusal>,
     /// What its PREPAREs and DECLAREs make, by the statement's index.
     pub(crate) makes: Box<[(u32, Made)]>,
+    /// What the verdict of many statements takes of the session's budget.
+    pub(crate) _held: Option<Held>,
 }
 
 impl QueryTicket {

@@ -39,6 +39,10 @@ impl SqlState {
     pub const TOO_MANY_CONNECTIONS: Self = Self(*b"53300");
     /// The statement was cancelled.
     pub const QUERY_CANCELED: Self = Self(*b"57014");
+    /// `serialization_failure`
+    pub const SERIALIZATION_FAILURE: Self = Self(*b"40001");
+    /// `syntax_error`
+    pub const SYNTAX_ERROR: Self = Self(*b"42601");
     /// The session is ended from outside.
     pub const ADMIN_SHUTDOWN: Self = Self(*b"57P01");
     /// The gateway itself failed.

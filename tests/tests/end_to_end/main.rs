@@ -25,3 +25,4 @@ mod state;
 mod suggest;
 mod token;
 mod unmask;
+mod waiting;

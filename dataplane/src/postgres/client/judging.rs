@@ -8,7 +8,7 @@ use sluice_parsers::sql::statement::{Statement, StatementKind};
 use sluice_policy::{Cause, Denial};
 use smallvec::SmallVec;
 
-use crate::gate::{Finding, Judgement, Outcome, Question, Terms, Verdict};
+use crate::gate::{Brief, Finding, Judgement, Outcome, Terms, Verdict};
 use crate::postgres::deny::Kind;
 use crate::postgres::session::Session;
 use crate::postgres::state::View;
@@ -27,7 +27,7 @@ pub(super) enum Gated {
     Observed(Outcome),
     Refused(Refused),
     /// It has to be analysed again first.
-    Away(Box<Question>),
+    Away(Box<Brief>),
 }
 
 /// What a client is told whose session holds as much text as it may.
@@ -109,7 +109,7 @@ impl Session {
         if !prepared.is_judged_in(self.context.id()) {
             match self.judge_prepared(prepared) {
                 Judgement::Known(verdict) => prepared.judge(verdict, self.context.id()),
-                Judgement::Away(question) => return Gated::Away(question),
+                Judgement::Away(brief) => return Gated::Away(brief),
             }
         }
         let Judged { verdict, index } = prepared.judged();

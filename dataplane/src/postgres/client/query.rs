@@ -28,6 +28,15 @@ const CUT_OFF: &str = "cut off behind a refused statement";
 /// Each statement is judged and recorded on the core, in one go.
 const STATEMENTS_MAX: usize = 10_000;
 
+/// What is known of more statements than these is taken out of the session's budget until the server has answered.
+const TICKET_STATEMENTS: usize = 64;
+
+/// What a client is told that sends more of them without reading the answers.
+const TOO_MUCH_UNREAD: &str = "sluice: too many statements of this session await their answers; read some";
+
+/// Statements of a text that are judged by themselves, behind those that change what names mean.
+const AGAIN_MAX: usize = 200;
+
 /// A Query while its statements are judged.
 struct Query<'a> {
     sql: &'a [u8],
@@ -85,9 +94,9 @@ impl Session {
         self.follow_state();
         let verdict = match self.judge(sql, &[], finding) {
             Judgement::Known(verdict) => verdict,
-            Judgement::Away(question) => {
+            Judgement::Away(brief) => {
                 let own = HEADER_BYTES..HEADER_BYTES + sql.len();
-                return Ok(Act::Away(question, TextOf::Message(own)));
+                return self.send_away(Kind::Query, b"", brief, TextOf::Message(own), received);
             }
         };
         if self.should_look(&verdict) {
@@ -100,6 +109,15 @@ impl Session {
             let refusal = Kind::Query.refusal(SqlState::PROGRAM_LIMIT_EXCEEDED, &message);
             return self.replace(Kind::Query, b"", refusal, received);
         }
+        let held = if count > TICKET_STATEMENTS {
+            let Some(held) = self.hold_budget.take(verdict.held_bytes()) else {
+                let refusal = Kind::Query.refusal(SqlState::INSUFFICIENT_RESOURCES, TOO_MUCH_UNREAD);
+                return self.replace(Kind::Query, b"", refusal, received);
+            };
+            Some(held)
+        } else {
+            None
+        };
         let cycle = self.state.cycle();
         let ranges = self.core.gate.borrow_mut().ranges(sql, &verdict);
         let mut query = Query {
@@ -140,11 +158,13 @@ impl Session {
             let bounds = std::mem::take(&mut query.bounds);
             Limited::of_query(bounds, place(live), only_reads, query.first)
         });
-        let has_more = query.refused.is_some() || !query.again.is_empty() || !query.made.is_empty();
+        let has_more =
+            query.refused.is_some() || !query.again.is_empty() || !query.made.is_empty() || held.is_some();
         let more = has_more.then(|| MoreOfQuery {
             again: query.again.into(),
             refused: query.refused.map(|(_, refusal)| refusal),
             makes: query.made.into(),
+            _held: held,
         });
         let ticket = QueryTicket {
             verdict: query.verdict,
@@ -185,7 +205,9 @@ impl Session {
         if self.context.id() == query.context {
             return (of_text(query), true);
         }
-        let Some(verdict) = self.judge_part(query.text(index)) else {
+        // A core is not held for many: what is not read again is Opaque.
+        let verdict = (query.again.len() < AGAIN_MAX).then(|| self.judge_part(query.text(index)));
+        let Some(verdict) = verdict.flatten() else {
             return (of_text(query), false);
         };
         query.again.push((place(index), Rc::clone(&verdict)));

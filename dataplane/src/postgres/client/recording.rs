@@ -71,6 +71,7 @@ impl Session {
             protocol,
             part: u16::try_from(part).unwrap_or(u16::MAX),
             bytes: text,
+            hash: verdict.text_hash(),
             mask,
             effects,
             asks_more: asks_more || judged.statement().is_some_and(is_uncertain),
@@ -92,6 +93,7 @@ impl Session {
             protocol: Protocol::Execute,
             part: 0,
             bytes: text.as_bytes(),
+            hash: None,
             mask: effects.iter().collect(),
             effects: lines.as_list(),
             // Without any effect not even that is known.

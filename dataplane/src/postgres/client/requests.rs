@@ -1,5 +1,6 @@
 //! Judges the client's messages, one kind a function.
 
+use std::cell::OnceCell;
 use std::rc::Rc;
 
 use sluice_audit::record::{EndReason, Outcome as Ending, Protocol};
@@ -61,6 +62,12 @@ const CALL_BY_SELECT: &str = "Call it by SELECT.";
 /// `object_not_in_prerequisite_state`
 const NOT_IN_STATE: SqlState = SqlState(*b"55000");
 
+/// The server takes one statement; a few are judged nonetheless, so that the record tells what they would have done.
+const PARSED_MAX: usize = 16;
+
+/// What a client is told of more.
+const ONE_AT_A_TIME: &str = "sluice: cannot insert multiple commands into a prepared statement";
+
 /// How long the snapshot's age is taken for granted.
 const AGE_SEEN_NS: u64 = 1_000_000_000;
 
@@ -73,16 +80,21 @@ impl Session {
         received: Moment,
     ) -> Result<Act, End> {
         // What was just looked at is what the message waited for.
-        if !self.has_looked {
+        if !self.waited.has_just_looked {
             self.follow_catalog();
         }
-        if received.nanoseconds_since(self.age_seen) > AGE_SEEN_NS {
+        let seen = if self.waited.analyses == 0 {
+            received
+        } else {
+            Moment::now()
+        };
+        if seen.nanoseconds_since(self.age_seen) > AGE_SEEN_NS {
             let now = sluice_runtime::time::now();
             if self.is_catalog_expired(now) {
                 return self.outlive_catalog();
             }
             self.leave_old_catalog(now);
-            self.age_seen = received;
+            self.age_seen = seen;
         }
         self.follow_unmasking(received);
         let hostile = |error: ProtocolError| End::hostile(&error);
@@ -135,7 +147,7 @@ impl Session {
 
     /// The snapshot has expired: the message waits for another one, once.
     fn outlive_catalog(&self) -> Result<Act, End> {
-        if self.has_looked {
+        if self.waited.has_looked {
             return Err(End::new(
                 EndReason::ServerGone,
                 SqlState::CONNECTION_FAILURE,
@@ -154,23 +166,27 @@ impl Session {
         let types = parse.parameter_types.as_bytes();
         let verdict = match self.judge(parse.sql, types, finding) {
             Judgement::Known(verdict) => verdict,
-            Judgement::Away(question) => {
+            Judgement::Away(brief) => {
                 // The name before it ends with a NUL.
                 let start = HEADER_BYTES + parse.name.len() + 1;
-                return Ok(Act::Away(
-                    question,
-                    TextOf::Message(start..start + parse.sql.len()),
-                ));
+                let own = start..start + parse.sql.len();
+                return self.send_away(Kind::Parse, parse.name, brief, TextOf::Message(own), received);
             }
         };
         if self.should_look(&verdict) {
             return Ok(Act::Look);
         }
+        if verdict.statements.len() > PARSED_MAX {
+            let refusal = Kind::Parse.refusal(SqlState::SYNTAX_ERROR, ONE_AT_A_TIME);
+            return self.replace(Kind::Parse, parse.name, refusal, received);
+        }
+        let alike = OnceCell::new();
+        let alike = || *alike.get_or_init(|| reads_alike(parse.sql));
         let mut gated = Gated::Allowed;
         if !verdict.is_plain || !self.state.is_settled() {
             for (statement, outcome) in verdict.statements.iter().zip(&verdict.outcomes) {
                 gated = gated.and(|| {
-                    let is_uncertain = self.is_uncertain(&statement.kind, || reads_alike(parse.sql));
+                    let is_uncertain = self.is_uncertain(&statement.kind, alike);
                     if statement.decided_at_bind.is_empty() {
                         return self.gate_statement(Kind::Parse, statement, outcome, is_uncertain);
                     }
@@ -201,7 +217,8 @@ impl Session {
             let refusal = self.explained(refused, run, &judged);
             return self.replace(Kind::Parse, parse.name, refusal, received);
         }
-        let Some(held) = self.hold_budget.take(parse.sql.len() + types.len()) else {
+        let held_bytes = parse.sql.len() + types.len() + judged.verdict.held_bytes();
+        let Some(held) = self.hold_budget.take(held_bytes) else {
             let refusal = Kind::Parse.refusal(SqlState::INSUFFICIENT_RESOURCES, TOO_MUCH_HELD);
             return self.replace(Kind::Parse, parse.name, refusal, received);
         };
@@ -263,8 +280,9 @@ impl Session {
                     refused = Some(refusal);
                     break;
                 }
-                Gated::Away(question) => {
-                    return Ok(Act::Away(question, TextOf::Prepared(Rc::clone(prepared))));
+                Gated::Away(brief) => {
+                    let text = TextOf::Prepared(Rc::clone(prepared));
+                    return self.send_away(Kind::Bind, b"", brief, text, received);
                 }
             }
         }
@@ -398,8 +416,9 @@ impl Session {
                     refused = Some(refusal);
                     break;
                 }
-                Gated::Away(question) => {
-                    return Ok(Act::Away(question, TextOf::Prepared(Rc::clone(prepared))));
+                Gated::Away(brief) => {
+                    let text = TextOf::Prepared(Rc::clone(prepared));
+                    return self.send_away(Kind::Execute, b"", brief, text, received);
                 }
             }
         }
@@ -685,6 +704,7 @@ impl Session {
         let effects = effect_lines(std::slice::from_ref(&effect));
         let text = format!("function call {}", effect.object);
         let text = Text {
+            hash: None,
             protocol: Protocol::FunctionCall,
             part: 0,
             bytes: text.as_bytes(),

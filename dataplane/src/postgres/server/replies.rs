@@ -599,6 +599,7 @@ impl Session {
         };
         let judged = prepared.judged();
         let text = crate::postgres::session::Text {
+            hash: None,
             protocol: Protocol::Parse,
             part: 0,
             bytes: &prepared.text,
