@@ -256,7 +256,11 @@ fn a_core_ends_with_everything_in_flight() {
             let _ = sluice_runtime::net::connect((std::net::Ipv4Addr::new(127, 9, 9, 9), 9).into(), deadline)
                 .await;
         });
-        time::sleep(Duration::from_millis(20)).await;
+        let mut rounds = 0;
+        while core.stats().sends_stalled == 0 && rounds < 2000 {
+            time::sleep(Duration::from_millis(1)).await;
+            rounds += 1;
+        }
         assert!(core.stats().sends_stalled > 0);
         peers
     });
