@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use sluice_tests::raw::{Raw, bind, cancel, error_of, execute, field, outline, parse, query, sync};
-use sluice_tests::{Gateway, Settings, wait_until};
+use sluice_tests::{Gateway, Postgres, Settings, wait_until};
 
-use crate::shared::postgres;
+use crate::shared::fill;
 
 /// Sessions that keep the helpers busy.
 const OTHERS: usize = 12;
@@ -34,25 +34,29 @@ fn long(sql: &str) -> String {
     format!("{sql} OR id IN ({}1)", "1,".repeat(2_500))
 }
 
-fn gateway(table: &str) -> (Gateway, impl Fn() -> String) {
-    let postgres = postgres();
-    let sql = format!("CREATE TABLE {table} (id int); INSERT INTO {table} SELECT generate_series(1, 3)");
-    postgres.sql("shop", &sql);
+/// A gateway before a server of its own: many sessions wait at a time.
+fn gateway() -> (Gateway, Postgres) {
+    let postgres = Postgres::start(&[]);
+    fill(&postgres);
+    let sql = "CREATE TABLE three (id int); INSERT INTO three SELECT generate_series(1, 3)";
+    postgres.sql("shop", sql);
     let settings = Settings {
         policy: Some(ALLOWS.to_owned()),
         tls: "off",
         ..Settings::default()
     };
-    let gateway = Gateway::start(&postgres, &settings);
-    let count = format!("SELECT count(*) FROM {table}");
-    (gateway, move || postgres.sql("shop", &count))
+    (Gateway::start(&postgres, &settings), postgres)
+}
+
+fn count(postgres: &Postgres) -> String {
+    postgres.sql("shop", "SELECT count(*) FROM three")
 }
 
 #[test]
 fn t21_a_statement_that_waits_can_be_cancelled() {
-    let (gateway, count) = gateway("waits_cancelled");
+    let (gateway, postgres) = gateway();
     let others = keep_helpers_busy(&gateway);
-    let delete = long("DELETE FROM waits_cancelled WHERE id = 1");
+    let delete = long("DELETE FROM three WHERE id = 1");
     let mut simple = gateway.log_in();
     let mut extended = gateway.log_in();
     simple.send(&query(&delete));
@@ -67,18 +71,18 @@ fn t21_a_statement_that_waits_can_be_cancelled() {
         session.send(&query("SELECT 1"));
         assert_eq!(outline(&session.receive_until_ready(1)), "T D C ZI");
     }
-    assert_eq!(count(), "3");
+    assert_eq!(count(&postgres), "3");
     drop(others);
     simple.send(&query(&delete));
     assert_eq!(outline(&simple.receive_until_ready(1)), "C ZI");
-    assert_eq!(count(), "2");
+    assert_eq!(count(&postgres), "2");
 }
 
 #[test]
 fn a_statement_that_waits_is_judged_by_the_policy_that_came_meanwhile() {
-    let (gateway, count) = gateway("waits_forbidden");
+    let (gateway, postgres) = gateway();
     let others = keep_helpers_busy(&gateway);
-    let delete = long("DELETE FROM waits_forbidden WHERE id = 1");
+    let delete = long("DELETE FROM three WHERE id = 1");
     let mut session = gateway.log_in();
     session.send(&query(&delete));
     assert!(!session.is_answered_soon());
@@ -90,13 +94,13 @@ fn a_statement_that_waits_is_judged_by_the_policy_that_came_meanwhile() {
         "the helpers were busy for too short a time"
     );
     assert_eq!(outline(&session.receive_until_ready(1)), "E42501 ZI");
-    assert_eq!(count(), "3");
+    assert_eq!(count(&postgres), "3");
     drop(others);
 }
 
 #[test]
 fn logins_do_not_wait_for_statements() {
-    let (gateway, _) = gateway("waits_logins");
+    let (gateway, _postgres) = gateway();
     let mut others = keep_helpers_busy(&gateway);
     // A password is checked by a helper.
     let mut session = gateway.log_in();
@@ -111,8 +115,7 @@ fn logins_do_not_wait_for_statements() {
 
 #[test]
 fn t14_a_look_at_a_catalog_that_cannot_be_read_has_an_end() {
-    let (gateway, _) = gateway("waits_for_catalog");
-    let postgres = postgres();
+    let (gateway, postgres) = gateway();
     postgres.sql("postgres", "CREATE DATABASE closing");
     let mut session = Raw::log_in(gateway.port(), "tester", "pencil", "closing");
     postgres.sql("postgres", "ALTER DATABASE closing ALLOW_CONNECTIONS false");
@@ -127,7 +130,7 @@ fn t14_a_look_at_a_catalog_that_cannot_be_read_has_an_end() {
 
 #[test]
 fn t14_a_parse_of_many_statements_is_refused_unjudged() {
-    let (gateway, _) = gateway("waits_parse");
+    let (gateway, _postgres) = gateway();
     let mut session = gateway.log_in();
     let many = "FETCH c;".repeat(30_000);
     let server = "cannot insert multiple commands into a prepared statement";
