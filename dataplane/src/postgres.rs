@@ -21,7 +21,7 @@ mod rows;
 mod server;
 mod session;
 pub(crate) mod state;
-mod statements;
+pub(crate) mod statements;
 mod types;
 pub(crate) mod unmask;
 pub(crate) mod upstream;

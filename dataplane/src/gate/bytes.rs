@@ -30,7 +30,10 @@ pub(super) fn verdict_bytes(verdict: &Verdict) -> usize {
     let reasons = verdict.reasons.iter().flatten();
     let reasons: usize = reasons.map(|reason| text_bytes(reason)).sum();
     // Names and values are those of the statements again.
-    let changes = verdict.changes.len() * (size_of::<Change>() + 2 * ALLOCATION_BYTES) + statements;
+    let changes = match verdict.changes.len() {
+        0 => 0,
+        count => count * (size_of::<Change>() + 2 * ALLOCATION_BYTES) + statements,
+    };
     size_of::<Verdict>() + statements + changes + outcomes + effects + reasons + verdict.text_bytes_max
 }
 

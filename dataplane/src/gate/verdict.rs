@@ -1,7 +1,7 @@
 //! What policy said of each statement of a text, with what is kept of it for every use.
 
 use std::cell::{OnceCell, RefCell};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
 use sluice_audit::record::{LEFT_OUT, LIST_LEN_MAX, List, ListBuffer};
@@ -16,6 +16,7 @@ use super::bytes::verdict_bytes;
 use crate::postgres::columns::Tags;
 use crate::postgres::expected::Expectation;
 use crate::postgres::state::Change;
+use crate::postgres::statements::{Held, HoldBudget};
 
 /// More effects of one statement than these are counted in its record, not named.
 pub(super) const EFFECT_LINES_MAX: usize = 256;
@@ -109,6 +110,8 @@ pub struct Verdict {
     /// Of a text that is too long to be read again.
     pub(super) of_text: Option<OfText>,
     bytes: OnceCell<usize>,
+    /// What it takes out of the budget of a session that holds it.
+    holder: RefCell<Weak<Held>>,
 }
 
 /// Expectations under one set of configured columns, by the statement's place.
@@ -179,7 +182,19 @@ impl Verdict {
             text_bytes_max: 2 * text_bytes,
             of_text: None,
             bytes: OnceCell::new(),
+            holder: RefCell::default(),
         }
+    }
+
+    /// Holds it on a session's account. While any session does, which are all of one identity, it is on one account.
+    pub(crate) fn hold(&self, budget: &HoldBudget) -> Option<Rc<Held>> {
+        let mut holder = self.holder.borrow_mut();
+        if let Some(held) = holder.upgrade() {
+            return Some(held);
+        }
+        let held = Rc::new(budget.take(self.held_bytes())?);
+        *holder = Rc::downgrade(&held);
+        Some(held)
     }
 
     /// What it takes of memory, about, but for the text that it may keep.

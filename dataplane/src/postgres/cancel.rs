@@ -1,13 +1,15 @@
 //! Cancel requests: the client's key is the gateway's own and leads to the server's.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Waker};
 
 use slab::Slab;
 use sluice_audit::record::{Event, EventKind};
 use sluice_parsers::postgres::startup::{self, CancelKey};
+use sluice_runtime::task::store_waker;
 use subtle::ConstantTimeEq as _;
 
 use super::upstream::{self, UpstreamError};
@@ -34,8 +36,53 @@ struct Target {
     address: SocketAddr,
     key: CancelKey,
     session: u64,
-    /// The client has asked.
-    asked: Rc<Cell<bool>>,
+    withdrawal: Rc<Withdrawal>,
+}
+
+/// What a cancel does to a message that is not sent yet: no server can cancel that.
+#[derive(Default)]
+pub(crate) struct Withdrawal {
+    state: Cell<Withdrawable>,
+    waker: RefCell<Option<Waker>>,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Withdrawable {
+    /// None waits, or the server runs something, which a cancel is for.
+    #[default]
+    Nothing,
+    Waits,
+    Asked,
+}
+
+impl Withdrawal {
+    /// A message waits, or does no more.
+    pub(crate) fn waits(&self, waits: bool) {
+        let state = if waits {
+            Withdrawable::Waits
+        } else {
+            Withdrawable::Nothing
+        };
+        self.state.set(state);
+    }
+
+    /// Whether the client has asked for the message that waits.
+    pub(crate) fn poll_asked(&self, context: &Context<'_>) -> bool {
+        store_waker(&mut self.waker.borrow_mut(), context);
+        self.state.get() == Withdrawable::Asked
+    }
+
+    /// Asks for it; says whether one waits.
+    fn ask(&self) -> bool {
+        if self.state.get() == Withdrawable::Nothing {
+            return false;
+        }
+        self.state.set(Withdrawable::Asked);
+        if let Some(waker) = self.waker.borrow().as_ref() {
+            waker.wake_by_ref();
+        }
+        true
+    }
 }
 
 /// The keys of one core's sessions.
@@ -84,7 +131,7 @@ pub(crate) struct Registration {
     core: Rc<Core>,
     slot: usize,
     pub(crate) key: CancelKey,
-    asked: Rc<Cell<bool>>,
+    pub(crate) withdrawal: Rc<Withdrawal>,
 }
 
 impl Registration {
@@ -97,27 +144,22 @@ impl Registration {
         key: CancelKey,
         session: u64,
     ) -> Option<Self> {
-        let asked = Rc::new(Cell::new(false));
+        let withdrawal = Rc::<Withdrawal>::default();
         let target = Target {
             secret,
             connection: Arc::clone(connection),
             address,
             key,
             session,
-            asked: Rc::clone(&asked),
+            withdrawal: Rc::clone(&withdrawal),
         };
         let (slot, key) = core.cancels.borrow_mut().register(target)?;
         Some(Self {
             core: Rc::clone(core),
             slot,
             key,
-            asked,
+            withdrawal,
         })
-    }
-
-    /// Whether the client has asked to cancel since this was called last: what is not sent yet, no server can cancel.
-    pub(crate) fn take_asked(&self) -> bool {
-        self.asked.take()
     }
 
     /// Asks the server to cancel what the session runs, on the gateway's own account.
@@ -179,7 +221,9 @@ pub(crate) async fn cancel(core: &Rc<Core>, request: CancelRequest) {
         ..Event::default()
     };
     core.ledger.borrow_mut().event(target.session, event);
-    target.asked.set(true);
+    if target.withdrawal.ask() {
+        return;
+    }
     if let Err(error) = target.pass_on(core).await {
         tracing::warn!(connection = target.connection.name, %error, "a cancel request did not reach the server");
     }

@@ -20,7 +20,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use sluice_audit::record::Outcome as Ending;
 use sluice_parsers::postgres::frame::{HEADER_BYTES, frontend_len_max};
-use sluice_parsers::postgres::frontend::{BindHead, FunctionCall, encode};
+use sluice_parsers::postgres::frontend::{BindHead, FunctionCall, Parse, encode};
 use sluice_parsers::postgres::{Deframer, Header, Piece, Placed, ProtocolError, Sent, SqlState, Take};
 use sluice_runtime::net::Received;
 use sluice_runtime::time::Moment;
@@ -108,6 +108,18 @@ fn received_again(frame: Bytes) -> Received {
     Received::from(Vec::from(frame))
 }
 
+/// The messages that are replaced by ones that fail.
+fn kind_of(tag: u8) -> Option<Kind> {
+    Some(match tag {
+        b'Q' => Kind::Query,
+        b'P' => Kind::Parse,
+        b'B' => Kind::Bind,
+        b'E' => Kind::Execute,
+        b'F' => Kind::FunctionCall,
+        _ => return None,
+    })
+}
+
 /// What is to be done with a message.
 enum Act {
     Forward,
@@ -184,30 +196,30 @@ impl Session {
         self.go_on(pending, None, received, out)
     }
 
+    /// Whether a cancel is for the message that waits: nothing of the client's runs, and it would run something.
+    pub(crate) fn can_withdraw(&self, pending: &Pending) -> bool {
+        self.model.is_idle() && pending.frame.first().copied().and_then(kind_of).is_some()
+    }
+
     /// The client has cancelled a message that waits: it fails as one does that the server was told to cancel.
-    pub(crate) fn resume_cancelled(
+    pub(crate) fn withdraw(
         &mut self,
         pending: Pending,
         received: Moment,
         out: &mut Output,
     ) -> Result<ClientFlow, End> {
-        if !self.model.is_idle() || !self.has_room() {
-            // What the server runs was meant.
-            return self.go_on(pending, None, received, out);
-        }
         let Pending { frame, rest, .. } = pending;
-        let kind = match frame.first() {
-            Some(b'P') => Kind::Parse,
-            Some(b'B') => Kind::Bind,
-            Some(b'E') => Kind::Execute,
-            Some(b'F') => Kind::FunctionCall,
-            _ => Kind::Query,
+        let kind = frame.first().copied().and_then(kind_of).unwrap_or(Kind::Query);
+        let parse = Parse::parse(frame.get(HEADER_BYTES..).unwrap_or_default());
+        let name: &[u8] = match &parse {
+            Ok(parse) if kind == Kind::Parse => parse.name,
+            _ => b"",
         };
         let refusal = kind.refusal(SqlState::QUERY_CANCELED, CANCELLED);
-        if let Act::Replace(instead) = self.replace(kind, b"", refusal, received)? {
+        if let Act::Replace(instead) = self.replace(kind, name, refusal, received)? {
             out.to_server.push(instead.into());
         }
-        self.on_client(rest, received, out)
+        self.on_client(rest, Moment::now(), out)
     }
 
     fn go_on(
@@ -229,7 +241,7 @@ impl Session {
         self.waited = Waited::default();
         match flow? {
             Some(flow) => Ok(flow),
-            None => self.on_client(rest, received, out),
+            None => self.on_client(rest, Moment::now(), out),
         }
     }
 

@@ -562,6 +562,15 @@ impl Pump {
                 pending,
                 received,
             } => {
+                let registration = self.registration.as_ref();
+                if registration.is_some_and(|own| own.withdrawal.poll_asked(context))
+                    && let Some(pending) = pending.take()
+                {
+                    let received = *received;
+                    self.waiting = Waiting::Nothing;
+                    self.withdraw(pending, received)?;
+                    return Ok(true);
+                }
                 let Poll::Ready(found) = finding.as_mut().poll(context) else {
                     return Ok(false);
                 };
@@ -576,11 +585,8 @@ impl Pump {
                     return Ok(false);
                 };
                 self.waiting = Waiting::Nothing;
-                let flow = if self.is_cancelled() {
-                    self.session.resume_cancelled(pending, received, &mut self.output)
-                } else {
-                    self.session.resume(pending, found, received, &mut self.output)
-                };
+                self.waits_for(None);
+                let flow = self.session.resume(pending, found, received, &mut self.output);
                 self.follow(flow, received)?;
                 return Ok(true);
             }
@@ -643,11 +649,13 @@ impl Pump {
         let Looking {
             pending, received, ..
         } = *looking;
-        let flow = if self.is_cancelled() {
-            self.session.resume_cancelled(pending, received, &mut self.output)
-        } else {
-            self.session.resume_looked(pending, received, &mut self.output)
-        };
+        let registration = self.registration.as_ref();
+        if registration.is_some_and(|own| own.withdrawal.poll_asked(context)) {
+            self.withdraw(pending, received)?;
+            return Ok(true);
+        }
+        self.waits_for(None);
+        let flow = self.session.resume_looked(pending, received, &mut self.output);
         self.follow(flow, received)?;
         Ok(true)
     }
@@ -671,7 +679,7 @@ impl Pump {
             if let Look::Decode(reading, answered) = std::mem::take(&mut looking.look) {
                 let core = self.session.core();
                 let (helpers, catalogs) = (core.helpers.clone(), Arc::clone(&core.catalogs));
-                let decoding = async move { helpers.run(move || catalogs.decode(&answered)).await };
+                let decoding = async move { helpers.run_long(move || catalogs.decode(&answered)).await };
                 looking.decoding = Some((reading, Box::pin(decoding)));
             }
         }
@@ -706,13 +714,10 @@ impl Pump {
         let sent = self.send_up();
         let flow = flow?;
         sent?;
-        if matches!(flow, ClientFlow::Away(..) | ClientFlow::Look(_)) {
-            // What was cancelled before is not this one.
-            self.is_cancelled();
-        }
         match flow {
             ClientFlow::Done => {}
             ClientFlow::Away(errand, pending) => {
+                self.waits_for(Some(&pending));
                 let finding = self.analyse(errand);
                 self.waiting = Waiting::Analysis {
                     finding,
@@ -721,6 +726,7 @@ impl Pump {
                 };
             }
             ClientFlow::Look(pending) => {
+                self.waits_for(Some(&pending));
                 self.waiting = Waiting::Look(Box::new(Looking {
                     look: Look::default(),
                     decoding: None,
@@ -754,9 +760,19 @@ impl Pump {
         Ok(())
     }
 
-    /// Whether the client has asked to cancel since it was asked last.
-    fn is_cancelled(&self) -> bool {
-        self.registration.as_ref().is_some_and(Registration::take_asked)
+    /// A message waits, or none does any more: a cancel may be for that.
+    fn waits_for(&self, pending: Option<&Pending>) {
+        if let Some(own) = &self.registration {
+            let can_withdraw = pending.is_some_and(|pending| self.session.can_withdraw(pending));
+            own.withdrawal.waits(can_withdraw);
+        }
+    }
+
+    /// The client has cancelled the message that waits.
+    fn withdraw(&mut self, pending: Pending, received: Moment) -> Result<(), End> {
+        self.waits_for(None);
+        let flow = self.session.withdraw(pending, received, &mut self.output);
+        self.follow(flow, received)
     }
 
     fn analyse(&self, errand: Errand) -> Pin<Box<dyn Future<Output = Result<Finding, HelperError>>>> {

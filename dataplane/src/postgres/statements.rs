@@ -111,6 +111,7 @@ pub(crate) struct HoldBudget(Rc<Cell<usize>>);
 pub(crate) struct Held {
     budget: HoldBudget,
     bytes: usize,
+    of_verdict: Option<Rc<Self>>,
 }
 
 impl HoldBudget {
@@ -128,7 +129,15 @@ impl HoldBudget {
         Some(Held {
             budget: self.clone(),
             bytes,
+            of_verdict: None,
         })
+    }
+
+    /// As [`take`](Self::take), with what is known of the text.
+    pub(crate) fn take_judged(&self, bytes: usize, verdict: &Verdict) -> Option<Held> {
+        let mut held = self.take(bytes)?;
+        held.of_verdict = Some(verdict.hold(self)?);
+        Some(held)
     }
 }
 
@@ -136,6 +145,7 @@ impl Drop for Held {
     fn drop(&mut self) {
         let left = &self.budget.0;
         left.set(left.get().saturating_add(self.bytes));
+        drop(self.of_verdict.take());
     }
 }
 
@@ -496,7 +506,7 @@ pub(crate) struct MoreOfQuery {
     /// What its PREPAREs and DECLAREs make, by the statement's index.
     pub(crate) makes: Box<[(u32, Made)]>,
     /// What the verdict of many statements takes of the session's budget.
-    pub(crate) _held: Option<Held>,
+    pub(crate) _held: Option<Rc<Held>>,
 }
 
 impl QueryTicket {

@@ -730,6 +730,27 @@ fn t14_many_statements_of_a_text_stall_nobody() {
 
 /// Statements of 4 MB, several at once, beside a session with short ones (`threats`, 14).
 #[test]
+fn t14_a_text_that_changes_what_names_mean_is_analysed_to_a_bound() {
+    let policy = "@id(\"all\") permit (principal, action, resource);\n\
+                  @id(\"seen\") forbid (principal, action == Action::\"Opaque\", resource);";
+    let settings = Settings {
+        policy: Some(policy.to_owned()),
+        ..Settings::default()
+    };
+    let postgres = postgres();
+    let gateway = Gateway::start(&postgres, &settings);
+    for (count, end) in [(250, "T D C ZI"), (350, "E42501 ZI")] {
+        // None that was analysed before.
+        let select = |n| format!("SELECT {n} AS of_{count}_{n};");
+        let selects = (0..count).map(select).collect::<Vec<_>>().concat();
+        let mut raw = gateway.log_in();
+        raw.send(&query(&format!("SET search_path = public;{selects}")));
+        let seen = outline(&raw.receive_until_ready(1));
+        assert!(seen.starts_with("C ") && seen.ends_with(end), "{count}: {seen}");
+    }
+}
+
+#[test]
 fn t14_statements_of_four_megabytes_stall_nobody() {
     let postgres = postgres();
     postgres.sql("shop", "CREATE TABLE wide (id int, word text)");

@@ -72,6 +72,17 @@ fn t21_a_statement_that_waits_can_be_cancelled() {
         assert_eq!(outline(&session.receive_until_ready(1)), "T D C ZI");
     }
     assert_eq!(count(&postgres), "3");
+    // A cancel is for what the server runs, where it runs something, and not for what waits behind that too.
+    simple.send(
+        &[
+            query("SELECT pg_sleep(60)"),
+            query(&long("SELECT id FROM three WHERE id = 1")),
+        ]
+        .concat(),
+    );
+    assert!(!simple.is_answered_soon());
+    Raw::connect(gateway.port()).send(&cancel(simple.key()));
+    assert_eq!(outline(&simple.receive_until_ready(2)), "T E57014 ZI T D C ZI");
     drop(others);
     simple.send(&query(&delete));
     assert_eq!(outline(&simple.receive_until_ready(1)), "C ZI");

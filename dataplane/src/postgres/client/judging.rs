@@ -250,7 +250,7 @@ impl Session {
             Some(StatementKind::Declare { .. }) => {}
             _ => return Gated::Allowed,
         }
-        if self.hold_budget.has(text_bytes) {
+        if self.hold_budget.has(text_bytes + judged.verdict.held_bytes()) {
             Gated::Allowed
         } else {
             refused(TOO_MUCH_HELD)

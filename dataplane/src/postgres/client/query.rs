@@ -34,8 +34,8 @@ const TICKET_STATEMENTS: usize = 64;
 /// What a client is told that sends more of them without reading the answers.
 const TOO_MUCH_UNREAD: &str = "sluice: too many statements of this session await their answers; read some";
 
-/// Statements of a text that are judged by themselves, behind those that change what names mean.
-const AGAIN_MAX: usize = 200;
+/// Statements of a text that are analysed by themselves, behind those that change what names mean.
+const ANALYSED_MAX: u64 = 300;
 
 /// A Query while its statements are judged.
 struct Query<'a> {
@@ -56,6 +56,8 @@ struct Query<'a> {
     made: Vec<(u32, Made)>,
     /// Statements that were judged by themselves, by place.
     again: Vec<(u32, Rc<Verdict>)>,
+    /// Analyses that were made for that.
+    analysed: u64,
     /// What statements are held to, by place.
     bounds: SmallVec<[(u32, Bounds); 1]>,
 }
@@ -110,7 +112,7 @@ impl Session {
             return self.replace(Kind::Query, b"", refusal, received);
         }
         let held = if count > TICKET_STATEMENTS {
-            let Some(held) = self.hold_budget.take(verdict.held_bytes()) else {
+            let Some(held) = verdict.hold(&self.hold_budget) else {
                 let refusal = Kind::Query.refusal(SqlState::INSUFFICIENT_RESOURCES, TOO_MUCH_UNREAD);
                 return self.replace(Kind::Query, b"", refusal, received);
             };
@@ -135,6 +137,7 @@ impl Session {
             refused: None,
             made: Vec::new(),
             again: Vec::new(),
+            analysed: 0,
             bounds: SmallVec::new(),
         };
         for index in 0..count {
@@ -206,8 +209,14 @@ impl Session {
             return (of_text(query), true);
         }
         // A core is not held for many: what is not read again is Opaque.
-        let verdict = (query.again.len() < AGAIN_MAX).then(|| self.judge_part(query.text(index)));
-        let Some(verdict) = verdict.flatten() else {
+        if query.analysed >= ANALYSED_MAX {
+            return (of_text(query), false);
+        }
+        let misses = || self.core.gate.borrow().counts.misses;
+        let before = misses();
+        let verdict = self.judge_part(query.text(index));
+        query.analysed += misses() - before;
+        let Some(verdict) = verdict else {
             return (of_text(query), false);
         };
         query.again.push((place(index), Rc::clone(&verdict)));

@@ -83,11 +83,8 @@ impl Session {
         if !self.waited.has_just_looked {
             self.follow_catalog();
         }
-        let seen = if self.waited.analyses == 0 {
-            received
-        } else {
-            Moment::now()
-        };
+        let has_waited = self.waited.has_looked || self.waited.analyses > 0;
+        let seen = if has_waited { Moment::now() } else { received };
         if seen.nanoseconds_since(self.age_seen) > AGE_SEEN_NS {
             let now = sluice_runtime::time::now();
             if self.is_catalog_expired(now) {
@@ -96,7 +93,7 @@ impl Session {
             self.leave_old_catalog(now);
             self.age_seen = seen;
         }
-        self.follow_unmasking(received);
+        self.follow_unmasking(seen);
         let hostile = |error: ProtocolError| End::hostile(&error);
         let Frame { tag, body } = Frame::from_bytes(frame).map_err(hostile)?;
         let plain = match tag {
@@ -217,8 +214,8 @@ impl Session {
             let refusal = self.explained(refused, run, &judged);
             return self.replace(Kind::Parse, parse.name, refusal, received);
         }
-        let held_bytes = parse.sql.len() + types.len() + judged.verdict.held_bytes();
-        let Some(held) = self.hold_budget.take(held_bytes) else {
+        let own_bytes = parse.sql.len() + types.len();
+        let Some(held) = self.hold_budget.take_judged(own_bytes, &judged.verdict) else {
             let refusal = Kind::Parse.refusal(SqlState::INSUFFICIENT_RESOURCES, TOO_MUCH_HELD);
             return self.replace(Kind::Parse, parse.name, refusal, received);
         };
@@ -381,9 +378,8 @@ impl Session {
             let mut gate = self.core.gate.borrow_mut();
             gate.judge_bound(text, types, &values, &self.context)?
         };
-        let held = self
-            .hold_budget
-            .take(values.iter().flatten().map(|value| value.len()).sum())?;
+        let own_bytes = values.iter().flatten().map(|value| value.len()).sum();
+        let held = self.hold_budget.take_judged(own_bytes, &verdict)?;
         Some(Rc::new(prepared.bound(values, verdict, context, held)))
     }
 
@@ -558,7 +554,8 @@ impl Session {
             _ => return None,
         };
         let text = text();
-        let held = self.hold_budget.take(text.len() + types.len())?;
+        let own_bytes = text.len() + types.len();
+        let held = self.hold_budget.take_judged(own_bytes, &judged.verdict)?;
         let prepared = self.prepared(text, types, judged, MadeBy::Sql, held);
         if let Some(holds) = holds {
             let cursor = Rc::new(Cursor::new(prepared, holds));

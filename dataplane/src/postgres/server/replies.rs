@@ -599,7 +599,7 @@ impl Session {
         };
         let judged = prepared.judged();
         let text = crate::postgres::session::Text {
-            hash: None,
+            hash: judged.verdict.text_hash(),
             protocol: Protocol::Parse,
             part: 0,
             bytes: &prepared.text,
