@@ -73,8 +73,7 @@ impl Drop for Owner {
     fn drop(&mut self) {
         let mut queue = lock(&self.shared.queue);
         queue.stopped = true;
-        let waiting =
-            [Length::Short, Length::Long].map(|length| std::mem::take(&mut queue.line(length).waiting));
+        let waiting = queue.lines().map(|line| std::mem::take(&mut line.waiting));
         drop(queue);
         self.shared.changed.notify_all();
         waiting.into_iter().flatten().for_each(Waker::wake);
@@ -129,6 +128,10 @@ struct Line {
 }
 
 impl Queue {
+    fn lines(&mut self) -> [&mut Line; 2] {
+        [&mut self.short, &mut self.long]
+    }
+
     fn line(&mut self, length: Length) -> &mut Line {
         match length {
             Length::Short => &mut self.short,
@@ -166,12 +169,9 @@ fn yield_to_cores() {
 impl Helpers {
     /// Jobs that wait for a thread, in the queue and before it.
     pub fn waiting(&self) -> usize {
-        let queue = lock(&self.owner.shared.queue);
-        let lines = [&queue.short, &queue.long];
-        lines
-            .map(|line| line.jobs.len() + line.waiting.len())
-            .iter()
-            .sum()
+        let mut queue = lock(&self.owner.shared.queue);
+        let waiting = queue.lines().map(|line| line.jobs.len() + line.waiting.len());
+        waiting.iter().sum()
     }
 
     /// Starts the threads.
@@ -378,8 +378,7 @@ impl Shared {
             let mut queue = lock(&self.queue);
             let (length, job) = loop {
                 if queue.stopped {
-                    let left = [Length::Short, Length::Long]
-                        .map(|length| std::mem::take(&mut queue.line(length).jobs));
+                    let left = queue.lines().map(|line| std::mem::take(&mut line.jobs));
                     drop(queue);
                     drop(left);
                     return;

@@ -216,9 +216,8 @@ impl Session {
             _ => b"",
         };
         let refusal = kind.refusal(SqlState::QUERY_CANCELED, CANCELLED);
-        if let Act::Replace(instead) = self.replace(kind, name, refusal, received)? {
-            out.to_server.push(instead.into());
-        }
+        let instead = self.replacement(kind, name, refusal, received)?;
+        out.to_server.push(instead.into());
         self.on_client(rest, Moment::now(), out)
     }
 
@@ -486,9 +485,8 @@ impl Session {
             // What follows in parts cannot wait for an analysis.
             Some(Act::Away(_) | Act::Look) => {
                 let refusal = Kind::Bind.refusal(SqlState::FEATURE_NOT_SUPPORTED, PREPARE_AGAIN);
-                if let Act::Replace(instead) = self.replace(Kind::Bind, b"", refusal, received)? {
-                    out.to_server.push(instead.into());
-                }
+                let instead = self.replacement(Kind::Bind, b"", refusal, received)?;
+                out.to_server.push(instead.into());
                 Passing::Swallow
             }
             Some(_) => {

@@ -111,7 +111,7 @@ pub(crate) struct HoldBudget(Rc<Cell<usize>>);
 pub(crate) struct Held {
     budget: HoldBudget,
     bytes: usize,
-    of_verdict: Option<Rc<Self>>,
+    _of_verdict: Option<Rc<Self>>,
 }
 
 impl HoldBudget {
@@ -125,19 +125,21 @@ impl HoldBudget {
 
     /// None if there are not so many left.
     pub(crate) fn take(&self, bytes: usize) -> Option<Held> {
-        self.0.set(self.0.get().checked_sub(bytes)?);
-        Some(Held {
-            budget: self.clone(),
-            bytes,
-            of_verdict: None,
-        })
+        self.take_with(bytes, None)
     }
 
     /// As [`take`](Self::take), with what is known of the text.
     pub(crate) fn take_judged(&self, bytes: usize, verdict: &Verdict) -> Option<Held> {
-        let mut held = self.take(bytes)?;
-        held.of_verdict = Some(verdict.hold(self)?);
-        Some(held)
+        self.take_with(bytes, Some(verdict.hold(self)?))
+    }
+
+    fn take_with(&self, bytes: usize, of_verdict: Option<Rc<Held>>) -> Option<Held> {
+        self.0.set(self.0.get().checked_sub(bytes)?);
+        Some(Held {
+            budget: self.clone(),
+            bytes,
+            _of_verdict: of_verdict,
+        })
     }
 }
 
@@ -145,7 +147,6 @@ impl Drop for Held {
     fn drop(&mut self) {
         let left = &self.budget.0;
         left.set(left.get().saturating_add(self.bytes));
-        drop(self.of_verdict.take());
     }
 }
 

@@ -8,7 +8,6 @@ use sluice_parsers::sql::statement::StatementKind;
 use sluice_policy::Limits;
 use sluice_runtime::time::Moment;
 
-use super::Act;
 use super::judging::Gated;
 use crate::gate::Verdict;
 use crate::postgres::deny::{Kind, refused_query};
@@ -122,7 +121,8 @@ impl Session {
                 .sent(Sent::Query, Ticket::FailsTransaction)
                 .map_err(End::out_of_turn)?;
             out.to_server.push(refused_query().into());
-        } else if let Act::Replace(instead) = self.replace(Kind::Execute, b"", refusal, Moment::now())? {
+        } else {
+            let instead = self.replacement(Kind::Execute, b"", refusal, Moment::now())?;
             out.to_server.push(instead.into());
         }
         Ok(())

@@ -748,7 +748,7 @@ impl Session {
         Ok(Act::Forward)
     }
 
-    /// Sends a message that fails in the place of a refused one.
+    /// Has a message that fails go up in the place of a refused one.
     pub(super) fn replace(
         &mut self,
         kind: Kind,
@@ -756,6 +756,17 @@ impl Session {
         refusal: Refusal,
         received: Moment,
     ) -> Result<Act, End> {
+        self.replacement(kind, name, refusal, received).map(Act::Replace)
+    }
+
+    /// The message that goes up in the place of a refused one, to fail there.
+    pub(super) fn replacement(
+        &mut self,
+        kind: Kind,
+        name: &[u8],
+        refusal: Refusal,
+        received: Moment,
+    ) -> Result<Vec<u8>, End> {
         let mut instead = Vec::new();
         self.nobody.substitute(kind, b"", name, &mut instead);
         let ends_cycle = matches!(kind, Kind::Query | Kind::FunctionCall);
@@ -771,7 +782,7 @@ impl Session {
             Kind::FunctionCall => Sent::FunctionCall,
         };
         self.sent(what, ticket, received)?;
-        Ok(Act::Replace(instead))
+        Ok(instead)
     }
 
     /// Refuses a text over `max_statement_bytes`; gives what goes up instead.
@@ -779,10 +790,7 @@ impl Session {
         let limit = self.core.settings.limits.max_statement_bytes;
         let message = format!("sluice: the statement's text is longer than max_statement_bytes ({limit})");
         let refusal = kind.refusal(SqlState::PROGRAM_LIMIT_EXCEEDED, &message);
-        match self.replace(kind, b"", refusal, received)? {
-            Act::Replace(instead) => Ok(instead),
-            _ => Ok(Vec::new()),
-        }
+        self.replacement(kind, b"", refusal, received)
     }
 
     fn prepared(
